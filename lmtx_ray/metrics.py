@@ -1,0 +1,102 @@
+"""Ranking metrics of extreme classification, per document, and bootstrap intervals.
+
+Shapes: B documents, K predictions, L labels. Predictions are label ids, best first, padded with
+-1; a missing prediction counts as wrong. Definitions follow pyxclib (nDCG is normalised by
+min(k, number of true labels)) and Jain et al. 2016 for propensities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+Truth = Sequence[Collection[int]]
+
+
+def hits_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
+    """Boolean [B, k]: whether each of the first k predictions is true."""
+    hits = np.zeros((len(truth), k), dtype=bool)
+    for row, labels in enumerate(truth):
+        first = predictions_BK[row, :k]
+        true = np.fromiter(labels, dtype=np.int64, count=len(labels))
+        hits[row, : len(first)] = np.isin(first, true) & (first >= 0)
+    return hits
+
+
+def _sizes(truth: Truth) -> np.ndarray:
+    return np.array([len(labels) for labels in truth], dtype=np.float64)
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.zeros_like(above, dtype=np.float64), where=below > 0)
+
+
+def precision_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
+    """P@k per document: hits / k, also when a document has fewer than k true labels."""
+    return hits_at_k(predictions_BK, truth, k).sum(axis=1) / k
+
+
+def recall_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
+    """R@k per document: hits / true labels; 0 for a document without any."""
+    return _ratio(hits_at_k(predictions_BK, truth, k).sum(axis=1), _sizes(truth))
+
+
+def r_precision_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
+    """RP@k per document: hits / min(k, true labels)."""
+    return _ratio(
+        hits_at_k(predictions_BK, truth, k).sum(axis=1), np.minimum(_sizes(truth), k)
+    )
+
+
+def ndcg_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
+    """nDCG@k per document, with the ideal over min(k, true labels) places."""
+    discounts = 1.0 / np.log2(np.arange(2, k + 2))
+    ideals = np.concatenate([[0.0], np.cumsum(discounts)])
+    gained = hits_at_k(predictions_BK, truth, k) @ discounts
+    return _ratio(gained, ideals[np.minimum(_sizes(truth), k).astype(int)])
+
+
+def inverse_propensity(counts_L: np.ndarray, documents: int, a: float, b: float) -> np.ndarray:
+    """q_l = 1 + C (N_l + b)^-a with C = (ln N - 1)(b + 1)^a (Jain et al. 2016, eq. 3)."""
+    scale = (np.log(documents) - 1.0) * (b + 1.0) ** a
+    return 1.0 + scale * (counts_L + b) ** -a
+
+
+def psp_at_k(
+    predictions_BK: np.ndarray, truth: Truth, k: int, inverse_propensity_L: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Per-document numerators and denominators of PSP@k.
+
+    PSP@k is the ratio of their sums over documents, not the mean of ratios.
+    """
+    padded = np.full((len(truth), k), -1)
+    padded[:, : predictions_BK.shape[1]] = predictions_BK[:, :k]
+    hits = hits_at_k(padded, truth, k)
+    gained = np.where(hits, inverse_propensity_L[padded], 0.0).sum(axis=1) / k
+    best = [np.sort(inverse_propensity_L[list(labels)])[::-1][:k].sum() / k for labels in truth]
+    return gained, np.array(best, dtype=np.float64)
+
+
+def bootstrap_mean(
+    values_B: np.ndarray, seed: int, samples: int = 2000
+) -> tuple[float, float, float]:
+    """Mean and its 95 % percentile interval over resampled documents."""
+    if len(values_B) == 0:
+        raise ValueError("bootstrap needs at least one document")
+    generator = np.random.default_rng(seed)
+    weights = generator.multinomial(
+        len(values_B), np.full(len(values_B), 1 / len(values_B)), size=samples
+    )
+    means = weights @ values_B / len(values_B)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(np.mean(values_B)), float(low), float(high)
+
+
+def bootstrap_difference(
+    a_B: np.ndarray, b_B: np.ndarray, seed: int, samples: int = 2000
+) -> tuple[float, float, float]:
+    """Mean of a - b over the same documents and its 95 % paired interval."""
+    if len(a_B) != len(b_B):
+        raise ValueError(f"paired values needed, got {len(a_B)} and {len(b_B)}")
+    return bootstrap_mean(np.asarray(a_B, float) - np.asarray(b_B, float), seed, samples)

@@ -1,0 +1,151 @@
+"""What a run achieved: metrics of every method on the test documents, and the plain-text table.
+
+Gold labels are read here and nowhere else; nothing flows back from here into a cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lmtx_ray import candidates, evaluation
+from lmtx_ray.asks import judge_asks, select_asks, wanted_candidates
+from lmtx_ray.layout import Layout
+from lmtx_ray.pseudo_labels import pair_report
+from lmtx_ray.publish import StepOutput
+from lmtx_ray.settings import EvaluationConfig, RunConfig
+
+Metrics = dict[str, Any]
+
+
+def method_rankings(config: RunConfig, layout: Layout, ran: int) -> dict[str, pa.Table]:
+    """Row name -> test rankings, untrained rows first, then each cycle alone and fused."""
+    test = _test_ids(layout)
+    untouched = layout.states[0]
+    steps: dict[str, StepOutput] = {
+        "bm25": layout.lexical,
+        "encoder": untouched.dense,
+        "hybrid": untouched.hybrid,
+    }
+    for state in layout.states[1 : ran + 1]:
+        steps[f"cycle_{state.number}"] = state.dense
+        steps[f"cycle_{state.number}_hybrid"] = state.hybrid
+    tables = {name: _only(step.read(), test) for name, step in steps.items()}
+    if config.judge.rerank_k and ran:
+        reranked = rerank(tables["hybrid"], layout.cycles[0].verdicts.read())
+        ordered = {name: tables.pop(name) for name in ("bm25", "encoder", "hybrid")}
+        tables = {**ordered, "judge_rerank": reranked, **tables}
+    return tables
+
+
+def rerank(rankings: pa.Table, verdicts: pa.Table) -> pa.Table:
+    """`rankings` with the judged candidates first, by P(yes); the others keep their order.
+
+    An unclear answer counts as 0.5. Scores are the P(yes) for judged candidates and negative
+    ranks after them, so that they stay descending.
+    """
+    columns = verdicts.select(["doc_id", "label_id", "p_yes"]).to_pylist()
+    p_yes = {(row["doc_id"], row["label_id"]): row["p_yes"] for row in columns}
+    doc_ids, ids, scores = [], [], []
+    for row in rankings.to_pylist():
+        labels = row["label_ids"]
+        keys = [(row["doc_id"], label) for label in labels]
+        values = [
+            (0.5 if p_yes[key] is None else p_yes[key]) if key in p_yes else -1.0 - rank
+            for rank, key in enumerate(keys)
+        ]
+        order = np.argsort(-np.array(values), kind="stable")
+        doc_ids.append(row["doc_id"])
+        ids.append([labels[place] for place in order])
+        scores.append([values[place] for place in order])
+    width = max((len(labels) for labels in ids), default=0)
+    ids_BK = np.full((len(ids), width), -1, dtype=np.int32)
+    scores_BK = np.full((len(ids), width), -np.inf, dtype=np.float32)
+    for place, labels in enumerate(ids):
+        ids_BK[place, : len(labels)], scores_BK[place, : len(labels)] = labels, scores[place]
+    return candidates.to_rankings(doc_ids, ids_BK, scores_BK)
+
+
+def method_rows(
+    rankings: Mapping[str, pa.Table],
+    gold: pa.Table,
+    config: EvaluationConfig,
+    exclude: frozenset[int] = frozenset(),
+) -> dict[str, pa.Table]:
+    """Row name -> per-document metric rows; `exclude` takes labels out of rankings and gold."""
+    ks = {"P": config.precision_at, "R": config.recall_at, "nDCG": config.ndcg_at}
+    return {
+        name: evaluation.evaluate(table, gold, ks=ks, exclude=exclude)
+        for name, table in rankings.items()
+    }
+
+
+def final_method(best: int, opinions: Mapping[int, Mapping[str, Any]], ship: str) -> str:
+    """The row that ships: the best state alone or fused, whichever the judge prefers."""
+    fused = ship == "hybrid"
+    if ship == "auto" and opinions:
+        fused = opinions[best]["hybrid"].mean >= opinions[best]["dense"].mean
+    if best == 0:
+        return "hybrid" if fused else "encoder"
+    return f"cycle_{best}_hybrid" if fused else f"cycle_{best}"
+
+
+def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]:
+    """Pairs asked and saved, unclear answers; precision, recall and AUC on judged test pairs."""
+    documents, gold = layout.documents.read(), layout.gold.read()
+    asked = saved = unclear = 0
+    tables = []
+    for cycle in layout.cycles[:ran]:
+        before, after = layout.states[cycle.number - 1], layout.states[cycle.number]
+        steps = (
+            (cycle.verdicts, before, judge_asks(config.judge, cycle.number == 1)),
+            (cycle.selection, after, select_asks(config.judge)),
+        )
+        for step, state, asks in steps:
+            verdicts = step.read()
+            rankings = {"dense": state.dense.read(), "hybrid": state.hybrid.read()}
+            wanted = wanted_candidates(documents, rankings, asks)
+            asked += verdicts.num_rows
+            saved += sum(map(len, wanted.values())) - verdicts.num_rows
+            unclear += pc.sum(pc.equal(verdicts["answer"], "unclear")).as_py() or 0
+            tables.append(verdicts)
+    summary = {"asked": asked, "saved": saved, "unclear": unclear}
+    if tables and gold.num_rows:
+        test = _only(pa.concat_tables(tables), set(gold["doc_id"].to_pylist()))
+        summary |= pair_report(test, gold) if test.num_rows else {}
+    return summary
+
+
+def metric_names(config: EvaluationConfig) -> list[str]:
+    """Columns of the table, as in the field: P@1 … R@10 … nDCG@5."""
+    return [
+        f"{name}@{k}"
+        for name, ks in (("P", config.precision_at), ("R", config.recall_at),
+                         ("nDCG", config.ndcg_at))
+        for k in ks
+    ]  # fmt: skip
+
+
+def render_table(methods: Mapping[str, Metrics], metrics: list[str], final: str) -> str:
+    """Per cent, one line a method; the one that ships is marked with an asterisk."""
+    width = max(len(name) for name in methods) + 2
+    head = " " * width + "".join(f"{name:>9}" for name in metrics) + "   P@1, 95 % interval"
+    lines = [head]
+    for name, values in methods.items():
+        mark = " *" if name == final else ""
+        low, high = values.get("P@1_ci", (float("nan"), float("nan")))
+        cells = "".join(f"{100 * values[metric]:9.1f}" for metric in metrics)
+        lines.append(f"{name + mark:<{width}}{cells}   [{100 * low:.1f}, {100 * high:.1f}]")
+    return "\n".join(lines)
+
+
+def _test_ids(layout: Layout) -> set[str]:
+    return set(layout.gold.read()["doc_id"].to_pylist())
+
+
+def _only(table: pa.Table, doc_ids: set[str]) -> pa.Table:
+    return table.filter(pc.is_in(table["doc_id"], value_set=pa.array(sorted(doc_ids), pa.string())))

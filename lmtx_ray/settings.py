@@ -1,0 +1,95 @@
+"""One run's settings: nests the components' own configs, adds nothing they already say.
+
+Everything here loads in milliseconds, so that `lmtx plan` and `--dry-run` start no library.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from lmtx_ray.config import Config
+from lmtx_ray.config_models import EncoderConfig, FitConfig, IndexConfig
+from lmtx_ray.corpus import CorpusConfig
+from lmtx_ray.pseudo_labels import PseudoLabelConfig
+from lmtx_ray.teacher.protocol import TeacherConfig
+
+
+class Resources(Config):
+    """What one actor of a stage's pool asks Ray for; a pair of actors is an autoscaling range."""
+
+    actors: int | tuple[int, int] = 1
+    cpus: float = Field(1, gt=0)
+    gpus: float = Field(0, ge=0)
+
+    @field_validator("actors")
+    @classmethod
+    def _positive(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+        low, high = (value, value) if isinstance(value, int) else value
+        if not 1 <= low <= high:
+            raise ValueError(f"needs 1 <= least <= most, got {value}")
+        return value
+
+
+class StageResources(Config):
+    """Hardware per stage; `fit` takes its workers from the fit section."""
+
+    embed: Resources = Resources()
+    shortlist: Resources = Resources()
+    judge: Resources = Resources()
+
+
+class ShortlistConfig(Config):
+    """Candidates: `depth` labels are kept per document from each side, then fused."""
+
+    depth: int = Field(100, ge=1)
+    dense_weight: float = Field(1.0, ge=0)
+    lexical_weight: float = Field(1.0, ge=0)
+    fusion_constant: int = Field(60, ge=1)
+
+
+class JudgeConfig(Config):
+    """Which candidates are worth a question: `top_k` of a training document, `select_k` of each
+    ranking of a held-aside document, `rerank_k` of a test document (evaluation only; 0 = none)."""
+
+    teacher: TeacherConfig
+    top_k: int = Field(20, ge=1)
+    select_k: int = Field(3, ge=1)
+    rerank_k: int = Field(0, ge=0)
+
+
+class CyclesConfig(Config):
+    """At most `most` cycles; stop after `patience` cycles without a better judged P@1."""
+
+    most: int = Field(3, ge=0)
+    patience: int = Field(1, ge=1)
+
+
+class EvaluationConfig(Config):
+    """Cut-offs, and label keys left out of the second, stricter reading of the same rankings."""
+
+    precision_at: tuple[int, ...] = (1, 3, 5)
+    recall_at: tuple[int, ...] = (10, 100)
+    ndcg_at: tuple[int, ...] = (5,)
+    exclude_keys: tuple[str, ...] = ()
+    seed: int = 13
+
+
+class RunConfig(Config):
+    """A whole run. `recipe` is recorded in fit and pseudo_labels, where it has its effect."""
+
+    run: str
+    unit_documents: int = Field(128, ge=1)
+    unit_labels: int = Field(4096, ge=1)
+    corpus: CorpusConfig
+    encoder: EncoderConfig = EncoderConfig()
+    index: IndexConfig = IndexConfig()
+    shortlist: ShortlistConfig = ShortlistConfig()
+    judge: JudgeConfig
+    pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
+    fit: FitConfig = FitConfig()
+    cycles: CyclesConfig = CyclesConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    resources: StageResources = StageResources()
+    ship: Literal["auto", "dense", "hybrid"] = "auto"

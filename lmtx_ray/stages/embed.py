@@ -1,0 +1,35 @@
+"""Texts to vectors: the encoder in an actor pool, labels and documents alike."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pyarrow as pa
+
+from lmtx_ray import schemas
+from lmtx_ray.config_models import EncoderConfig
+from lmtx_ray.corpus import document_text
+from lmtx_ray.encoder import Encoder
+
+
+class Embed:
+    """Worker: a fragment of `documents` or of `labels` in, its `vectors` out."""
+
+    expands: ClassVar[bool] = False
+
+    def __init__(self, config: EncoderConfig, model: str) -> None:
+        self._encoder = Encoder(config, model=model)
+
+    def __call__(self, fragment: pa.Table) -> pa.Table:
+        if "label_id" in fragment.column_names:
+            ids = fragment["label_id"].cast(pa.string())
+            vectors_ND = self._encoder.encode(fragment["text"].to_pylist(), "label")
+        else:
+            ids = fragment["doc_id"]
+            texts = fragment.select(["title", "text"]).to_pylist()
+            texts = [document_text(row["title"], row["text"]) for row in texts]
+            vectors_ND = self._encoder.encode(texts, "document")
+        dimensions = vectors_ND.shape[1]
+        values = pa.FixedSizeListArray.from_arrays(pa.array(vectors_ND.ravel()), dimensions)
+        table = pa.table({"id": ids, "vector": values})
+        return schemas.conform(table, schemas.vectors(dimensions))

@@ -1,0 +1,19 @@
+"""Turns a stage's Resources into Ray Data arguments: the one place that follows Ray's API here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.data import ActorPoolStrategy
+
+from lmtx_ray.settings import Resources
+
+
+def as_actors(resources: Resources) -> dict[str, Any]:
+    """Keyword arguments of `Dataset.map_batches` for a pool of stateful actors."""
+    if isinstance(resources.actors, int):
+        pool = ActorPoolStrategy(size=resources.actors, max_tasks_in_flight_per_actor=2)
+    else:
+        low, high = resources.actors
+        pool = ActorPoolStrategy(min_size=low, max_size=high, max_tasks_in_flight_per_actor=2)
+    return {"compute": pool, "num_cpus": resources.cpus, "num_gpus": resources.gpus}

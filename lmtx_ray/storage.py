@@ -1,0 +1,234 @@
+"""Bytes, JSON and tables at local or s3 URIs.
+
+User-given URIs are parsed here before they reach any library: only file paths and s3:// are
+accepted, without credentials, queries or parent steps. Writes are atomic; `put_if_absent` is the
+primitive that publishing builds on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+class StorageError(OSError):
+    """A location that cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """A parsed URI: an absolute or relative path (file), or bucket and key (s3)."""
+
+    scheme: str
+    bucket: str
+    path: str
+
+
+def parse_uri(uri: str) -> Location:
+    """Parse and allow-list a user-given URI.
+
+    Raises:
+        StorageError: Another scheme, or anything that could redirect a request: user info, query,
+            fragment, parent steps, control characters.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        scheme, rest = "file", uri
+    if scheme not in {"file", "s3"}:
+        raise StorageError(f"{uri!r}: only file paths and s3:// are supported")
+    if not rest or any(ord(char) < 32 for char in rest):
+        raise StorageError(f"{uri!r}: empty path or control characters")
+    if scheme == "file":
+        return Location("file", "", rest)
+    bucket, _, key = rest.partition("/")
+    if not bucket or any(char in rest for char in "?#@") or ":" in bucket:
+        raise StorageError(f"{uri!r}: needs the form s3://bucket/key without user, port or query")
+    if ".." in key.split("/"):
+        raise StorageError(f"{uri!r}: '..' is not allowed")
+    return Location("s3", bucket, key.rstrip("/"))
+
+
+def _s3(location: Location) -> Any:
+    from lmtx_ray import s3  # boto3 loads only when an s3 URI is used
+
+    return s3.Bucket(location.bucket)
+
+
+def local_path(uri: str) -> Path:
+    """The local path of a file URI. Raises StorageError for s3."""
+    location = parse_uri(uri)
+    if location.scheme != "file":
+        raise StorageError(f"{uri!r}: needs a local path here")
+    return Path(location.path)
+
+
+def join(uri: str, *parts: str) -> str:
+    """`uri` with parts appended, separated by single slashes."""
+    return "/".join([uri.rstrip("/") or "/", *parts])
+
+
+def exists(uri: str) -> bool:
+    """Whether a file (or a non-empty s3 prefix, or a local folder) is there."""
+    location = parse_uri(uri)
+    if location.scheme == "file":
+        return Path(location.path).exists()
+    return _s3(location).exists(location.path)
+
+
+def list_files(uri: str, suffix: str = "") -> list[str]:
+    """URIs of all files under a folder, sorted; an absent folder (or a file) has none."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        keys = _s3(location).keys(location.path)
+        return [f"s3://{location.bucket}/{key}" for key in keys if key.endswith(suffix)]
+    root = Path(location.path)
+    found = (str(path) for path in root.rglob("*") if path.is_file())
+    return sorted(path for path in found if path.endswith(suffix))
+
+
+def read_bytes(uri: str) -> bytes:
+    """A file's content. Raises StorageError naming the URI when it cannot be read."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        return _s3(location).get(location.path)
+    try:
+        return Path(location.path).read_bytes()
+    except OSError as error:
+        raise StorageError(f"{uri}: {error.strerror}") from error
+
+
+def open_input(uri: str) -> BinaryIO:
+    """A binary stream over a file."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        return io.BytesIO(_s3(location).get(location.path))
+    try:
+        return Path(location.path).open("rb")
+    except OSError as error:
+        raise StorageError(f"{uri}: {error.strerror}") from error
+
+
+def _place(path: Path, data: bytes, place: Callable[[Path, Path], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        place(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Replace a file's content atomically: readers see the old or the new, never a part."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        _s3(location).put(location.path, data)
+    else:
+        _place(Path(location.path), data, os.replace)
+
+
+def put_if_absent(uri: str, data: bytes) -> bool:
+    """Write only if nothing is there; False when another write came first."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        return _s3(location).put_if_absent(location.path, data)
+    try:
+        _place(Path(location.path), data, os.link)
+    except FileExistsError:
+        return False
+    return True
+
+
+def read_json(uri: str) -> Any:
+    """Parsed JSON. Raises StorageError naming the file when it is not JSON."""
+    try:
+        return json.loads(read_bytes(uri))
+    except ValueError as error:
+        raise StorageError(f"{uri}: not JSON ({error})") from error
+
+
+def to_json(value: Any) -> bytes:
+    """Canonical JSON bytes: equal values give equal bytes."""
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def read_table(uri: str) -> pa.Table:
+    """A Parquet file as a table.
+
+    Raises:
+        StorageError: Not Parquet, or a column of an extension type: such types can carry code,
+            so they are refused from the plain schema, before any value is read.
+    """
+    try:
+        file = pq.ParquetFile(io.BytesIO(read_bytes(uri)))
+    except pa.ArrowException as error:
+        raise StorageError(f"{uri}: not a readable Parquet file ({error})") from error
+    for column in file.schema_arrow:
+        if isinstance(column.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (
+            column.metadata or {}
+        ):
+            raise StorageError(f"{uri}: column {column.name!r} has an extension type, refused")
+    return file.read()
+
+
+def table_bytes(table: pa.Table) -> bytes:
+    """Parquet bytes; equal tables with equal schemas give equal bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.combine_chunks(), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+def write_table(uri: str, table: pa.Table) -> str:
+    """Write a table as Parquet, atomically; returns the SHA-256 of the file."""
+    data = table_bytes(table)
+    write_bytes(uri, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of(uri: str) -> str:
+    """SHA-256 of a file's content."""
+    with open_input(uri) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def download_folder(uri: str, local: str | Path) -> None:
+    """Copy a folder to a local one."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        _s3(location).download(location.path, Path(local))
+        return
+    if not Path(location.path).is_dir():
+        raise StorageError(f"{uri}: no such folder")
+    shutil.copytree(location.path, local, dirs_exist_ok=True)
+
+
+def upload_folder(local: str | Path, uri: str) -> None:
+    """Copy a local folder's files under `uri`."""
+    for path in sorted(Path(local).rglob("*")):
+        if path.is_file():
+            write_bytes(join(uri, path.relative_to(local).as_posix()), path.read_bytes())
+
+
+def local_copy(uri: str) -> str:
+    """A local folder with the content of `uri`: itself if local, else a download for this process."""
+    location = parse_uri(uri)
+    if location.scheme == "file":
+        return location.path
+    folder = tempfile.mkdtemp(prefix="lmtx-")
+    download_folder(uri, folder)
+    return folder
