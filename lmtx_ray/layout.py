@@ -6,14 +6,13 @@ of its inputs, so the folders of all cycles are known from the config and the in
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from lmtx_ray import __version__, storage
 from lmtx_ray.config import fingerprint
 from lmtx_ray.config_models import resolve_model
+from lmtx_ray.model_files import model_identity
 from lmtx_ray.publish import StepOutput
 from lmtx_ray.run import RunLayout
 from lmtx_ray.settings import RunConfig
@@ -161,17 +160,3 @@ def _input_hashes(config: RunConfig) -> dict[str, str]:
             raise storage.StorageError(f"no such file or folder: {uri}")
         hashes[uri] = fingerprint(*[storage.sha256_of(path) for path in inside or [uri]])
     return hashes
-
-
-def model_identity(model: str) -> str:
-    """Hash of a local model folder's files, or the name itself for a hub id."""
-    folder = Path(model)
-    if not folder.is_dir():
-        return fingerprint(model)
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in {".json", ".safetensors", ".txt", ".model"}:
-            digest.update(path.relative_to(folder).as_posix().encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:12]

