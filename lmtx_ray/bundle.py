@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray import calibration, storage
-from lmtx_ray.cycle import RunResult, held_aside_ids, model_of, publish_folder, verdict_steps
+from lmtx_ray.cycle import RunResult, held_aside_ids, model_of, verdict_steps
 from lmtx_ray.lexical import LexicalIndex
 from lmtx_ray.publish import StepOutput
 from lmtx_ray.settings import RunConfig
@@ -40,6 +40,7 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
     def save(folder: Path) -> None:
         _copy_model(model_of(layout, state), folder / "encoder")
         storage.download_folder(state.index.uri, str(folder / "index"))
+        (folder / "index" / "MANIFEST.json").unlink()
         labels = layout.labels.read()
         storage.write_table(str(folder / "labels.parquet"), labels)
         if fused:
@@ -47,7 +48,7 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
         text = json.dumps(description, indent=1, sort_keys=True)
         (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
 
-    publish_folder(layout.bundle, save)
+    layout.bundle.publish_folder(save)
 
 
 def _fusion(config: RunConfig) -> dict[str, Any]:

@@ -117,8 +117,8 @@ def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
         return plan_loop(arguments)
     config = _load(arguments)
     start_ray()
-    from lmtx_ray.demo import finish
     from lmtx_ray.cycle import run_cycles
+    from lmtx_ray.demo import finish
 
     return finish(config, run_cycles(config))
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -166,17 +164,7 @@ def index_step(config: RunConfig, state: State) -> None:
         return
     parts = [matrix(storage.read_table(file)) for (file,) in vector_files(state, "labels").values()]
     index = LabelIndex.build(np.concatenate(parts), config.index.shards)
-    publish_folder(state.index, index.save)
-
-
-def publish_folder(step: StepOutput, save: Callable[[Path], object]) -> None:
-    """Publish a step that is a folder of files, written locally first by `save(folder)`."""
-    with TemporaryDirectory() as local:
-        save(Path(local))
-        storage.upload_folder(local, step.uri)
-        names = {path.relative_to(local).as_posix() for path in Path(local).rglob("*")
-                 if path.is_file()}  # fmt: skip
-        step.publish_files({name: storage.sha256_of(f"{local}/{name}") for name in sorted(names)})
+    state.index.publish_folder(index.save)
 
 
 def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:
@@ -229,7 +217,6 @@ def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
         cycle.examples.read(),
         initial_model=model_of(layout, start),
         config=config.fit,
-        encoder=config.encoder,
         output=cycle.encoder,
         work_uri=storage.join(config.run, "work", f"fit-{cycle.encoder.fingerprint}"),
     )

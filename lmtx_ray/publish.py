@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -135,6 +137,15 @@ class StepOutput:
         if absent:
             raise PublishError(f"{self.uri}: file {absent[0]} is missing")
         return self._publish({"sha256": dict(files), **(extra or {})})
+
+    def publish_folder(self, save: Callable[[Path], object]) -> dict[str, Any]:
+        """Publish what `save(folder)` writes into a local folder."""
+        with TemporaryDirectory() as local:
+            save(Path(local))
+            storage.upload_folder(local, self.uri)
+            files = sorted(path for path in Path(local).rglob("*") if path.is_file())
+            names = [path.relative_to(local).as_posix() for path in files]
+            return self.publish_files({name: storage.sha256_of(f"{local}/{name}") for name in names})
 
     def _publish(self, content: dict[str, Any]) -> dict[str, Any]:
         manifest = {"fingerprint": self.fingerprint, **content}

@@ -75,3 +75,8 @@ class Bucket:
             path = folder / key.removeprefix(f"{prefix}/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self.get(key))
+
+    def remove(self, prefix: str) -> None:
+        """Delete every object under `prefix`."""
+        for key in self.keys(prefix):
+            self._call("delete_object", key)

@@ -217,6 +217,15 @@ def download_folder(uri: str, local: str | Path) -> None:
     shutil.copytree(location.path, local, dirs_exist_ok=True)
 
 
+def remove_folder(uri: str) -> None:
+    """Delete everything under `uri`: only for drafts of our own, never a published step."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        _s3(location).remove(location.path)
+    else:
+        shutil.rmtree(location.path, ignore_errors=True)
+
+
 def upload_folder(local: str | Path, uri: str) -> None:
     """Copy a local folder's files under `uri`."""
     for path in sorted(Path(local).rglob("*")):

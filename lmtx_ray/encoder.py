@@ -1,0 +1,86 @@
+"""The student: texts to unit vectors, with any sentence-transformers folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from lmtx_ray import storage
+from lmtx_ray.config_models import EncoderConfig, resolve_model
+
+CPU_FLAGS = Path("/proc/cpuinfo")
+
+
+def has_native_bfloat16() -> bool:
+    """Whether this machine multiplies bfloat16 in hardware (a GPU, AVX-512 BF16 or AMX)."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    if not CPU_FLAGS.exists():
+        return False
+    flags = CPU_FLAGS.read_text().split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def load_model(model: str, device: str | None = None) -> SentenceTransformer:
+    """A sentence-transformers model in fp32, without remote code, from safetensors only."""
+    folder = storage.local_copy(model) if "://" in model else model
+    return SentenceTransformer(
+        folder,
+        device=device,
+        trust_remote_code=False,
+        model_kwargs={"use_safetensors": True, "torch_dtype": torch.float32},
+    )
+
+
+def token_budget_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Positions in batches, longest first, each within `budget` tokens including padding."""
+    order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+    batches: list[list[int]] = []
+    width = 0
+    for place in order:
+        if batches and (len(batches[-1]) + 1) * width <= budget:
+            batches[-1].append(place)
+        else:
+            batches.append([place])
+            width = max(lengths[place], 1)
+    return batches
+
+
+class Encoder:
+    """encode(texts) -> float32 unit vectors. Equal lists of texts give equal bits."""
+
+    def __init__(self, config: EncoderConfig, model: str | None = None) -> None:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self._config = config
+        self._model = load_model(resolve_model(model or config.model)).eval()
+        wide = config.dtype == "bfloat16" or (config.dtype == "auto" and has_native_bfloat16())
+        if wide:
+            self._model.to(torch.bfloat16)
+
+    @property
+    def dimensions(self) -> int:
+        """D, the width of a vector."""
+        return int(self._model.get_sentence_embedding_dimension() or 0)
+
+    def encode(self, texts: Sequence[str], kind: Literal["document", "label"]) -> np.ndarray:
+        """float32 [N, D] in the order of `texts`; documents and labels are cut differently."""
+        cut = self._config.max_tokens if kind == "document" else self._config.label_tokens
+        vectors_ND = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        if not texts:
+            return vectors_ND
+        ids = self._model.tokenizer(list(texts), truncation=True, max_length=cut)["input_ids"]
+        for places in token_budget_batches([len(row) for row in ids], self._config.token_budget):
+            batch = self._model.tokenizer.pad(
+                {"input_ids": [ids[place] for place in places]}, return_tensors="pt"
+            ).to(self._model.device)
+            with torch.inference_mode():
+                embeddings = self._model(dict(batch))["sentence_embedding"].float()
+            unit = torch.nn.functional.normalize(embeddings, dim=1)
+            vectors_ND[places] = unit.cpu().numpy()
+        return vectors_ND
