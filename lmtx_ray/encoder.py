@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,18 +11,7 @@ from sentence_transformers import SentenceTransformer
 
 from lmtx_ray import storage
 from lmtx_ray.config_models import EncoderConfig, resolve_model
-
-CPU_FLAGS = Path("/proc/cpuinfo")
-
-
-def has_native_bfloat16() -> bool:
-    """Whether this machine multiplies bfloat16 in hardware (a GPU, AVX-512 BF16 or AMX)."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    if not CPU_FLAGS.exists():
-        return False
-    flags = CPU_FLAGS.read_text().split()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+from lmtx_ray.hardware import has_native_bfloat16
 
 
 def load_model(model: str, device: str | None = None) -> SentenceTransformer:

@@ -234,7 +234,7 @@ def upload_folder(local: str | Path, uri: str) -> None:
 
 
 def local_copy(uri: str) -> str:
-    """A local folder with the content of `uri`: itself if local, else a download for this process."""
+    """A local folder with the content of `uri`: itself if local, else a fresh download."""
     location = parse_uri(uri)
     if location.scheme == "file":
         return location.path

@@ -14,8 +14,9 @@ import os
 from typing import Any
 
 import pyarrow as pa
+import torch
 
-from lmtx_ray import storage
+from lmtx_ray import hardware, storage
 from lmtx_ray.config import ConfigError
 from lmtx_ray.corpus import document_text
 from lmtx_ray.teacher.parsing import from_log_probabilities
@@ -89,31 +90,25 @@ def _chat_frame(tokenizer: Any, prompt: Prompt, config: TeacherConfig) -> tuple[
     return before, after
 
 
-def _on_cpu() -> bool:
-    import torch
-
-    return not torch.cuda.is_available()
-
-
 def load_engine(config: TeacherConfig, longest: int) -> Any:
     """An in-process vLLM engine. Environment first: vLLM reads it while it is imported."""
-    settings: dict[str, Any] = {}
-    if _on_cpu():
+    settings: dict[str, Any] = {"dtype": config.dtype}
+    if not torch.cuda.is_available():
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.kv_cache_gib))
         settings["enforce_eager"] = True
+        if config.dtype == "auto" and not hardware.has_native_bfloat16():  # emulated, it is 6 times slower
+            settings["dtype"] = "float32"
     else:
         settings["gpu_memory_utilization"] = config.gpu_memory_share
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    import torch
     import vllm
 
     if config.threads:
         torch.set_num_threads(config.threads)
     return vllm.LLM(
         model=storage.local_copy(config.model) if "://" in config.model else config.model,
-        dtype=config.dtype,
         max_model_len=longest,
         tensor_parallel_size=config.tensor_parallel_size,
         max_num_batched_tokens=max(config.max_num_batched_tokens, longest),

@@ -1,0 +1,30 @@
+# `make demo` and `make test` work on a fresh clone with Python 3.11 and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ENGINE ?= cpu
+BIN := .venv/bin
+INSTALLED := .venv/installed-$(ENGINE)
+
+.PHONY: demo test lint clean venv
+
+demo: $(INSTALLED)
+	$(BIN)/lmtx demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+
+venv: $(INSTALLED)
+
+# uv does not read pip's find-links setting, where a CPU build of torch may be kept.
+$(INSTALLED): pyproject.toml constraints.txt overrides.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || true)}" \
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python \
+		--constraint constraints.txt --override overrides.txt --editable '.[$(ENGINE),demo,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv runs

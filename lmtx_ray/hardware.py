@@ -1,0 +1,19 @@
+"""What the machine can do, where it changes what is fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+CPU_FLAGS = Path("/proc/cpuinfo")
+
+
+def has_native_bfloat16() -> bool:
+    """Whether this machine multiplies bfloat16 in hardware (a GPU, AVX-512 BF16 or AMX)."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    if not CPU_FLAGS.exists():
+        return False
+    flags = CPU_FLAGS.read_text().split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags

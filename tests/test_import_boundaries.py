@@ -1,0 +1,73 @@
+"""Tiers: an import only points downwards, and light modules stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "lmtx_ray"
+HEAVY = ("ray", "torch", "vllm", "faiss", "transformers", "sentence_transformers", "boto3")
+TIERS = (
+    {"schemas", "storage", "s3", "publish", "config", "config_models", "run", "readers", "corpus",
+     "lexical", "metrics", "evaluation", "candidates", "pseudo_labels", "calibration", "settings",
+     "asks", "selection", "model_files", "layout", "teacher", "teacher.protocol",
+     "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.lexical"},
+    {"hardware", "index", "encoder", "losses", "batching", "tagger", "teacher.vllm",
+     "teacher.http"},
+    {"stages", "stages.resources", "stages.units", "stages.embed", "stages.shortlist",
+     "stages.judge", "stages.examples", "stages.fit", "stages.tag"},
+    {"prepare", "plan", "cycle", "bundle", "report", "demo", "tagging", "cli"},
+)  # fmt: skip
+LAZY = {("storage", "s3"), ("teacher.registry", "teacher.vllm"), ("teacher.registry", "teacher.http")}
+
+
+def modules() -> dict[str, Path]:
+    paths = (path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+    names = {path: path.relative_to(PACKAGE).with_suffix("").as_posix() for path in paths}
+    return {name.replace("/__init__", "").replace("/", "."): path for path, name in names.items()}
+
+
+def tier_of(name: str) -> int:
+    return next(tier for tier, names in enumerate(TIERS) if name in names)
+
+
+def imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lmtx_ray"):
+            inner = node.module.removeprefix("lmtx_ray").lstrip(".")
+            names = {f"{inner}.{alias.name}".lstrip(".") for alias in node.names}
+            found |= names & set(modules()) or ({inner} if inner else set())
+    return found
+
+
+def test_every_module_has_a_tier() -> None:
+    assert set(modules()) == set().union(*TIERS)
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_point_downwards(name: str) -> None:
+    upwards = {
+        other
+        for other in imported(modules()[name])
+        if tier_of(other) > tier_of(name) and (name, other) not in LAZY
+    }
+    assert not upwards
+
+
+def loaded_by(statement: str) -> set[str]:
+    script = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_plain_data_and_the_command_line_load_nothing_heavy() -> None:
+    names = sorted(TIERS[0] - {"s3"}) + ["cli", "plan"]
+    loaded = loaded_by("import " + ", ".join(f"lmtx_ray.{name}" for name in names))
+    assert not loaded & set(HEAVY)
