@@ -125,7 +125,6 @@ def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def start_ray() -> None:
     """Join the cluster RAY_ADDRESS names, or start one on this machine with its CPUs."""
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import ray
 
@@ -135,7 +134,8 @@ def start_ray() -> None:
     ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    logging.getLogger("ray").setLevel(logging.WARNING)
+    for noisy in ("ray.data", "ray.train", "faiss.loader", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
 def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class AskTeacher:
         self._labels = [
             text for uri in labels for text in storage.read_table(uri)["text"].to_pylist()
         ]
-        self._rankings, self._plan, self._cycle = list(rankings), asks, cycle
+        self._rankings, self._plan, self._cycle = list(rankings), dict(plan), cycle
         self._config, self._teacher = teacher, None
 
     def __call__(self, documents: pa.Table, *fragments: pa.Table) -> pa.Table:

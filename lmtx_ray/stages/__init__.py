@@ -1,0 +1,1 @@
+"""Ray adaptors: the only files that import ray.data or ray.train."""

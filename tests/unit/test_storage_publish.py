@@ -1,0 +1,100 @@
+"""Locations, atomic writes, and the publishing protocol."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lmtx_ray import storage
+from lmtx_ray.publish import PublishError, StepOutput
+
+
+def rows(*values: int) -> pa.Table:
+    return pa.table({"id": list(values)})
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://x/y", "s3://user:key@bucket/x", "s3://bucket/x?endpoint_override=169.254.169.254",
+     "s3://bucket/../other", "s3:///x", "gs://b/x", "a\0b", ""],
+)  # fmt: skip
+def test_a_uri_that_could_redirect_a_request_is_refused(uri: str) -> None:
+    with pytest.raises(storage.StorageError):
+        storage.parse_uri(uri)
+
+
+def test_only_the_first_of_racing_writers_wins(tmp_path: Path) -> None:
+    uri, won = str(tmp_path / "x"), []
+    barrier = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        barrier.wait()
+        if storage.put_if_absent(uri, str(number).encode()):
+            won.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [str(won[0]).encode()] == [storage.read_bytes(uri)]
+    assert len(won) == 1
+    assert storage.list_files(str(tmp_path)) == [uri]
+
+
+def test_extension_types_are_refused_from_the_schema(tmp_path: Path) -> None:
+    array = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16)))
+    storage.write_table(str(tmp_path / "t.parquet"), pa.table({"id": array}))
+    with pytest.raises(storage.StorageError, match="'id' has an extension type"):
+        storage.read_table(str(tmp_path / "t.parquet"))
+
+
+def test_a_second_attempt_at_a_unit_changes_nothing(tmp_path: Path) -> None:
+    step = StepOutput(str(tmp_path / "s"), "f")
+    first = step.commit_unit("u", rows(1, 2), rows_in=2)
+    assert step.commit_unit("u", rows(3, 4), rows_in=2) == first
+    step.publish(["u"], key="id")
+    assert step.read()["id"].to_pylist() == [1, 2]
+
+
+def test_a_draft_without_receipt_is_never_read(tmp_path: Path) -> None:
+    step = StepOutput(str(tmp_path / "s"), "f")
+    storage.write_table(str(tmp_path / "s/data/u-dead.parquet"), rows(9))
+    assert step.done_units() == set()
+    with pytest.raises(PublishError, match="units not done: u"):
+        step.publish(["u"])
+    step.commit_unit("u", rows(1), rows_in=1)
+    step.publish(["u"])
+    assert step.read()["id"].to_pylist() == [1]
+
+
+def test_lost_rows_and_repeated_ids_are_not_published(tmp_path: Path) -> None:
+    lossy = StepOutput(str(tmp_path / "lossy"), "f")
+    lossy.commit_unit("u", rows(1), rows_in=3, rejected=1)
+    with pytest.raises(PublishError, match="read 3 rows but wrote 1 and rejected 1"):
+        lossy.publish(["u"])
+    twice = StepOutput(str(tmp_path / "twice"), "f")
+    twice.commit_unit("u", rows(1), rows_in=1)
+    twice.commit_unit("v", rows(1), rows_in=1)
+    with pytest.raises(PublishError, match="id 1 is there twice"):
+        twice.publish(["u", "v"], key="id")
+
+
+def test_publishing_twice_is_fine_and_another_identity_is_refused(tmp_path: Path) -> None:
+    step = StepOutput(str(tmp_path / "s"), "f")
+    step.commit_unit("u", rows(1), rows_in=1)
+    assert step.publish(["u"]) == step.publish(["u"])
+    with pytest.raises(PublishError, match="other inputs or settings"):
+        StepOutput(str(tmp_path / "s"), "g").is_complete()
+
+
+def test_a_changed_file_is_found(tmp_path: Path) -> None:
+    step = StepOutput(str(tmp_path / "s"), "f")
+    step.publish_folder(lambda folder: (folder / "a.txt").write_text("one"))
+    step.verify()
+    (tmp_path / "s/a.txt").write_text("two")
+    with pytest.raises(PublishError, match=r"a\.txt is not the file"):
+        step.verify()
