@@ -54,7 +54,7 @@ class Encoder:
     @property
     def dimensions(self) -> int:
         """D, the width of a vector."""
-        return int(self._model.get_sentence_embedding_dimension() or 0)
+        return int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str], kind: Literal["document", "label"]) -> np.ndarray:
         """float32 [N, D] in the order of `texts`; documents and labels are cut differently."""

@@ -18,9 +18,10 @@ import pyarrow as pa
 import ray.train
 import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer, prepare_model
+from ray.train.torch import TorchTrainer, get_device
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
+from torch import distributed
 
 from lmtx_ray import batching, losses, storage
 from lmtx_ray.config_models import FitConfig
@@ -87,7 +88,7 @@ def train_loop(loop: dict[str, Any]) -> None:
     if config.threads:
         torch.set_num_threads(max(config.threads // world, 1))
     torch.use_deterministic_algorithms(True, warn_only=True)
-    student = load_model(loop["model"]).train()
+    student = load_model(loop["model"], device=str(get_device())).train()
     examples = batching.make_examples(
         loop["examples"], loop["texts"], loop["labels"], student.tokenizer,
         config.max_tokens, config.label_tokens,
@@ -101,11 +102,9 @@ def train_loop(loop: dict[str, Any]) -> None:
         eps=1e-6, foreach=False,
     )  # fmt: skip
     first = restore(student, optimizer, loop["work"])
-    model = prepare_model(student, parallel_strategy_kwargs={"find_unused_parameters": True})
     for step in range(first, total):
         rows = batching.batch_rows(len(examples), config.batch_size, per_pass, config.seed, step)
-        loss = train_step(model, student, optimizer, examples, rows[rank::world], config, step,
-                          total)  # fmt: skip
+        loss = train_step(student, optimizer, examples, rows[rank::world], config, step, total)
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == total:
             if rank == 0 and step + 1 < total:
                 save_checkpoint(student, optimizer, loop["work"], step + 1)
@@ -121,48 +120,65 @@ def train_loop(loop: dict[str, Any]) -> None:
 
 
 def train_step(
-    model: torch.nn.Module, student: SentenceTransformer, optimizer: torch.optim.Optimizer,
-    examples: batching.Examples, rows: list[int], config: FitConfig, step: int, total: int,
+    student: SentenceTransformer, optimizer: torch.optim.Optimizer, examples: batching.Examples,
+    rows: list[int], config: FitConfig, step: int, total: int,
 ) -> float:  # fmt: skip
-    """One optimiser step on this worker's rows; returns its loss."""
+    """One optimiser step, gradients averaged over workers; returns this worker's loss."""
     torch.manual_seed(config.seed * 1_000_003 + step)
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * rate(step, total, config.warmup)
+    optimizer.zero_grad(set_to_none=True)
+    loss = 0.0
+    if rows:  # the last batch of a pass may leave a worker without one
+        value = batch_loss(student, examples, rows, config, step)
+        value.backward()
+        loss = float(value.detach())
+    average_gradients(student)
+    if config.recipe == "default":
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0, foreach=False)
+    optimizer.step()
+    return loss
+
+
+def batch_loss(
+    student: SentenceTransformer, examples: batching.Examples, rows: list[int], config: FitConfig,
+    step: int,
+) -> torch.Tensor:  # fmt: skip
+    """The recipe's loss on these rows."""
     if config.recipe == "paper":
         batch = batching.paper_batch(examples, rows, config.seed, step)
     else:
         batch = batching.soft_batch(examples, rows, config.negatives)
-    documents_BD, labels_MD = embed_together(model, student, batch)
-    scores_BM = documents_BD @ labels_MD.T
-    targets_BM, judged_BM = (part.to(scores_BM.device) for part in
-                             (batch.targets_BM, batch.judged_BM))  # fmt: skip
+    scores_BM = embed(student, batch.documents) @ embed(student, batch.labels).T
+    targets_BM = batch.targets_BM.to(scores_BM.device)
+    judged_BM = batch.judged_BM.to(scores_BM.device)
     if config.recipe == "paper":
-        loss = losses.online_hard_negative_triplet(
+        return losses.online_hard_negative_triplet(
             scores_BM, judged_BM, config.margin, config.negatives
         )
-    else:
-        loss = losses.multi_positive_info_nce(
-            scores_BM, targets_BM, judged_BM, config.temperature, config.mask_share
-        )
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if config.recipe == "default":
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0, foreach=False)
-    optimizer.step()
-    return float(loss.detach())
+    return losses.multi_positive_info_nce(
+        scores_BM, targets_BM, judged_BM, config.temperature, config.mask_share
+    )
 
 
-def embed_together(
-    model: torch.nn.Module, student: SentenceTransformer, batch: batching.Batch
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Unit vectors of the batch's documents and labels, each padded to its own longest."""
-    device = next(student.parameters()).device
-    sides = []
-    for ids in (batch.documents, batch.labels):
-        padded = student.tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(device)
-        embeddings = model(dict(padded))["sentence_embedding"]
-        sides.append(torch.nn.functional.normalize(embeddings, dim=1))
-    return sides[0], sides[1]
+def embed(student: SentenceTransformer, ids: list[list[int]]) -> torch.Tensor:
+    """Unit vectors of token ids, padded to the longest."""
+    padded = student.tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(student.device)
+    return torch.nn.functional.normalize(student(dict(padded))["sentence_embedding"], dim=1)
+
+
+def average_gradients(student: SentenceTransformer) -> None:
+    """Mean gradient over workers. Two forward passes share one backward pass here, which
+    DistributedDataParallel does not support, and one call at its end needs no hooks."""
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return
+    parameters = [value for value in student.parameters() if value.requires_grad]
+    grads = [torch.zeros_like(value) if value.grad is None else value.grad for value in parameters]
+    flat = torch.cat([grad.reshape(-1) for grad in grads])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    for value, part in zip(parameters, flat.split([grad.numel() for grad in grads]), strict=True):
+        value.grad = part.view_as(value)
 
 
 def rate(step: int, total: int, warmup: float) -> float:

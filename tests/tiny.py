@@ -1,0 +1,61 @@
+"""Small real models for tests, made on the spot: an encoder folder and a judge folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from transformers import (
+    BertConfig,
+    BertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+TOPICS = ("heart", "lung", "brain", "skin", "bone", "liver", "eye", "ear")
+WORDS = ("a study of disease treatment in patients with pain and trial care risk yes no . , < > "
+         "tag ask document").split()  # fmt: skip
+
+
+def tokenizer(**special: str) -> PreTrainedTokenizerFast:
+    letters = [chr(code) for code in range(97, 123)]
+    pieces = ["[PAD]", "[UNK]", *WORDS, *TOPICS, *letters, *(f"##{char}" for char in letters)]
+    vocabulary = {piece: place for place, piece in enumerate(dict.fromkeys(pieces))}
+    inner = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    inner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]", model_max_length=256
+    )
+
+
+def save_encoder(folder: Path) -> str:
+    """A two-layer BERT with mean pooling as a sentence-transformers folder."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+
+    torch.manual_seed(0)
+    words = tokenizer()
+    config = BertConfig(vocab_size=len(words), hidden_size=32, num_hidden_layers=2,
+                        num_attention_heads=2, intermediate_size=64)  # fmt: skip
+    BertModel(config).save_pretrained(folder / "bert", safe_serialization=True)
+    words.save_pretrained(folder / "bert")
+    module = Transformer(str(folder / "bert"))
+    model = SentenceTransformer(modules=[module, Pooling(32, pooling_mode="mean")], device="cpu")
+    model.save(str(folder / "encoder"))
+    return str(folder / "encoder")
+
+
+def save_judge(folder: Path) -> str:
+    """A two-layer random Llama in the stand-in judge's format."""
+    torch.manual_seed(0)
+    words = tokenizer()
+    words.add_special_tokens({"additional_special_tokens": ["<tag>", "<ask>"]})
+    config = LlamaConfig(vocab_size=len(words), hidden_size=64, intermediate_size=128,
+                         num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+                         max_position_embeddings=512)  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder, safe_serialization=True)
+    words.save_pretrained(folder)
+    return str(folder)
