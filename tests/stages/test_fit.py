@@ -69,7 +69,7 @@ def accuracy(model: str) -> float:
     return float((scores.argmax(axis=1) == own).mean())
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_student_learns_what_the_judge_accepted(
     tmp_path: Path, encoder: str, workers: int
 ) -> None:
