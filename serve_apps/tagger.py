@@ -15,14 +15,23 @@ from typing import Annotated, Any
 
 import ray
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from ray import serve
 from ray.serve.schema import LoggingConfig
 
 from lmtx_ray.tagger import Tagger
 
 MOST_DOCUMENTS, MOST_CHARACTERS, MOST_TAGS, MOST_KEYS = 128, 100_000, 100, 10_000
-Text = Annotated[str, StringConstraints(max_length=MOST_CHARACTERS)]
+
+
+def _plain(value: str) -> str:
+    if any(char == "\0" or 0xD800 <= ord(char) <= 0xDFFF for char in value):
+        raise ValueError("NUL characters and lone surrogates are not text")
+    return value
+
+
+Text = Annotated[str, StringConstraints(max_length=MOST_CHARACTERS), AfterValidator(_plain)]
+Name = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_plain)]
 
 
 class TaggerArgs(BaseModel):
@@ -39,16 +48,9 @@ class Document(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: Annotated[str, StringConstraints(max_length=1000)] = ""
+    id: Name = ""
     title: Text | None = None
     text: Text
-
-    @field_validator("id", "title", "text")
-    @classmethod
-    def _plain(cls, value: str | None) -> str | None:
-        if value is not None and any(char == "\0" or 0xD800 <= ord(char) <= 0xDFFF for char in value):
-            raise ValueError("NUL characters and lone surrogates are not text")
-        return value
 
 
 class TagRequest(BaseModel):

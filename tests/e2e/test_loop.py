@@ -1,0 +1,155 @@
+"""The whole loop as a user runs it: `lmtx run` in its own process, killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.tiny import TOPICS, save_encoder
+
+pytestmark = pytest.mark.ray
+TIMEOUT_SECONDS = 200
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Corpus, labels, encoder and a config with the rule-based teacher."""
+    folder = tmp_path_factory.mktemp("inputs")
+    save_encoder(folder)
+    labels = [f"{topic} {word}" for topic in TOPICS for word in ("disease", "pain", "trial")]
+    write(folder / "labels.jsonl", [{"uid": f"L{n}", "title": t} for n, t in enumerate(labels)])
+    rows = [
+        {"uid": f"d{n}", "title": f"A study of {TOPICS[n % 8]} disease",
+         "content": f"patients with {TOPICS[n % 8]} pain and treatment"}
+        for n in range(120)
+    ]  # fmt: skip
+    write(folder / "documents.jsonl", rows[:80])
+    gold = [{**row, "target_ind": [3 * (n % 8), 3 * (n % 8) + 1]} for n, row in enumerate(rows)]
+    write(folder / "test.jsonl", gold[80:])
+    config = {
+        "unit_documents": 16,
+        "corpus": {"documents": [str(folder / "documents.jsonl")], "held_aside": 20,
+                   "labels": str(folder / "labels.jsonl"), "test": str(folder / "test.jsonl")},
+        "encoder": {"model": str(folder / "encoder"), "dtype": "float32", "threads": 1},
+        "judge": {"teacher": {"kind": "lexical", "prompt": "tag"}, "top_k": 6, "rerank_k": 6},
+        "fit": {"passes": 6, "batch_size": 8, "learning_rate": 1e-3, "threads": 1,
+                "checkpoint_every": 2},
+        "cycles": {"most": 2, "patience": 2},
+        "shortlist": {"depth": 24},
+    }  # fmt: skip
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "run": "unset"}))
+    return folder
+
+
+def write(path: Path, rows: list[dict]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def start(inputs: Path, run: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lmtx_ray.cli", "run", str(inputs / "config.yaml"),
+               "--set", f"run={run}", *more]  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> dict:
+    out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0, err[-3000:]
+    return json.loads(out.splitlines()[-1])
+
+
+def kill_when(process: subprocess.Popen[str], reached: Callable[[], bool]) -> None:
+    """kill -9 of the driver as soon as `reached`."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not reached():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def hashes(run: Path, name: str) -> dict[str, str]:
+    """step folder and unit -> SHA-256 of what was published."""
+    found = {}
+    for path in run.glob(f"{name}-*/MANIFEST.json"):
+        manifest = json.loads(path.read_text())
+        units = manifest.get("sha256") or {u["unit"]: u["sha256"] for u in manifest["units"]}
+        found |= {f"{path.parent.name}/{unit}": value for unit, value in units.items()}
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    return run, finish(start(inputs, run))
+
+
+def test_the_loop_learns_and_reports(undisturbed: tuple[Path, dict]) -> None:
+    run, summary = undisturbed
+    names = ["bm25", "encoder", "hybrid", "judge_rerank", "cycle_1", "cycle_1_hybrid", "cycle_2",
+             "cycle_2_hybrid"]  # fmt: skip
+    assert list(summary["methods"]) == names
+    assert summary["methods"]["cycle_1"]["P@1"] > summary["methods"]["encoder"]["P@1"]
+    assert summary["judge"]["saved"] > 0
+    assert summary["judge"]["unclear"] == 0
+    assert Path(summary["bundle"]).is_relative_to(run)
+
+
+def test_no_pair_is_judged_twice(undisturbed: tuple[Path, dict]) -> None:
+    from lmtx_ray.asks import pairs_of
+    from lmtx_ray.publish import read_published
+
+    run, summary = undisturbed
+    steps = [path for name in ("verdicts", "selection") for path in run.glob(f"{name}-*")]
+    pairs = [pair for step in steps for pair in pairs_of(read_published(str(step)))]
+    assert len(steps) == 4
+    assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"]
+
+
+def test_a_second_run_finds_everything_complete(
+    inputs: Path, undisturbed: tuple[Path, dict]
+) -> None:
+    run, summary = undisturbed
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    again = finish(start(inputs, run))
+    after = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    assert again["methods"] == summary["methods"]
+    assert after == before
+
+
+def test_killed_while_judging_and_while_training_ends_with_the_same_tables(
+    inputs: Path, undisturbed: tuple[Path, dict], tmp_path: Path
+) -> None:
+    run = tmp_path / "killed"
+    kill_when(start(inputs, run), lambda: any(run.glob("verdicts-1-*/done/*.json")))
+    assert not list(run.glob("verdicts-1-*/MANIFEST.json"))
+    kill_when(start(inputs, run), lambda: any(run.glob("work/*/checkpoint-*/MANIFEST.json")))
+    assert not list(run.glob("encoder-1-*/MANIFEST.json"))
+    summary = finish(start(inputs, run))
+    whole, expected = undisturbed
+    for name in ("verdicts", "selection", "dense", "hybrid", "encoder"):
+        assert hashes(run, name) == hashes(whole, name)
+        assert hashes(run, name)
+    assert summary["methods"] == expected["methods"]
+
+
+def test_a_changed_setting_reuses_only_what_it_does_not_touch(
+    inputs: Path, undisturbed: tuple[Path, dict]
+) -> None:
+    process = start(inputs, undisturbed[0], "--dry-run", "--set", "fit.seed=99")
+    steps = finish(process)["steps"]
+    assert steps["verdicts 1"] == "complete"
+    assert steps["encoder 1"] == steps["verdicts 2"] == steps["bundle"] == "to do"
