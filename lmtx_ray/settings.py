@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from lmtx_ray import storage
 from lmtx_ray.config import Config
 from lmtx_ray.config_models import EncoderConfig, FitConfig, IndexConfig
 from lmtx_ray.corpus import CorpusConfig
@@ -93,3 +94,8 @@ class RunConfig(Config):
     evaluation: EvaluationConfig = EvaluationConfig()
     resources: StageResources = StageResources()
     ship: Literal["auto", "dense", "hybrid"] = "auto"
+
+    @field_validator("run")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        return storage.absolute(value)

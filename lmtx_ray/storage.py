@@ -74,6 +74,12 @@ def local_path(uri: str) -> Path:
     return Path(location.path)
 
 
+def absolute(uri: str) -> str:
+    """The same location whatever a process's working folder is (Ray Train changes it)."""
+    location = parse_uri(uri)
+    return str(Path(location.path).absolute()) if location.scheme == "file" else uri
+
+
 def join(uri: str, *parts: str) -> str:
     """`uri` with parts appended, separated by single slashes."""
     return "/".join([uri.rstrip("/") or "/", *parts])

@@ -68,16 +68,12 @@ def fit(
         scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=gpu),
         run_config=RunConfig(
             name=f"fit-{output.fingerprint}",
-            storage_path=_ray_storage(work_uri),
+            storage_path=storage.absolute(work_uri),
             failure_config=FailureConfig(max_failures=2),
         ),
     )
     trainer.fit()
     output.manifest()  # PublishError here would mean that no worker finished
-
-
-def _ray_storage(uri: str) -> str:
-    return uri if "://" in uri else str(Path(uri).absolute())
 
 
 def train_loop(loop: dict[str, Any]) -> None:
