@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger("lmtx_ray")
+FORMATS = ("auto", "jsonl", "csv", "tsv", "parquet", "text")
 DEMO_CONFIG = Path(__file__).resolve().parent.parent / "examples" / "biomedical" / "demo.yaml"
 
 
@@ -74,12 +75,15 @@ def _add_tag_verbs(verbs: Any) -> None:
         parser.add_argument("--min-probability", type=float, default=0.0)
     tag.add_argument("--input", required=True, help="JSONL, CSV, TSV or Parquet, plain or gz/zst")
     tag.add_argument("--output", required=True, help="folder to publish the tags data set in")
+    tag.add_argument("--format", default="auto", choices=FORMATS, help="if no name tells it")
+    for name in ("id", "title", "text"):
+        tag.add_argument(f"--{name}-field", metavar="NAME", help=f"field of the {name} in the input")
     tag.add_argument("--dry-run", action="store_true", help="read and count, tag nothing")
     text.add_argument("text", help="the text; - reads standard input")
 
 
 def _add_serve_verb(verbs: Any) -> None:
-    serve = _verb(verbs, "serve", "serve a bundle over HTTP (POST /v1/tag, GET /healthz)", serve_app)
+    serve = _verb(verbs, "serve", "serve a bundle: POST /v1/tag, GET /healthz", serve_app)
     serve.add_argument("--bundle", required=True, help="bundle folder")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=_positive, default=8000)
@@ -115,12 +119,18 @@ def plan_loop(arguments: argparse.Namespace) -> dict[str, Any]:
 def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.dry_run:
         return plan_loop(arguments)
+    from lmtx_ray.layout import lay_out
+    from lmtx_ray.report import finished
+
     config = _load(arguments)
+    layout = lay_out(config)
+    if summary := finished(config, layout):
+        return summary
     start_ray()
     from lmtx_ray.cycle import run_cycles
-    from lmtx_ray.demo import finish
+    from lmtx_ray.outcome import finish
 
-    return finish(config, run_cycles(config))
+    return finish(config, run_cycles(config, layout))
 
 
 def start_ray() -> None:
@@ -139,13 +149,19 @@ def start_ray() -> None:
 
 
 def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:
-    from lmtx_ray.tagging import plan_tags, tag_corpus
+    from lmtx_ray.corpus import ColumnMap, DocumentsConfig
+    from lmtx_ray.tagging import TagJob, plan_tags, tag_corpus
 
-    options = (arguments.bundle, arguments.input, arguments.output)
+    columns = ColumnMap(doc_id=arguments.id_field, title=arguments.title_field,
+                        text=arguments.text_field)  # fmt: skip
+    source = DocumentsConfig(documents=(arguments.input,), format=arguments.format, columns=columns)
+    job = TagJob(arguments.bundle, source, arguments.output, arguments.top_k,
+                 arguments.min_probability)  # fmt: skip
     if arguments.dry_run:
-        return plan_tags(*options)
-    start_ray()
-    return tag_corpus(*options, top_k=arguments.top_k, min_probability=arguments.min_probability)
+        return plan_tags(job)
+    if not job.step("tags").is_complete():
+        start_ray()
+    return tag_corpus(job)
 
 
 def tag_text(arguments: argparse.Namespace) -> None:

@@ -88,11 +88,8 @@ def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:
     model: Any = kind
     for name in path:
         annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        options = [annotation, *get_args(annotation)]
-        model = next(
-            (option for option in options if isinstance(option, type) and issubclass(option, Config)),
-            Config,
-        )
+        options = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        model = next((option for option in options if issubclass(option, Config)), Config)
     return sorted(model.model_fields)
 
 

@@ -40,6 +40,7 @@ class FitConfig(Config):
 
     `recipe` names the loss and sampling; the other fields default to the `default` recipe, see
     `paper_fit` for the published settings. `warmup` is a share of all steps below 1, steps from 1.
+    Weights are float32; `dtype` is that of the passes. `token_budget` bounds tokens in one pass.
     """
 
     recipe: Literal["default", "paper"] = "default"
@@ -59,6 +60,8 @@ class FitConfig(Config):
     workers: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1)
     checkpoint_every: int = Field(25, ge=1)
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    token_budget: int = Field(8192, ge=64)
 
 
 def paper_fit(**changes: object) -> FitConfig:

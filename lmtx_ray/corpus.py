@@ -21,8 +21,6 @@ from lmtx_ray import schemas, storage
 from lmtx_ray.config import Config
 from lmtx_ray.readers import MOST_RAW, BadRow, CorpusError, Row, format_of, read_rows
 
-__all__ = ["Corpus", "CorpusConfig", "CorpusError", "document_text", "prepare_corpus"]
-
 SPACES = re.compile(r"\s+")
 
 
@@ -37,22 +35,29 @@ class ColumnMap(Config):
     gold: str = "target_ind"
 
 
-class CorpusConfig(Config):
-    """Where the raw files are.
+class DocumentsConfig(Config):
+    """Where unlabelled documents are: files or folders, and how they are written.
 
-    `documents` (files or folders) are unlabelled; `test` holds documents with gold labels, read
-    for evaluation only. `held_aside` documents are kept from training for selection, chosen by a
-    hash of their id. "xmc" JSON lines have the fields uid, title, content and, in test, target_ind.
+    "xmc" JSON lines have the fields uid, title, content and, in a test file, target_ind.
     """
 
     documents: tuple[str, ...] = Field(min_length=1)
-    labels: str
-    test: str | None = None
     format: Literal["auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text"] = "auto"
     columns: ColumnMap = ColumnMap()
+    limit: int | None = Field(None, ge=1)
+
+
+class CorpusConfig(DocumentsConfig):
+    """Documents and the label set.
+
+    `test` holds documents with gold labels, read for evaluation only. `held_aside` documents are
+    kept from training for selection, chosen by a hash of their id.
+    """
+
+    labels: str
+    test: str | None = None
     held_aside: int = Field(250, ge=0)
     seed: int = 13
-    limit: int | None = Field(None, ge=1)
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def prepare_corpus(config: CorpusConfig) -> Corpus:
     )
 
 
-def read_documents(config: CorpusConfig) -> tuple[pa.Table, pa.Table]:
+def read_documents(config: DocumentsConfig) -> tuple[pa.Table, pa.Table]:
     """(documents, rejects) of unlabelled files, for tagging; no label file is read."""
     collected = _Collected()
     for uri in _files(config.documents):
@@ -134,14 +139,14 @@ def _files(uris: Sequence[str]) -> list[str]:
     return files
 
 
-def _kind(uri: str, config: CorpusConfig) -> str:
+def _kind(uri: str, config: DocumentsConfig) -> str:
     if config.format == "xmc":
         return "jsonl"
     return format_of(uri) if config.format == "auto" else config.format
 
 
 def _read_documents(
-    uri: str, config: CorpusConfig, collected: _Collected, labels: int | None
+    uri: str, config: DocumentsConfig, collected: _Collected, labels: int | None
 ) -> None:
     """Add a file's rows; `labels` is the size of the label set for files with gold, else None."""
     columns = config.columns
@@ -168,7 +173,9 @@ def _read_documents(
 
 def _first(row: Row, wanted: str | None, usual: Sequence[str]) -> tuple[str, Any]:
     names = [wanted] if wanted else usual
-    return next(((name, row[name]) for name in names if row.get(name) is not None), (names[0], None))
+    present = (name for name in names if row.get(name) is not None)
+    name = next(present, names[0])
+    return name, row.get(name)
 
 
 def _document(row: Row, columns: ColumnMap) -> Row | BadRow:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from lmtx_ray import storage
 from lmtx_ray.asks import Plan, judge_asks, select_asks
 from lmtx_ray.index import LabelIndex
-from lmtx_ray.layout import Cycle, Layout, State, lay_out
+from lmtx_ray.layout import Cycle, Layout, State
 from lmtx_ray.prepare import prepare
 from lmtx_ray.publish import StepOutput
 from lmtx_ray.selection import Opinion, judged_precision
@@ -44,9 +44,8 @@ class RunResult:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def run_cycles(config: RunConfig) -> RunResult:
-    """Run (or resume) all cycles. `ray.init` is the caller's business."""
-    layout = lay_out(config)
+def run_cycles(config: RunConfig, layout: Layout) -> RunResult:
+    """Run (or resume) all cycles of a laid-out config. `ray.init` is the caller's business."""
     result = RunResult(layout, best=0, ran=0, opinions={})
     with timed(result, "prepare"):
         prepare(config, layout)
@@ -212,9 +211,9 @@ def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
         return
     start = layout.states[cycle.number - 1 if config.fit.init == "previous" else 0]
     fit(
-        layout.documents.read(),
-        layout.labels.read(),
-        cycle.examples.read(),
+        layout.documents,
+        layout.labels,
+        cycle.examples,
         initial_model=model_of(layout, start),
         config=config.fit,
         output=cycle.encoder,

@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 
 from lmtx_ray import storage
 from lmtx_ray.config_models import EncoderConfig, resolve_model
-from lmtx_ray.hardware import has_native_bfloat16
+from lmtx_ray.hardware import uses_bfloat16
 
 
 def load_model(model: str, device: str | None = None) -> SentenceTransformer:
@@ -47,8 +47,7 @@ class Encoder:
             torch.set_num_threads(config.threads)
         self._config = config
         self._model = load_model(resolve_model(model or config.model)).eval()
-        wide = config.dtype == "bfloat16" or (config.dtype == "auto" and has_native_bfloat16())
-        if wide:
+        if uses_bfloat16(config.dtype):
             self._model.to(torch.bfloat16)
 
     @property

@@ -17,3 +17,8 @@ def has_native_bfloat16() -> bool:
         return False
     flags = CPU_FLAGS.read_text().split()
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def uses_bfloat16(dtype: str) -> bool:
+    """Whether a `dtype` setting ("auto", "bfloat16" or "float32") means bfloat16 here."""
+    return dtype == "bfloat16" or (dtype == "auto" and has_native_bfloat16())

@@ -153,10 +153,4 @@ def _with_selection(run: RunLayout, config: RunConfig, cycle: Cycle, after: Stat
 def _input_hashes(config: RunConfig) -> dict[str, str]:
     files = [*config.corpus.documents, config.corpus.labels]
     files += [config.corpus.test] if config.corpus.test else []
-    hashes: dict[str, str] = {}
-    for uri in files:
-        inside = storage.list_files(uri)
-        if not inside and not storage.exists(uri):
-            raise storage.StorageError(f"no such file or folder: {uri}")
-        hashes[uri] = fingerprint(*[storage.sha256_of(path) for path in inside or [uri]])
-    return hashes
+    return {uri: storage.content_hash(uri) for uri in files}

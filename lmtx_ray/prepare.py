@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-
-import pyarrow as pa
 
 from lmtx_ray.corpus import prepare_corpus
 from lmtx_ray.layout import Layout
-from lmtx_ray.publish import StepOutput
 from lmtx_ray.settings import RunConfig
 
 logger = logging.getLogger(__name__)
@@ -22,24 +18,11 @@ def prepare(config: RunConfig, layout: Layout) -> None:
         logger.info("prepare: complete")
         return
     corpus = prepare_corpus(config.corpus)
-    _publish(layout.documents, corpus.documents, config.unit_documents, key="doc_id")
-    _publish(layout.labels, corpus.labels, config.unit_labels, key="label_id")
-    _publish(layout.gold, corpus.gold, config.unit_documents, key="doc_id")
-    _publish(layout.rejects, corpus.rejects, config.unit_documents, key=None)
+    layout.documents.publish_table(corpus.documents, config.unit_documents, key="doc_id")
+    layout.labels.publish_table(corpus.labels, config.unit_labels, key="label_id")
+    layout.gold.publish_table(corpus.gold, config.unit_documents, key="doc_id")
+    layout.rejects.publish_table(corpus.rejects, config.unit_documents)
     logger.info(
         "prepare: %d documents, %d labels, %d rejected rows",
         corpus.documents.num_rows, corpus.labels.num_rows, corpus.rejects.num_rows,
     )  # fmt: skip
-
-
-def _publish(step: StepOutput, table: pa.Table, rows: int, key: str | None) -> None:
-    units = dict(_slices(table, rows))
-    for unit, part in units.items():
-        step.commit_unit(unit, part, rows_in=part.num_rows)
-    step.publish(list(units), key=key)
-
-
-def _slices(table: pa.Table, rows: int) -> Iterator[tuple[str, pa.Table]]:
-    """(unit name, at most `rows` rows); an empty table is one empty unit."""
-    for number, start in enumerate(range(0, max(table.num_rows, 1), rows)):
-        yield f"{number:05d}", table.slice(start, rows)

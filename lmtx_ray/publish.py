@@ -120,6 +120,18 @@ class StepOutput:
             self._check_unique(receipts, key)
         return self._publish({"units": receipts})
 
+    def publish_table(self, table: pa.Table, rows: int, key: str | None = None) -> None:
+        """Publish a table in units of at most `rows` rows; an empty table is one empty unit."""
+        starts = range(0, max(table.num_rows, 1), rows)
+        units = {f"{place:05d}": table.slice(start, rows) for place, start in enumerate(starts)}
+        for unit, part in units.items():
+            self.commit_unit(unit, part, rows_in=part.num_rows)
+        self.publish(list(units), key=key)
+
+    def rows(self) -> int:
+        """Number of published rows, from the manifest."""
+        return sum(unit["rows_out"] for unit in self.manifest()["units"])
+
     def _check_unique(self, receipts: Sequence[Mapping[str, Any]], key: str) -> None:
         seen: set[Any] = set()
         for receipt in receipts:
@@ -139,13 +151,16 @@ class StepOutput:
         return self._publish({"sha256": dict(files), **(extra or {})})
 
     def publish_folder(self, save: Callable[[Path], object]) -> dict[str, Any]:
-        """Publish what `save(folder)` writes into a local folder."""
+        """Publish what `save(folder)` writes into a local folder; what is published stays."""
+        if self.is_complete():
+            return self.manifest()
         with TemporaryDirectory() as local:
             save(Path(local))
             storage.upload_folder(local, self.uri)
             files = sorted(path for path in Path(local).rglob("*") if path.is_file())
             names = [path.relative_to(local).as_posix() for path in files]
-            return self.publish_files({name: storage.sha256_of(f"{local}/{name}") for name in names})
+            hashes = {name: storage.sha256_of(f"{local}/{name}") for name in names}
+            return self.publish_files(hashes)
 
     def _publish(self, content: dict[str, Any]) -> dict[str, Any]:
         manifest = {"fingerprint": self.fingerprint, **content}

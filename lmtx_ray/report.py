@@ -5,6 +5,8 @@ Gold labels are read here and nowhere else; nothing flows back from here into a 
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +22,7 @@ from lmtx_ray.publish import StepOutput
 from lmtx_ray.settings import EvaluationConfig, RunConfig
 
 Metrics = dict[str, Any]
+logger = logging.getLogger(__name__)
 
 
 def method_rankings(config: RunConfig, layout: Layout, ran: int) -> dict[str, pa.Table]:
@@ -141,6 +144,50 @@ def render_table(methods: Mapping[str, Metrics], metrics: list[str], final: str)
         cells = "".join(f"{100 * values[metric]:9.1f}" for metric in metrics)
         lines.append(f"{name + mark:<{width}}{cells}   [{100 * low:.1f}, {100 * high:.1f}]")
     return "\n".join(lines)
+
+
+def tables(summary: dict[str, Any], metrics: list[str]) -> str:
+    """The table of all methods, and the same without the excluded labels."""
+    text = "\nTest documents, per cent (* ships)\n"
+    text += render_table(summary["methods"], metrics, summary["final"])
+    if "methods_excluding" in summary:
+        text += "\n\nThe same without the excluded labels\n"
+        text += render_table(summary["methods_excluding"], metrics, summary["final"])
+    return text
+
+
+def costs(summary: dict[str, Any]) -> str:
+    """One line on the judge, one on time."""
+    judge = summary["judge"]
+    lines = [f"\njudge: {judge['asked']:,} pairs asked, {judge['saved']:,} saved by the store, "
+             f"{judge['unclear']:,} unclear"]  # fmt: skip
+    if "auc" in judge:
+        lines[0] += (f"; on test pairs precision {judge['precision']:.2f}, "
+                     f"recall {judge['recall']:.2f}, AUC {judge['auc']:.3f}")  # fmt: skip
+    total = sum(summary["seconds"].values())
+    parts = ", ".join(f"{name} {seconds:.0f}" for name, seconds in summary["seconds"].items())
+    return "\n".join([*lines, f"seconds: {total:.0f} ({parts})"])
+
+
+def finished(config: RunConfig, layout: Layout) -> dict[str, Any] | None:
+    """The summary of a run that is complete, printed again; None while something is left to do."""
+    if not layout.evaluation.is_complete():
+        return None
+    logger.info("everything is complete: %s", layout.evaluation.uri)
+    return show(config, read_summary(layout.evaluation))
+
+
+def read_summary(step: StepOutput) -> dict[str, Any]:
+    """What the end of a run published."""
+    return json.loads(step.read()["summary"][0].as_py())
+
+
+def show(config: RunConfig, summary: dict[str, Any]) -> dict[str, Any]:
+    """Print the summary as tables; returns it."""
+    if "methods" in summary:
+        print(tables(summary, metric_names(config.evaluation)))
+    print(costs(summary))
+    return summary
 
 
 def _test_ids(layout: Layout) -> set[str]:

@@ -39,9 +39,8 @@ class Bucket:
         try:
             self._call("put_object", key, Body=data, IfNoneMatch="*")
         except StorageError as error:
-            cause = error.__cause__
-            status = getattr(cause, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
-            if status in {409, 412}:
+            response = getattr(error.__cause__, "response", {})
+            if response.get("ResponseMetadata", {}).get("HTTPStatusCode") in {409, 412}:
                 return False
             raise
         return True

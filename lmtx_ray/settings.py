@@ -18,15 +18,21 @@ from lmtx_ray.teacher.protocol import TeacherConfig
 
 
 class Resources(Config):
-    """What one actor of a stage's pool asks Ray for; a pair of actors is an autoscaling range."""
+    """What a stage asks Ray for, each actor or task.
 
-    actors: int | tuple[int, int] = 1
+    `actors` is the size of the pool, or an autoscaling range of two; None runs tasks in processes
+    that are there already, which suits what is set up quickly and needs no GPU.
+    """
+
+    actors: int | tuple[int, int] | None = 1
     cpus: float = Field(1, gt=0)
     gpus: float = Field(0, ge=0)
 
     @field_validator("actors")
     @classmethod
-    def _positive(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+    def _positive(cls, value: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
+        if value is None:
+            return None
         low, high = (value, value) if isinstance(value, int) else value
         if not 1 <= low <= high:
             raise ValueError(f"needs 1 <= least <= most, got {value}")
@@ -37,7 +43,7 @@ class StageResources(Config):
     """Hardware per stage; `fit` takes its workers from the fit section."""
 
     embed: Resources = Resources()
-    shortlist: Resources = Resources()
+    shortlist: Resources = Resources(actors=None)
     judge: Resources = Resources()
 
 
@@ -78,7 +84,7 @@ class EvaluationConfig(Config):
 
 
 class RunConfig(Config):
-    """A whole run. `recipe` is recorded in fit and pseudo_labels, where it has its effect."""
+    """A whole run: where its artefacts live and how each step is done."""
 
     run: str
     unit_documents: int = Field(128, ge=1)

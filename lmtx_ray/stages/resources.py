@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray.data import ActorPoolStrategy
+from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
 from lmtx_ray.settings import Resources
 
 
-def as_actors(resources: Resources) -> dict[str, Any]:
-    """Keyword arguments of `Dataset.map_batches` for a pool of stateful actors."""
-    if isinstance(resources.actors, int):
+def as_pool(resources: Resources) -> dict[str, Any]:
+    """Keyword arguments of `Dataset.map_batches` for tasks or for a pool of stateful actors."""
+    if resources.actors is None:
+        pool = TaskPoolStrategy()
+    elif isinstance(resources.actors, int):
         pool = ActorPoolStrategy(size=resources.actors, max_tasks_in_flight_per_actor=2)
     else:
         low, high = resources.actors

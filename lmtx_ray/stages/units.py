@@ -1,4 +1,4 @@
-"""Runs a worker over units of work, each committed on its own, through a Ray Data actor pool.
+"""Runs a worker over units of work, each committed on its own, through Ray Data.
 
 A unit is a name and the URIs of its input fragments. What flows through Ray Data is that
 reference, not the rows: a unit's result must depend on its fragments alone, whichever actor runs
@@ -20,7 +20,7 @@ import ray
 from lmtx_ray import storage
 from lmtx_ray.publish import StepOutput
 from lmtx_ray.settings import Resources
-from lmtx_ray.stages.resources import as_actors
+from lmtx_ray.stages.resources import as_pool
 
 logger = logging.getLogger(__name__)
 REPORT_EVERY_SECONDS = 5.0
@@ -38,21 +38,39 @@ class Worker(Protocol):
 
 
 class UnitActor:
-    """Ray Data callable: unit references in, receipts out."""
+    """Ray Data callable of an actor pool: unit references in, receipts out."""
 
     def __init__(self, output: StepOutput, worker: type[Worker], kwargs: dict[str, Any]) -> None:
         self._output = output
         self._worker = worker(**kwargs)
 
     def __call__(self, references: pa.Table) -> pa.Table:
-        receipts = [self._run(row["unit"], row["inputs"]) for row in references.to_pylist()]
-        return pa.table({"receipt": [json.dumps(receipt) for receipt in receipts]})
+        return run_references(references, self._output, self._worker)
 
-    def _run(self, unit: str, inputs: Sequence[str]) -> dict[str, Any]:
-        fragments = [storage.read_table(uri) for uri in inputs]
-        result = self._worker(*fragments)
-        rows_in = result.num_rows if self._worker.expands else fragments[0].num_rows
-        return self._output.commit_unit(unit, result, rows_in=rows_in)
+
+_kept: dict[str, Worker] = {}  # the worker that this process built last
+
+
+def unit_task(
+    references: pa.Table, output: StepOutput, worker: type[Worker], kwargs: dict[str, Any]
+) -> pa.Table:
+    """The same as a task: in a process that already runs, which keeps the worker for the next."""
+    key = f"{worker.__module__}.{worker.__qualname__} {sorted(kwargs.items())!r}"
+    if key not in _kept:
+        _kept.clear()
+        _kept[key] = worker(**kwargs)
+    return run_references(references, output, _kept[key])
+
+
+def run_references(references: pa.Table, output: StepOutput, worker: Worker) -> pa.Table:
+    """Run the referenced units one by one; a row with the receipt of each."""
+    receipts = []
+    for row in references.to_pylist():
+        fragments = [storage.read_table(uri) for uri in row["inputs"]]
+        result = worker(*fragments)
+        rows_in = result.num_rows if worker.expands else fragments[0].num_rows
+        receipts.append(output.commit_unit(row["unit"], result, rows_in=rows_in))
+    return pa.table({"receipt": [json.dumps(receipt) for receipt in receipts]})
 
 
 def run_units(
@@ -70,7 +88,7 @@ def run_units(
         output: Where the step's units and manifest go.
         units: Unit name to the URIs of its input fragments, the main one first.
         worker: A Worker class, importable on the actors; `kwargs` are its constructor arguments.
-        resources: Pool size and what each actor asks for.
+        resources: Pool size, or tasks, and what each asks for.
         key: Column whose values must be unique over the step, or None.
         name: What to call the step in progress lines.
     """
@@ -95,12 +113,14 @@ def _stream(
     name: str,
 ) -> None:
     references = [{"unit": unit, "inputs": list(inputs)} for unit, inputs in units.items()]
-    receipts = ray.data.from_items(references, override_num_blocks=len(references)).map_batches(
-        UnitActor,
-        fn_constructor_kwargs={"output": output, "worker": worker, "kwargs": kwargs},
-        batch_format="pyarrow",
-        batch_size=1,
-        **as_actors(resources),
+    dataset = ray.data.from_items(references, override_num_blocks=len(references))
+    arguments = {"output": output, "worker": worker, "kwargs": kwargs}
+    if resources.actors is None:
+        run, passed = unit_task, {"fn_kwargs": arguments}
+    else:
+        run, passed = UnitActor, {"fn_constructor_kwargs": arguments}
+    receipts = dataset.map_batches(
+        run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources)
     )
     started = reported = time.monotonic()
     rows = 0

@@ -53,7 +53,7 @@ PROMPTS = {
         _question("wiki_tag", "Wikipedia page", "Is this tag relevant to the page?"),
         _question("wiki_topic", "Wikipedia page", "Is this the topic the page is about?"),
         _question("product", "Product description", "Is this product related to the one above?"),
-        _question("wiki_page_title", "Wikipedia page", "Is the page with this title related to it?"),
+        _question("wiki_page_title", "Wikipedia page", "Is the page of this title related to it?"),
         _question("wiki_page_name", "Wikipedia page", "Is the page of this name related to it?"),
         _question("wiki_related", "Wikipedia page",
                   "Does another page with this name have a relation to it?"),

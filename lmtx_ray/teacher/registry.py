@@ -7,8 +7,8 @@ from lmtx_ray.model_files import model_identity
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import Teacher, TeacherConfig
 
-NOT_IDENTITY = {"threads", "kv_cache_gib", "gpu_memory_share", "api_key_env", "concurrency", "model",
-                "prompt", "max_num_batched_tokens"}  # fmt: skip
+NOT_IDENTITY = {"threads", "kv_cache_gib", "gpu_memory_share", "api_key_env", "concurrency",
+                "model", "prompt", "max_num_batched_tokens"}  # fmt: skip
 
 
 def build_teacher(config: TeacherConfig) -> Teacher:

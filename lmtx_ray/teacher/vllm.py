@@ -98,7 +98,8 @@ def load_engine(config: TeacherConfig, longest: int) -> Any:
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.kv_cache_gib))
         settings["enforce_eager"] = True
-        if config.dtype == "auto" and not hardware.has_native_bfloat16():  # emulated, it is 6 times slower
+        if config.dtype == "auto" and not hardware.has_native_bfloat16():
+            # emulated, bfloat16 is six times slower
             settings["dtype"] = "float32"
     else:
         settings["gpu_memory_utilization"] = config.gpu_memory_share

@@ -45,6 +45,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "checkpoint_every": 2},
         "cycles": {"most": 2, "patience": 2},
         "shortlist": {"depth": 24},
+        "resources": {"embed": {"actors": None}, "judge": {"actors": None}},
     }  # fmt: skip
     (folder / "config.yaml").write_text(yaml.safe_dump({**config, "run": "unset"}))
     return folder

@@ -12,19 +12,20 @@ import pytest
 from lmtx_ray import schemas, storage
 from lmtx_ray.calibration import Calibration
 from lmtx_ray.config_models import EncoderConfig
+from lmtx_ray.corpus import DocumentsConfig
 from lmtx_ray.encoder import Encoder
 from lmtx_ray.index import LabelIndex
 from lmtx_ray.lexical import LexicalIndex
 from lmtx_ray.publish import PublishError, StepOutput, read_published
 from lmtx_ray.tagger import Tagger
-from lmtx_ray.tagging import tag_corpus
+from lmtx_ray.tagging import TagJob, tag_corpus
 from tests.tiny import TOPICS, save_encoder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 PORT = 8123
 LABELS = [f"{topic} {word}" for topic in TOPICS for word in ("disease", "pain")]
 DOCUMENTS = [
-    {"id": f"d{n}", "title": f"A trial of {TOPICS[n % 8]}", "text": "pain in patients " * (n % 5 + 1)}
+    {"id": f"d{n}", "title": f"A trial of {TOPICS[n % 8]}", "text": "pain in care " * (n % 5 + 1)}
     for n in range(40)
 ]
 
@@ -78,7 +79,8 @@ def test_batch_and_online_answers_are_equal(
     assert reply["bundle_id"] == "test-bundle"
     source = tmp_path / "documents.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in DOCUMENTS))
-    result = tag_corpus(bundle, str(source), str(tmp_path / "out"), top_k=4, min_probability=0.0)
+    job = TagJob(bundle, DocumentsConfig(documents=(str(source),)), str(tmp_path / "out"), top_k=4)
+    result = tag_corpus(job)
     batch = {row["doc_id"]: row for row in read_published(result["tags"]).to_pylist()}
     for entry in reply["results"]:
         row = batch[entry["id"]]

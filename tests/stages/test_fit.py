@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
-from lmtx_ray import schemas, storage
+from lmtx_ray import batching, schemas, storage
 from lmtx_ray.config_models import EncoderConfig, FitConfig, paper_fit
-from lmtx_ray.encoder import Encoder
+from lmtx_ray.encoder import Encoder, load_model
 from lmtx_ray.publish import StepOutput
 from lmtx_ray.stages import fit as fitting
 from tests.tiny import TOPICS, save_encoder
@@ -46,10 +47,22 @@ def corpus() -> tuple[pa.Table, pa.Table]:
     return documents, schemas.conform(examples, schemas.EXAMPLES)
 
 
-def train(folder: Path, encoder: str, config: FitConfig) -> StepOutput:
+def published(folder: Path, name: str, table: pa.Table) -> StepOutput:
+    step = StepOutput(str(folder / name), name)
+    if not step.is_complete():
+        half = table.num_rows // 2
+        step.commit_unit("0", table.slice(0, half), rows_in=half)
+        step.commit_unit("1", table.slice(half), rows_in=table.num_rows - half)
+        step.publish(["0", "1"])
+    return step
+
+
+def train(folder: Path, encoder: str, config: FitConfig, rows: int = 40) -> StepOutput:
     documents, examples = corpus()
+    tables = {"documents": documents, "labels": LABELS, "examples": examples.slice(0, rows)}
+    steps = [published(folder, name, table) for name, table in tables.items()]
     output = StepOutput(str(folder / "encoder"), "f")
-    fitting.fit(documents, LABELS, examples, encoder, config, output, str(folder / "work"))
+    fitting.fit(*steps, encoder, config, output, str(folder / "work"))
     return output
 
 
@@ -69,7 +82,7 @@ def accuracy(model: str) -> float:
     return float((scores.argmax(axis=1) == own).mean())
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_the_student_learns_what_the_judge_accepted(
     tmp_path: Path, encoder: str, workers: int
 ) -> None:
@@ -80,18 +93,36 @@ def test_the_student_learns_what_the_judge_accepted(
     assert SentenceTransformer(output.uri, device="cpu").encode(["heart"]).shape == (1, 32)
 
 
-def test_a_run_stopped_after_a_checkpoint_ends_with_the_same_bits(
-    tmp_path: Path, encoder: str
-) -> None:
-    config = FitConfig(**SMALL)
-    whole = train(tmp_path / "whole", encoder, config)
-    first = train(tmp_path / "again", encoder, config)
-    checkpoints = fitting.checkpoints(str(tmp_path / "again/work"))
-    assert len(checkpoints) == fitting.KEPT
-    storage.remove_folder(first.uri)  # as after a kill: checkpoints, no published encoder
-    storage.remove_folder(checkpoints[-1])
-    resumed = train(tmp_path / "again", encoder, config)
-    assert weights(resumed) == weights(whole)
+def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path: Path, encoder: str) -> None:
+    config, work = FitConfig(**SMALL), str(tmp_path / "work")
+    documents, table = corpus()
+    texts = dict(zip(documents["doc_id"].to_pylist(), documents["text"].to_pylist(), strict=True))
+
+    def learn(stop: int) -> dict[str, torch.Tensor]:
+        student = load_model(encoder, device="cpu").train()
+        examples = batching.make_examples(
+            table, texts, LABELS["text"].to_pylist(), student.tokenizer, 32, 16
+        )
+        optimizer = fitting.new_optimizer(student, config)
+        for step in range(fitting.restore(student, optimizer, work), stop):
+            rows = batching.batch_rows(len(examples), 8, 5, config.seed, step)
+            fitting.train_step(student, optimizer, examples, rows, config, step, total=15)
+        if stop < 15:
+            fitting.save_checkpoint(student, optimizer, work, stop)
+        return student.state_dict()
+
+    whole = learn(15)
+    learn(3)
+    learn(7)
+    learn(9)
+    assert len(fitting.checkpoints(work)) == fitting.KEPT
+    resumed = learn(15)
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def test_work_is_removed_once_the_encoder_is_published(tmp_path: Path, encoder: str) -> None:
+    train(tmp_path, encoder, FitConfig(**SMALL))
+    assert not (tmp_path / "work").exists()
 
 
 def test_the_paper_recipe_trains_from_the_same_examples(tmp_path: Path, encoder: str) -> None:
@@ -104,8 +135,5 @@ def test_the_paper_recipe_trains_from_the_same_examples(tmp_path: Path, encoder:
 
 
 def test_without_examples_there_is_a_clear_error(tmp_path: Path, encoder: str) -> None:
-    documents, examples = corpus()
-    output = StepOutput(str(tmp_path / "encoder"), "f")
     with pytest.raises(ValueError, match="the judge accepted no candidate"):
-        fitting.fit(documents, LABELS, examples.slice(0, 0), encoder, FitConfig(), output,
-                    str(tmp_path / "work"))  # fmt: skip
+        train(tmp_path, encoder, FitConfig(), rows=0)

@@ -39,5 +39,5 @@ def test_comparison_is_paired_and_refuses_other_documents() -> None:
 
 
 def test_unknown_metric_names_the_known() -> None:
-    with pytest.raises(ValueError, match="MAP.*known.*nDCG"):
+    with pytest.raises(ValueError, match=r"MAP.*known.*nDCG"):
         evaluate(rankings({}), GOLD, {"MAP": (1,)})

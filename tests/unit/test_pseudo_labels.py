@@ -10,7 +10,8 @@ from lmtx_ray.pseudo_labels import PseudoLabelConfig, area_under_curve, build_ex
 
 def verdicts(rows: list[tuple[str, int, str, float | None]]) -> pa.Table:
     names = ("doc_id", "label_id", "answer", "p_yes")
-    return pa.table({name: list(column) for name, column in zip(names, zip(*rows), strict=True)})
+    columns = zip(*rows, strict=True)
+    return pa.table({name: list(column) for name, column in zip(names, columns, strict=True)})
 
 
 def test_accepted_labels_are_positives_and_clear_noes_hard_negatives() -> None:

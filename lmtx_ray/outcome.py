@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+import json
 from typing import Any
+
+import pyarrow as pa
 
 from lmtx_ray import evaluation, report
 from lmtx_ray.bundle import bundle_step
 from lmtx_ray.cycle import RunResult, timed
 from lmtx_ray.settings import RunConfig
 
-logger = logging.getLogger(__name__)
-
 
 def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
-    """Publish bundle and evaluation; print the table when there is gold; return the summary."""
+    """Publish bundle, then evaluation; print the table when there is gold; return the summary."""
     final = report.final_method(result.best, result.opinions, config.ship)
     with timed(result, "bundle"):
         bundle_step(config, result, fused=final.endswith("hybrid"))
@@ -22,11 +22,11 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     if result.layout.gold.read().num_rows:
         with timed(result, "evaluate"):
             summary = evaluate_methods(config, result, final)
-        print(tables(summary, report.metric_names(config.evaluation)))
     summary["judge"] = report.judge_summary(config, result.layout, result.ran)
     summary |= {"seconds": result.seconds, "run": config.run, "bundle": result.layout.bundle.uri}
-    print(costs(summary))
-    return summary
+    evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
+    evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)
+    return report.show(config, report.read_summary(evaluation_step))
 
 
 def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[str, Any]:
@@ -46,25 +46,3 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
                 gain |= evaluation.compare(rows[final], rows["encoder"], metric)
             summary["gain" if name == "methods" else "gain_excluding"] = gain
     return {**summary, "final": final}
-
-
-def tables(summary: dict[str, Any], metrics: list[str]) -> str:
-    """The table of all methods, and the same without the excluded labels."""
-    text = "\nTest documents, per cent (* ships)\n"
-    text += report.render_table(summary["methods"], metrics, summary["final"])
-    if "methods_excluding" in summary:
-        text += "\n\nThe same without the excluded labels\n"
-        text += report.render_table(summary["methods_excluding"], metrics, summary["final"])
-    return text
-
-
-def costs(summary: dict[str, Any]) -> str:
-    """One line on the judge, one on time."""
-    judge = summary["judge"]
-    lines = [f"\njudge: {judge['asked']:,} pairs asked, {judge['saved']:,} saved by the store, "
-             f"{judge['unclear']:,} unclear"]  # fmt: skip
-    if "auc" in judge:
-        lines[0] += "; on test pairs precision {precision:.2f}, recall {recall:.2f}, AUC {auc:.3f}".format(**judge)  # fmt: skip
-    total = sum(summary["seconds"].values())
-    parts = ", ".join(f"{name} {seconds:.0f}" for name, seconds in summary["seconds"].items())
-    return "\n".join([*lines, f"seconds: {total:.0f} ({parts})"])

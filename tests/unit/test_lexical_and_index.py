@@ -1,0 +1,83 @@
+"""Searching labels: words a document names, vectors near it, and shards that change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmtx_ray.candidates import PADDING
+from lmtx_ray.index import LabelIndex
+from lmtx_ray.lexical import LexicalIndex, words
+
+LABELS = ["Heart Failure", "Heart", "Kidney Failure, Chronic", "Études", "the", "Lenses"]
+
+
+def test_words_are_folded_to_what_labels_and_texts_share() -> None:
+    assert words("The Études of arteries, lenses & viruses") == words("étude artery lense viruse")
+    assert words("analysis of mass in the pus") == ["analysis", "mass", "pus"]
+
+
+def test_labels_named_in_full_come_before_labels_named_in_part() -> None:
+    index = LexicalIndex.build(LABELS)
+    ids, scores = index.search(["Failure of the heart in chronic disease", "no word known"], 4)
+    assert ids[0].tolist() == [0, 1, 2, PADDING]
+    assert (np.diff(scores[0][:3]) < 0).all()
+    assert ids[1].tolist() == [PADDING] * 4
+
+
+def test_a_lexical_index_answers_the_same_after_loading(tmp_path: Path) -> None:
+    index = LexicalIndex.build(LABELS)
+    index.save(tmp_path)
+    texts = ["heart failure and kidney", "lens"]
+    for before, after in zip(
+        index.search(texts, 3), LexicalIndex.load(tmp_path).search(texts, 3), strict=True
+    ):
+        assert np.array_equal(before, after)
+
+
+def vectors(rows: int, seed: int) -> np.ndarray:
+    drawn = np.random.default_rng(seed).normal(size=(rows, 16)).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+@settings(deadline=None, max_examples=25)
+@given(labels=st.integers(1, 60), shards=st.integers(1, 70), k=st.integers(1, 80))
+def test_any_number_of_shards_gives_the_search_of_the_whole(
+    labels: int, shards: int, k: int
+) -> None:
+    known, queries = vectors(labels, 1), vectors(9, 2)
+    expected = np.argsort(-(queries @ known.T), axis=1, kind="stable")[:, :k]
+    ids, scores = LabelIndex.build(known, shards).search(queries, k)
+    assert np.array_equal(ids[:, : min(k, labels)], expected)
+    assert (ids[:, labels:] == PADDING).all()
+    assert np.allclose(scores[:, 0], (queries @ known.T).max(axis=1), atol=1e-5)
+
+
+def test_equal_scores_are_ordered_by_label_id_in_any_sharding() -> None:
+    same = np.repeat(vectors(1, 3), 7, axis=0)
+    for shards in (1, 3, 7):
+        ids, _ = LabelIndex.build(same, shards).search(same[:1], 4)
+        assert ids[0].tolist() == [0, 1, 2, 3]
+
+
+def test_an_index_answers_the_same_after_loading(tmp_path: Path) -> None:
+    index = LabelIndex.build(vectors(50, 1), shards=3)
+    index.save(tmp_path)
+    loaded = LabelIndex.load(tmp_path)
+    assert len(loaded) == 50
+    assert np.array_equal(loaded.search(vectors(5, 2), 8)[0], index.search(vectors(5, 2), 8)[0])
+
+
+def test_vectors_that_cannot_be_ranked_are_refused_by_name() -> None:
+    broken = vectors(4, 1)
+    broken[2, 3] = np.nan
+    with pytest.raises(ValueError, match="label 2 is not finite"):
+        LabelIndex.build(broken)
+    with pytest.raises(ValueError, match="at least one label"):
+        LabelIndex.build(broken[:0])
+    with pytest.raises(FileNotFoundError, match="no index shards"):
+        LabelIndex.load("absent")
