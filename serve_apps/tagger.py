@@ -85,6 +85,16 @@ class TagResponse(BaseModel):
     results: list[Result]
 
 
+def _result(row: dict[str, Any]) -> Result:
+    # above the service: serve.ingress pickles it, and what it knows, where it is defined
+    columns = (row["label_keys"], row["labels"], row["scores"], row["probabilities"])
+    tags = [
+        Tag(key=key, label=label, score=score, probability=probability)
+        for key, label, score, probability in zip(*columns, strict=True)
+    ]
+    return Result(id=row["doc_id"], tags=tags, reason=row["reason"])
+
+
 api = FastAPI(title="lmtx tagger", version="1")
 
 
@@ -120,15 +130,6 @@ class TaggerService:
     async def healthz(self) -> dict[str, str]:
         """The bundle this replica serves."""
         return {"status": "ok", "bundle_id": self._tagger.bundle_id}
-
-
-def _result(row: dict[str, Any]) -> Result:
-    columns = (row["label_keys"], row["labels"], row["scores"], row["probabilities"])
-    tags = [
-        Tag(key=key, label=label, score=score, probability=probability)
-        for key, label, score, probability in zip(*columns, strict=True)
-    ]
-    return Result(id=row["doc_id"], tags=tags, reason=row["reason"])
 
 
 def app(args: TaggerArgs) -> serve.Application:

@@ -25,6 +25,7 @@ from lmtx_ray.teacher.protocol import TeacherConfig, answers_table
 from lmtx_ray.teacher.registry import teacher_identity
 
 LONGEST_LABEL = 64  # tokens
+MANY = 10**9
 SENTINEL = "\u2983document\u2984"  # never in a template; marks where the prompt goes
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,8 @@ def load_engine(config: TeacherConfig, longest: int) -> Any:
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.kv_cache_gib))
         settings["enforce_eager"] = True
+        # a prefix is shared in whole blocks; with the CPU's usual 128 tokens a third is not
+        settings["block_size"] = 32
         if config.dtype == "auto" and not hardware.has_native_bfloat16():
             # emulated, bfloat16 is six times slower
             settings["dtype"] = "float32"
@@ -132,7 +135,9 @@ class VllmTeacher:
             raise ConfigError("teacher.model: needs a model folder or hub id")
         self.prompt_fingerprint, self.fingerprint = teacher_identity(config)
         folder = storage.local_copy(config.model) if "://" in config.model else config.model
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, model_max_length=MANY  # documents are cut here
+        )
         self._segments = Segments(tokenizer, get_prompt(config.prompt), config)
         self._engine = load_engine(config, self._segments.longest)
         self._sampling = self._answer_sampling()

@@ -12,13 +12,13 @@ import pytest
 from lmtx_ray import schemas, storage
 from lmtx_ray.calibration import Calibration
 from lmtx_ray.config_models import EncoderConfig
-from lmtx_ray.corpus import DocumentsConfig
+from lmtx_ray.corpus import ColumnMap, DocumentsConfig
 from lmtx_ray.encoder import Encoder
 from lmtx_ray.index import LabelIndex
 from lmtx_ray.lexical import LexicalIndex
 from lmtx_ray.publish import PublishError, StepOutput, read_published
 from lmtx_ray.tagger import Tagger
-from lmtx_ray.tagging import TagJob, tag_corpus
+from lmtx_ray.tagging import TagJob, plan_tags, tag_corpus
 from tests.tiny import TOPICS, save_encoder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
@@ -91,6 +91,25 @@ def test_batch_and_online_answers_are_equal(
         ]  # fmt: skip
         assert entry["tags"] == tags
     assert len(batch) == len(DOCUMENTS)
+
+
+def test_tagging_again_changes_nothing_and_other_input_needs_another_folder(
+    bundle: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "documents.csv"
+    source.write_text("key,body\na,heart pain\nb,\nc,ear\na,again\n")
+    columns = ColumnMap(doc_id="key", text="body")
+    documents = DocumentsConfig(documents=(str(source),), columns=columns)
+    job = TagJob(bundle, documents, str(tmp_path / "out"))
+    first = tag_corpus(job)
+    assert (first["documents"], first["rejects"]) == (2, 2)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    assert tag_corpus(job) == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+    assert plan_tags(job)["complete"]
+    source.write_text("key,body\na,lung pain\nc,ear\n")
+    with pytest.raises(PublishError, match="use another folder"):
+        tag_corpus(job)
 
 
 def test_every_tag_is_in_the_label_set_and_filters_hold(service: httpx.Client) -> None:
