@@ -77,7 +77,7 @@ def _add_tag_verbs(verbs: Any) -> None:
     tag.add_argument("--output", required=True, help="folder to publish the tags data set in")
     tag.add_argument("--format", default="auto", choices=FORMATS, help="if no name tells it")
     for name in ("id", "title", "text"):
-        tag.add_argument(f"--{name}-field", metavar="NAME", help=f"field of the {name} in the input")
+        tag.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in the input")
     tag.add_argument("--dry-run", action="store_true", help="read and count, tag nothing")
     text.add_argument("text", help="the text; - reads standard input")
 

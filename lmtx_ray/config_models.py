@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lmtx_ray.config import Config, ConfigError
 
@@ -35,12 +35,20 @@ class IndexConfig(Config):
     threads: int | None = Field(None, ge=1)
 
 
+# Reference: LMTX (COLING 2025), released code.
+PAPER = {
+    "init": "pretrained", "passes": 1, "batch_size": 128, "learning_rate": 2e-4, "warmup": 100,
+    "weight_decay": 0.0, "max_tokens": 450, "label_tokens": 15, "seed": 108,
+}  # fmt: skip
+
+
 class FitConfig(Config):
     """How the student is trained on the examples of a cycle.
 
-    `recipe` names the loss and sampling; the other fields default to the `default` recipe, see
-    `paper_fit` for the published settings. `warmup` is a share of all steps below 1, steps from 1.
-    Weights are float32; `dtype` is that of the passes. `token_budget` bounds tokens in one pass.
+    `recipe` names the loss and sampling; fields that are not given take the defaults below, or,
+    for recipe "paper", the published settings (`PAPER`). `warmup` is a share of all steps below 1,
+    steps from 1. Weights are float32; `dtype` is that of the passes. `token_budget` bounds the
+    tokens of one pass, padding included.
     """
 
     recipe: Literal["default", "paper"] = "default"
@@ -63,22 +71,11 @@ class FitConfig(Config):
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     token_budget: int = Field(8192, ge=64)
 
-
-def paper_fit(**changes: object) -> FitConfig:
-    """The published settings (reference: LMTX, COLING 2025, released code)."""
-    published: dict[str, object] = {
-        "recipe": "paper",
-        "init": "pretrained",
-        "passes": 1,
-        "batch_size": 128,
-        "learning_rate": 2e-4,
-        "warmup": 100,
-        "weight_decay": 0.0,
-        "max_tokens": 450,
-        "label_tokens": 15,
-        "seed": 108,
-    }
-    return FitConfig.model_validate(published | changes)
+    @model_validator(mode="before")
+    @classmethod
+    def _published(cls, values: Any) -> Any:
+        paper = isinstance(values, dict) and values.get("recipe") == "paper"
+        return {**PAPER, **values} if paper else values
 
 
 def resolve_model(model: str) -> str:

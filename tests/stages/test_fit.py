@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lmtx_ray import batching, schemas, storage
-from lmtx_ray.config_models import EncoderConfig, FitConfig, paper_fit
+from lmtx_ray.config_models import EncoderConfig, FitConfig
 from lmtx_ray.encoder import Encoder, load_model
 from lmtx_ray.publish import StepOutput
 from lmtx_ray.stages import fit as fitting
@@ -126,7 +126,9 @@ def test_work_is_removed_once_the_encoder_is_published(tmp_path: Path, encoder: 
 
 
 def test_the_paper_recipe_trains_from_the_same_examples(tmp_path: Path, encoder: str) -> None:
-    config = paper_fit(batch_size=8, passes=4, warmup=2, learning_rate=1e-3, threads=1)
+    given = {"batch_size": 8, "passes": 4, "warmup": 2, "learning_rate": 1e-3, "threads": 1}
+    config = FitConfig(recipe="paper", **given)
+    assert (config.init, config.max_tokens) == ("pretrained", 450)  # as published, unless given
     output = train(tmp_path, encoder, config)
     assert weights(output) != hashlib.sha256(
         storage.read_bytes(f"{encoder}/model.safetensors")
