@@ -86,15 +86,17 @@ def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
     verdicts = [step.read() for step in verdict_steps(layout, result.ran)]
     judged = pa.concat_tables(verdicts)
     held_aside = held_aside_ids(layout)
+    k, seed = config.judge.select_k, config.evaluation.seed
     for state in layout.states[: result.ran + 1]:
         result.opinions[state.number] = {
-            name: judged_precision(step.read(), judged, held_aside, config.evaluation.seed)
+            name: judged_precision(step.read(), judged, held_aside, k, seed)
             for name, step in (("dense", state.dense), ("hybrid", state.hybrid))
         }
     best = max(result.opinions, key=lambda number: (top_opinion(result, number), -number))
     result.best = best
-    for number, opinion in result.opinions.items():
-        logger.info("state %d, judged on held-aside documents: %s", number, opinion)
+    for number in (0, 1) if result.ran == 1 else (result.ran,):
+        for name, opinion in result.opinions[number].items():
+            logger.info("after cycle %d, %s, the judge says: %s", number, name, opinion)
 
 
 def top_opinion(result: RunResult, number: int) -> float:

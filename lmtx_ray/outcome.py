@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,10 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
         with timed(result, "evaluate"):
             summary = evaluate_methods(config, result, final)
     summary["judge"] = report.judge_summary(config, result.layout, result.ran)
+    summary["selection"] = {
+        number: {name: asdict(opinion) for name, opinion in opinions.items()}
+        for number, opinions in result.opinions.items()
+    }
     summary |= {"seconds": result.seconds, "run": config.run, "bundle": result.layout.bundle.uri}
     evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
     evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)

@@ -13,38 +13,47 @@ from lmtx_ray.metrics import bootstrap_mean
 
 @dataclass(frozen=True)
 class Opinion:
-    """Share of documents whose best label the judge accepts, with a 95 % interval."""
+    """Share of documents whose first label the judge accepts, with a 95 % interval, and the share
+    accepted of their first `k` labels."""
 
     mean: float
     low: float
     high: float
     documents: int
+    k: int
+    at_k: float
 
     def __str__(self) -> str:
-        return f"P@1 {self.mean:.3f} [{self.low:.3f}, {self.high:.3f}], {self.documents} documents"
+        return (
+            f"P@1 {self.mean:.3f} [{self.low:.3f}, {self.high:.3f}], P@{self.k} {self.at_k:.3f}"
+        )
 
 
 def judged_precision(
-    rankings: pa.Table, verdicts: pa.Table, doc_ids: Collection[str], seed: int
+    rankings: pa.Table, verdicts: pa.Table, doc_ids: Collection[str], k: int, seed: int
 ) -> Opinion:
-    """Judged P@1 of `rankings` over `doc_ids`; an unclear or missing first label counts as no.
+    """Judged P@1 and P@k of `rankings` over `doc_ids`; an unclear or missing label counts as no.
 
     Raises:
-        ValueError: The judge was never asked about a first label.
+        ValueError: The judge was never asked about one of the first k labels.
     """
     answers = {
         (row["doc_id"], row["label_id"]): row["answer"]
         for row in verdicts.select(["doc_id", "label_id", "answer"]).to_pylist()
     }
-    accepted = []
+    accepted: list[list[bool]] = []
     for row in rankings.select(["doc_id", "label_ids"]).to_pylist():
         if row["doc_id"] not in doc_ids:
             continue
-        first = row["label_ids"][:1]
-        if first and (row["doc_id"], first[0]) not in answers:
-            raise ValueError(f"document {row['doc_id']!r}: its first label was never judged")
-        accepted.append(bool(first) and answers[row["doc_id"], first[0]] == "yes")
+        pairs = [(row["doc_id"], label) for label in row["label_ids"][:k]]
+        if any(pair not in answers for pair in pairs):
+            raise ValueError(f"document {row['doc_id']!r}: a label at its top was never judged")
+        yes = [answers[pair] == "yes" for pair in pairs]
+        accepted.append(yes + [False] * (k - len(yes)))
     if not accepted:
         raise ValueError("no held-aside documents: set corpus.held_aside above 0")
-    mean, low, high = bootstrap_mean(np.array(accepted, dtype=np.float64), seed)
-    return Opinion(float(mean), float(low), float(high), len(accepted))
+    yes_BK = np.array(accepted, dtype=np.float64)
+    mean, low, high = bootstrap_mean(yes_BK[:, 0], seed)
+    return Opinion(
+        float(mean), float(low), float(high), len(accepted), k, float(yes_BK.mean())
+    )

@@ -9,7 +9,6 @@ import pyarrow as pa
 from lmtx_ray import schemas
 from lmtx_ray.config_models import EncoderConfig
 from lmtx_ray.corpus import document_text
-from lmtx_ray.encoder import Encoder
 
 
 class Embed:
@@ -18,6 +17,8 @@ class Embed:
     expands: ClassVar[bool] = False
 
     def __init__(self, config: EncoderConfig, model: str) -> None:
+        from lmtx_ray.encoder import Encoder  # takes seconds to import, and the driver needs none
+
         self._encoder = Encoder(config, model=model)
 
     def __call__(self, fragment: pa.Table) -> pa.Table:

@@ -6,8 +6,6 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from lmtx_ray.tagger import Tagger
-
 
 class TagDocuments:
     """Worker: a fragment of documents in, their `tags` out."""
@@ -15,6 +13,8 @@ class TagDocuments:
     expands: ClassVar[bool] = False
 
     def __init__(self, bundle: str, top_k: int, min_probability: float) -> None:
+        from lmtx_ray.tagger import Tagger  # takes seconds to import, and the driver needs none
+
         self._tagger = Tagger.load(bundle)
         self._top_k, self._min_probability = top_k, min_probability
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 import torch
 
-from lmtx_ray import batching, schemas, storage
+from lmtx_ray import batching, checkpoints, schemas, storage, training
 from lmtx_ray.config_models import EncoderConfig, FitConfig
 from lmtx_ray.encoder import Encoder, load_model
 from lmtx_ray.publish import StepOutput
-from lmtx_ray.stages import fit as fitting
+from lmtx_ray.stages.fit import fit
 from tests.tiny import TOPICS, save_encoder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
@@ -62,7 +62,7 @@ def train(folder: Path, encoder: str, config: FitConfig, rows: int = 40) -> Step
     tables = {"documents": documents, "labels": LABELS, "examples": examples.slice(0, rows)}
     steps = [published(folder, name, table) for name, table in tables.items()]
     output = StepOutput(str(folder / "encoder"), "f")
-    fitting.fit(*steps, encoder, config, output, str(folder / "work"))
+    fit(*steps, encoder, config, output, str(folder / "work"))
     return output
 
 
@@ -88,6 +88,7 @@ def test_the_student_learns_what_the_judge_accepted(
 ) -> None:
     output = train(tmp_path, encoder, FitConfig(**{**SMALL, "passes": 6}, workers=workers))
     assert accuracy(output.uri) > max(accuracy(encoder), 0.9)
+    assert not (tmp_path / "work").exists()  # nothing is left of the checkpoints
     from sentence_transformers import SentenceTransformer
 
     assert SentenceTransformer(output.uri, device="cpu").encode(["heart"]).shape == (1, 32)
@@ -103,26 +104,21 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path: Path, enc
         examples = batching.make_examples(
             table, texts, LABELS["text"].to_pylist(), student.tokenizer, 32, 16
         )
-        optimizer = fitting.new_optimizer(student, config)
-        for step in range(fitting.restore(student, optimizer, work), stop):
+        optimizer = training.new_optimizer(student, config)
+        for step in range(checkpoints.restore(student, optimizer, work), stop):
             rows = batching.batch_rows(len(examples), 8, 5, config.seed, step)
-            fitting.train_step(student, optimizer, examples, rows, config, step, total=15)
+            training.train_step(student, optimizer, examples, rows, config, step, total=15)
         if stop < 15:
-            fitting.save_checkpoint(student, optimizer, work, stop)
+            checkpoints.save_checkpoint(student, optimizer, work, stop)
         return student.state_dict()
 
     whole = learn(15)
     learn(3)
     learn(7)
     learn(9)
-    assert len(fitting.checkpoints(work)) == fitting.KEPT
+    assert len(checkpoints.checkpoints(work)) == checkpoints.KEPT
     resumed = learn(15)
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
-
-
-def test_work_is_removed_once_the_encoder_is_published(tmp_path: Path, encoder: str) -> None:
-    train(tmp_path, encoder, FitConfig(**SMALL))
-    assert not (tmp_path / "work").exists()
 
 
 def test_the_paper_recipe_trains_from_the_same_examples(tmp_path: Path, encoder: str) -> None:

@@ -1,0 +1,62 @@
+"""What the judge thinks of a ranking, and which row ships: gold labels play no part."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from lmtx_ray.report import final_method
+from lmtx_ray.selection import Opinion, judged_precision
+
+RANKINGS = pa.table(
+    {"doc_id": ["a", "b", "c", "other"], "label_ids": [[1, 2, 3], [4, 5], [6, 7, 8], [9, 9, 9]]}
+)
+
+
+def verdicts(answers: dict[tuple[str, int], str]) -> pa.Table:
+    return pa.table(
+        {
+            "doc_id": [doc_id for doc_id, _ in answers],
+            "label_id": [label for _, label in answers],
+            "answer": list(answers.values()),
+        }
+    )
+
+
+JUDGED = {("a", 1): "yes", ("a", 2): "no", ("b", 4): "unclear", ("b", 5): "yes", ("c", 6): "yes",
+          ("c", 7): "yes"}  # fmt: skip
+
+
+def test_precision_counts_unclear_and_absent_labels_as_no() -> None:
+    opinion = judged_precision(RANKINGS, verdicts(JUDGED), {"a", "b", "c"}, k=2, seed=1)
+    assert opinion.mean == pytest.approx(2 / 3)
+    assert opinion.at_k == pytest.approx(4 / 6)
+    assert opinion.low <= opinion.mean <= opinion.high
+    assert opinion.documents == 3
+    only_b = judged_precision(RANKINGS, verdicts(JUDGED), {"b"}, k=3, seed=1)
+    assert (only_b.mean, only_b.at_k) == (0.0, pytest.approx(1 / 3))
+
+
+def test_a_top_label_the_judge_never_saw_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'a': a label at its top was never judged"):
+        judged_precision(RANKINGS, verdicts(JUDGED), {"a"}, k=3, seed=1)
+    with pytest.raises(ValueError, match="no held-aside documents"):
+        judged_precision(RANKINGS, verdicts(JUDGED), set(), k=1, seed=1)
+
+
+def opinion(mean: float, at_k: float) -> Opinion:
+    return Opinion(mean, mean - 0.1, mean + 0.1, 100, 3, at_k)
+
+
+@pytest.mark.parametrize(
+    ("ship", "best", "expected"),
+    [("auto", 1, "cycle_1_hybrid"), ("auto", 2, "cycle_2"), ("auto", 0, "hybrid"),
+     ("dense", 1, "cycle_1"), ("hybrid", 2, "cycle_2_hybrid"), ("dense", 0, "encoder")],
+)  # fmt: skip
+def test_alone_or_fused_is_decided_by_the_first_k(ship: str, best: int, expected: str) -> None:
+    opinions = {
+        0: {"dense": opinion(0.4, 0.3), "hybrid": opinion(0.4, 0.4)},
+        1: {"dense": opinion(0.8, 0.5), "hybrid": opinion(0.7, 0.6)},
+        2: {"dense": opinion(0.7, 0.6), "hybrid": opinion(0.8, 0.5)},
+    }
+    assert final_method(best, opinions, ship) == expected
