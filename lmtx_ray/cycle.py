@@ -21,7 +21,7 @@ from lmtx_ray.index import LabelIndex
 from lmtx_ray.layout import Cycle, Layout, State
 from lmtx_ray.prepare import prepare
 from lmtx_ray.publish import StepOutput
-from lmtx_ray.selection import Opinion, judged_precision
+from lmtx_ray.selection import Opinion, judged_precision, to_ship
 from lmtx_ray.settings import RunConfig
 from lmtx_ray.stages.embed import Embed
 from lmtx_ray.stages.examples import BuildExamples
@@ -92,16 +92,14 @@ def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
             name: judged_precision(step.read(), judged, held_aside, k, seed)
             for name, step in (("dense", state.dense), ("hybrid", state.hybrid))
         }
-    best = max(result.opinions, key=lambda number: (top_opinion(result, number), -number))
-    result.best = best
+    shipped = {
+        number: opinions[to_ship(opinions, config.ship)]
+        for number, opinions in result.opinions.items()
+    }
+    result.best = max(shipped, key=lambda n: (shipped[n].mean, shipped[n].at_k, -n))
     for number in (0, 1) if result.ran == 1 else (result.ran,):
         for name, opinion in result.opinions[number].items():
             logger.info("after cycle %d, %s, the judge says: %s", number, name, opinion)
-
-
-def top_opinion(result: RunResult, number: int) -> float:
-    """The judged P@1 of a state by its better ranking."""
-    return max(opinion.mean for opinion in result.opinions[number].values())
 
 
 def held_aside_ids(layout: Layout) -> set[str]:

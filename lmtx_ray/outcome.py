@@ -11,14 +11,16 @@ import pyarrow as pa
 from lmtx_ray import evaluation, report
 from lmtx_ray.bundle import bundle_step
 from lmtx_ray.cycle import RunResult, timed
+from lmtx_ray.selection import to_ship
 from lmtx_ray.settings import RunConfig
 
 
 def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     """Publish bundle, then evaluation; print the table when there is gold; return the summary."""
-    final = report.final_method(result.best, result.opinions, config.ship)
+    ranking = to_ship(result.opinions[result.best], config.ship)
+    final = report.final_method(result.best, ranking)
     with timed(result, "bundle"):
-        bundle_step(config, result, fused=final.endswith("hybrid"))
+        bundle_step(config, result, fused=ranking == "hybrid")
     summary: dict[str, Any] = {"final": final}
     if result.layout.gold.read().num_rows:
         with timed(result, "evaluate"):

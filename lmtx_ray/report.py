@@ -87,15 +87,11 @@ def method_rows(
     }
 
 
-def final_method(best: int, opinions: Mapping[int, Mapping[str, Any]], ship: str) -> str:
-    """The row that ships: the best state alone or fused, by the judge's precision at k > 1, as a
-    document gets several tags."""
-    fused = ship == "hybrid"
-    if ship == "auto" and opinions:
-        fused = opinions[best]["hybrid"].at_k >= opinions[best]["dense"].at_k
+def final_method(best: int, ranking: str) -> str:
+    """The row of a state's `ranking`, "dense" or "hybrid"."""
     if best == 0:
-        return "hybrid" if fused else "encoder"
-    return f"cycle_{best}_hybrid" if fused else f"cycle_{best}"
+        return "hybrid" if ranking == "hybrid" else "encoder"
+    return f"cycle_{best}_hybrid" if ranking == "hybrid" else f"cycle_{best}"
 
 
 def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,18 @@ class Opinion:
         return (
             f"P@1 {self.mean:.3f} [{self.low:.3f}, {self.high:.3f}], P@{self.k} {self.at_k:.3f}"
         )
+
+
+def to_ship(opinions: Mapping[str, Opinion], ship: str) -> str:
+    """"dense" or "hybrid": which ranking of a state is tagged with.
+
+    `ship` is one of the two, or "auto": fused, unless the judge finds the student alone better than
+    the fused ranking's interval. A student is trained to please the judge, so a small preference of
+    the judge for it alone says nothing.
+    """
+    if ship != "auto":
+        return ship
+    return "dense" if opinions["dense"].mean > opinions["hybrid"].high else "hybrid"
 
 
 def judged_precision(

@@ -69,7 +69,7 @@ class JudgeConfig(Config):
 class CyclesConfig(Config):
     """At most `most` cycles; stop after `patience` cycles without a better judged P@1."""
 
-    most: int = Field(3, ge=0)
+    most: int = Field(3, ge=1)
     patience: int = Field(1, ge=1)
 
 

@@ -5,7 +5,7 @@ comes `<tag>`, a label, `<ask>`, and the next token is `yes` or `no`. It is a Ll
 and nine million parameters, so that the example runs without a GPU; a real judge is a model of
 billions. It learns from labelled abstracts of the judge split only.
 
-    python train_judge.py --data DIR --out judge --minutes 50 --threads 2
+    python train_judge.py --data DIR --out judge --passes 8.5 --threads 2
     python train_judge.py --data DIR --out judge --evaluate 400
 
 DIR holds judge.jsonl.gz, labels.jsonl.gz and, for --evaluate, test.jsonl.gz. A training sequence is

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from lmtx_ray.report import final_method
-from lmtx_ray.selection import Opinion, judged_precision
+from lmtx_ray.selection import Opinion, judged_precision, to_ship
 
 RANKINGS = pa.table(
     {"doc_id": ["a", "b", "c", "other"], "label_ids": [[1, 2, 3], [4, 5], [6, 7, 8], [9, 9, 9]]}
@@ -44,19 +44,18 @@ def test_a_top_label_the_judge_never_saw_is_an_error() -> None:
         judged_precision(RANKINGS, verdicts(JUDGED), set(), k=1, seed=1)
 
 
-def opinion(mean: float, at_k: float) -> Opinion:
-    return Opinion(mean, mean - 0.1, mean + 0.1, 100, 3, at_k)
+def opinion(mean: float) -> Opinion:
+    return Opinion(mean, mean - 0.1, mean + 0.1, 100, 3, mean)
 
 
 @pytest.mark.parametrize(
-    ("ship", "best", "expected"),
-    [("auto", 1, "cycle_1_hybrid"), ("auto", 2, "cycle_2"), ("auto", 0, "hybrid"),
-     ("dense", 1, "cycle_1"), ("hybrid", 2, "cycle_2_hybrid"), ("dense", 0, "encoder")],
+    ("ship", "dense", "fused", "best", "expected"),
+    [("auto", 0.6, 0.55, 1, "cycle_1_hybrid"), ("auto", 0.7, 0.55, 2, "cycle_2"),
+     ("auto", 0.4, 0.6, 0, "hybrid"), ("dense", 0.1, 0.9, 1, "cycle_1"),
+     ("dense", 0.1, 0.9, 0, "encoder"), ("hybrid", 0.9, 0.1, 2, "cycle_2_hybrid")],
 )  # fmt: skip
-def test_alone_or_fused_is_decided_by_the_first_k(ship: str, best: int, expected: str) -> None:
-    opinions = {
-        0: {"dense": opinion(0.4, 0.3), "hybrid": opinion(0.4, 0.4)},
-        1: {"dense": opinion(0.8, 0.5), "hybrid": opinion(0.7, 0.6)},
-        2: {"dense": opinion(0.7, 0.6), "hybrid": opinion(0.8, 0.5)},
-    }
-    assert final_method(best, opinions, ship) == expected
+def test_the_fused_ranking_ships_unless_the_judge_is_sure(
+    ship: str, dense: float, fused: float, best: int, expected: str
+) -> None:
+    opinions = {"dense": opinion(dense), "hybrid": opinion(fused)}
+    assert final_method(best, to_ship(opinions, ship)) == expected
