@@ -16,7 +16,7 @@ from lmtx_ray.model_files import model_identity
 from lmtx_ray.publish import StepOutput
 from lmtx_ray.run import RunLayout
 from lmtx_ray.settings import RunConfig
-from lmtx_ray.teacher.registry import teacher_identity
+from lmtx_ray.teacher.identity import teacher_identity
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lmtx_ray.storage import StorageError
+from lmtx_ray.locations import StorageError
 
 
 class Bucket:

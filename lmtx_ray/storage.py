@@ -1,7 +1,6 @@
 """Bytes, JSON and tables at local or s3 URIs.
 
-User-given URIs are parsed here before they reach any library: only file paths and s3:// are
-accepted, without credentials, queries or parent steps. Writes are atomic; `put_if_absent` is the
+Every URI goes through `locations.parse_uri` before it reaches a library. Writes are atomic; `put_if_absent` is the
 primitive that publishing builds on.
 """
 
@@ -15,49 +14,13 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-
-class StorageError(OSError):
-    """A location that cannot be used; the message names it."""
-
-
-@dataclass(frozen=True)
-class Location:
-    """A parsed URI: an absolute or relative path (file), or bucket and key (s3)."""
-
-    scheme: str
-    bucket: str
-    path: str
-
-
-def parse_uri(uri: str) -> Location:
-    """Parse and allow-list a user-given URI.
-
-    Raises:
-        StorageError: Another scheme, or anything that could redirect a request: user info, query,
-            fragment, parent steps, control characters.
-    """
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        scheme, rest = "file", uri
-    if scheme not in {"file", "s3"}:
-        raise StorageError(f"{uri!r}: only file paths and s3:// are supported")
-    if not rest or any(ord(char) < 32 for char in rest):
-        raise StorageError(f"{uri!r}: empty path or control characters")
-    if scheme == "file":
-        return Location("file", "", rest)
-    bucket, _, key = rest.partition("/")
-    if not bucket or any(char in rest for char in "?#@") or ":" in bucket:
-        raise StorageError(f"{uri!r}: needs the form s3://bucket/key without user, port or query")
-    if ".." in key.split("/"):
-        raise StorageError(f"{uri!r}: '..' is not allowed")
-    return Location("s3", bucket, key.rstrip("/"))
+from lmtx_ray.locations import Location, StorageError, parse_uri
 
 
 def _s3(location: Location) -> Any:

@@ -12,13 +12,13 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "lmtx_ray"
 HEAVY = ("ray", "torch", "vllm", "faiss", "transformers", "sentence_transformers", "boto3")
 TIERS = (
-    {"schemas", "storage", "s3", "publish", "config", "config_models", "run", "readers", "corpus",
-     "lexical", "metrics", "evaluation", "candidates", "pseudo_labels", "calibration", "settings",
+    {"schemas", "locations", "storage", "s3", "publish", "config", "config_models", "run",
+     "readers", "corpus", "lexical", "metrics", "evaluation", "candidates", "pseudo_labels", "calibration", "settings",
      "asks", "selection", "model_files", "layout", "teacher", "teacher.protocol",
-     "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.lexical"},
+     "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.identity",
+     "teacher.lexical"},
     {"hardware", "index", "encoder", "losses", "batching", "tagger", "training",
-     "checkpoints", "teacher.vllm",
-     "teacher.http"},
+     "checkpoints", "teacher.vllm", "teacher.http"},
     {"stages", "stages.resources", "stages.units", "stages.embed", "stages.shortlist",
      "stages.judge", "stages.examples", "stages.fit", "stages.tag"},
     {"prepare", "plan", "cycle", "bundle", "report", "outcome", "tagging", "cli"},

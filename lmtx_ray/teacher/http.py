@@ -20,10 +20,10 @@ import pyarrow as pa
 
 from lmtx_ray.config import ConfigError
 from lmtx_ray.corpus import document_text
+from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.parsing import from_log_probabilities, from_text
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import TeacherConfig, answers_table
-from lmtx_ray.teacher.registry import teacher_identity
 
 TRIES = 4
 TIMEOUT_SECONDS = 60.0

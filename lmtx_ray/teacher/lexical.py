@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from lmtx_ray.corpus import document_text
 from lmtx_ray.lexical import words
+from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.protocol import TeacherConfig, answers_table
-from lmtx_ray.teacher.registry import teacher_identity
 
 
 class LexicalTeacher:

@@ -19,10 +19,10 @@ import torch
 from lmtx_ray import hardware, storage
 from lmtx_ray.config import ConfigError
 from lmtx_ray.corpus import document_text
+from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.parsing import from_log_probabilities
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.protocol import TeacherConfig, answers_table
-from lmtx_ray.teacher.registry import teacher_identity
 
 LONGEST_LABEL = 64  # tokens
 MANY = 10**9
@@ -107,8 +107,12 @@ def load_engine(config: TeacherConfig, longest: int) -> Any:
     else:
         settings["gpu_memory_utilization"] = config.gpu_memory_share
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    import vllm
-
+    try:
+        import vllm
+    except ImportError as error:
+        raise ConfigError(
+            f"teacher.kind vllm needs the extra cpu or gpu: pip install 'lmtx_ray[cpu]' ({error})"
+        ) from error
     if config.threads:
         torch.set_num_threads(config.threads)
     return vllm.LLM(

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from lmtx_ray.config import ConfigError
 from lmtx_ray.teacher import http
+from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.parsing import from_log_probabilities, from_text
 from lmtx_ray.teacher.prompts import PROMPTS, get_prompt
 from lmtx_ray.teacher.protocol import TeacherConfig
-from lmtx_ray.teacher.registry import build_teacher, teacher_identity
+from lmtx_ray.teacher.registry import build_teacher
 
 
 @pytest.mark.parametrize(
