@@ -1,7 +1,7 @@
 """Bytes, JSON and tables at local or s3 URIs.
 
-Every URI goes through `locations.parse_uri` before it reaches a library. Writes are atomic; `put_if_absent` is the
-primitive that publishing builds on.
+Every URI goes through `locations.parse_uri` before it reaches a library. Writes are atomic;
+`put_if_absent` is the primitive that publishing builds on.
 """
 
 from __future__ import annotations
