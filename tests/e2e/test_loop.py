@@ -18,8 +18,8 @@ from lmtx_ray.asks import pairs_of
 from lmtx_ray.publish import read_published
 from tests.tiny import TOPICS, save_encoder
 
-pytestmark = pytest.mark.ray
-TIMEOUT_SECONDS = 200
+TIMEOUT_SECONDS = 300
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(2 * TIMEOUT_SECONDS)]
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
                    "labels": str(folder / "labels.jsonl"), "test": str(folder / "test.jsonl")},
         "encoder": {"model": str(folder / "encoder"), "dtype": "float32", "threads": 1},
         "judge": {"teacher": {"kind": "lexical", "prompt": "tag"}, "top_k": 6, "rerank_k": 6},
-        "fit": {"passes": 6, "batch_size": 8, "learning_rate": 1e-3, "threads": 1,
-                "checkpoint_every": 2},
+        "fit": {"passes": 10, "batch_size": 8, "learning_rate": 2e-3, "threads": 1,
+                "checkpoint_every": 2, "dtype": "float32"},
         "cycles": {"most": 2, "patience": 2},
         "shortlist": {"depth": 24},
         "resources": {"embed": {"actors": None}, "judge": {"actors": None}},
@@ -118,7 +118,8 @@ def test_the_loop_learns_and_reports(undisturbed: tuple[Path, dict]) -> None:
     names = ["bm25", "encoder", "hybrid", "judge_rerank", "cycle_1", "cycle_1_hybrid", "cycle_2",
              "cycle_2_hybrid"]  # fmt: skip
     assert list(summary["methods"]) == names
-    assert summary["methods"]["cycle_1"]["P@1"] > summary["methods"]["encoder"]["P@1"]
+    encoder, last = (summary["methods"][name]["P@1"] for name in ("encoder", "cycle_2"))
+    assert last > encoder + 0.1
     assert summary["judge"]["saved"] > 0
     assert summary["judge"]["unclear"] == 0
     assert Path(summary["bundle"]).is_relative_to(run)

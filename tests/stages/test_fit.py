@@ -57,11 +57,14 @@ def published(folder: Path, name: str, table: pa.Table) -> StepOutput:
     return step
 
 
-def train(folder: Path, encoder: str, config: FitConfig, rows: int = 40) -> StepOutput:
+def inputs(folder: Path, rows: int = 40) -> list[StepOutput]:
     documents, examples = corpus()
     tables = {"documents": documents, "labels": LABELS, "examples": examples.slice(0, rows)}
-    steps = [published(folder, name, table) for name, table in tables.items()]
-    output = StepOutput(str(folder / "encoder"), "f")
+    return [published(folder, name, table) for name, table in tables.items()]
+
+
+def train(folder: Path, encoder: str, config: FitConfig, rows: int = 40) -> StepOutput:
+    steps, output = inputs(folder, rows), StepOutput(str(folder / "encoder"), "f")
     fit(*steps, encoder, config, output, str(folder / "work"))
     return output
 
@@ -125,7 +128,10 @@ def test_the_paper_recipe_trains_from_the_same_examples(tmp_path: Path, encoder:
     given = {"batch_size": 8, "passes": 4, "warmup": 2, "learning_rate": 1e-3, "threads": 1}
     config = FitConfig(recipe="paper", **given)
     assert (config.init, config.max_tokens) == ("pretrained", 450)  # as published, unless given
-    output = train(tmp_path, encoder, config)
+    documents, labels, examples = (step.files() for step in inputs(tmp_path))
+    output = StepOutput(str(tmp_path / "encoder"), "f")
+    training.train(config, encoder, documents, labels, examples, output, str(tmp_path / "work"),
+                   rank=0, world=1, device="cpu")  # fmt: skip
     assert weights(output) != hashlib.sha256(
         storage.read_bytes(f"{encoder}/model.safetensors")
     ).hexdigest()
