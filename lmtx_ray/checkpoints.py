@@ -6,13 +6,12 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import load_file, save_file
 
 from lmtx_ray import storage
-from lmtx_ray.publish import StepOutput
+from lmtx_ray.publish import PublishError, StepOutput
 
 logger = logging.getLogger(__name__)
 KEPT = 2
@@ -45,14 +44,23 @@ def checkpoints(work: str) -> list[str]:
 
 
 def restore(student: torch.nn.Module, optimizer: torch.optim.Optimizer, work: str) -> int:
-    """Load the newest checkpoint; returns the step to go on with, 0 without a checkpoint."""
-    found = checkpoints(work)
-    if not found:
-        return 0
-    StepOutput(found[-1], "").verify()
-    with TemporaryDirectory() as folder:
-        storage.download_folder(found[-1], folder)
-        student.load_state_dict(load_file(f"{folder}/model.safetensors"))
+    """Load the newest checkpoint that is whole; returns the step to go on with, 0 without one."""
+    for uri in reversed(checkpoints(work)):
+        try:
+            step = _load(student, optimizer, uri)
+        except (PublishError, OSError) as error:
+            logger.warning("checkpoint passed over: %s", error)
+            continue
+        logger.info("training goes on after step %d", step)
+        return step
+    return 0
+
+
+def _load(student: torch.nn.Module, optimizer: torch.optim.Optimizer, uri: str) -> int:
+    with storage.scratch_folder() as folder:
+        storage.download_folder(uri, folder)
+        StepOutput(folder, "").verify()
+        weights = load_file(f"{folder}/model.safetensors")
         flat = load_file(f"{folder}/optimizer.safetensors")
         step = json.loads(Path(folder, "step.json").read_text(encoding="utf-8"))["step"]
     state: dict[int, dict[str, torch.Tensor]] = {}
@@ -61,7 +69,7 @@ def restore(student: torch.nn.Module, optimizer: torch.optim.Optimizer, work: st
                  if key.split("/", 1)[1] == name}  # fmt: skip
         if entry:
             state[place] = entry
+    student.load_state_dict(weights)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-    logger.info("training goes on after step %d", step)
     return step

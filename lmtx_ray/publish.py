@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -151,14 +150,20 @@ class StepOutput:
         return self._publish({"sha256": dict(files), **(extra or {})})
 
     def publish_folder(self, save: Callable[[Path], object]) -> dict[str, Any]:
-        """Publish what `save(folder)` writes into a local folder; what is published stays."""
+        """Publish what `save(folder)` writes into a local folder; what is published stays.
+
+        Raises:
+            PublishError: It wrote nothing.
+        """
         if self.is_complete():
             return self.manifest()
-        with TemporaryDirectory() as local:
+        with storage.scratch_folder() as local:
             save(Path(local))
             storage.upload_folder(local, self.uri)
             files = sorted(path for path in Path(local).rglob("*") if path.is_file())
             names = [path.relative_to(local).as_posix() for path in files]
+            if not names:
+                raise PublishError(f"{self.uri}: there is no file to publish")
             hashes = {name: storage.sha256_of(f"{local}/{name}") for name in names}
             return self.publish_files(hashes)
 

@@ -13,7 +13,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -173,6 +174,17 @@ def sha256_of(uri: str) -> str:
     """SHA-256 of a file's content."""
     with open_input(uri) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def scratch_folder() -> Iterator[str]:
+    """A local folder for the length of a block. Not a TemporaryDirectory: that is emptied when its
+    process begins to exit, under the hands of a thread that still publishes from it."""
+    folder = tempfile.mkdtemp(prefix="lmtx-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def content_hash(uri: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -98,3 +100,34 @@ def test_a_changed_file_is_found(tmp_path: Path) -> None:
     (tmp_path / "s/a.txt").write_text("two")
     with pytest.raises(PublishError, match=r"a\.txt is not the file"):
         step.verify()
+
+
+def test_an_empty_folder_is_not_published(tmp_path: Path) -> None:
+    step = StepOutput(str(tmp_path / "model"), "m")
+    with pytest.raises(PublishError, match="no file to publish"):
+        step.publish_folder(lambda folder: None)
+    assert not step.is_complete()
+
+
+def test_a_folder_is_published_whole_even_while_its_process_exits(tmp_path: Path) -> None:
+    """A thread that outlives the main thread must not find its files cleaned away."""
+    script = f"""
+import threading, time
+from pathlib import Path
+from lmtx_ray.publish import StepOutput
+
+def save(folder):
+    (folder / "weights").write_bytes(b"w")
+    time.sleep(1.0)
+    assert (folder / "weights").exists()
+
+def work():
+    StepOutput({str(tmp_path / "out")!r}, "f").publish_folder(save)
+
+threading.Thread(target=work).start()
+import weakref
+time.sleep(0.3)
+[finalizer() for finalizer in list(weakref.finalize._registry)]  # what an exit runs first
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    StepOutput(str(tmp_path / "out"), "f").verify()
