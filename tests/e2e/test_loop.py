@@ -45,7 +45,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "judge": {"teacher": {"kind": "lexical", "prompt": "tag"}, "top_k": 6, "rerank_k": 6},
         "fit": {"passes": 10, "batch_size": 8, "learning_rate": 2e-3, "threads": 1,
                 "checkpoint_every": 2, "dtype": "float32"},
-        "cycles": {"most": 2, "patience": 2},
+        "cycles": {"most": 1},
         "shortlist": {"depth": 24},
         "resources": {"embed": {"actors": None}, "judge": {"actors": None}},
     }  # fmt: skip
@@ -115,11 +115,10 @@ def undisturbed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def test_the_loop_learns_and_reports(undisturbed: tuple[Path, dict]) -> None:
     run, summary = undisturbed
-    names = ["bm25", "encoder", "hybrid", "judge_rerank", "cycle_1", "cycle_1_hybrid", "cycle_2",
-             "cycle_2_hybrid"]  # fmt: skip
+    names = ["bm25", "encoder", "hybrid", "judge_rerank", "cycle_1", "cycle_1_hybrid"]
     assert list(summary["methods"]) == names
-    encoder, last = (summary["methods"][name]["P@1"] for name in ("encoder", "cycle_2"))
-    assert last > encoder + 0.1
+    encoder, student = (summary["methods"][name]["P@1"] for name in ("encoder", "cycle_1"))
+    assert student > encoder + 0.1
     assert summary["judge"]["saved"] > 0
     assert summary["judge"]["unclear"] == 0
     assert Path(summary["bundle"]).is_relative_to(run)
@@ -128,7 +127,7 @@ def test_the_loop_learns_and_reports(undisturbed: tuple[Path, dict]) -> None:
 def test_no_pair_is_judged_twice(undisturbed: tuple[Path, dict]) -> None:
     run, summary = undisturbed
     pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
-    assert len(judged(run)) == 4
+    assert len(judged(run)) == 2
     assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"]
 
 
@@ -146,20 +145,19 @@ def test_a_second_run_finds_everything_complete(
 def test_killed_while_judging_and_while_training_ends_with_the_same_tables(
     inputs: Path, undisturbed: tuple[Path, dict], tmp_path: Path
 ) -> None:
-    run, one = tmp_path / "killed", ("--set", "cycles.most=1")  # the same steps as of two cycles
-    kill_when(start(inputs, run, *one), lambda: any(run.glob("verdicts-1-*/done/*.json")))
+    run = tmp_path / "killed"
+    kill_when(start(inputs, run), lambda: any(run.glob("verdicts-1-*/done/*.json")))
     assert not list(run.glob("verdicts-1-*/MANIFEST.json"))
-    kill_when(start(inputs, run, *one), lambda: any(run.glob("work/*/checkpoint-*/MANIFEST.json")))
+    kill_when(start(inputs, run), lambda: any(run.glob("work/*/checkpoint-*/MANIFEST.json")))
     assert not list(run.glob("encoder-1-*/MANIFEST.json"))
-    summary = finish(start(inputs, run, *one))
+    summary = finish(start(inputs, run))
     whole, expected = undisturbed
-    for name in ("verdicts-1", "selection-1", "dense-1", "hybrid-1", "examples-1", "encoder-1"):
+    for name in ("verdicts", "selection", "dense", "hybrid", "examples", "encoder"):
         assert hashes(run, name) == hashes(whole, name)
         assert hashes(run, name)
     pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
     assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"]
-    for name in summary["methods"]:
-        assert summary["methods"][name] == expected["methods"][name]
+    assert summary["methods"] == expected["methods"]
 
 
 def test_a_changed_setting_reuses_only_what_it_does_not_touch(
@@ -168,4 +166,17 @@ def test_a_changed_setting_reuses_only_what_it_does_not_touch(
     process = start(inputs, undisturbed[0], "--dry-run", "--set", "fit.seed=99")
     steps = finish(process)["steps"]
     assert steps["verdicts 1"] == "complete"
-    assert steps["encoder 1"] == steps["verdicts 2"] == steps["bundle"] == "to do"
+    assert steps["encoder 1"] == steps["selection 1"] == steps["bundle"] == "to do"
+
+
+@pytest.mark.slow
+def test_a_second_cycle_goes_on_from_the_first(
+    inputs: Path, undisturbed: tuple[Path, dict]
+) -> None:
+    run, first = undisturbed
+    summary = finish(start(inputs, run, "--set", "cycles.most=2", "--set", "cycles.patience=2"))
+    assert list(summary["methods"])[-2:] == ["cycle_2", "cycle_2_hybrid"]
+    assert summary["methods"]["cycle_1"] == first["methods"]["cycle_1"]
+    pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
+    assert len(judged(run)) == 4
+    assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"] > first["judge"]["asked"]
