@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -46,11 +47,10 @@ def make(label_texts: Sequence[str], answer: Answer) -> Canaries:
     return Canaries(texts, tags["label_keys"].to_pylist(), tags["probabilities"].to_pylist())
 
 
-def deviation(canaries: Canaries, tags: pa.Table) -> str:
-    """What is wrong with the answers `tags` to these canaries; empty if nothing is."""
-    rows = zip(canaries.texts, canaries.label_keys, canaries.probabilities, tags.to_pylist(),
-               strict=True)  # fmt: skip
-    for text, keys, probabilities, row in rows:
+def deviation(canaries: Canaries, rows: Sequence[dict[str, Any]]) -> str:
+    """What is wrong with `rows` of a `tags` table, the answers to these canaries; "" if nothing."""
+    answers = zip(canaries.texts, canaries.label_keys, canaries.probabilities, rows, strict=True)
+    for text, keys, probabilities, row in answers:
         given = dict(zip(row["label_keys"], row["probabilities"], strict=True))
         shared = [key for key in keys if key in given]
         if len(shared) < LEAST_SHARED * len(keys):

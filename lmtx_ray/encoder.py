@@ -61,6 +61,11 @@ class Encoder:
             self._model.to(torch.bfloat16)
 
     @property
+    def max_tokens(self) -> int:
+        """Where documents are cut."""
+        return self._config.max_tokens
+
+    @property
     def dimensions(self) -> int:
         """D, the width of a vector."""
         return int(self._model.get_embedding_dimension() or 0)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from lmtx_ray import canary, schemas, storage
 from lmtx_ray.bundle_cache import local_bundle
 from lmtx_ray.calibration import Calibration
-from lmtx_ray.candidates import PADDING, reciprocal_rank_fusion
+from lmtx_ray.candidates import PADDING, Candidates, reciprocal_rank_fusion
 from lmtx_ray.config_models import EncoderConfig
 from lmtx_ray.corpus import document_text
 from lmtx_ray.encoder import Encoder
@@ -21,8 +21,6 @@ from lmtx_ray.index import LabelIndex
 from lmtx_ray.label_set import LabelSet
 from lmtx_ray.lexical import LexicalIndex
 from lmtx_ray.publish import PublishError
-
-Candidates = tuple[np.ndarray, np.ndarray]  # ids_BK, scores_BK
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,8 @@ class Tagger:
     def check(self) -> str:
         """Ask the bundle's canaries; what is wrong with the answers, empty if nothing is."""
         canaries = canary.Canaries.load(self.folder)
-        return canary.deviation(canaries, self.tag_texts(canaries.texts, canary.TOP_K))
+        rows = self.tag_texts(canaries.texts, canary.TOP_K).to_pylist()
+        return canary.deviation(canaries, rows)
 
     def tag_texts(self, texts: Sequence[str], top_k: int) -> pa.Table:
         """`tag` for bare texts."""
