@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lmtx_ray import cli_serving
+from lmtx_ray.cli_arguments import add_verb, positive
+
 logger = logging.getLogger("lmtx_ray")
 FORMATS = ("auto", "jsonl", "csv", "tsv", "parquet", "text")
 DEMO_CONFIG = Path(__file__).resolve().parent.parent / "examples" / "biomedical" / "demo.yaml"
@@ -41,22 +44,16 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="command", required=True, metavar="VERB")
     _add_run_verbs(verbs)
     _add_tag_verbs(verbs)
-    _add_serve_verb(verbs)
+    cli_serving.add_verbs(verbs)
     _add_evaluate_verb(verbs)
     return parser
 
 
-def _verb(verbs: Any, name: str, about: str, function: Any) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(name, help=about, description=about)
-    parser.set_defaults(run_command=function)
-    return parser
-
-
 def _add_run_verbs(verbs: Any) -> None:
-    demo = _verb(verbs, "demo", "the whole loop on the bundled sample, then a table", run_loop)
+    demo = add_verb(verbs, "demo", "the whole loop on the bundled sample, then a table", run_loop)
     demo.set_defaults(config=str(DEMO_CONFIG))
-    run = _verb(verbs, "run", "all cycles of a config; skips what is complete", run_loop)
-    plan = _verb(verbs, "plan", "validate inputs, say what would run; touches no model", plan_loop)
+    run = add_verb(verbs, "run", "all cycles of a config; skips what is complete", run_loop)
+    plan = add_verb(verbs, "plan", "validate inputs, say what would run; no model", plan_loop)
     for parser in (run, plan):
         parser.add_argument("config", help="YAML file of the run")
     for parser in (demo, run, plan):
@@ -67,11 +64,11 @@ def _add_run_verbs(verbs: Any) -> None:
 
 
 def _add_tag_verbs(verbs: Any) -> None:
-    tag = _verb(verbs, "tag", "tag a file or folder of documents with a bundle", tag_files)
-    text = _verb(verbs, "tag-text", "tag one text and print its tags", tag_text)
+    tag = add_verb(verbs, "tag", "tag a file or folder of documents with a bundle", tag_files)
+    text = add_verb(verbs, "tag-text", "tag one text and print its tags", tag_text)
     for parser in (tag, text):
         parser.add_argument("--bundle", required=True, help="bundle folder")
-        parser.add_argument("--top-k", type=_positive, default=5, help="most tags of a document")
+        parser.add_argument("--top-k", type=positive, default=5, help="most tags of a document")
         parser.add_argument("--min-probability", type=float, default=0.0)
     tag.add_argument("--input", required=True, help="JSONL, CSV, TSV or Parquet, plain or gz/zst")
     tag.add_argument("--output", required=True, help="folder to publish the tags data set in")
@@ -82,23 +79,10 @@ def _add_tag_verbs(verbs: Any) -> None:
     text.add_argument("text", help="the text; - reads standard input")
 
 
-def _add_serve_verb(verbs: Any) -> None:
-    serve = _verb(verbs, "serve", "serve a bundle: POST /v1/tag, GET /healthz", serve_app)
-    serve.add_argument("--bundle", required=True, help="bundle folder")
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=_positive, default=8000)
-
-
 def _add_evaluate_verb(verbs: Any) -> None:
-    parser = _verb(verbs, "evaluate", "metrics of rankings against gold labels", evaluate_files)
+    parser = add_verb(verbs, "evaluate", "metrics of rankings against gold labels", evaluate_files)
     parser.add_argument("--rankings", required=True, help="rankings Parquet file or step folder")
     parser.add_argument("--gold", required=True, help="gold Parquet file or step folder")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"needs a whole number from 1, got {text!r}")
-    return int(text)
 
 
 def _load(arguments: argparse.Namespace) -> Any:
@@ -177,12 +161,6 @@ def tag_text(arguments: argparse.Namespace) -> None:
         row["label_keys"], row["labels"], row["probabilities"], strict=True
     ):
         print(f"{probability:6.1%}  {label}  ({key})")
-
-
-def serve_app(arguments: argparse.Namespace) -> None:
-    from serve_apps.tagger import run_blocking
-
-    run_blocking(arguments.bundle, host=arguments.host, port=arguments.port)
 
 
 def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
