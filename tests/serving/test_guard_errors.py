@@ -244,7 +244,7 @@ def broken_stream() -> FastAPI:
 
 def test_neither_texts_nor_keys_reach_any_log(caplog: pytest.LogCaptureFixture) -> None:
     secret, line = new_key("anna")
-    tight = GuardSettings(keys=parse_keys([line], "t"), requests_per_minute=6, burst_seconds=100,
+    tight = GuardSettings(keys=parse_keys([line], "t"), requests_per_minute=6, burst_seconds=50,
                           documents_per_minute=60, max_body_bytes=5_000)  # fmt: skip
     api = contract_app(tight)
     good = {"Authorization": f"Bearer {secret}"}
