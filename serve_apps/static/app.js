@@ -71,8 +71,8 @@ function why(evidence) {
   const parts = [];
   if (evidence.words && evidence.words.length) parts.push(`words: ${evidence.words.join(", ")}`);
   if (typeof evidence.cosine === "number") parts.push(`similarity ${evidence.cosine.toFixed(2)}`);
-  if (evidence.dense_rank) parts.push(`by meaning no. ${evidence.dense_rank}`);
-  if (evidence.lexical_rank) parts.push(`by words no. ${evidence.lexical_rank}`);
+  if (evidence.dense_rank) parts.push(`by meaning no.\u00a0${evidence.dense_rank}`);
+  if (evidence.lexical_rank) parts.push(`by words no.\u00a0${evidence.lexical_rank}`);
   return parts.length ? element("p", "why", parts.join(" · ")) : null;
 }
 
@@ -117,6 +117,15 @@ function showResult(reply) {
   showTags();
 }
 
+// Tags of an earlier text beside an error about this one would be taken for its own.
+function clearTags() {
+  tags = [];
+  at("tags").replaceChildren();
+  at("summary").textContent = "";
+  at("empty").textContent = "Tags appear here, the most probable first.";
+  at("empty").hidden = false;
+}
+
 async function tagText(event) {
   event.preventDefault();
   if (busy) return;
@@ -136,6 +145,7 @@ async function tagText(event) {
       body: JSON.stringify({ documents: [title.trim() ? { title, text } : { text }], top_k: Number(at("top-k").value), explain: true }),
     }));
   } catch (error) {
+    clearTags();
     at("error").textContent = error.message;
     askForKey(error);
   } finally {

@@ -40,7 +40,11 @@ function example(schema, depth = 0) {
   if (depth > DEEPEST) return null;
   if (whole.anyOf) return example(whole.anyOf[0], depth + 1);
   if (whole.type === "object") {
-    const fields = Object.entries(whole.properties || {});
+    const must = whole.required || [];
+    const fields = Object.entries(whole.properties || {}).filter(([name, field]) => {
+      const { default: usual, examples } = resolved(field);
+      return must.includes(name) || usual !== undefined || examples;
+    });
     return Object.fromEntries(fields.map(([name, field]) => [name, example(field, depth + 1)]));
   }
   if (whole.type === "array") return [example(whole.items, depth + 1)];

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -174,6 +173,17 @@ def test_error_of_the_service_is_announced_in_words(
     assert one(browser, "#submit").text == "Tag"
 
 
+def test_tags_of_an_earlier_text_do_not_stay_beside_an_error(
+    browser: webdriver.Chrome, url: str
+) -> None:
+    browser.get(f"{url}/")
+    tag_and_wait(browser)
+    tag_by_keyboard(browser, "; make a fault")
+    wait(browser, lambda: text(browser, "#error"))
+    assert shown_tags(browser) == []
+    assert text(browser, "#summary") == ""
+
+
 def test_key_is_asked_for_only_after_a_401(browser: webdriver.Chrome, locked_url: str) -> None:
     browser.get(f"{locked_url}/")
     assert not one(browser, "#key").is_displayed()
@@ -265,16 +275,3 @@ def test_page_fits_a_phone(page: webdriver.Chrome) -> None:
     width = page.execute_script("return document.documentElement.scrollWidth")
     page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert width <= 360
-
-
-@pytest.mark.parametrize(
-    ("path", "kind"),
-    [("/", "text/html"), ("/docs", "text/html"), ("/static/app.js", "text/javascript"),
-     ("/static/style.css", "text/css"), ("/static/icon.svg", "image/svg+xml")],
-)  # fmt: skip
-def test_files_have_their_types_and_name_no_other_host(url: str, path: str, kind: str) -> None:
-    reply = httpx.get(f"{url}{path}")
-    assert reply.headers["Content-Type"].startswith(kind)
-    assert "script-src 'self'" in reply.headers["Content-Security-Policy"]
-    assert "https://" not in reply.text
-    assert "http://" not in reply.text.replace("http://www.w3.org/2000/svg", "")
