@@ -131,8 +131,10 @@ def test_depth_without_parsing_is_depth(value: Any, most: int) -> None:
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["id", "title", "text", "\0", "\ud800"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["id", "title", "text", "\0", "\ud800"]), inner)
+    ),
     max_leaves=12,
 )
 bodies = st.one_of(

@@ -212,9 +212,7 @@ def test_page_has_names_and_landmarks(browser: webdriver.Chrome, url: str, path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/", "/docs"])
-def test_text_has_contrast(
-    browser: webdriver.Chrome, url: str, scheme: str, path: str
-) -> None:
+def test_text_has_contrast(browser: webdriver.Chrome, url: str, scheme: str, path: str) -> None:
     media = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
     browser.get(f"{url}{path}")
