@@ -33,10 +33,12 @@ def padded(length: int) -> int:
 
 
 def equal_width_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Positions in batches of one padded width, each within `budget` tokens, widest first."""
+    """Positions in batches of one padded width, each within `budget` tokens, widest first; texts
+    without a token are in none."""
     widths: dict[int, list[int]] = {}
     for place, length in enumerate(lengths):
-        widths.setdefault(padded(length), []).append(place)
+        if length:
+            widths.setdefault(padded(length), []).append(place)
     batches = []
     for width in sorted(widths, reverse=True):
         places, most = widths[width], max(budget // width, 1)
@@ -71,7 +73,8 @@ class Encoder:
         return int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str], kind: Literal["document", "label"]) -> np.ndarray:
-        """float32 [N, D] in the order of `texts`; documents and labels are cut differently."""
+        """float32 [N, D] in the order of `texts`; documents and labels are cut differently. A text
+        without a token is the zero vector."""
         cut = self._config.max_tokens if kind == "document" else self._config.label_tokens
         vectors_ND = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         if not texts:

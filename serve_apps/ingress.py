@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -69,6 +70,17 @@ class EngineClient:
         return await self._ask(lambda: self._engine.state.remote(), STATE_SECONDS)
 
 
+def _log_requests() -> None:
+    """The guard's lines go to this process's standard error, which Ray keeps in a file."""
+    logger = logging.getLogger("lmtx")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
 async def _result(reply: Any) -> Any:
     return await reply
 
@@ -83,6 +95,8 @@ class Ingress:
         self._client = EngineClient(engine, self._guard.request_seconds)
         self._telemetry = Telemetry()
         self._telemetry.replica = serve.get_replica_context().replica_id.unique_id
+
+        _log_requests()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         return build_api(self._client, self._guard, self._telemetry)
