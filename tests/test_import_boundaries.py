@@ -14,7 +14,7 @@ HEAVY = ("ray", "torch", "vllm", "faiss", "transformers", "sentence_transformers
 TIERS = (
     {"schemas", "locations", "storage", "s3", "publish", "config", "config_models", "run",
      "readers", "corpus", "lexical", "metrics", "evaluation", "candidates", "pseudo_labels",
-     "calibration", "settings", "asks", "selection", "model_files", "layout", "until", "record",
+     "calibration", "settings", "asks", "selection", "model_files", "layout", "until", "record", "sizing",
      "teacher", "teacher.protocol",
      "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.identity",
      "teacher.lexical"},
