@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVE = ROOT / "serve_apps" / "tagger.yaml"
-TEMPLATE = ROOT / "cluster" / "kuberay" / "rayservice.template.yaml"
+TEMPLATE = ROOT / "cluster" / "rayservice_template.yaml"
 OUTPUT = ROOT / "cluster" / "kuberay" / "rayservice.yaml"
 BUNDLE, HOST = "s3://lmtx-example/bundles/current", "0.0.0.0"
 PLACE = 'serveConfigV2: "" # from serve_apps/tagger.yaml\n'

@@ -14,8 +14,8 @@ HEAVY = ("ray", "torch", "vllm", "faiss", "transformers", "sentence_transformers
 TIERS = (
     {"schemas", "locations", "storage", "s3", "publish", "config", "config_models", "run",
      "readers", "corpus", "lexical", "metrics", "evaluation", "candidates", "pseudo_labels",
-     "calibration", "settings", "asks", "selection", "model_files", "layout", "until", "record", "sizing",
-     "teacher", "teacher.protocol",
+     "calibration", "settings", "asks", "selection", "model_files", "layout", "until", "record",
+     "sizing", "teacher", "teacher.protocol",
      "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.identity",
      "teacher.lexical"},
     {"hardware", "index", "encoder", "losses", "batching", "tagger", "training",
