@@ -19,23 +19,40 @@ from lmtx_ray.cli_arguments import add_verb, positive
 
 logger = logging.getLogger("lmtx_ray")
 FORMATS = ("auto", "jsonl", "csv", "tsv", "parquet", "text")
+JOB_FOLDER = "/runtime_resources/working_dir_files/"
 DEMO_CONFIG = Path(__file__).resolve().parent.parent / "examples" / "biomedical" / "demo.yaml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code (0 done, 1 failed with a message, 2 bad usage)."""
-    arguments = build_parser().parse_args(argv)
+    return carry_out(build_parser().parse_args(argv))
+
+
+def carry_out(arguments: argparse.Namespace) -> int:
+    """Run the parsed command; prints its result, or one line on what went wrong."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
     try:
         result = arguments.run_command(arguments)
     except (ValueError, OSError) as error:  # the user's to mend: config, corpus, storage, contract
-        logger.error("lmtx %s: %s", arguments.command, error)
+        logger.error("lmtx %s: %s", arguments.command, _one_line(error))
+        return 1
+    except Exception as error:  # a bug, or a cluster that failed: its trace, then the line
+        logger.exception("failed")
+        logger.error("lmtx %s: %s: %s", arguments.command, type(error).__name__, _one_line(error))
         return 1
     if result is not None:
         print(json.dumps(result), flush=True)
     return 0
+
+
+def _one_line(error: BaseException) -> str:
+    """The message; of a worker's error, whose message is a trace, that of its innermost cause."""
+    while (cause := getattr(error, "cause", None) or error.__cause__) is not None:
+        error = cause
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0 if len(lines) < 3 else -1].strip() if lines else type(error).__name__
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -56,11 +73,34 @@ def _add_run_verbs(verbs: Any) -> None:
     plan = add_verb(verbs, "plan", "validate inputs, say what would run; no model", plan_loop)
     for parser in (run, plan):
         parser.add_argument("config", help="YAML file of the run")
-    for parser in (demo, run, plan):
-        parser.add_argument("--set", action="append", default=[], metavar="a.b=c",
-                            help="override a setting (repeatable)")  # fmt: skip
     for parser in (demo, run):
-        parser.add_argument("--dry-run", action="store_true", help="say what would run and stop")
+        add_run_options(parser)
+    demo.set_defaults(until=None, cycle=None)
+    add_until_options(run)
+    _add_set_option(plan)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """What `lmtx run` and every job share."""
+    _add_set_option(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what would run and stop")
+
+
+def _add_set_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--set", action="append", default=[], metavar="a.b=c",
+                        help="override a setting (repeatable)")  # fmt: skip
+
+
+def add_until_options(parser: argparse.ArgumentParser) -> None:
+    from lmtx_ray.until import STEPS
+
+    parser.add_argument("--until", choices=STEPS, help="stop after this step")
+    add_cycle_option(parser)
+
+
+def add_cycle_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cycle", type=int, metavar="N",
+                        help="which one of a repeated step; the first if not given")  # fmt: skip
 
 
 def _add_tag_verbs(verbs: Any) -> None:
@@ -104,32 +144,65 @@ def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.dry_run:
         return plan_loop(arguments)
     from lmtx_ray.layout import lay_out
+    from lmtx_ray.record import write_record
     from lmtx_ray.report import finished
 
     config = _load(arguments)
+    stop = _stop(arguments, config)
     layout = lay_out(config)
-    if summary := finished(config, layout):
+    if stop is None and (summary := finished(config, layout)):
         return summary
-    start_ray()
+    refuse_passing_folder(config.run, "run")
+    write_record(config)
+    start_ray(config.run)
     from lmtx_ray.cycle import run_cycles
-    from lmtx_ray.outcome import finish
+    from lmtx_ray.outcome import finish, finish_at
 
-    return finish(config, run_cycles(config, layout))
+    result = run_cycles(config, layout, stop)
+    return finish(config, result) if stop is None else finish_at(config, result, stop)
 
 
-def start_ray() -> None:
-    """Join the cluster RAY_ADDRESS names, or start one on this machine with its CPUs."""
+def _stop(arguments: argparse.Namespace, config: Any) -> str | None:
+    from lmtx_ray.until import stop_name
+
+    if arguments.until:
+        return stop_name(arguments.until, arguments.cycle, config.cycles.most)
+    if arguments.cycle is not None:
+        raise ValueError("--cycle needs --until")
+    return None
+
+
+def refuse_passing_folder(uri: str, option: str) -> None:
+    """Of a submitted job the working folder is a copy that the cluster deletes: no place to keep
+    anything. Raises ValueError for a location inside it."""
+    if JOB_FOLDER in uri:
+        raise ValueError(
+            f"{option}: {uri} is inside the job's copy of its working folder, which is deleted "
+            "afterwards; give an absolute path on storage all nodes share, or an s3:// URI"
+        )
+
+
+def start_ray(output: str | None = None) -> None:
+    """Join the cluster RAY_ADDRESS names, or start one on this machine with its CPUs.
+
+    `output`, where it is given, must be seen by every node of the cluster.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import ray
 
+    # "local", as Ray otherwise joins a cluster somebody started here, which refuses num_cpus
     local = {} if os.environ.get("RAY_ADDRESS") else {
-        "num_cpus": os.cpu_count() or 1, "include_dashboard": False
+        "address": "local", "num_cpus": os.cpu_count() or 1, "include_dashboard": False
     }  # fmt: skip
     ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     for noisy in ("ray.data", "ray.train", "faiss.loader", "httpx"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    if output is not None:
+        from lmtx_ray.stages.nodes import require_shared
+
+        require_shared(output)
 
 
 def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -44,41 +44,53 @@ class RunResult:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def run_cycles(config: RunConfig, layout: Layout) -> RunResult:
-    """Run (or resume) all cycles of a laid-out config. `ray.init` is the caller's business."""
+def run_cycles(config: RunConfig, layout: Layout, stop: str | None = None) -> RunResult:
+    """Run (or resume) all cycles of a laid-out config, or up to `stop` (see `until`). `ray.init` is
+    the caller's business."""
     result = RunResult(layout, best=0, ran=0, opinions={})
+    for name in _steps(config, layout, result):
+        if name == stop:
+            break
+    return result
+
+
+def _steps(config: RunConfig, layout: Layout, result: RunResult) -> Iterator[str]:
+    """Does one step after the other, and yields its name when it is done."""
     with timed(result, "prepare"):
         prepare(config, layout)
+    yield "prepare"
     with timed(result, "lexical"):
         lexical_step(config, layout)
-    state_steps(config, layout, layout.states[0], result)
+    yield from _state_steps(config, layout, layout.states[0], result)
     for cycle, after in zip(layout.cycles, layout.states[1:], strict=True):
-        run_cycle(config, layout, cycle, after, result)
+        yield from _cycle_steps(config, layout, cycle, after, result)
         result.ran = cycle.number
         judge_states(config, layout, result)
         if cycle.number - result.best >= config.cycles.patience:
             logger.info("no better since cycle %d: stopping", result.best)
             break
-    return result
 
 
-def run_cycle(
+def _cycle_steps(
     config: RunConfig, layout: Layout, cycle: Cycle, after: State, result: RunResult
-) -> None:
+) -> Iterator[str]:
     """One teacher-student round, from the rankings of the state before to those after it."""
-    before = layout.states[cycle.number - 1]
-    earlier = verdict_steps(layout, cycle.number - 1)
-    with timed(result, f"judge {cycle.number}"):
-        asks = judge_asks(config.judge, first=cycle.number == 1)
-        ask_step(config, layout, before, cycle.verdicts, asks, earlier, cycle.number)
-    with timed(result, f"fit {cycle.number}"):
+    number, before = cycle.number, layout.states[cycle.number - 1]
+    earlier = verdict_steps(layout, number - 1)
+    with timed(result, f"judge {number}"):
+        asks = judge_asks(config.judge, first=number == 1)
+        ask_step(config, layout, before, cycle.verdicts, asks, earlier, number)
+    yield f"judge {number}"
+    with timed(result, f"fit {number}"):
         examples_step(config, layout, cycle, [*earlier, cycle.verdicts])
         fit_step(config, layout, cycle)
-    state_steps(config, layout, after, result)
-    with timed(result, f"select {cycle.number}"):
+    yield f"train {number}"
+    yield from _state_steps(config, layout, after, result)
+    with timed(result, f"select {number}"):
         asked = [*earlier, cycle.verdicts]
         asks = select_asks(config.judge)
-        ask_step(config, layout, after, cycle.selection, asks, asked, cycle.number)
+        ask_step(config, layout, after, cycle.selection, asks, asked, number)
+    yield f"select {number}"
 
 
 def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
@@ -119,13 +131,17 @@ def fragments(*steps: StepOutput) -> dict[str, list[str]]:
     return {unit: [files[unit] for files in units] for unit in units[0]}
 
 
-def state_steps(config: RunConfig, layout: Layout, state: State, result: RunResult) -> None:
+def _state_steps(
+    config: RunConfig, layout: Layout, state: State, result: RunResult
+) -> Iterator[str]:
     """Vectors, index and rankings of one encoder."""
     with timed(result, f"embed {state.number}"):
         embed_step(config, layout, state)
+    yield f"embed {state.number}"
     with timed(result, f"shortlist {state.number}"):
         index_step(config, state)
         shortlist_steps(config, layout, state)
+    yield f"shortlist {state.number}"
 
 
 def lexical_step(config: RunConfig, layout: Layout) -> None:
@@ -218,6 +234,7 @@ def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
         config=config.fit,
         output=cycle.encoder,
         work_uri=storage.join(config.run, "work", f"fit-{cycle.encoder.fingerprint}"),
+        resources=config.resources.fit,
     )
 
 

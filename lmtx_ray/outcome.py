@@ -13,6 +13,7 @@ from lmtx_ray.bundle import bundle_step
 from lmtx_ray.cycle import RunResult, timed
 from lmtx_ray.selection import to_ship
 from lmtx_ray.settings import RunConfig
+from lmtx_ray.until import outputs_of
 
 
 def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
@@ -34,6 +35,27 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
     evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)
     return report.show(config, report.read_summary(evaluation_step))
+
+
+def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]:
+    """The end of a run that was to stop at `stop`: what is published there, and how many rows.
+
+    A loop that ended before, as its own rule says, leaves some of it unpublished: `reached` tells.
+    """
+    if stop == "bundle":
+        ranking = to_ship(result.opinions[result.best], config.ship)
+        with timed(result, "bundle"):
+            bundle_step(config, result, fused=ranking == "hybrid")
+    steps = outputs_of(result.layout, stop)
+    done = {name: step for name, step in steps.items() if step.is_complete()}
+    manifests = {name: step.manifest() for name, step in done.items()}
+    rows = {name: sum(unit["rows_out"] for unit in manifest["units"])
+            for name, manifest in manifests.items() if "units" in manifest}  # fmt: skip
+    return {
+        "run": config.run, "until": stop, "reached": len(done) == len(steps),
+        "outputs": {name: step.uri for name, step in done.items()}, "rows": rows,
+        "seconds": result.seconds,
+    }  # fmt: skip
 
 
 def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[str, Any]:

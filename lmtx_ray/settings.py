@@ -39,9 +39,21 @@ class Resources(Config):
         return value
 
 
-class StageResources(Config):
-    """Hardware per stage; `fit` takes its workers from the fit section."""
+class FitResources(Config):
+    """What a training worker asks for; the fit section says how many there are.
 
+    `gpus` None means one if the cluster has any as training begins. An autoscaling cluster may
+    have none just then: say 1 there.
+    """
+
+    cpus: float = Field(1, gt=0)
+    gpus: float | None = Field(None, ge=0)
+
+
+class StageResources(Config):
+    """Hardware per stage."""
+
+    fit: FitResources = FitResources()
     embed: Resources = Resources()
     shortlist: Resources = Resources(actors=None)
     judge: Resources = Resources()

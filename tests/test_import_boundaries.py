@@ -14,15 +14,15 @@ HEAVY = ("ray", "torch", "vllm", "faiss", "transformers", "sentence_transformers
 TIERS = (
     {"schemas", "locations", "storage", "s3", "publish", "config", "config_models", "run",
      "readers", "corpus", "lexical", "metrics", "evaluation", "candidates", "pseudo_labels",
-     "calibration", "settings", "asks", "selection", "model_files", "layout", "teacher",
-     "teacher.protocol",
+     "calibration", "settings", "asks", "selection", "model_files", "layout", "until", "record",
+     "sizing", "teacher", "teacher.protocol",
      "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.identity",
      "teacher.lexical", "label_set", "canary", "evidence", "bundle_cache"},
     {"hardware", "index", "encoder", "losses", "batching", "tagger", "training",
      "checkpoints", "bundle_folder", "teacher.vllm", "teacher.http"},
     {"stages", "stages.resources", "stages.units", "stages.embed", "stages.shortlist",
-     "stages.judge", "stages.examples", "stages.fit", "stages.tag"},
-    {"prepare", "plan", "cycle", "bundle", "report", "outcome", "tagging", "cli",
+     "stages.judge", "stages.examples", "stages.fit", "stages.tag", "stages.nodes"},
+    {"prepare", "plan", "cycle", "bundle", "report", "outcome", "tagging", "cli", "jobs",
      "cli_arguments", "cli_serving"},
 )  # fmt: skip
 LAZY = {("storage", "s3")} | {("teacher.registry", f"teacher.{kind}") for kind in ("vllm", "http")}
@@ -71,6 +71,6 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_plain_data_and_the_command_line_load_nothing_heavy() -> None:
-    names = [*sorted(TIERS[0] - {"s3"}), "cli", "plan", "report"]
+    names = [*sorted(TIERS[0] - {"s3"}), "cli", "jobs", "plan", "report"]
     loaded = loaded_by("import " + ", ".join(f"lmtx_ray.{name}" for name in names))
     assert not loaded & set(HEAVY)

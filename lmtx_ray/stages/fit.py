@@ -20,6 +20,7 @@ from ray.train.torch import TorchTrainer, get_device
 from lmtx_ray import storage
 from lmtx_ray.config_models import FitConfig
 from lmtx_ray.publish import StepOutput
+from lmtx_ray.settings import FitResources
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
@@ -28,6 +29,7 @@ LOOK_SECONDS = 5.0
 def fit(
     documents: StepOutput, labels: StepOutput, examples: StepOutput, initial_model: str,
     config: FitConfig, output: StepOutput, work_uri: str,
+    resources: FitResources | None = None,
 ) -> None:  # fmt: skip
     """Train and publish the encoder at `output`, a plain sentence-transformers folder.
 
@@ -36,6 +38,7 @@ def fit(
             documents with an example and labels that occur are kept in memory.
         initial_model: Folder, URI or hub id to start from.
         work_uri: Where checkpoints live until the encoder is published; removed then.
+        resources: What each worker asks for.
 
     Raises:
         ValueError: There is no example to learn from.
@@ -46,11 +49,10 @@ def fit(
         "config": config, "model": initial_model, "output": output, "work": work_uri,
         "documents": documents.files(), "labels": labels.files(), "examples": examples.files(),
     }  # fmt: skip
-    gpu = bool(ray.cluster_resources().get("GPU"))
     trainer = TorchTrainer(
         train_loop,
         train_loop_config=loop,
-        scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=gpu),
+        scaling_config=_scaling(config.workers, resources or FitResources()),
         run_config=RunConfig(
             name=f"fit-{output.fingerprint}",
             storage_path=storage.absolute(work_uri),
@@ -61,6 +63,14 @@ def fit(
         trainer.fit()
     output.manifest()  # PublishError here would mean that no worker finished
     storage.remove_folder(work_uri)
+
+
+def _scaling(workers: int, resources: FitResources) -> ScalingConfig:
+    gpus = resources.gpus
+    if gpus is None:
+        gpus = float(bool(ray.cluster_resources().get("GPU")))
+    asked = {"CPU": resources.cpus} | ({"GPU": gpus} if gpus else {})
+    return ScalingConfig(num_workers=workers, use_gpu=gpus > 0, resources_per_worker=asked)
 
 
 @contextmanager

@@ -1,0 +1,264 @@
+"""Proves job submission on a real cluster of this machine, from start to resubmission.
+
+    python cluster/local_cluster.py --config FILE --runs FOLDER [--set a.b=c …] [--until STEP]
+
+Starts a head node with dashboard and token authentication on ports of its own, sees submissions
+without the right token refused and a failing job fail, submits `jobs/run.py`, stops it half-way,
+submits it again, runs the same in another folder undisturbed, and compares what both published.
+Ends with one JSON line and exit code 0 if all was as it should be. Everything started is stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+RAY = str(Path(sys.executable).parent / "ray")
+START_SECONDS, JOB_SECONDS = 90, 1800
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """A running head node: its dashboard's address, and the environment that may use it."""
+
+    address: str
+    token: str
+    environment: dict[str, str]
+
+    def ray(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """`ray …` with this cluster's token; `more` overrides environment variables."""
+        return subprocess.run(
+            [RAY, *arguments], env={**self.environment, **more}, cwd=ROOT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=JOB_SECONDS,
+        )  # fmt: skip
+
+    def submit(self, name: str, *entrypoint: str, wait: bool = True) -> tuple[int, str]:
+        """`ray job submit`; exit code and log."""
+        done = self.ray(
+            "job", "submit", "--address", self.address, "--submission-id", name,
+            "--working-dir", ".", "--runtime-env", "cluster/runtime_env.yaml",
+            *([] if wait else ["--no-wait"]), "--", "python", *entrypoint,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    def stop(self, name: str) -> None:
+        """The request that `ray job stop` sends: the command takes seconds to start, in which a
+        short job goes on."""
+        status, answer = self.get(f"/api/jobs/{name}/stop", self.token, {})
+        check(status == 200, f"stop {name}: {answer}")
+
+    def status(self, name: str) -> str:
+        """PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
+        return json.loads(self.get(f"/api/jobs/{name}", self.token)[1])["status"]
+
+    def logs(self, name: str) -> str:
+        return json.loads(self.get(f"/api/jobs/{name}/logs", self.token)[1])["logs"]
+
+    def get(self, path: str, token: str | None, body: dict | None = None) -> tuple[int, str]:
+        """HTTP status and body of a request to the dashboard; POST if there is a `body`."""
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+
+@contextmanager
+def local_cluster(cpus: int) -> Iterator[LocalCluster]:
+    """A head node in its own process group and temporary folder, gone afterwards."""
+    temporary = Path(tempfile.mkdtemp(prefix="lmtx-", dir="/tmp"))  # sockets need a short path
+    token = secrets.token_hex(32)
+    (temporary / "token").touch(mode=0o600)
+    (temporary / "token").write_text(token)
+    clean = {k: v for k, v in os.environ.items() if k not in {"RAY_ADDRESS", "RAY_AUTH_TOKEN"}}
+    environment = {
+        **clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(temporary / "token"),
+        "PATH": f"{Path(sys.executable).parent}:{clean.get('PATH', '')}",
+    }  # fmt: skip
+    environment.pop("PYTHONPATH", None)  # the nodes get the code by working_dir or not at all
+    dashboard = free_port()
+    with (temporary / "head.log").open("w") as log:
+        head = subprocess.Popen(
+            head_command(temporary, dashboard, cpus), env=environment, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        cluster = LocalCluster(f"http://127.0.0.1:{dashboard}", token, environment)
+        wait_until(lambda: is_up(cluster, head, temporary / "head.log"), START_SECONDS)
+        yield cluster
+    finally:
+        stop_tree(head)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def head_command(temporary: Path, dashboard: int, cpus: int) -> list[str]:
+    ports = {
+        "port": free_port(), "dashboard-port": dashboard, "ray-client-server-port": free_port(),
+        "node-manager-port": free_port(), "object-manager-port": free_port(),
+        "dashboard-agent-listen-port": free_port(), "dashboard-agent-grpc-port": free_port(),
+        "runtime-env-agent-port": free_port(), "metrics-export-port": free_port(),
+    }  # fmt: skip
+    return [
+        RAY, "start", "--head", "--block", "--disable-usage-stats", f"--num-cpus={cpus}",
+        "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--temp-dir={temporary}",
+        "--object-store-memory=200000000", *(f"--{name}={port}" for name, port in ports.items()),
+    ]  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def is_up(cluster: LocalCluster, head: subprocess.Popen[bytes], log: Path) -> bool:
+    if head.poll() is not None:
+        raise RuntimeError(f"the head node ended: {log.read_text()[-2000:]}")
+    try:
+        return cluster.get("/api/jobs/", cluster.token)[0] == 200
+    except OSError:
+        return False
+
+
+def wait_until(reached: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not reached in {seconds:.0f} s")
+        time.sleep(0.1)
+
+
+def stop_tree(head: subprocess.Popen[bytes]) -> None:
+    """Stop the head node and every process below it, whatever group it moved to."""
+    try:
+        below = psutil.Process(head.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        below = []
+    head.send_signal(signal.SIGTERM)
+    try:
+        head.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        head.kill()
+        head.wait()
+    _, alive = psutil.wait_procs(below, timeout=5)
+    for process in alive:
+        process.kill()
+    psutil.wait_procs(alive, timeout=5)
+
+
+def prove(cluster: LocalCluster, arguments: argparse.Namespace) -> dict[str, object]:
+    """The whole proof; raises AssertionError with what was not as it should be."""
+    seen: dict[str, object] = {"refused": refused(cluster)}
+    broken, whole = (str(arguments.runs / name) for name in ("stopped", "undisturbed"))
+    code, log = cluster.submit("passing", *entrypoint(arguments, "runs/passing"))
+    check(code != 0 and cluster.status("passing") == "FAILED", f"a failing job passed: {log}")
+    check("deleted afterwards" in log, f"no clear line in the log of a failed job: {log}")
+    seen["failed"] = cluster.status("passing")
+    cluster.submit("first", *entrypoint(arguments, broken), wait=False)
+    wait_until(lambda: half_way(cluster, arguments, broken), JOB_SECONDS)
+    cluster.stop("first")
+    wait_until(lambda: cluster.status("first") not in {"PENDING", "RUNNING"}, 60)
+    seen["stopped"] = cluster.status("first")
+    check(seen["stopped"] == "STOPPED", f"{seen['stopped']} before it could be stopped")
+    check("prepare: " in cluster.logs("first"), "the stopped job has no log")
+    seen["second"] = finish(cluster, "second", arguments, broken)
+    seen["third"] = finish(cluster, "third", arguments, whole)
+    published = hashes(Path(whole))
+    check(bool(published) and hashes(Path(broken)) == published, "the two runs published otherwise")
+    return {**seen, "steps_compared": len({key.split("/")[0] for key in published})}
+
+
+def refused(cluster: LocalCluster) -> list[int]:
+    """HTTP status of submissions without a token and with a wrong one; neither made a job."""
+    job = {"entrypoint": "true", "submission_id": "intruder"}
+    codes = [cluster.get("/api/jobs/", token, job)[0] for token in (None, "0" * 64)]
+    check(all(code in (401, 403) for code in codes), f"submissions not refused: {codes}")
+    done = cluster.ray("job", "submit", "--address", cluster.address, "--submission-id",
+                       "intruder", "--", "true", RAY_AUTH_MODE="disabled")  # fmt: skip
+    check(done.returncode != 0, "ray job submit without a token was not refused")
+    jobs = json.loads(cluster.get("/api/jobs/", cluster.token)[1])
+    check(not any(job["submission_id"] == "intruder" for job in jobs), "a refused job exists")
+    return codes
+
+
+def entrypoint(arguments: argparse.Namespace, run: str) -> list[str]:
+    settings = [f"run={run}", *arguments.set]
+    until = ["--until", arguments.until] if arguments.until else []
+    return ["jobs/run.py", "--config", arguments.config,
+            *(part for setting in settings for part in ("--set", setting)), *until]  # fmt: skip
+
+
+def half_way(cluster: LocalCluster, arguments: argparse.Namespace, run: str) -> bool:
+    status = cluster.status("first")
+    check(status in {"PENDING", "RUNNING"}, f"{status} too early: {cluster.logs('first')}")
+    return any(Path(run).glob(arguments.stop_when))
+
+
+def finish(cluster: LocalCluster, name: str, arguments: argparse.Namespace, run: str) -> str:
+    """Submit, follow the log to the end, and look at code, status and the last JSON line."""
+    code, log = cluster.submit(name, *entrypoint(arguments, run))
+    check(code == 0, log)
+    check(cluster.status(name) == "SUCCEEDED", f"{name}: {cluster.status(name)}")
+    summary = json.loads(cluster.logs(name).strip().splitlines()[-1])
+    check(summary["run"] == run and summary["run"] in log, f"{name}: no JSON line: {log}")
+    return cluster.status(name)
+
+
+def hashes(run: Path) -> dict[str, str]:
+    """Step folder and unit -> SHA-256 of what was published. Not the summary: it holds times."""
+    found = {}
+    for path in run.glob("*/MANIFEST.json"):
+        manifest = json.loads(path.read_text())
+        units = manifest.get("sha256") or {u["unit"]: u["sha256"] for u in manifest["units"]}
+        if not path.parent.name.startswith("evaluation-"):
+            found |= {f"{path.parent.name}/{unit}": value for unit, value in units.items()}
+    return found
+
+
+def check(right: bool, otherwise: str) -> None:
+    if not right:
+        raise AssertionError(otherwise)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="YAML file of the run")
+    parser.add_argument("--runs", required=True, type=Path, help="empty folder for the two runs")
+    parser.add_argument("--set", action="append", default=[], metavar="a.b=c")
+    parser.add_argument("--until", help="stop both runs after this step")
+    parser.add_argument("--stop-when", default="verdicts-1-*/done/*.json", metavar="GLOB",
+                        help="the first job is stopped when its run has such a file")  # fmt: skip
+    parser.add_argument("--cpus", type=int, default=2)
+    arguments = parser.parse_args()
+    arguments.runs = arguments.runs.absolute()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is stopped
+    with local_cluster(arguments.cpus) as cluster:
+        print(json.dumps(prove(cluster, arguments)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
