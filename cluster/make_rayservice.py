@@ -3,7 +3,9 @@
     python cluster/make_rayservice.py
 
 Only what must differ on Kubernetes does: the bundle is on S3, and the proxy listens on the pod's
-address, where networkpolicy.yaml says who may reach it.
+address, where networkpolicy.yaml says who may reach it and API keys are asked for. To promote
+another bundle give the deployments that hold one a `user_config`, as `lmtx promote` does, or run
+that on the head.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVE = ROOT / "serve_apps" / "tagger.yaml"
 TEMPLATE = ROOT / "cluster" / "rayservice_template.yaml"
 OUTPUT = ROOT / "cluster" / "kuberay" / "rayservice.yaml"
-BUNDLE, HOST = "s3://lmtx-example/bundles/current", "0.0.0.0"
+BUNDLE, HOST = "s3://lmtx-example/bundles/2026-11-20", "0.0.0.0"
 PLACE = 'serveConfigV2: "" # from serve_apps/tagger.yaml\n'
 
 
@@ -27,7 +29,7 @@ def serve_config() -> dict[str, Any]:
     config = yaml.safe_load(SERVE.read_text(encoding="utf-8"))
     config["http_options"]["host"] = HOST
     for application in config["applications"]:
-        application["args"]["bundle"] = BUNDLE
+        application["args"] |= {"bundle": BUNDLE, "host": HOST}
     return config
 
 

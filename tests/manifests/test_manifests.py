@@ -171,7 +171,9 @@ def test_the_service_manifest_is_up_to_date_and_serves_what_the_serve_config_say
     own = yaml.safe_load((ROOT / "serve_apps" / "tagger.yaml").read_text(encoding="utf-8"))
     theirs = yaml.safe_load(yaml.safe_load(text)["spec"]["serveConfigV2"])
     for config in (own, theirs):
-        del config["http_options"]["host"], config["applications"][0]["args"]["bundle"]
+        arguments = config["applications"][0]["args"]
+        del config["http_options"]["host"], arguments["bundle"]
+        arguments.pop("host", None)
     assert theirs == own
 
 
