@@ -12,8 +12,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "lmtx_ray"
 HEAVY = ("ray", "torch", "vllm", "faiss", "transformers", "sentence_transformers", "boto3")
 TIERS = (
-    {"schemas", "locations", "storage", "s3", "publish", "config", "config_models", "run",
-     "readers", "corpus", "lexical", "metrics", "evaluation", "candidates", "pseudo_labels",
+    {"schemas", "locations", "disk", "storage", "s3", "publish", "config", "config_models", "run",
+     "lines", "parquet", "readers", "corpus", "lexical", "metrics", "evaluation", "candidates", "pseudo_labels",
      "calibration", "settings", "asks", "selection", "model_files", "layout", "teacher",
      "teacher.protocol",
      "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.identity",
