@@ -20,7 +20,8 @@ DEMO_CONFIG = Path(__file__).resolve().parent.parent / "examples" / "biomedical"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code (0 done, 1 failed with a message, 2 bad usage)."""
+    """Entry point; returns the exit code (0 done, 1 failed with a message, 2 bad usage, 3 another
+    driver took over the output)."""
     arguments = build_parser().parse_args(argv)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
@@ -29,10 +30,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = arguments.run_command(arguments)
     except (ValueError, OSError) as error:  # the user's to mend: config, corpus, storage, contract
         logger.error("lmtx %s: %s", arguments.command, error)
-        return 1
+        return exit_code_of(error)
     if result is not None:
         print(json.dumps(result), flush=True)
     return 0
+
+
+def exit_code_of(error: Exception) -> int:
+    """3 for a driver that another one replaced, else 1."""
+    from lmtx_ray.batch.fence import StaleDriver
+
+    return 3 if isinstance(error, StaleDriver) else 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -69,17 +77,32 @@ def _add_run_verbs(verbs: Any) -> None:
 def _add_tag_verbs(verbs: Any) -> None:
     tag = _verb(verbs, "tag", "tag a file or folder of documents with a bundle", tag_files)
     text = _verb(verbs, "tag-text", "tag one text and print its tags", tag_text)
+    sweep = _verb(verbs, "sweep", "delete what killed tag jobs left in an output", sweep_output)
+    sweep.add_argument("output", help="output of a published tag job")
     for parser in (tag, text):
         parser.add_argument("--bundle", required=True, help="bundle folder")
         parser.add_argument("--top-k", type=_positive, default=5, help="most tags of a document")
         parser.add_argument("--min-probability", type=float, default=0.0)
-    tag.add_argument("--input", required=True, help="JSONL, CSV, TSV or Parquet, plain or gz/zst")
+    text.add_argument("text", help="the text; - reads standard input")
+    _add_tag_options(tag)
+
+
+def _add_tag_options(tag: argparse.ArgumentParser) -> None:
+    tag.add_argument("--input", required=True, action="append", metavar="URI",
+                     help="file, folder, glob or manifest (repeatable)")  # fmt: skip
     tag.add_argument("--output", required=True, help="folder to publish the tags data set in")
     tag.add_argument("--format", default="auto", choices=FORMATS, help="if no name tells it")
+    tag.add_argument("--output-format", default="parquet", choices=("parquet", "jsonl", "csv"))
     for name in ("id", "title", "text"):
         tag.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in the input")
-    tag.add_argument("--dry-run", action="store_true", help="read and count, tag nothing")
-    text.add_argument("text", help="the text; - reads standard input")
+    tag.add_argument("--keep-field", metavar="NAME", help="label keys a person set; they stay")
+    tag.add_argument("--pass-through", default="", metavar="A,B", help="columns to copy")
+    tag.add_argument("--append-new", action="store_true",
+                     help="tag files that were not there before, into the same output")  # fmt: skip
+    tag.add_argument("--actors", type=_positive, help="taggers; default: all GPUs, else CPUs")
+    tag.add_argument("--local", action="store_true", default=None, help="here, without Ray")
+    tag.add_argument("--unit-bytes", type=_positive, default=4 << 20, help="input of a unit")
+    tag.add_argument("--dry-run", action="store_true", help="list and count, tag nothing")
 
 
 def _add_serve_verb(verbs: Any) -> None:
@@ -154,14 +177,26 @@ def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:
 
     columns = ColumnMap(doc_id=arguments.id_field, title=arguments.title_field,
                         text=arguments.text_field)  # fmt: skip
-    source = DocumentsConfig(documents=(arguments.input,), format=arguments.format, columns=columns)
-    job = TagJob(arguments.bundle, source, arguments.output, arguments.top_k,
-                 arguments.min_probability)  # fmt: skip
+    job = TagJob(
+        bundle=arguments.bundle, output=arguments.output, top_k=arguments.top_k,
+        source=DocumentsConfig(documents=tuple(arguments.input), format=arguments.format,
+                               columns=columns),
+        min_probability=arguments.min_probability, output_format=arguments.output_format,
+        keep_field=arguments.keep_field, unit_bytes=arguments.unit_bytes,
+        pass_through=tuple(name for name in arguments.pass_through.split(",") if name),
+    )  # fmt: skip
     if arguments.dry_run:
         return plan_tags(job)
-    if not job.step("tags").is_complete():
-        start_ray()
-    return tag_corpus(job)
+    local = arguments.local
+    if local is None and os.environ.get("RAY_ADDRESS"):
+        local = False
+    return tag_corpus(job, arguments.append_new, arguments.actors, local, start_ray)
+
+
+def sweep_output(arguments: argparse.Namespace) -> dict[str, Any]:
+    from lmtx_ray.batch.outputs import sweep
+
+    return {"removed": sweep(arguments.output)}
 
 
 def tag_text(arguments: argparse.Namespace) -> None:

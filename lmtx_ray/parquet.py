@@ -1,4 +1,4 @@
-"""Parquet inputs, batch by batch. A damaged file is a CorpusError, a failing disk a StorageError."""
+"""Parquet inputs, batch by batch. A damaged file is a CorpusError, a broken disk a StorageError."""
 
 from __future__ import annotations
 

@@ -120,11 +120,15 @@ def _delimited(
         bad.clear()
         if cells is None:
             return
-        if cells and len(cells) != len(header):
-            reason = f"{len(cells)} fields, the header has {len(header)}"
-            yield line_number, BadRow(reason, delimiter.join(cells)[:MOST_RAW])
-        elif cells:  # a blank line is no row
-            yield line_number, dict(zip(header, cells, strict=True))
+        if cells:  # a blank line is no row
+            yield line_number, _delimited_row(header, cells)
+
+
+def _delimited_row(header: list[str], cells: list[str]) -> Row | BadRow:
+    if len(cells) == len(header):
+        return dict(zip(header, cells, strict=True))
+    reason = f"{len(cells)} fields, the header has {len(header)}"
+    return BadRow(reason, " | ".join(cells)[:MOST_RAW])
 
 
 def _parquet(

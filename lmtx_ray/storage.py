@@ -11,7 +11,7 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -111,21 +111,14 @@ def write_bytes(uri: str, data: bytes) -> None:
         disk.replace(Path(location.path), lambda file: file.write(data))
 
 
-def write_stream(uri: str, write: Callable[[BinaryIO], Any]) -> Any:
-    """The same for what `write` writes piece by piece; returns what it returns.
-
-    To s3 it goes by way of a temporary file, and in parts when it is big.
-    """
+def put_file(local: str | Path, uri: str) -> None:
+    """A local file's content at `uri`, atomically; to s3 in parts when it is big."""
     location = parse_uri(uri)
-    results: list[Any] = []
-    if location.scheme == "file":
-        disk.replace(Path(location.path), lambda file: results.append(write(file)))
-        return results[0]
-    with scratch_folder() as folder:
-        path = Path(folder) / "object"
-        disk.replace(path, lambda file: results.append(write(file)))
-        _s3(location).upload(path, location.path)
-    return results[0]
+    if location.scheme == "s3":
+        _s3(location).upload(Path(local), location.path)
+        return
+    with Path(local).open("rb") as source:
+        disk.replace(Path(location.path), lambda file: shutil.copyfileobj(source, file, 1 << 20))
 
 
 def put_if_absent(uri: str, data: bytes) -> bool:
@@ -257,7 +250,7 @@ def upload_folder(local: str | Path, uri: str) -> None:
     """Copy a local folder's files under `uri`."""
     for path in sorted(Path(local).rglob("*")):
         if path.is_file():
-            write_bytes(join(uri, path.relative_to(local).as_posix()), path.read_bytes())
+            put_file(path, join(uri, path.relative_to(local).as_posix()))
 
 
 def local_copy(uri: str) -> str:

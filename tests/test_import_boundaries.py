@@ -13,7 +13,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "lmtx_ray"
 HEAVY = ("ray", "torch", "vllm", "faiss", "transformers", "sentence_transformers", "boto3")
 TIERS = (
     {"schemas", "locations", "disk", "storage", "s3", "publish", "config", "config_models", "run",
-     "lines", "parquet", "readers", "corpus", "lexical", "metrics", "evaluation", "candidates", "pseudo_labels",
+     "lines", "parquet", "readers", "corpus", "lexical", "metrics", "evaluation", "candidates",
+     "pseudo_labels", "batch", "batch.settings", "batch.inputs", "batch.plan", "batch.fence",
+     "batch.formats", "batch.chunks", "batch.unit", "batch.settle", "batch.outputs",
      "calibration", "settings", "asks", "selection", "model_files", "layout", "teacher",
      "teacher.protocol",
      "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.identity",
