@@ -58,6 +58,20 @@ def _ids(tokenizer: object, texts: list[str], cut: int) -> list[Ids]:
     return tokenizer(texts, truncation=True, max_length=cut)["input_ids"] if texts else []
 
 
+def token_budget_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Positions in batches, longest first, each within `budget` tokens including padding."""
+    order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+    batches: list[list[int]] = []
+    width = 0
+    for place in order:
+        if batches and (len(batches[-1]) + 1) * width <= budget:
+            batches[-1].append(place)
+        else:
+            batches.append([place])
+            width = max(lengths[place], 1)
+    return batches
+
+
 def steps_per_pass(examples: int, batch_size: int, drop_last: bool) -> int:
     """Batches in one pass over the examples, at least one."""
     full, rest = divmod(examples, batch_size)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,59 +10,44 @@ import pyarrow.compute as pc
 
 from lmtx_ray import calibration, storage
 from lmtx_ray.cycle import RunResult, held_aside_ids, model_of, verdict_steps
-from lmtx_ray.lexical import LexicalIndex
-from lmtx_ray.publish import StepOutput
+from lmtx_ray.publish import MANIFEST
 from lmtx_ray.settings import RunConfig
-
-VERSION = 1
 
 
 def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
     """Publish the bundle of the winning state; a published bundle is left alone."""
+    from lmtx_ray.bundle_folder import BundleParts, write_bundle  # takes seconds to import
+
     layout = result.layout
     if layout.bundle.is_complete():
         return
     state = layout.states[result.best]
     rankings = (state.hybrid if fused else state.dense).read()
-    description = {
-        "version": VERSION,
-        "bundle_id": layout.bundle.fingerprint,
-        "state": result.best,
-        "encoder": config.encoder.model_dump(mode="json", exclude={"model"}),
-        "fusion": _fusion(config) if fused else None,
-        "depth": config.shortlist.depth,
-        "calibration": fit_calibration(rankings, result).to_dict(),
-    }
 
-    def save(folder: Path) -> None:
-        _copy_model(model_of(layout, state), folder / "encoder")
-        storage.download_folder(state.index.uri, str(folder / "index"))
-        (folder / "index" / "MANIFEST.json").unlink()
-        labels = layout.labels.read()
-        storage.write_table(str(folder / "labels.parquet"), labels)
-        if fused:
-            LexicalIndex.build(labels["text"].to_pylist()).save(folder / "lexical")
-        text = json.dumps(description, indent=1, sort_keys=True)
-        (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
+    def save_index(folder: Path) -> None:
+        storage.download_folder(state.index.uri, folder)
+        (folder / MANIFEST).unlink()
 
-    layout.bundle.publish_folder(save)
+    parts = BundleParts(
+        bundle_id=layout.bundle.fingerprint,
+        model=model_of(layout, state),
+        encoder=config.encoder,
+        save_index=save_index,
+        labels=layout.labels.read(),
+        depth=config.shortlist.depth,
+        fusion=_fusion(config) if fused else None,
+        calibration=fit_calibration(rankings, result),
+    )
+    layout.bundle.publish_folder(lambda folder: write_bundle(parts, folder))
 
 
-def _fusion(config: RunConfig) -> dict[str, Any]:
+def _fusion(config: RunConfig) -> dict[str, float]:
     shortlist = config.shortlist
     return {
         "dense": shortlist.dense_weight,
         "lexical": shortlist.lexical_weight,
         "constant": shortlist.fusion_constant,
     }
-
-
-def _copy_model(model: str, folder: Path) -> None:
-    if storage.exists(storage.join(model, "MANIFEST.json")):
-        StepOutput(model, "").verify()
-    storage.download_folder(model, str(folder))
-    (folder / "MANIFEST.json").unlink(missing_ok=True)
-    shutil.rmtree(folder / "onnx", ignore_errors=True)
 
 
 def fit_calibration(rankings: pa.Table, result: RunResult) -> calibration.Calibration:

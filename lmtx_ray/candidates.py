@@ -14,6 +14,7 @@ import pyarrow as pa
 from lmtx_ray import schemas
 
 PADDING = -1
+Candidates = tuple[np.ndarray, np.ndarray]  # ids_BK, scores_BK
 
 
 def top_k(ids_BK: np.ndarray, scores_BK: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

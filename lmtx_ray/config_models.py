@@ -32,7 +32,6 @@ class IndexConfig(Config):
     """Label index: rows are split into `shards` of equal size; the answers do not depend on it."""
 
     shards: int = Field(1, ge=1)
-    threads: int | None = Field(None, ge=1)
 
 
 # Reference: LMTX (COLING 2025), released code.

@@ -13,6 +13,8 @@ from lmtx_ray import storage
 from lmtx_ray.config_models import EncoderConfig, resolve_model
 from lmtx_ray.hardware import uses_bfloat16
 
+WIDTH_STEP = 8  # tokens
+
 
 def load_model(model: str, device: str | None = None) -> SentenceTransformer:
     """A sentence-transformers model in fp32, without remote code, from safetensors only."""
@@ -25,22 +27,30 @@ def load_model(model: str, device: str | None = None) -> SentenceTransformer:
     )
 
 
-def token_budget_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Positions in batches, longest first, each within `budget` tokens including padding."""
-    order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
-    batches: list[list[int]] = []
-    width = 0
-    for place in order:
-        if batches and (len(batches[-1]) + 1) * width <= budget:
-            batches[-1].append(place)
-        else:
-            batches.append([place])
-            width = max(lengths[place], 1)
+def padded(length: int) -> int:
+    """The width a text of `length` tokens is padded to: a function of the text alone."""
+    return max(-(-length // WIDTH_STEP), 1) * WIDTH_STEP
+
+
+def equal_width_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Positions in batches of one padded width, each within `budget` tokens, widest first."""
+    widths: dict[int, list[int]] = {}
+    for place, length in enumerate(lengths):
+        widths.setdefault(padded(length), []).append(place)
+    batches = []
+    for width in sorted(widths, reverse=True):
+        places, most = widths[width], max(budget // width, 1)
+        batches += [places[start : start + most] for start in range(0, len(places), most)]
     return batches
 
 
 class Encoder:
-    """encode(texts) -> float32 unit vectors. Equal lists of texts give equal bits."""
+    """encode(texts) -> float32 unit vectors.
+
+    A text's bits depend on the text, the settings and the machine, not on what else is in the call:
+    kernels sum in another order for another width, so a text is padded to a width of its own
+    length's and travels only with texts of that width. Batch and online answers agree by this.
+    """
 
     def __init__(self, config: EncoderConfig, model: str | None = None) -> None:
         if config.threads:
@@ -49,6 +59,11 @@ class Encoder:
         self._model = load_model(resolve_model(model or config.model)).eval()
         if uses_bfloat16(config.dtype):
             self._model.to(torch.bfloat16)
+
+    @property
+    def max_tokens(self) -> int:
+        """Where documents are cut."""
+        return self._config.max_tokens
 
     @property
     def dimensions(self) -> int:
@@ -61,13 +76,18 @@ class Encoder:
         vectors_ND = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         if not texts:
             return vectors_ND
-        ids = self._model.tokenizer(list(texts), truncation=True, max_length=cut)["input_ids"]
-        for places in token_budget_batches([len(row) for row in ids], self._config.token_budget):
+        ids = self.tokenize(texts, cut)
+        for places in equal_width_batches([len(row) for row in ids], self._config.token_budget):
             batch = self._model.tokenizer.pad(
-                {"input_ids": [ids[place] for place in places]}, return_tensors="pt"
-            ).to(self._model.device)
+                {"input_ids": [ids[place] for place in places]}, return_tensors="pt",
+                pad_to_multiple_of=WIDTH_STEP,
+            ).to(self._model.device)  # fmt: skip
             with torch.inference_mode():
                 embeddings = self._model(dict(batch))["sentence_embedding"].float()
             unit = torch.nn.functional.normalize(embeddings, dim=1)
             vectors_ND[places] = unit.cpu().numpy()
         return vectors_ND
+
+    def tokenize(self, texts: Sequence[str], cut: int) -> list[list[int]]:
+        """Token ids of each text, at most `cut` of them."""
+        return self._model.tokenizer(list(texts), truncation=True, max_length=cut)["input_ids"]

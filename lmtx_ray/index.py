@@ -1,7 +1,10 @@
 """Nearest labels by inner product: exact FAISS search over shards of rows.
 
 The vectors are kept in safetensors and the FAISS structures rebuilt on load: a flat index holds
-nothing more, and no index file has to be trusted. Shapes: L labels, D dimensions, B queries.
+nothing more, and no index file has to be trusted. FAISS finds a few more than asked; their scores
+are then summed in float64 and rounded, as its kernels sum in another order for another number of
+queries or rows. So a score's bits depend on its two vectors alone, and sharding, batching and the
+service change no answer. Shapes: L labels, D dimensions, B queries, K found.
 """
 
 from __future__ import annotations
@@ -11,25 +14,50 @@ from pathlib import Path
 
 import faiss
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from lmtx_ray.candidates import merge_top_k
+from lmtx_ray.candidates import PADDING, merge_top_k, top_k
 
+SPARE = 16  # found beyond k, so that rounding at the edge loses none
 # Below this FAISS scores queries one by one; a matrix product is several times faster.
 faiss.cvar.distance_compute_blas_threshold = 4
+
+
+class IndexShard:
+    """Rows `start` to `start + len` of the label vectors; what one replica of a service holds."""
+
+    def __init__(self, vectors_LD: np.ndarray, start: int = 0) -> None:
+        self.start = start
+        self.vectors_LD = np.ascontiguousarray(vectors_LD, dtype=np.float32)
+        self._index = faiss.IndexFlatIP(self.vectors_LD.shape[1])
+        self._index.add(self.vectors_LD)
+
+    def __len__(self) -> int:
+        return len(self.vectors_LD)
+
+    def search(self, queries_BD: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """ids_BK int32 (of the whole index) and scores_BK float32, best first, padded with -1."""
+        queries_BD = np.ascontiguousarray(queries_BD, dtype=np.float32)
+        _, rows_BK = self._index.search(queries_BD, min(k + SPARE, len(self)))
+        scores_BK = np.stack(
+            [self._score(query, rows) for query, rows in zip(queries_BD, rows_BK, strict=True)]
+        ) if len(queries_BD) else np.zeros(rows_BK.shape, np.float32)  # fmt: skip
+        return top_k(np.where(rows_BK < 0, PADDING, rows_BK + self.start), scores_BK, k)
+
+    def _score(self, query_D: np.ndarray, rows_K: np.ndarray) -> np.ndarray:
+        products = self.vectors_LD[rows_K].astype(np.float64) @ query_D.astype(np.float64)
+        return products.astype(np.float32)
 
 
 class LabelIndex:
     """Label vectors in shards; row number = label id."""
 
     def __init__(self, shards: Sequence[np.ndarray]) -> None:
-        self._vectors = [np.ascontiguousarray(shard, dtype=np.float32) for shard in shards]
-        self._shards = []
-        for vectors in self._vectors:
-            index = faiss.IndexFlatIP(vectors.shape[1])
-            index.add(vectors)
-            self._shards.append(index)
-        self._starts = np.cumsum([0, *(len(vectors) for vectors in self._vectors)])
+        starts = np.cumsum([0, *(len(vectors) for vectors in shards)]).tolist()
+        self.shards = [
+            IndexShard(vectors, start) for vectors, start in zip(shards, starts, strict=False)
+        ]
 
     @classmethod
     def build(cls, vectors_LD: np.ndarray, shards: int = 1) -> LabelIndex:
@@ -47,26 +75,44 @@ class LabelIndex:
 
     def search(self, queries_BD: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """ids_BK int32 and scores_BK float32, best first; padded with -1 beyond L labels."""
-        queries_BD = np.ascontiguousarray(queries_BD, dtype=np.float32)
-        parts = []
-        for index, start in zip(self._shards, self._starts, strict=False):
-            scores_BK, ids_BK = index.search(queries_BD, min(k, index.ntotal))
-            parts.append((np.where(ids_BK < 0, -1, ids_BK + start), scores_BK))
-        return merge_top_k(parts, k)
+        return merge_top_k([shard.search(queries_BD, k) for shard in self.shards], k)
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return sum(len(shard) for shard in self.shards)
 
     def save(self, folder: str | Path) -> None:
         """One safetensors file a shard."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        for number, vectors in enumerate(self._vectors):
-            save_file({"vectors": vectors}, Path(folder) / f"shard-{number:05d}.safetensors")
+        for number, shard in enumerate(self.shards):
+            file = Path(folder) / f"shard-{number:05d}.safetensors"
+            save_file({"vectors": shard.vectors_LD}, file)
 
     @classmethod
     def load(cls, folder: str | Path) -> LabelIndex:
         """Raises FileNotFoundError when the folder holds no shard."""
-        files = sorted(Path(folder).glob("shard-*.safetensors"))
-        if not files:
-            raise FileNotFoundError(f"{folder}: no index shards")
-        return cls([load_file(file)["vectors"] for file in files])
+        return cls([load_file(file)["vectors"] for file in shard_files(folder)])
+
+
+def load_shard(folder: str | Path, number: int) -> IndexShard:
+    """One shard alone; the rows before it are counted from the other files' headers.
+
+    Raises:
+        FileNotFoundError: The folder holds no such shard.
+    """
+    files = shard_files(folder)
+    if number >= len(files):
+        raise FileNotFoundError(f"{folder}: no index shard {number}, there are {len(files)}")
+    return IndexShard(load_file(files[number])["vectors"], sum(map(_rows, files[:number])))
+
+
+def shard_files(folder: str | Path) -> list[Path]:
+    """A saved index's files, in the order of their rows; FileNotFoundError without any."""
+    files = sorted(Path(folder).glob("shard-*.safetensors"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: no index shards")
+    return files
+
+
+def _rows(file: Path) -> int:
+    with safe_open(file, framework="numpy") as opened:
+        return int(opened.get_slice("vectors").get_shape()[0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lmtx_ray import __version__, storage
+from lmtx_ray import __version__, schemas, storage
 from lmtx_ray.config import fingerprint
 from lmtx_ray.config_models import resolve_model
 from lmtx_ray.model_files import model_identity
@@ -100,7 +100,8 @@ def lay_out(config: RunConfig) -> Layout:
         gold.fingerprint, states[0].hybrid.fingerprint, config.evaluation.model_dump(mode="json"),
         [cycle.selection.fingerprint for cycle in cycles], config.cycles.patience, config.ship,
     ]  # fmt: skip
-    evaluation, bundle = (run.step(name, *outcome) for name in ("evaluation", "bundle"))
+    bundle = run.step("bundle", schemas.BUNDLE_VERSION, *outcome)
+    evaluation = run.step("evaluation", bundle.fingerprint)
     return Layout(
         documents, labels, gold, rejects, lexical, tuple(states), tuple(cycles), evaluation,
         bundle, pretrained,

@@ -20,7 +20,7 @@ from lmtx_ray import batching, losses, storage
 from lmtx_ray.checkpoints import restore, save_checkpoint
 from lmtx_ray.config_models import FitConfig
 from lmtx_ray.corpus import document_text
-from lmtx_ray.encoder import load_model, token_budget_batches
+from lmtx_ray.encoder import load_model
 from lmtx_ray.hardware import uses_bfloat16
 from lmtx_ray.publish import StepOutput
 
@@ -138,7 +138,7 @@ def batch_loss(
 
 def embed(student: SentenceTransformer, ids: list[list[int]], budget: int) -> torch.Tensor:
     """Unit vectors of token ids, float32 in their order, in passes of texts of like length."""
-    batches = token_budget_batches([len(row) for row in ids], budget)
+    batches = batching.token_budget_batches([len(row) for row in ids], budget)
     parts = []
     for places in batches:
         texts = {"input_ids": [ids[place] for place in places]}

@@ -1,156 +1,76 @@
-"""The tagging service: `POST /v1/tag`, `GET /healthz`, one Tagger in each replica.
+"""The tagging service as a Ray Serve application.
 
     lmtx serve --bundle FOLDER
     serve run serve_apps.tagger:app bundle=FOLDER
+    serve deploy serve_apps/tagger.yaml
+
+Ingress (HTTP) → Engine (encoder, labels, lexical side, small indexes) → one Shard deployment for
+each part of a large index. The bundle travels as `user_config`, so another one takes over without a
+restart: see `promotion`.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Serve turns arguments into TaggerArgs only where the
+# builder's annotation is the class itself.
 
-import asyncio
-import logging
 import os
-import signal
-import threading
-from typing import Annotated, Any
 
-import ray
-from fastapi import FastAPI
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
-from ray.serve.schema import LoggingConfig
 
-from lmtx_ray.tagger import Tagger
+from lmtx_ray import storage
+from lmtx_ray.bundle_cache import local_bundle
+from lmtx_ray.index import shard_files
+from serve_apps.bundles import BundleConfig
+from serve_apps.engine import Engine
+from serve_apps.guard import GuardSettings, check_binding
+from serve_apps.ingress import Ingress
+from serve_apps.shard import Shard
 
-MOST_DOCUMENTS, MOST_CHARACTERS, MOST_TAGS, MOST_KEYS = 128, 100_000, 100, 10_000
-
-
-def _plain(value: str) -> str:
-    if any(char == "\0" or 0xD800 <= ord(char) <= 0xDFFF for char in value):
-        raise ValueError("NUL characters and lone surrogates are not text")
-    return value
-
-
-Text = Annotated[str, StringConstraints(max_length=MOST_CHARACTERS), AfterValidator(_plain)]
-Name = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_plain)]
+IN_PROCESS_VECTORS_MIB = 1024  # larger indexes get deployments of their own
 
 
 class TaggerArgs(BaseModel):
-    """Arguments of the application builder."""
+    """Arguments of the application.
+
+    `shards` is the number of Shard deployments: 0 keeps the index in the engine, None takes 0 for
+    an index below IN_PROCESS_VECTORS_MIB and else one for each of the bundle's shards. `partial`
+    lets the service answer, and say so, while a shard is missing. `host` is where the HTTP proxy is
+    bound; beyond loopback it takes API keys or `insecure`. `guard` overrides GuardSettings.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    bundle: str
+    bundle: str = Field(min_length=1)
     threads: int = Field(1, ge=1)
-
-
-class Document(BaseModel):
-    """A document to tag; `id` is given back."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: Name = ""
-    title: Text | None = None
-    text: Text
-
-
-class TagRequest(BaseModel):
-    """Documents, or bare texts, and what tags may look like."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    documents: list[Document | Text] = Field(min_length=1, max_length=MOST_DOCUMENTS)
-    top_k: int = Field(5, ge=1, le=MOST_TAGS)
-    min_probability: float = Field(0.0, ge=0, le=1, allow_inf_nan=False)
-    allow: list[str] | None = Field(None, max_length=MOST_KEYS)
-    deny: list[str] = Field(default=[], max_length=MOST_KEYS)
-
-
-class Tag(BaseModel):
-    key: str
-    label: str
-    score: float
-    probability: float
-
-
-class Result(BaseModel):
-    """One document's tags; `reason` says why there are none."""
-
-    id: str
-    tags: list[Tag]
-    reason: str
-
-
-class TagResponse(BaseModel):
-    bundle_id: str
-    results: list[Result]
-
-
-def _result(row: dict[str, Any]) -> Result:
-    # above the service: serve.ingress pickles it, and what it knows, where it is defined
-    columns = (row["label_keys"], row["labels"], row["scores"], row["probabilities"])
-    tags = [
-        Tag(key=key, label=label, score=score, probability=probability)
-        for key, label, score, probability in zip(*columns, strict=True)
-    ]
-    return Result(id=row["doc_id"], tags=tags, reason=row["reason"])
-
-
-api = FastAPI(title="lmtx tagger", version="1")
-
-
-@serve.deployment(ray_actor_options={"num_cpus": 1}, max_ongoing_requests=16)
-@serve.ingress(api)
-class TaggerService:
-    """Loads the bundle in the replica; model calls run in a thread, off the event loop."""
-
-    def __init__(self, bundle: str, threads: int) -> None:
-        self._tagger = Tagger.load(bundle, threads=threads)
-
-    @api.post("/v1/tag")
-    async def tag(self, request: TagRequest) -> TagResponse:
-        """Tag up to 128 documents."""
-        documents = [
-            Document(text=entry) if isinstance(entry, str) else entry
-            for entry in request.documents
-        ]
-        table = await asyncio.to_thread(
-            self._tagger.tag,
-            [document.id for document in documents],
-            [document.title for document in documents],
-            [document.text for document in documents],
-            request.top_k,
-            request.min_probability,
-            None if request.allow is None else set(request.allow),
-            set(request.deny),
-        )
-        results = [_result(row) for row in table.to_pylist()]
-        return TagResponse(bundle_id=self._tagger.bundle_id, results=results)
-
-    @api.get("/healthz")
-    async def healthz(self) -> dict[str, str]:
-        """The bundle this replica serves."""
-        return {"status": "ok", "bundle_id": self._tagger.bundle_id}
+    shards: int | None = Field(None, ge=0)
+    partial: bool = False
+    host: str = "127.0.0.1"
+    insecure: bool = False
+    guard: dict[str, int | float | str] = {}
 
 
 def app(args: TaggerArgs) -> serve.Application:
-    """Entry point of `serve run` and `serve deploy`."""
-    return TaggerService.bind(bundle=os.path.abspath(args.bundle) if "://" not in args.bundle
-                              else args.bundle, threads=args.threads)  # fmt: skip
+    """Entry point of `serve run` and `serve deploy`.
+
+    Raises:
+        BindingError: Reachable from a network without API keys.
+        PublishError: `bundle` is no published bundle.
+    """
+    guard = GuardSettings.from_environment(os.environ, host=args.host, **args.guard)
+    check_binding(args.host, guard.keys, args.insecure)
+    bundle = storage.absolute(args.bundle)
+    config = BundleConfig(bundle=bundle).model_dump()
+    shards = shard_count(bundle) if args.shards is None else args.shards
+    handles = [
+        Shard.options(name=f"Shard{number}", user_config=config).bind(number, shards, args.threads)
+        for number in range(shards)
+    ]
+    engine = Engine.options(user_config=config).bind(args.threads, args.partial, handles)
+    return Ingress.bind(guard.model_dump(mode="json"), engine)
 
 
-def run_blocking(bundle: str, host: str, port: int) -> None:
-    """Serve until interrupted; returns after a clean shutdown."""
-    Tagger.load(bundle)  # a bad bundle fails here, with its own message
-    if not ray.is_initialized():
-        ray.init(num_cpus=os.cpu_count(), include_dashboard=False, logging_level=logging.WARNING,
-                 log_to_driver=False)  # fmt: skip
-    quiet = LoggingConfig(enable_access_log=False, log_level="WARNING")
-    serve.start(http_options={"host": host, "port": port}, logging_config=quiet)
-    serve.run(app(TaggerArgs(bundle=bundle)), name="tagger", logging_config=quiet)
-    print(f"serving {bundle} at http://{host}:{port}/v1/tag (Ctrl-C stops)", flush=True)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    stop.wait()
-    serve.shutdown()
-    ray.shutdown()
+def shard_count(bundle: str) -> int:
+    """How many Shard deployments a bundle's index asks for."""
+    files = shard_files(f"{local_bundle(bundle)}/index")
+    size = sum(file.stat().st_size for file in files)
+    return len(files) if size > IN_PROCESS_VECTORS_MIB * 2**20 else 0

@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 
 from lmtx_ray.config import ConfigError
 from lmtx_ray.config_models import EncoderConfig, resolve_model
-from lmtx_ray.encoder import Encoder, token_budget_batches
+from lmtx_ray.encoder import Encoder, equal_width_batches, padded
 from tests.tiny import TOPICS, save_encoder
 
 TEXTS = [f"a study of {TOPICS[n % 8]} disease " + "pain " * (n * 7 % 23) for n in range(40)]
@@ -49,12 +49,23 @@ def test_no_text_gives_no_vector(model: str) -> None:
     assert encoder(model).encode([], "label").shape == (0, 32)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_text_has_the_same_bits_alone_and_in_any_company(model: str, dtype: str) -> None:
+    any_company = Encoder(EncoderConfig(model=model, dtype=dtype, threads=1, token_budget=512))
+    together = any_company.encode(TEXTS, "document")
+    alone = [any_company.encode([text], "document")[0] for text in TEXTS]
+    reversed_order = any_company.encode(TEXTS[::-1], "document")[::-1]
+    assert np.array_equal(together, np.stack(alone))
+    assert np.array_equal(together, reversed_order)
+
+
 @given(st.lists(st.integers(0, 200), max_size=60), st.integers(1, 400))
-def test_every_text_is_in_one_batch_within_the_budget(lengths: list[int], budget: int) -> None:
-    batches = token_budget_batches(lengths, budget)
+def test_every_text_is_in_one_batch_of_its_own_width(lengths: list[int], budget: int) -> None:
+    batches = equal_width_batches(lengths, budget)
     assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
     for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= budget
+        (width,) = {padded(lengths[place]) for place in batch}
+        assert len(batch) == 1 or len(batch) * width <= budget
 
 
 def test_the_packaged_model_is_found_or_its_extra_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmtx_ray.candidates import PADDING
-from lmtx_ray.index import LabelIndex
+from lmtx_ray.candidates import PADDING, merge_top_k
+from lmtx_ray.index import LabelIndex, load_shard
 from lmtx_ray.lexical import LexicalIndex, words
 
 LABELS = ["Heart Failure", "Heart", "Kidney Failure, Chronic", "Études", "the", "Lenses"]
@@ -55,6 +55,27 @@ def test_any_number_of_shards_gives_the_search_of_the_whole(
     assert np.array_equal(ids[:, : min(k, labels)], expected)
     assert (ids[:, labels:] == PADDING).all()
     assert np.allclose(scores[:, 0], (queries @ known.T).max(axis=1), atol=1e-5)
+
+
+def test_a_score_has_the_same_bits_in_any_batch_and_sharding() -> None:
+    known, queries = vectors(5000, 1), vectors(40, 2)
+    ids, scores = LabelIndex.build(known).search(queries, 30)
+    for shards in (3, 4, 11):
+        index = LabelIndex.build(known, shards)
+        parts = [index.search(queries[start : start + 1], 30) for start in range(len(queries))]
+        assert np.array_equal(np.concatenate([part[0] for part in parts]), ids)
+        assert np.array_equal(np.concatenate([part[1] for part in parts]), scores)
+
+
+def test_shards_loaded_alone_and_merged_are_the_whole_index(tmp_path: Path) -> None:
+    known, queries = vectors(100, 1), vectors(5, 2)
+    whole = LabelIndex.build(known, shards=4)
+    whole.save(tmp_path)
+    parts = [load_shard(tmp_path, number).search(queries, 9) for number in range(4)]
+    for merged, expected in zip(merge_top_k(parts, 9), whole.search(queries, 9), strict=True):
+        assert np.array_equal(merged, expected)
+    with pytest.raises(FileNotFoundError, match="no index shard 4, there are 4"):
+        load_shard(tmp_path, 4)
 
 
 def test_equal_scores_are_ordered_by_label_id_in_any_sharding() -> None:

@@ -7,6 +7,8 @@ import math
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lmtx_ray import batching, schemas
 from lmtx_ray.losses import multi_positive_info_nce, online_hard_negative_triplet, suspicious
@@ -106,3 +108,11 @@ def test_a_pass_visits_every_example_once_and_each_step_can_be_redone() -> None:
     assert batching.batch_rows(10, 4, steps, seed=1, step=4) == rows[4]
     assert batching.steps_per_pass(10, 4, drop_last=True) == 2
     assert batching.steps_per_pass(3, 4, drop_last=True) == 1
+
+
+@given(st.lists(st.integers(0, 200), max_size=60), st.integers(1, 400))
+def test_every_text_is_in_one_pass_within_the_budget(lengths: list[int], budget: int) -> None:
+    batches = batching.token_budget_batches(lengths, budget)
+    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= budget

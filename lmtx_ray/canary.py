@@ -1,0 +1,61 @@
+"""Canary queries: questions a bundle carries with the answers it gave when it was made.
+
+Whoever loads a bundle asks them first. Machines round differently, so an answer may move a little;
+a wrong encoder, index, label set or calibration moves it a lot.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+FILE = "canaries.json"
+QUERIES, TOP_K = 8, 5
+MOST_MOVED = 0.1  # of a probability
+LEAST_SHARED = 0.6  # of the labels
+
+Answer = Callable[[Sequence[str], int], pa.Table]  # (texts, top_k) -> a `tags` table
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """Texts, and for each the keys and probabilities of its first TOP_K tags."""
+
+    texts: list[str]
+    label_keys: list[list[str]]
+    probabilities: list[list[float]]
+
+    def save(self, folder: Path) -> None:
+        (folder / FILE).write_text(json.dumps(vars(self), ensure_ascii=False, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: str) -> Canaries:
+        return cls(**json.loads(Path(folder, FILE).read_text(encoding="utf-8")))
+
+
+def make(label_texts: Sequence[str], answer: Answer) -> Canaries:
+    """Canaries that ask for labels by their own texts, evenly drawn: no document leaves its corpus
+    with a bundle."""
+    step = max(len(label_texts) // QUERIES, 1)
+    texts = list(label_texts[::step][:QUERIES])
+    tags = answer(texts, TOP_K)
+    return Canaries(texts, tags["label_keys"].to_pylist(), tags["probabilities"].to_pylist())
+
+
+def deviation(canaries: Canaries, rows: Sequence[dict[str, Any]]) -> str:
+    """What is wrong with `rows` of a `tags` table, the answers to these canaries; "" if nothing."""
+    answers = zip(canaries.texts, canaries.label_keys, canaries.probabilities, rows, strict=True)
+    for text, keys, probabilities, row in answers:
+        given = dict(zip(row["label_keys"], row["probabilities"], strict=True))
+        shared = [key for key in keys if key in given]
+        if len(shared) < LEAST_SHARED * len(keys):
+            return f"canary {text!r}: tags {row['label_keys']}, expected {keys}"
+        for key, expected in zip(keys, probabilities, strict=True):
+            if key in given and abs(given[key] - expected) > MOST_MOVED:
+                return f"canary {text!r}: {key} has {given[key]:.3f}, expected {expected:.3f}"
+    return ""

@@ -1,0 +1,200 @@
+"""The HTTP application: routes over a backend, with no Ray in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Protocol
+
+from fastapi import FastAPI, Query
+from fastapi import Path as PathParameter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from lmtx_ray import __version__
+from lmtx_ray.label_set import Label
+from serve_apps import contracts
+from serve_apps.generation import Answer, TagCall
+from serve_apps.guard import (
+    ERROR_RESPONSES,
+    Guard,
+    GuardSettings,
+    Refusal,
+    error_response,
+    install_error_handlers,
+)
+from serve_apps.page import mount_page
+from serve_apps.telemetry import CONTENT_TYPE, Measured, Telemetry
+
+CHUNK_DOCUMENTS = 32  # a larger request is shared by the replicas
+TRIES = 3
+
+
+class Backend(Protocol):
+    """What the routes ask; each raises Refusal where there is no answer."""
+
+    async def tag(self, call: TagCall) -> Answer: ...
+
+    async def labels(self, query: str, limit: int) -> tuple[str, int, list[Label]]: ...
+
+    async def label(self, key: str) -> tuple[str, Label | None, list[Label]]: ...
+
+    async def state(self) -> dict[str, str]: ...
+
+
+def build_api(backend: Backend, guard: GuardSettings, telemetry: Telemetry) -> FastAPI:
+    """The application, guarded and measured."""
+    api = FastAPI(title="lmtx tagger", version=__version__, responses=ERROR_RESPONSES,
+                  summary="Tags documents with labels of a closed label set")  # fmt: skip
+    install_error_handlers(api)
+    api.add_exception_handler(Refusal, _refused)
+    _add_tagging(api, backend, telemetry)
+    _add_labels(api, backend)
+    _add_operations(api, backend, telemetry)
+    mount_page(api)
+    api.add_middleware(Guard, settings=guard)
+    api.add_middleware(Measured, telemetry=telemetry)
+    return api
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return error_response(request.scope, error.status, error.code, error.problems, error.headers)
+
+
+def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
+    @api.post("/v1/tag", response_model=contracts.TagResponse)
+    async def tag(request: contracts.TagRequest) -> Response:
+        """Tag up to 128 documents. All tags of a response come from the bundle it names."""
+        answers = await tag_in_chunks(backend, _calls(request))
+        for answer in answers:
+            telemetry.answered(answer)
+        results = [
+            _result(row, request.explain) for answer in answers for row in answer.rows
+        ]
+        body = {
+            "bundle_id": answers[0].bundle_id,
+            "partial": any(answer.partial for answer in answers),
+            "results": results,
+        }
+        return Response(json.dumps(body), media_type="application/json")
+
+
+def _calls(request: contracts.TagRequest) -> list[TagCall]:
+    documents = [
+        ("", None, entry) if isinstance(entry, str) else (entry.id, entry.title, entry.text)
+        for entry in request.documents
+    ]
+    allow = None if request.allow is None else frozenset(request.allow)
+    return [
+        TagCall(documents[start : start + CHUNK_DOCUMENTS], request.top_k,
+                request.min_probability, allow, frozenset(request.deny), request.explain)
+        for start in range(0, len(documents), CHUNK_DOCUMENTS)
+    ]  # fmt: skip
+
+
+async def tag_in_chunks(backend: Backend, calls: Sequence[TagCall]) -> list[Answer]:
+    """An answer for each call, all of one bundle.
+
+    While a promotion goes on, replicas may answer for either bundle: the calls that differ from the
+    first are asked again for its bundle, and if it is gone, all are asked again.
+
+    Raises:
+        Refusal: A replica refused, or the bundle changed with every try.
+    """
+    for _ in range(TRIES):
+        answers = await asyncio.gather(*(backend.tag(call) for call in calls))
+        wanted = answers[0].bundle_id
+        for place, answer in enumerate(answers):
+            if answer.bundle_id != wanted:
+                pinned = TagCall(**{**vars(calls[place]), "bundle_id": wanted})
+                answers[place] = await backend.tag(pinned)
+        if all(answer.bundle_id == wanted for answer in answers):
+            return list(answers)
+    raise Refusal(503, "bundle_changing", [((), "the bundle is changing")], {"Retry-After": "1"})
+
+
+def _result(row: dict[str, Any], explain: bool) -> dict[str, Any]:
+    columns = (row["label_keys"], row["labels"], row["scores"], row["probabilities"])
+    tags = [
+        {"key": key, "label": label, "score": score, "probability": probability}
+        for key, label, score, probability in zip(*columns, strict=True)
+    ]
+    if explain:
+        for tag, parents, evidence in zip(
+            tags, row.get("parents", ()), row.get("evidence", ()), strict=False
+        ):
+            tag |= {"parents": [_entry(parent) for parent in parents], "evidence": evidence}
+    return {"id": row["doc_id"], "tags": tags, "reason": row["reason"]}
+
+
+def _entry(label: Label) -> dict[str, str]:
+    return {"key": label.key, "label": label.text}
+
+
+def _add_labels(api: FastAPI, backend: Backend) -> None:
+    @api.get("/v1/labels", response_model=contracts.LabelsResponse)
+    async def labels(
+        q: Annotated[contracts.Name, Query(description="part of a label or a key")] = "",
+        limit: Annotated[int, Query(ge=1, le=contracts.MOST_LABELS)] = 20,
+    ) -> Response:
+        """Search the label set; without a query, its size."""
+        bundle_id, count, found = await backend.labels(q, limit)
+        entries = [_entry(label) for label in found]
+        return JSONResponse({"bundle_id": bundle_id, "count": count, "labels": entries})
+
+    @api.get("/v1/labels/{key:path}", response_model=contracts.LabelResponse,
+             responses={404: {"description": "No label has this key",
+                              "model": ERROR_RESPONSES[422]["model"]}})  # fmt: skip
+    async def label(key: Annotated[contracts.Name, PathParameter(min_length=1)]) -> Response:
+        """One label, with the way up from it, nearest first."""
+        bundle_id, found, parents = await backend.label(key)
+        if found is None:
+            raise Refusal(404, "no_such_label", [(["path", "key"], "no label has this key")])
+        entries = [_entry(parent) for parent in parents]
+        return JSONResponse({"bundle_id": bundle_id, **_entry(found), "parents": entries})
+
+
+def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
+    kept = _Kept(backend)
+
+    @api.get("/healthz", response_model=contracts.Health)
+    async def healthz() -> Response:
+        """Whether this process is alive, and the bundle that answers."""
+        state = await kept.state()
+        status = "ok" if state["bundle_id"] else "starting"
+        return JSONResponse({"status": status, "bundle_id": state["bundle_id"] or None})
+
+    @api.get("/readyz", response_model=contracts.Readiness,
+             responses={503: {"description": "Not ready", "model": contracts.Readiness}})
+    async def readyz() -> Response:  # fmt: skip
+        """Whether requests will be answered; 503 if not."""
+        state = await kept.state()
+        ready = bool(state["bundle_id"])
+        body = {"ready": ready, "bundle_id": state["bundle_id"] or None,
+                "promotion": state["promotion"]}  # fmt: skip
+        return JSONResponse(body, 200 if ready else 503)
+
+    @api.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Prometheus metrics of this ingress process."""
+        return Response(telemetry.text(), media_type=CONTENT_TYPE)
+
+
+class _Kept:
+    """The backend's state, asked at most once a second: health checks must not become a load."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend, self._until, self._state = backend, 0.0, {"bundle_id": "", "promotion": ""}
+
+    async def state(self) -> dict[str, str]:
+        now = time.monotonic()
+        if now >= self._until:
+            self._until = now + 1.0
+            try:
+                self._state = await self._backend.state()
+            except Refusal as refusal:
+                self._state = {"bundle_id": "", "promotion": refusal.code}
+        return self._state

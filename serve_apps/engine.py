@@ -1,0 +1,162 @@
+"""The deployment that answers: encoder, labels, lexical side and calibration of one bundle, and its
+index too where that is small."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from ray import serve
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from lmtx_ray.bundle_cache import local_bundle
+from lmtx_ray.candidates import Candidates
+from lmtx_ray.tagger import Tagger
+from serve_apps.bundles import BundleConfig, Bundles
+from serve_apps.generation import Answer, Found, Generation, TagCall, merge_shards
+
+BUNDLE_GONE, SHARD_MISSING = "bundle_gone", "shard_missing"
+SHARD_TRIES, SHARD_WAIT_SECONDS, SHARD_SECONDS = 4, 0.15, 10.0
+CANARY_PATIENCE_SECONDS = 120.0
+PASS_TOKENS = 2048  # of the encoder at a time: more gains nothing and keeps calls waiting
+
+
+def pass_tokens(items: list[tuple[Generation, TagCall]]) -> int:
+    """What a pass over these calls costs; a call larger than a pass is a pass of its own."""
+    total = sum(call.tokens(generation.most_tokens) for generation, call in items)
+    return min(total, PASS_TOKENS) if len(items) == 1 else total
+
+
+class MissingShard(RuntimeError):
+    """A shard did not answer, and answers without it are not allowed."""
+
+
+@serve.deployment(name="Engine")
+class Engine:
+    """Batches what waits: while the model is busy calls gather, and the next pass takes them."""
+
+    def __init__(
+        self, threads: int, partial: bool, shards: Sequence[DeploymentHandle]
+    ) -> None:
+        self._threads, self._partial, self._handles = threads, partial, list(shards)
+        self._models = ThreadPoolExecutor(1, "model")
+        self._loading = ThreadPoolExecutor(1, "loading")
+        self._bundles: Bundles[Generation] = Bundles(self._load, self._check)
+        self._serving = False
+
+    async def reconfigure(self, config: dict[str, Any]) -> None:
+        """Serve's hook for a new `user_config`."""
+        await self._bundles.apply(BundleConfig(**config))
+
+    async def _load(self, uri: str) -> Generation:
+        def load() -> Tagger:
+            return Tagger(local_bundle(uri), self._threads, with_index=not self._handles)
+
+        tagger = await asyncio.get_running_loop().run_in_executor(self._loading, load)
+        return Generation(tagger, self._models, self._search if self._handles else None)
+
+    async def _check(self, generation: Generation) -> str:
+        """Shards may still be loading the same bundle: their turn is waited for."""
+        give_up = time.monotonic() + CANARY_PATIENCE_SECONDS
+        while True:
+            try:
+                return await generation.check()
+            except MissingShard as error:
+                if time.monotonic() > give_up:
+                    return str(error)
+                await asyncio.sleep(1.0)
+
+    async def tag(self, call: TagCall) -> Answer:
+        """One call's answer, from the bundle it names, else from the one that answers now."""
+        bundles = self._bundles
+        generation = bundles.get(call.bundle_id) if call.bundle_id else bundles.active
+        if generation is None:
+            return Answer(error=BUNDLE_GONE)
+        arrived = time.perf_counter()
+        answer, began = await self._pass((generation, call))
+        answer.seconds = {"queue": began - arrived, **answer.seconds}
+        return answer
+
+    @serve.batch(max_batch_size=PASS_TOKENS, batch_wait_timeout_s=0.0, batch_size_fn=pass_tokens)
+    async def _pass(
+        self, items: list[tuple[Generation, TagCall]]
+    ) -> list[tuple[Answer, float]]:
+        began = time.perf_counter()
+        answers: dict[int, Answer] = {}
+        for generation in {id(held): held for held, _ in items}.values():
+            places = [place for place, (held, _) in enumerate(items) if held is generation]
+            try:
+                own = await generation.answer([items[place][1] for place in places])
+            except MissingShard:
+                own = [Answer(error=SHARD_MISSING)] * len(places)
+            answers |= dict(zip(places, own, strict=True))
+        return [(answers[place], began) for place in range(len(items))]
+
+    async def _search(self, bundle_id: str, vectors_BD: np.ndarray, k: int) -> Found:
+        parts = await asyncio.gather(
+            *(self._ask_shard(handle, bundle_id, vectors_BD, k) for handle in self._handles)
+        )
+        missing = [number for number, part in enumerate(parts) if part is None]
+        if missing and (not self._partial or len(missing) == len(parts)):
+            raise MissingShard(f"index shards {missing} do not answer for bundle {bundle_id}")
+        return merge_shards(parts, k)
+
+    async def _ask_shard(
+        self, handle: DeploymentHandle, bundle_id: str, vectors_BD: np.ndarray, k: int
+    ) -> Candidates | None:
+        for attempt in range(SHARD_TRIES):
+            if attempt:
+                await asyncio.sleep(SHARD_WAIT_SECONDS * attempt)
+            try:
+                reply = handle.search.remote(bundle_id, vectors_BD, k)
+                found = await asyncio.wait_for(_result(reply), SHARD_SECONDS)
+            except (RayActorError, RayServeException, TimeoutError):
+                continue
+            if found is not None:
+                return found
+        return None
+
+    async def labels(self, query: str, limit: int) -> tuple[str, int, list[Any]]:
+        """(bundle id, size of the label set, labels that fit the query)."""
+        generation = self._bundles.active
+        labels = generation.tagger.labels
+        found = await asyncio.to_thread(labels.search, query, limit)
+        return generation.bundle_id, len(labels), found
+
+    async def label(self, key: str) -> tuple[str, Any, list[Any]]:
+        """(bundle id, the label or None, its parents)."""
+        generation = self._bundles.active
+        labels = generation.tagger.labels
+        return generation.bundle_id, labels.get(key), labels.parents(key)
+
+    async def state(self) -> dict[str, str]:
+        """Which replica this is, what it answers with, and how a promotion goes."""
+        context = serve.get_replica_context()
+        return {
+            "replica": context.replica_id.unique_id,
+            "bundle_id": self._bundles.active.bundle_id,
+            "promotion": self._bundles.promotion,
+        }
+
+    async def check_health(self) -> None:
+        """Serve's hook: a replica whose own canary is wrong is replaced. A missing shard is the
+        shard's fault, and replacing this replica would not mend it."""
+        if not self._serving:  # Serve asks before the first reconfigure too
+            self._serving = self._bundles.ready
+            return
+        try:
+            problem = await self._bundles.active.check()
+        except MissingShard:
+            return
+        if problem and not self._handles:
+            raise RuntimeError(problem)
+
+
+async def _result(reply: Any) -> Any:
+    return await reply

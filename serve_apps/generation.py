@@ -1,0 +1,153 @@
+"""A bundle as one replica holds it: where its index is makes no difference to the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from lmtx_ray import canary
+from lmtx_ray.candidates import Candidates, merge_top_k
+from lmtx_ray.corpus import document_text
+from lmtx_ray.tagger import Ranked, Tagger
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TagCall:
+    """One request's documents, (id, title, text) each, and what its tags may look like.
+
+    `bundle_id` asks for the answer of that bundle and no other.
+    """
+
+    documents: list[tuple[str, str | None, str]]
+    top_k: int
+    min_probability: float = 0.0
+    allow: frozenset[str] | None = None
+    deny: frozenset[str] = frozenset()
+    explain: bool = False
+    bundle_id: str | None = None
+
+    def tokens(self, most: int) -> int:
+        """About how many tokens the encoder will see; `most` is where a document is cut."""
+        return sum(min(len(text) // 4 + 1, most) for _, _, text in self.documents)
+
+
+@dataclass
+class Answer:
+    """`rows` like the `tags` table's; `error` instead, where there are none. Seconds by stage."""
+
+    bundle_id: str = ""
+    rows: list[Row] = field(default_factory=list)
+    partial: bool = False
+    error: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    batch_documents: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Found:
+    """Dense candidates, and whether shards were missing."""
+
+    dense: Candidates
+    partial: bool = False
+
+
+class ShardSearch(Protocol):
+    """Searches an index that is elsewhere; MissingShard where it may not leave one out."""
+
+    async def __call__(self, bundle_id: str, vectors_BD: np.ndarray, k: int) -> Found: ...
+
+
+class Generation:
+    """One loaded bundle; model work runs in `executor`, off the event loop."""
+
+    def __init__(self, tagger: Tagger, executor: Executor, shards: ShardSearch | None) -> None:
+        self.tagger, self.bundle_id = tagger, tagger.bundle_id
+        self._executor, self._shards = executor, shards
+        self.most_tokens = tagger.encoder.max_tokens
+
+    async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+
+    async def answer(self, calls: Sequence[TagCall]) -> list[Answer]:
+        """An Answer for each call; their documents go through the encoder together."""
+        texts = [[document_text(title, text) for _, title, text in call.documents]
+                 for call in calls]  # fmt: skip
+        documents = [text for call in texts for text in call]
+        depth = self.tagger.depth(max(call.top_k for call in calls))
+        if self._shards is None:
+            answers = await self._run(self._whole, calls, texts, documents, depth)
+        else:
+            started = time.perf_counter()
+            vectors_BD = await self._run(self.tagger.encode, documents)
+            encoded = time.perf_counter()
+            found = await self._shards(self.bundle_id, vectors_BD, depth)
+            spent = {"encode": encoded - started, "search": time.perf_counter() - encoded}
+            answers = await self._run(self._finish, calls, texts, documents, found, spent)
+        return answers
+
+    def _whole(
+        self, calls: Sequence[TagCall], texts: list[list[str]], documents: list[str], depth: int
+    ) -> list[Answer]:
+        started = time.perf_counter()
+        vectors_BD = self.tagger.encode(documents)
+        encoded = time.perf_counter()
+        found = Found(self.tagger.search(vectors_BD, depth))
+        spent = {"encode": encoded - started, "search": time.perf_counter() - encoded}
+        return self._finish(calls, texts, documents, found, spent)
+
+    def _finish(
+        self, calls: Sequence[TagCall], texts: list[list[str]], documents: list[str],
+        found: Found, spent: dict[str, float],
+    ) -> list[Answer]:  # fmt: skip
+        started = time.perf_counter()
+        answers, start = [], 0
+        for call, own in zip(calls, texts, strict=True):
+            span = slice(start, start + len(own))
+            # of its own depth, so that company changes no fused score
+            depth = self.tagger.depth(call.top_k)
+            dense = found.dense[0][span, :depth], found.dense[1][span, :depth]
+            rows = self._rows(call, own, self.tagger.rank(own, dense))
+            answers.append(Answer(self.bundle_id, rows, found.partial))
+            start += len(own)
+        spent = {**spent, "rank": time.perf_counter() - started}
+        for answer, call in zip(answers, calls, strict=True):
+            answer.seconds, answer.batch_documents = spent, len(documents)
+            answer.tokens = call.tokens(self.most_tokens)
+        return answers
+
+    def _rows(self, call: TagCall, documents: list[str], ranked: Ranked) -> list[Row]:
+        ids = [doc_id for doc_id, _, _ in call.documents]
+        rows = self.tagger.answers(ids, documents, ranked, call.top_k, call.min_probability,
+                                   call.allow, call.deny)  # fmt: skip
+        if call.explain:
+            for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
+                keys = row["label_keys"]
+                row["parents"] = [self.tagger.labels.parents(key) for key in keys]
+                row["evidence"] = [
+                    self.tagger.explain(document, ranked, place, key) for key in keys
+                ]
+        return rows
+
+    async def check(self) -> str:
+        """Ask the bundle's canaries on the way a request takes; "" if the answers are right."""
+        canaries = canary.Canaries.load(self.tagger.folder)
+        call = TagCall([("", None, text) for text in canaries.texts], canary.TOP_K)
+        (answer,) = await self.answer([call])
+        if answer.partial:
+            return "index shards are missing"
+        return canary.deviation(canaries, answer.rows)
+
+
+def merge_shards(parts: Sequence[Candidates | None], k: int) -> Found:
+    """Candidates of all shards; a None is a shard that is missing."""
+    there = [part for part in parts if part is not None]
+    return Found(merge_top_k(there, k), partial=len(there) < len(parts))

@@ -1,0 +1,33 @@
+"""What makes the service safe to reach: keys, limits, clean errors, logs without texts."""
+
+from serve_apps.guard.binding import BindingError, check_binding, is_loopback
+from serve_apps.guard.errors import (
+    ERROR_RESPONSES,
+    ErrorReply,
+    Refusal,
+    error_response,
+    install_error_handlers,
+)
+from serve_apps.guard.keys import ApiKey, KeysError, load_keys, new_key, parse_keys
+from serve_apps.guard.middleware import Guard
+from serve_apps.guard.plain_text import PlainText
+from serve_apps.guard.settings import GuardSettings
+
+__all__ = [
+    "ERROR_RESPONSES",
+    "ApiKey",
+    "BindingError",
+    "ErrorReply",
+    "Guard",
+    "GuardSettings",
+    "KeysError",
+    "PlainText",
+    "Refusal",
+    "check_binding",
+    "error_response",
+    "install_error_handlers",
+    "is_loopback",
+    "load_keys",
+    "new_key",
+    "parse_keys",
+]

@@ -1,0 +1,72 @@
+"""One request and its answer: what was counted on the way, and errors sent in the one shape."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from starlette.types import Message, Scope, Send
+
+from serve_apps.guard.errors import Refusal, error_body
+from serve_apps.guard.headers import add_security, choose_request_id, first_headers
+from serve_apps.guard.logs import log_request
+
+CLIENT_CLOSED = 499  # of nginx: the client went away before there was an answer
+
+
+@dataclass
+class Exchange:
+    """Counts what passes through `send` and adds the headers that every answer has."""
+
+    scope: Scope
+    upstream: Send
+    headers: dict[bytes, bytes] = field(init=False)
+    request_id: str = field(init=False)
+    began: float = field(default_factory=time.monotonic)
+    key_name: str = ""
+    status: int = CLIENT_CLOSED
+    started: bool = False
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+    def __post_init__(self) -> None:
+        self.headers = first_headers(self.scope)
+        self.request_id = choose_request_id(self.headers)
+        self.state["request_id"] = self.request_id
+
+    @property
+    def state(self) -> dict:
+        """`request.state` of the application."""
+        return self.scope.setdefault("state", {})
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started, self.status = True, message["status"]
+            headers = add_security(message.get("headers", []), self.request_id)
+            message = {**message, "headers": headers}
+        elif message["type"] == "http.response.body":
+            self.bytes_out += len(message.get("body", b""))
+        await self.upstream(message)
+
+    async def refuse(self, refusal: Refusal, more_body: bool = False) -> None:
+        body = error_body(refusal.code, refusal.problems, self.request_id)
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            **refusal.headers,
+        }
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": raw})
+        await self.send({"type": "http.response.body", "body": body, "more_body": more_body})
+
+    def log(self) -> None:
+        log_request(
+            self.scope,
+            status=self.status,
+            ms=round((time.monotonic() - self.began) * 1000, 1),
+            request_id=self.request_id,
+            key=self.key_name,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            documents=self.state.get("documents", 0),
+        )

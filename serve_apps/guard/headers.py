@@ -1,0 +1,70 @@
+"""Headers: the security ones every answer carries, request ids, and reading a request's own."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import Scope
+
+from serve_apps.guard.binding import parse_address
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+SECURITY_HEADERS = {
+    "Content-Security-Policy": API_POLICY,  # pages bring their own, wider one
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def first_headers(scope: Scope) -> dict[bytes, bytes]:
+    """Lower-case names and the first value of each."""
+    return {name.lower(): value for name, value in reversed(scope["headers"])}
+
+
+def choose_request_id(headers: dict[bytes, bytes]) -> str:
+    """The client's X-Request-ID where it is harmless, else a new one."""
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
+    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def add_security(raw: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    """The headers with those that every answer has; the answer's own values stay."""
+    headers = MutableHeaders(raw=list(raw))
+    headers["X-Request-ID"] = request_id
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+    return headers.raw
+
+
+def declared_length(headers: dict[bytes, bytes]) -> int | None:
+    """Content-Length, or None where there is none that could be true."""
+    text = headers.get(b"content-length", b"")
+    return int(text) if text.isdigit() and len(text) < 20 else None
+
+
+def is_json(headers: dict[bytes, bytes]) -> bool:
+    """Whether the body is uncompressed application/json in UTF-8."""
+    kind, _, rest = headers.get(b"content-type", b"").decode("latin-1").partition(";")
+    plain = headers.get(b"content-encoding", b"identity").lower() == b"identity"
+    charset = rest.strip().lower().replace('"', "")
+    utf8 = not charset.startswith("charset=") or charset in ("charset=utf-8", "charset=utf8")
+    return plain and utf8 and kind.strip().lower() == "application/json"
+
+
+def client_network(scope: Scope, headers: dict[bytes, bytes], hops: int) -> str:
+    """The client's IPv4 address or IPv6 /64, past `hops` trusted proxies."""
+    client = scope.get("client")
+    address = client[0] if client else ""
+    if hops:
+        forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+        address = forwarded[max(0, len(forwarded) - hops)].strip() or address
+    parsed = parse_address(address)
+    if parsed is not None and parsed.version == 6:
+        return parsed.exploded[:19] + "::/64"
+    return str(parsed) if parsed is not None else address[:64]

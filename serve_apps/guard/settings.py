@@ -1,0 +1,48 @@
+"""What the guard allows. Each number can be set as `LMTX_GUARD_<NAME>`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serve_apps.guard.keys import ApiKey, load_keys
+
+PREFIX = "LMTX_GUARD_"
+OPEN_PATHS = ("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/favicon.ico")
+STATIC_PREFIX = "/static/"
+
+
+class GuardSettings(BaseModel):
+    """Limits hold in each process: n replicas of the ingress allow n times as much."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keys: tuple[ApiKey, ...] = ()
+    host: str = Field("", description="where the service is bound; empty counts as open")
+    metrics: Literal["loopback", "open", "key"] = "loopback"
+    max_body_bytes: int = Field(2 * 1024 * 1024, ge=1)
+    max_depth: int = Field(16, ge=1, le=150)
+    body_seconds: float = Field(10.0, gt=0)
+    request_seconds: float = Field(30.0, gt=0)
+    max_in_flight: int = Field(128, ge=1)
+    busy_status: Literal[429, 503] = 503
+    requests_per_minute: int = Field(6_000, ge=0)
+    documents_per_minute: int = Field(60_000, ge=0)
+    burst_seconds: float = Field(10.0, gt=0)
+    max_buckets: int = Field(10_000, ge=1)
+    forwarded_hops: int = Field(0, ge=0, description="proxies in front that add X-Forwarded-For")
+    documents_field: str = "documents"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], **given: Any) -> GuardSettings:
+        """Keys and numbers of the environment; what is given explicitly wins."""
+        found: dict[str, Any] = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environment.items()
+            if name.startswith(PREFIX)
+        }
+        if "busy_status" in found:
+            found["busy_status"] = int(found["busy_status"])
+        return cls(**{"keys": load_keys(environment), **found, **given})

@@ -1,0 +1,88 @@
+"""The deployment that speaks HTTP; it holds no bundle, so any replica answers any request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ray import serve
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.handle import DeploymentHandle
+from starlette.types import ASGIApp
+
+from lmtx_ray.label_set import Label
+from serve_apps.api import build_api
+from serve_apps.engine import BUNDLE_GONE, SHARD_MISSING
+from serve_apps.generation import Answer, TagCall
+from serve_apps.guard import GuardSettings, Refusal
+from serve_apps.telemetry import Telemetry
+
+TRIES, WAIT_SECONDS, STATE_SECONDS = 4, 0.05, 2.0
+RETRY = {"Retry-After": "1"}
+
+
+def busy(code: str, message: str) -> Refusal:
+    """503 with the wish to come back."""
+    return Refusal(503, code, [((), message)], RETRY)
+
+
+class EngineClient:
+    """The engine behind a handle. A call lost with its replica is asked again of another one."""
+
+    def __init__(self, engine: DeploymentHandle, seconds: float) -> None:
+        self._engine, self._seconds = engine, seconds
+
+    async def _ask(self, call: Callable[[], Any], seconds: float) -> Any:
+        give_up = time.monotonic() + seconds
+        for attempt in range(TRIES):
+            left = give_up - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                return await asyncio.wait_for(_result(call()), left)
+            except (BackPressureError, DeploymentUnavailableError):
+                raise busy("overloaded", "too many requests are waiting") from None
+            except RayActorError:
+                await asyncio.sleep(WAIT_SECONDS * attempt)
+            except TimeoutError:
+                break
+        raise busy("no_answer", "the tagger did not answer in time")
+
+    async def tag(self, call: TagCall) -> Answer:
+        """One call's answer; one for a bundle that is gone is empty and names none."""
+        answer: Answer = await self._ask(lambda: self._engine.tag.remote(call), self._seconds)
+        if answer.error == SHARD_MISSING:
+            raise busy("shard_missing", "a part of the index does not answer")
+        assert answer.error in {"", BUNDLE_GONE}
+        return answer
+
+    async def labels(self, query: str, limit: int) -> tuple[str, int, list[Label]]:
+        return await self._ask(lambda: self._engine.labels.remote(query, limit), self._seconds)
+
+    async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
+        return await self._ask(lambda: self._engine.label.remote(key), self._seconds)
+
+    async def state(self) -> dict[str, str]:
+        return await self._ask(lambda: self._engine.state.remote(), STATE_SECONDS)
+
+
+async def _result(reply: Any) -> Any:
+    return await reply
+
+
+@serve.deployment(name="Ingress")
+@serve.ingress()
+class Ingress:
+    """One process that checks, forwards and renders."""
+
+    def __init__(self, guard: dict[str, Any], engine: DeploymentHandle) -> None:
+        self._guard = GuardSettings(**guard)
+        self._client = EngineClient(engine, self._guard.request_seconds)
+        self._telemetry = Telemetry()
+        self._telemetry.replica = serve.get_replica_context().replica_id.unique_id
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        return build_api(self._client, self._guard, self._telemetry)

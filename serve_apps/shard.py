@@ -1,0 +1,88 @@
+"""The deployment of one index shard: vectors of a part of the labels, of each bundle in use."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+from ray import serve
+
+from lmtx_ray import storage
+from lmtx_ray.bundle_cache import local_bundle
+from lmtx_ray.candidates import Candidates, merge_top_k
+from lmtx_ray.index import IndexShard, load_shard, shard_files
+from serve_apps.bundles import BundleConfig, Bundles
+
+
+@dataclass(frozen=True)
+class HeldShards:
+    """This deployment's files of one bundle's index."""
+
+    bundle_id: str
+    shards: list[IndexShard]
+    dimensions: int
+
+    def search(self, vectors_BD: np.ndarray, k: int) -> Candidates:
+        """Merged candidates, as of one index."""
+        return merge_top_k([shard.search(vectors_BD, k) for shard in self.shards], k)
+
+
+def load_held(folder: str, number: int, of: int) -> HeldShards:
+    """Files number, number + of, … of a bundle: any bundle fits any number of deployments."""
+    bundle_id = storage.read_json(f"{folder}/bundle.json")["bundle_id"]
+    files = range(number, len(shard_files(f"{folder}/index")), of)
+    shards = [load_shard(f"{folder}/index", file) for file in files]
+    dimensions = shards[0].vectors_LD.shape[1] if shards else 0
+    return HeldShards(bundle_id, shards, dimensions)
+
+
+@serve.deployment(name="Shard")
+class Shard:
+    """Searches in a thread; answers None for a bundle it does not hold."""
+
+    def __init__(self, number: int, of: int, threads: int) -> None:
+        self._number, self._of = number, of
+        faiss.omp_set_num_threads(threads)
+        self._executor = ThreadPoolExecutor(1, "search")
+        self._bundles: Bundles[HeldShards] = Bundles(self._load, self._check)
+
+    async def reconfigure(self, config: dict[str, Any]) -> None:
+        """Serve's hook for a new `user_config`."""
+        await self._bundles.apply(BundleConfig(**config))
+
+    async def _load(self, uri: str) -> HeldShards:
+        return await asyncio.to_thread(
+            lambda: load_held(local_bundle(uri), self._number, self._of)
+        )
+
+    async def _check(self, held: HeldShards) -> str:
+        """Every vector finds itself first, or an equal one before it."""
+        for shard in held.shards:
+            rows = shard.vectors_LD[:4]
+            ids_BK, scores_BK = shard.search(rows, 1)
+            own = np.einsum("ld,ld->l", rows.astype(np.float64), rows.astype(np.float64))
+            if not np.isfinite(scores_BK).all() or (scores_BK[:, 0] < own - 1e-3).any():
+                return f"shard from row {shard.start}: its own vectors are not found"
+            if (ids_BK < shard.start).any():
+                return f"shard from row {shard.start}: ids of other rows"
+        return ""
+
+    async def search(self, bundle_id: str, vectors_BD: np.ndarray, k: int) -> Candidates | None:
+        """ids_BK and scores_BK of this part of the label set."""
+        held = self._bundles.get(bundle_id)
+        if held is None:
+            return None
+        if not held.shards:
+            shape = (len(vectors_BD), 0)
+            return np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, held.search, vectors_BD, k)
+
+    async def check_health(self) -> None:
+        """Serve's hook: the index is there and finds its own vectors."""
+        if self._bundles.ready and (problem := await self._check(self._bundles.active)):
+            raise RuntimeError(problem)

@@ -1,0 +1,285 @@
+"""Limits: each refusal has its status, the one shape, and reaches a real client."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from serve_apps.guard import Guard, GuardSettings, new_key, parse_keys
+from serve_apps.guard.rate import TokenBuckets
+from tests.serving.contract_app import contract_app, serving
+
+MIB = 1024 * 1024
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    settings = GuardSettings(body_seconds=0.4, requests_per_minute=0, documents_per_minute=0)
+    with serving(contract_app(settings)) as base:
+        yield base
+
+
+async def pieces(size: int) -> AsyncIterator[bytes]:
+    for _ in range(size // 65536 + 1):
+        yield b"a" * 65536
+
+
+def send_raw(url: str, head: str, body: bytes) -> http.client.HTTPResponse:
+    host, port = url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection.sendall(f"POST /v1/tag HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + body)
+    reply = http.client.HTTPResponse(connection)
+    reply.begin()
+    return reply
+
+
+def test_ten_megabytes_are_refused_with_413(url: str) -> None:
+    body = b'{"documents": ["' + b"a" * (10 * MIB) + b'"]}'
+    reply = httpx.post(f"{url}/v1/tag", content=body, headers=JSON)
+    assert reply.status_code == 413
+    assert reply.json()["detail"] == [
+        {"loc": ["body"], "msg": "the body is larger than 2097152 bytes"}
+    ]
+
+
+def test_chunked_body_without_a_length_is_cut_at_the_limit(url: str) -> None:
+    async def post() -> httpx.Response:
+        async with httpx.AsyncClient() as client:
+            return await client.post(f"{url}/v1/tag", content=pieces(10 * MIB), headers=JSON)
+
+    assert asyncio.run(post()).status_code == 413
+
+
+def test_length_that_promises_more_than_comes_is_a_timeout(url: str) -> None:
+    head = "Content-Type: application/json\r\nContent-Length: 500"
+    reply = send_raw(url, head, b'{"documents": [')
+    assert (reply.status, reply.headers["Connection"]) == (408, "close")
+
+
+def test_length_that_promises_less_than_comes_leaves_a_short_body(url: str) -> None:
+    body = b'{"documents": ["a"]}'
+    head = "Content-Type: application/json\r\nContent-Length: 5"
+    assert send_raw(url, head, body).status == 400
+
+
+def test_length_smaller_than_an_asgi_body_does_not_lift_the_limit() -> None:
+    messages = [{"type": "http.request", "body": b"a" * 600, "more_body": True}] * 4
+    status = run_raw(contract_app(GuardSettings(max_body_bytes=1000)), messages,
+                     [(b"content-length", b"10")])  # fmt: skip
+    assert status == 413
+
+
+def run_raw(app: Any, messages: list[dict], headers: list[tuple[bytes, bytes]]) -> int:
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/tag", "query_string": b"",
+             "headers": [(b"content-type", b"application/json"), *headers]}  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    return sent[0]["status"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "multipart/form-data; boundary=x"},
+        {"Content-Type": "application/json; charset=utf-16"},
+        {**JSON, "Content-Encoding": "gzip"},
+    ],
+)
+def test_other_media_types_are_refused_with_415(url: str, headers: dict[str, str]) -> None:
+    reply = httpx.post(f"{url}/v1/tag", content=b'{"documents": ["a"]}', headers=headers)
+    assert reply.status_code == 415
+    assert reply.json()["detail"][0]["loc"] == ["header", "Content-Type"]
+
+
+def test_json_with_a_charset_is_accepted(url: str) -> None:
+    headers = {"Content-Type": 'Application/JSON; charset="UTF-8"'}
+    reply = httpx.post(f"{url}/v1/tag", content='{"documents": ["é"]}'.encode(), headers=headers)
+    assert reply.status_code == 200
+
+
+def clock_free_app(settings: GuardSettings, work: Callable[[], Any]) -> FastAPI:
+    api = FastAPI()
+
+    @api.post("/work")
+    async def _work() -> str:
+        await work()
+        return "done"
+
+    api.add_middleware(Guard, settings=settings)
+    return api
+
+
+async def post_all(api: FastAPI, count: int, **options: Any) -> list[httpx.Response]:
+    transport = httpx.ASGITransport(api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        tasks = [client.post("/work", json={}, **options) for _ in range(count)]
+        return await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_requests_beyond_those_in_flight_are_refused_at_once(status: int) -> None:
+    async def scene() -> list[httpx.Response]:
+        release = asyncio.Event()
+        api = clock_free_app(GuardSettings(max_in_flight=3, busy_status=status), release.wait)
+        asyncio.get_running_loop().call_later(0.2, release.set)
+        first = await post_all(api, 8)
+        return [*first, *await post_all(api, 3)]
+
+    replies = asyncio.run(scene())
+    refused = [reply for reply in replies[:8] if reply.status_code == status]
+    assert len(refused) == 5
+    assert all(reply.headers["Retry-After"] == "1" for reply in refused)
+    assert [reply.status_code for reply in replies[8:]] == [200] * 3
+
+
+def test_request_that_outlives_its_deadline_is_answered_503() -> None:
+    async def scene() -> httpx.Response:
+        api = clock_free_app(GuardSettings(request_seconds=0.05), asyncio.Event().wait)
+        return (await post_all(api, 1))[0]
+
+    reply = asyncio.run(scene())
+    assert (reply.status_code, reply.json()["error"]) == (503, "deadline")
+    assert reply.headers["Retry-After"] == "1"
+
+
+def test_timeout_of_the_application_itself_is_its_fault() -> None:
+    async def fail() -> None:
+        raise TimeoutError
+
+    reply = asyncio.run(post_all(clock_free_app(GuardSettings(), fail), 1))[0]
+    assert (reply.status_code, reply.json()["error"]) == (500, "internal")
+
+
+def test_each_key_has_its_own_rate() -> None:
+    (anna, first), (ben, second) = new_key("anna"), new_key("ben")
+    keys = parse_keys([first, second], "test")
+    settings = GuardSettings(keys=keys, requests_per_minute=12, burst_seconds=15)
+
+    async def scene() -> list[httpx.Response]:
+        api = clock_free_app(settings, lambda: asyncio.sleep(0))
+        return [
+            *await post_all(api, 5, headers={"X-API-Key": anna}),
+            *await post_all(api, 1, headers={"X-API-Key": ben}),
+        ]
+
+    replies = asyncio.run(scene())
+    assert [reply.status_code for reply in replies] == [200] * 3 + [429] * 2 + [200]
+    assert 1 <= int(replies[3].headers["Retry-After"]) <= 5
+
+
+def test_documents_are_counted_against_their_own_rate() -> None:
+    settings = GuardSettings(documents_per_minute=60, burst_seconds=10)
+
+    async def scene() -> list[int]:
+        transport = httpx.ASGITransport(contract_app(settings))
+        async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+            sizes = (9, 2, 1)
+            return [
+                (await client.post("/v1/tag", json={"documents": ["a"] * size})).status_code
+                for size in sizes
+            ]
+
+    assert asyncio.run(scene()) == [200, 429, 200]
+
+
+def test_bucket_refills_with_time_and_never_beyond_its_burst() -> None:
+    buckets = TokenBuckets(per_minute=60, burst_seconds=5)
+    assert [buckets.take("a", 1, 0.0) for _ in range(5)] == [0.0] * 5
+    assert buckets.take("a", 1, 0.0) == pytest.approx(1.0)
+    assert buckets.take("a", 1, 1.0) == 0.0
+    assert [buckets.take("a", 1, 1000.0) > 0 for _ in range(6)] == [False] * 5 + [True]
+
+
+def test_batch_larger_than_a_full_bucket_passes_on_credit() -> None:
+    buckets = TokenBuckets(per_minute=60, burst_seconds=5)
+    assert buckets.take("a", 20, 0.0) == 0.0
+    assert buckets.take("a", 20, 10.0) == pytest.approx(10.0)
+    assert buckets.take("a", 20, 20.0) == 0.0
+
+
+def test_buckets_forget_the_longest_unused() -> None:
+    buckets = TokenBuckets(per_minute=6, burst_seconds=10, most=100)
+    for number in range(10_000):
+        buckets.take(f"address {number}", 1, float(number) / 1000)
+    assert len(buckets) == 100
+    assert buckets.take("address 9999", 1, 10.0) > 0
+    assert buckets.take("address 0", 1, 10.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shared"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("10.0.0.1", "::ffff:10.0.0.1", True),
+    ],
+)
+def test_address_without_keys_is_limited_by_network(first: str, second: str, shared: bool) -> None:
+    async def scene() -> list[int]:
+        api = contract_app(GuardSettings(requests_per_minute=1, burst_seconds=60))
+        replies = []
+        for address in (first, second):
+            transport = httpx.ASGITransport(api, client=(address, 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+                replies.append((await client.get("/v1/labels")).status_code)
+        return replies
+
+    assert asyncio.run(scene()) == [200, 429 if shared else 200]
+
+
+@pytest.mark.parametrize(("hops", "statuses"), [(0, [200, 429, 429]), (1, [200, 200, 429])])
+def test_forwarded_address_counts_only_behind_a_known_proxy(hops: int, statuses: list) -> None:
+    async def scene() -> list[int]:
+        settings = GuardSettings(requests_per_minute=1, burst_seconds=60, forwarded_hops=hops)
+        transport = httpx.ASGITransport(contract_app(settings))
+        async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+            chains = ("1.1.1.1", "2.2.2.2", "9.9.9.9, 1.1.1.1")
+            return [
+                (await client.get("/v1/labels", headers={"X-Forwarded-For": chain})).status_code
+                for chain in chains
+            ]
+
+    assert asyncio.run(scene()) == statuses
+
+
+def test_deadline_and_key_name_reach_the_application() -> None:
+    from fastapi import Request
+
+    secret, line = new_key("anna")
+    api, seen = FastAPI(), {}
+
+    @api.get("/look")
+    async def look(request: Request) -> None:
+        seen.update(request.scope["state"])
+
+    settings = GuardSettings(keys=parse_keys([line], "test"), request_seconds=7)
+    api.add_middleware(Guard, settings=settings)
+    headers = {"X-API-Key": secret, "X-Request-ID": "my-id.1"}
+
+    async def get() -> None:
+        transport = httpx.ASGITransport(api)
+        async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+            await client.get("/look", headers=headers)
+
+    asyncio.run(get())
+    assert (seen["request_id"], seen["key_name"]) == ("my-id.1", "anna")
+    assert 0 < seen["deadline"] - time.monotonic() <= 7
