@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -52,14 +52,14 @@ class Tally:
 class _Inflated(io.RawIOBase):
     """A decompressed stream that ends with an error before it fills the memory or the day."""
 
-    def __init__(self, inner: Any, compressed: BinaryIO) -> None:
-        self._inner, self._compressed, self._bytes = inner, compressed, 0
+    def __init__(self, read: Callable[[int], bytes], compressed: BinaryIO) -> None:
+        self._read, self._compressed, self._bytes = read, compressed, 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._inner.read(len(buffer))
+        data = self._read(len(buffer))
         buffer[: len(data)] = data
         self._bytes += len(data)
         if self._bytes > MANY and self._bytes > MOST_RATIO * self._compressed.tell():
@@ -70,10 +70,11 @@ class _Inflated(io.RawIOBase):
 def inflated(uri: str, raw: BinaryIO) -> BinaryIO:
     """The stream without its compression, which the name tells."""
     if uri.endswith(".gz"):
-        return io.BufferedReader(_Inflated(gzip.GzipFile(fileobj=raw), raw), 1 << 18)
+        read = gzip.GzipFile(fileobj=raw).read1  # read would lose what comes before a break
+        return io.BufferedReader(_Inflated(read, raw), 1 << 18)
     if uri.endswith(".zst"):  # pyarrow, as zstandard takes a truncated stream for a whole one
         stream = pa.input_stream(raw, compression="zstd")
-        return io.BufferedReader(_Inflated(stream, raw), 1 << 18)
+        return io.BufferedReader(_Inflated(stream.read, raw), 1 << 18)
     return raw
 
 

@@ -108,7 +108,10 @@ def publish(
 
 def _published(output: str, plans: Sequence[dict[str, Any]]) -> list[Done]:
     done: list[Done] = []
-    for plan, manifest in zip(plans, read_manifests(output), strict=True):
+    manifests = read_manifests(output)
+    if len(manifests) > len(plans):
+        raise StaleDriver(f"{output}: another driver published it first")
+    for plan, manifest in zip(plans, manifests, strict=True):
         done += with_bases(units_of(plan), manifest["units"])
     return done
 
