@@ -30,7 +30,7 @@ LOOK_SECONDS, DRAIN_SECONDS = 0.2, 10.0
 logger = logging.getLogger(__name__)
 
 
-class PromotionError(RuntimeError):
+class PromotionError(ValueError):
     """The new bundle does not answer; the old one does, as before."""
 
 

@@ -26,7 +26,10 @@ HA_PROXY = "RAY_SERVE_ENABLE_HA_PROXY"
 ENDED = {"RUNNING", "DEPLOY_FAILED", "UNHEALTHY"}
 START_SECONDS = 300
 
-logger = logging.getLogger(__name__)
+
+class ServiceError(ValueError):
+    """The service does not run; the message is Serve's."""
+
 
 
 def deploy_config(
@@ -35,7 +38,7 @@ def deploy_config(
     """The content of tagger.yaml with a bundle and an address; `args` go to TaggerArgs."""
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["http_options"] |= {"host": host, "port": port}
-    config["applications"][0]["args"] = {
+    config["applications"][0]["args"] |= {
         "bundle": storage.absolute(bundle), "host": host, "insecure": insecure,
         "threads": os.cpu_count() or 1, **args,
     }  # fmt: skip
@@ -61,8 +64,7 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
     """Deploy and wait until the application runs.
 
     Raises:
-        RuntimeError: It cannot; the message is Serve's.
-        TimeoutError: It takes longer than `seconds`.
+        ServiceError: It cannot, or takes longer than `seconds`.
     """
     client = ServeSubmissionClient(dashboard)
     client.deploy_applications(config)
@@ -72,9 +74,9 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
         if state.get("status") == "RUNNING":
             return
         if state.get("status") in ENDED:
-            raise RuntimeError(f"the service does not start: {state.get('message', '')}")
+            raise ServiceError(f"the service does not start: {state.get('message', '')}")
         time.sleep(0.2)
-    raise TimeoutError(f"the service did not start within {seconds:g} seconds")
+    raise ServiceError(f"the service did not start within {seconds:g} seconds")
 
 
 def run_blocking(bundle: str, host: str, port: int, insecure: bool = False) -> None:

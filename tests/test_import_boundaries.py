@@ -24,7 +24,8 @@ TIERS = (
      "checkpoints", "bundle_folder", "teacher.vllm", "teacher.http"},
     {"stages", "stages.resources", "stages.units", "stages.embed", "stages.shortlist",
      "stages.judge", "stages.examples", "stages.fit", "stages.tag"},
-    {"prepare", "plan", "cycle", "bundle", "report", "outcome", "tagging", "cli"},
+    {"prepare", "plan", "cycle", "bundle", "report", "outcome", "tagging", "cli",
+     "cli_arguments", "cli_serving", "cli_tagging"},
 )  # fmt: skip
 LAZY = {("storage", "s3")} | {("teacher.registry", f"teacher.{kind}") for kind in ("vllm", "http")}
 

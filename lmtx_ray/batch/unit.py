@@ -141,16 +141,27 @@ def _id_rows(chunk: Chunk) -> pa.Table:
 
 
 def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, texts: Mapping[str, str]) -> pa.Table:
-    """`tags` of a chunk's documents, what a person set first."""
+    """`tags` of a chunk's documents, what a person set first. Texts without content, which are
+    here for their kept tags alone, are no work for the tagger."""
+    full = [row for row in chunk.documents if row["title"] or row["text"]]
     tags = tagger.tag(
-        [row["doc_id"] for row in chunk.documents], [row["title"] for row in chunk.documents],
-        [row["text"] for row in chunk.documents], job.top_k, job.min_probability,
-    )  # fmt: skip
+        [row["doc_id"] for row in full], [row["title"] for row in full],
+        [row["text"] for row in full], job.top_k, job.min_probability,
+    ) if full else schemas.TAGS.empty_table()  # fmt: skip
     if not any(chunk.kept):
         return tags
-    pairs = zip(tags.to_pylist(), chunk.kept, strict=True)
-    rows = [keep(row, kept, texts, job.top_k) for row, kept in pairs]
+    found = iter(tags.to_pylist())
+    rows = [
+        keep(next(found) if row["title"] or row["text"] else empty(row), kept, texts, job.top_k)
+        for row, kept in zip(chunk.documents, chunk.kept, strict=True)
+    ]
     return schemas.conform(pa.Table.from_pylist(rows, schema=tags.schema), schemas.TAGS)
+
+
+def empty(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a document without text."""
+    lists = {name: [] for name in ("label_keys", "labels", "scores", "probabilities")}
+    return {"doc_id": document["doc_id"], **lists, "reason": "empty"}
 
 
 def keep(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bundles import save_bundle
+from tests.tiny import save_encoder
+from tests.tiny_bundle import publish_bundle
 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_bundle(tmp_path_factory.mktemp("bundle"))
+    folder = tmp_path_factory.mktemp("bundle")
+    return publish_bundle(folder / "bundle", save_encoder(folder / "model"))

@@ -16,9 +16,9 @@ from lmtx_ray import storage
 from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags, sweep
 from lmtx_ray.cli import main
 from lmtx_ray.publish import PublishError
-from tests.bundles import LABELS
 from tests.lake import s3_server
 from tests.tiny import TOPICS
+from tests.tiny_bundle import LABELS
 
 
 @pytest.fixture(scope="module")

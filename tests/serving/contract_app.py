@@ -101,11 +101,14 @@ def contract_app(settings: GuardSettings | None = None) -> FastAPI:
         return TagResponse(bundle_id="bundle-7f3a", results=results)
 
     @api.get("/v1/labels")
-    async def labels(q: Annotated[PlainText, Query(max_length=200)] = "") -> dict[str, Any]:
+    async def labels(
+        q: Annotated[PlainText, Query(max_length=200)] = "",
+        limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    ) -> dict[str, Any]:
         """Labels whose text contains the words."""
         found = [{"key": key, "label": text} for key, text in LABELS.items()
                  if q.lower() in text.lower()]  # fmt: skip
-        return {"bundle_id": "bundle-7f3a", "labels": found}
+        return {"bundle_id": "bundle-7f3a", "count": len(LABELS), "labels": found[:limit]}
 
     @api.get("/v1/labels/{key}")
     async def label(key: str) -> dict[str, Any]:

@@ -131,8 +131,10 @@ def test_depth_without_parsing_is_depth(value: Any, most: int) -> None:
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["id", "title", "text", "\0", "\ud800"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["id", "title", "text", "\0", "\ud800"]), inner)
+    ),
     max_leaves=12,
 )
 bodies = st.one_of(
@@ -244,7 +246,7 @@ def broken_stream() -> FastAPI:
 
 def test_neither_texts_nor_keys_reach_any_log(caplog: pytest.LogCaptureFixture) -> None:
     secret, line = new_key("anna")
-    tight = GuardSettings(keys=parse_keys([line], "t"), requests_per_minute=6, burst_seconds=100,
+    tight = GuardSettings(keys=parse_keys([line], "t"), requests_per_minute=6, burst_seconds=50,
                           documents_per_minute=60, max_body_bytes=5_000)  # fmt: skip
     api = contract_app(tight)
     good = {"Authorization": f"Bearer {secret}"}

@@ -123,7 +123,8 @@ def test_new_key_shows_its_hash_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost", "LOCALHOST.", "::ffff:127.0.0.1"]
+    "host",
+    ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost", "LOCALHOST.", "::ffff:127.0.0.1"],
 )
 def test_loopback_needs_no_keys(host: str) -> None:
     check_binding(host, ())
@@ -131,8 +132,8 @@ def test_loopback_needs_no_keys(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["0.0.0.0", "::", "[::]", "", "10.0.0.1", "::ffff:10.0.0.1", "example.org", "localhost.evil.org",
-     "127.0.0.1.evil.org", "128.0.0.1", "fe80::1%eth0"],
+    ["0.0.0.0", "::", "[::]", "", "10.0.0.1", "::ffff:10.0.0.1", "example.org",
+     "localhost.evil.org", "127.0.0.1.evil.org", "128.0.0.1", "fe80::1%eth0"],
 )  # fmt: skip
 def test_open_binding_without_keys_is_refused_unless_said(host: str) -> None:
     with pytest.raises(BindingError, match="--insecure"):

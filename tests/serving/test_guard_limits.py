@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from serve_apps.guard import Guard, GuardSettings, new_key, parse_keys
 from serve_apps.guard.rate import TokenBuckets
@@ -262,8 +262,6 @@ def test_forwarded_address_counts_only_behind_a_known_proxy(hops: int, statuses:
 
 
 def test_deadline_and_key_name_reach_the_application() -> None:
-    from fastapi import Request
-
     secret, line = new_key("anna")
     api, seen = FastAPI(), {}
 

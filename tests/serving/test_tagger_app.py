@@ -15,8 +15,8 @@ from lmtx_ray.corpus import DocumentsConfig
 from lmtx_ray.publish import PublishError
 from lmtx_ray.tagger import Tagger
 from lmtx_ray.tagging import TagJob, tag_corpus
-from tests.bundles import save_bundle
-from tests.tiny import TOPICS
+from tests.tiny import TOPICS, save_encoder
+from tests.tiny_bundle import publish_bundle
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 PORT = 8123
@@ -28,7 +28,8 @@ DOCUMENTS = [
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_bundle(tmp_path_factory.mktemp("bundles"))
+    folder = tmp_path_factory.mktemp("bundles")
+    return publish_bundle(folder / "bundle", save_encoder(folder / "model"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,50 @@
+"""A bundle without training: the packaged encoder as it is and the labels of the sample."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+from lmtx_ray import schemas
+from lmtx_ray.bundle_folder import BundleParts, write_bundle
+from lmtx_ray.calibration import Calibration
+from lmtx_ray.config_models import EncoderConfig, resolve_model
+from lmtx_ray.encoder import Encoder
+from lmtx_ray.index import LabelIndex
+from lmtx_ray.publish import StepOutput
+
+SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "biomedical"
+ENCODER = EncoderConfig(model="minilm", max_tokens=128, threads=2, token_budget=2048)
+FUSION = {"dense": 1.0, "lexical": 1.0, "constant": 60.0}
+
+
+def sample_rows(name: str) -> list[dict]:
+    """Rows of a file of the sample."""
+    with gzip.open(SAMPLE / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def sample_labels() -> pa.Table:
+    """All 29,351 labels of the sample."""
+    rows = sample_rows("labels")
+    table = pa.table({"label_id": range(len(rows)), "label_key": [row["uid"] for row in rows],
+                      "text": [row["title"] for row in rows]})  # fmt: skip
+    return schemas.conform(table, schemas.LABELS)
+
+
+def publish_plain(folder: Path, shards: int = 1, fused: bool = False) -> str:
+    """Publish such a bundle at `folder`, unless it is there already."""
+    step = StepOutput(str(folder), f"plain-{shards}-{'fused' if fused else 'dense'}")
+    if not step.is_complete():
+        labels = sample_labels()
+        vectors_LD = Encoder(ENCODER).encode(labels["text"].to_pylist(), "label")
+        parts = BundleParts(
+            step.fingerprint, resolve_model("minilm"), ENCODER,
+            LabelIndex.build(vectors_LD, shards).save, labels, depth=100,
+            fusion=FUSION if fused else None, calibration=Calibration(10.0, -3.0, 0.0, 1.0),
+        )  # fmt: skip
+        step.publish_folder(lambda local: write_bundle(parts, local))
+    return step.uri

@@ -1,0 +1,211 @@
+"""The service against a plain one of a few lines: same model, labels and cores, one run.
+
+    python benchmarks/serving.py [--seconds 10] [--rounds 2] [--output FILE]
+
+Both servers run side by side and are asked in turn; the load generator shares their cores. Prints
+one JSON object; ratios are ours over plain (throughput) and plain over ours (latency).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import datetime
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from load import HOST, Outcome, closed_loop, open_loop, request_bytes
+from plain_bundle import publish_plain, sample_rows
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS, PLAIN = 8431, 8432
+CHARACTERS = 330  # about 75 tokens
+CONCURRENCY = (1, 16, 64)
+BATCH = 64
+
+
+@contextlib.contextmanager
+def server(command: Sequence[str], port: int, body: dict[str, Any]) -> Iterator[int]:
+    """A server in a process group of its own, ready to answer; stopped at the end."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LMTX_GUARD_REQUESTS_PER_MINUTE": "0",
+                   "LMTX_GUARD_DOCUMENTS_PER_MINUTE": "0"}  # fmt: skip
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(
+        command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True
+    )
+    try:
+        wait_for(port, body, process)
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(60)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(port: int, body: dict[str, Any], process: subprocess.Popen) -> None:
+    """Until the server tags; RuntimeError if it ends or takes over five minutes."""
+    request = urllib.request.Request(f"http://{HOST}:{port}/v1/tag", json.dumps(body).encode(),
+                                     {"Content-Type": "application/json"})  # fmt: skip
+    for _ in range(300):
+        if process.poll() is not None:
+            raise RuntimeError(f"the server on port {port} ended with {process.returncode}")
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5):
+            return
+        time.sleep(1)
+    raise RuntimeError(f"no answer on port {port}")
+
+
+def measure(port: int, bodies: list[dict], concurrency: int, seconds: float) -> Outcome:
+    requests = [request_bytes(port, body) for body in bodies]
+    return asyncio.run(closed_loop(port, requests, concurrency, seconds))
+
+
+def in_turn(
+    bodies: list[dict], concurrency: int, seconds: float, rounds: int, documents: int = 1
+) -> dict[str, Any]:
+    """Both servers in turn; medians over the rounds and their ratios."""
+    found: dict[str, list[dict]] = {"plain": [], "ours": []}
+    for _ in range(rounds):
+        for name, port in (("plain", PLAIN), ("ours", OURS)):
+            measure(port, bodies, concurrency, 1.0)  # warm
+            summary = measure(port, bodies, concurrency, seconds).summary(documents)
+            found[name].append(summary)
+            print(f"concurrency {concurrency}, {name}: {summary}", file=sys.stderr, flush=True)
+    middle = {
+        name: {key: statistics.median(one[key] for one in runs)
+               for key in runs[0] if key.endswith(("_ms", "_second"))}
+        for name, runs in found.items()
+    }  # fmt: skip
+    ratio = {
+        "throughput": middle["ours"]["requests_per_second"]
+        / middle["plain"]["requests_per_second"],
+        "p50": middle["plain"]["p50_ms"] / middle["ours"]["p50_ms"],
+    }
+    return {**middle, "ratio": {name: round(value, 2) for name, value in ratio.items()}}
+
+
+def bare_latency(bundle: str, texts: list[str], seconds: float) -> dict[str, float]:
+    """Milliseconds of encoder and index alone, in a process without a server."""
+    code = (
+        "import json, sys, time\n"
+        "from lmtx_ray.tagger import Tagger\n"
+        "bundle, seconds, texts = sys.argv[1], float(sys.argv[2]), json.load(sys.stdin)\n"
+        "import os; tagger = Tagger.load(bundle, threads=os.cpu_count())\n"
+        "tagger.tag_texts(texts[:8], 5); spent = []; begun = time.perf_counter()\n"
+        "while time.perf_counter() - begun < seconds:\n"
+        "    started = time.perf_counter()\n"
+        "    tagger.tag_texts([texts[len(spent) % len(texts)]], 5)\n"
+        "    spent.append(time.perf_counter() - started)\n"
+        "print(json.dumps(spent))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, bundle, str(seconds)], input=json.dumps(texts), text=True,
+        stdout=subprocess.PIPE, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    spent = np.array(json.loads(done.stdout)) * 1000
+    return {f"p{q}_ms": round(float(np.percentile(spent, q)), 1) for q in (50, 95, 99)}
+
+
+def stages() -> dict[str, float]:
+    """Mean milliseconds of each stage since the service started, from its /metrics."""
+    with urllib.request.urlopen(f"http://{HOST}:{OURS}/metrics", timeout=10) as reply:
+        lines = reply.read().decode().splitlines()
+    values: dict[str, dict[str, float]] = {}
+    for line in lines:
+        for kind in ("sum", "count"):
+            if line.startswith(f"lmtx_stage_seconds_{kind}"):
+                stage = line.split('stage="')[1].split('"')[0]
+                values.setdefault(stage, {})[kind] = float(line.rsplit(" ", 1)[1])
+    return {name: round(1000 * v["sum"] / v["count"], 2) for name, v in values.items()}
+
+
+def resident_mib() -> float:
+    """Memory of the service's own processes (Serve replicas and HAProxy)."""
+    total = 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            name = (status.parent / "cmdline").read_text().split("\0")[0]
+            if name.startswith("ray::ServeReplica") or "haproxy" in name:
+                lines = status.read_text().splitlines()
+                total += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+    return round(total / 1024, 1)
+
+
+def overload(bodies: list[dict], seconds: float) -> dict[str, Any]:
+    """Twice the load that the service can sustain, against the load it can."""
+    requests = [request_bytes(OURS, body) for body in bodies]
+    at_capacity = asyncio.run(closed_loop(OURS, requests, 64, seconds)).summary()
+    rate = 2 * at_capacity["requests_per_second"]
+    before = resident_mib()
+    outcome = asyncio.run(open_loop(OURS, requests, rate, 3 * seconds))
+    accepted = outcome.summary()
+    refusals = [s for status, values in outcome.seconds.items() if status != 200 for s in values]
+    return {
+        "at_capacity": at_capacity, "offered_per_second": round(rate, 1), "accepted": accepted,
+        "refusal_p99_ms": round(float(np.percentile(refusals, 99)) * 1000, 1) if refusals else None,
+        "goodput_share": round(accepted["requests_per_second"]
+                               / at_capacity["requests_per_second"], 3),
+        "p99_ratio": round(accepted["p99_ms"] / at_capacity["p99_ms"], 2),
+        "memory_mib": {"before": before, "after": resident_mib()},
+    }  # fmt: skip
+
+
+def run(seconds: float, rounds: int, work: Path) -> dict[str, Any]:
+    bundle = publish_plain(work / "dense")
+    rows = sample_rows("test")[:256]
+    texts = [f"{row['title']}. {row['content']}"[:CHARACTERS] for row in rows]
+    single = [{"documents": [text], "top_k": 5} for text in texts]
+    many = [{"documents": texts[start : start + BATCH], "top_k": 5}
+            for start in range(0, len(texts), BATCH)]  # fmt: skip
+    result: dict[str, Any] = {"bare": bare_latency(bundle, texts, seconds)}
+    ours = [sys.executable, "-m", "lmtx_ray.cli", "serve", "--bundle", bundle, "--port", str(OURS)]
+    plain = [sys.executable, str(ROOT / "benchmarks/plain_service.py"), bundle, str(PLAIN)]
+    with server(plain, PLAIN, single[0]), server(ours, OURS, single[0]):
+        for concurrency in CONCURRENCY:
+            result[f"concurrency_{concurrency}"] = in_turn(single, concurrency, seconds, rounds)
+        alone = result["concurrency_1"]["ours"]
+        result["serve_adds_ms"] = {
+            name: round(alone[name] - result["bare"][name], 1) for name in ("p50_ms", "p99_ms")
+        }
+        result["batch"] = batch = in_turn(many, 4, seconds, rounds, BATCH)
+        rate = batch["ours"]["documents_per_second"]
+        one_by_one = result["concurrency_16"]["plain"]["requests_per_second"]
+        batch["ratio_to_plain_one_by_one"] = round(rate / one_by_one, 2)
+        result["stage_ms"] = stages()
+        result["overload"] = overload(single, seconds)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--output", type=Path, help="write the result there too")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        result = run(arguments.seconds, arguments.rounds, Path(work))
+    result = {"date": datetime.date.today().isoformat(), "machine": platform.processor(),
+              "cores": os.cpu_count(), **result}  # fmt: skip
+    text = json.dumps(result, indent=1)
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
