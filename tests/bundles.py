@@ -1,4 +1,4 @@
-"""A small real bundle for tests: a two-layer encoder, its index, a lexical index, sixteen labels."""
+"""A small real bundle for tests: a two-layer encoder, its index, a lexical index, 16 labels."""
 
 from __future__ import annotations
 

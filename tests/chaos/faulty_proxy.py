@@ -8,10 +8,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Fault = str  # "500", "503", "403", "truncate", "hang" or "" for none
-HOP = {"connection", "transfer-encoding", "content-length", "host", "expect"}
+HOP = {"connection", "transfer-encoding", "content-length", "host", "expect",
+       "server", "date"}  # fmt: skip
+
+
+def kept(headers: Message) -> dict[str, str]:
+    """Headers that concern both ends, not one connection."""
+    return {key: value for key, value in headers.items() if key.lower() not in HOP}
 
 
 @contextmanager
@@ -21,6 +28,7 @@ def faulty(upstream: str, decide: Callable[[str, str], Fault]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
+        upstream_length: str | None = None
 
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
@@ -37,7 +45,7 @@ def faulty(upstream: str, decide: Callable[[str, str], Fault]) -> Iterator[str]:
                 self.forward(body, cut=fault == "truncate")
 
         def forward(self, body: bytes | None, cut: bool) -> None:
-            headers = {key: value for key, value in self.headers.items() if key.lower() not in HOP}
+            headers = kept(self.headers)
             headers["Host"] = self.headers["Host"]
             headers.setdefault("Content-Type", "binary/octet-stream")  # else urllib says: a form
             request = urllib.request.Request(
@@ -45,17 +53,17 @@ def faulty(upstream: str, decide: Callable[[str, str], Fault]) -> Iterator[str]:
             )
             try:
                 with urllib.request.urlopen(request) as reply:
-                    status, found, data = reply.status, dict(reply.headers), reply.read()
+                    self.upstream_length = reply.headers["Content-Length"]
+                    status, found, data = reply.status, kept(reply.headers), reply.read()
             except urllib.error.HTTPError as error:
-                status, found, data = error.code, dict(error.headers), error.read()
-            self.answer(status, found, data, len(data) // 2 if cut and data else 0)
+                status, found, data = error.code, kept(error.headers), error.read()
+            self.answer(status, found, data, len(data) // 2 if cut else 0)
 
         def answer(self, status: int, headers: dict, data: bytes, missing: int) -> None:
             self.send_response(status)
             for key, value in headers.items():
-                if key.lower() not in HOP | {"server", "date"}:
-                    self.send_header(key, value)
-            length = headers.get("Content-Length") if self.command == "HEAD" else len(data)
+                self.send_header(key, value)
+            length = self.upstream_length if self.command == "HEAD" else len(data)
             self.send_header("Content-Length", str(length or 0))
             self.end_headers()
             if self.command != "HEAD":
