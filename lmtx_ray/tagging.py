@@ -12,7 +12,7 @@ from typing import Any
 
 from lmtx_ray import storage
 from lmtx_ray.batch.fence import claimed
-from lmtx_ray.batch.inputs import InputFile, list_inputs
+from lmtx_ray.batch.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.batch.outputs import done_units, publish, read_manifests, units_of
 from lmtx_ray.batch.plan import Unit, make_plan, make_units, name_of, new_inputs, read_plans
 from lmtx_ray.batch.settings import TagJob
@@ -65,7 +65,7 @@ def tag_corpus(
         CorpusError: There is no readable document.
         StorageError: An input or the output failed; a repeated call goes on.
     """
-    began = time.monotonic()
+    began, started = time.time(), time.monotonic()
     job = job.model_copy(update={"bundle": storage.absolute(job.bundle),
                                  "output": storage.absolute(job.output)})  # fmt: skip
     bundle, inputs = _bundle_identity(job), list_inputs(job.source.documents)
@@ -73,9 +73,10 @@ def tag_corpus(
     tagged = 0
     while plan := _next_plan(job, bundle, inputs, plans, append_new):
         local = _is_small(plan) and actors is None if local is None else local
-        tagged += _run(job, [*plans[: plan["generation"]], plan], inputs, local, actors, start)
+        tagged += _run(job, [*plans[: plan["generation"]], plan], inputs, local, actors, start,
+                       began)  # fmt: skip
         plans = read_plans(job.output)
-    return _result(job, plans, tagged, time.monotonic() - began)
+    return _result(job, plans, tagged, time.monotonic() - started)
 
 
 def _bundle_identity(job: TagJob) -> dict[str, str]:
@@ -114,7 +115,7 @@ def _is_small(plan: Plan) -> bool:
 
 def _run(
     job: TagJob, plans: list[Plan], inputs: Sequence[InputFile], local: bool, actors: int | None,
-    start: Callable[[], None] | None,
+    start: Callable[[], None] | None, began: float,
 ) -> int:  # fmt: skip
     """Do what is left of the newest plan and publish it; returns the rows tagged here."""
     plan, tagged = plans[-1], 0
@@ -129,7 +130,7 @@ def _run(
                 start()
             receipts = _locally(waiting, work) if local else _on_ray(waiting, work, actors)
             tagged = _watch(receipts, waiting)
-        _check_unchanged(inputs, plan)
+        check_unchanged(inputs, began)
         publish(job.output, plans, fence)
     return tagged
 
@@ -166,12 +167,14 @@ def _watch(receipts: Iterator[dict[str, Any]], units: Sequence[Unit]) -> int:
     return rows
 
 
-def _check_unchanged(inputs: Sequence[InputFile], plan: Plan) -> None:
-    """Local files have no version to ask for while reading, so their sizes are looked at again."""
+def check_unchanged(inputs: Sequence[InputFile], began: float) -> None:
+    """Local files have no version to ask for while reading: those written since `began` (seconds
+    since 1970) are hashed again. Raises PublishError naming the first that differs."""
     for file in inputs:
         if file.identity.startswith("sha256:"):
-            now = storage.stat(file.uri)
-            if now is None or now.size != file.size:
+            path = storage.local_path(file.uri)
+            written = path.stat().st_mtime >= began - 1 if path.exists() else True
+            if written and identity_of(file.uri) != file.identity:
                 raise PublishError(f"{file.uri}: it was changed since the job began")
 
 

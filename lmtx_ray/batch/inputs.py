@@ -65,11 +65,16 @@ def list_inputs(uris: Sequence[str], identify: bool = True) -> list[InputFile]:
 
 def _identified(entries: Iterable[Entry]) -> list[InputFile]:
     def identify(entry: Entry) -> InputFile:
-        identity = f"etag:{entry.etag}" if entry.etag else f"sha256:{storage.sha256_of(entry.uri)}"
+        identity = f"etag:{entry.etag}" if entry.etag else identity_of(entry.uri)
         return InputFile(entry.uri, entry.size, identity)
 
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(identify, entries))
+
+
+def identity_of(uri: str) -> str:
+    """Of a local file, by its content; empty when it is gone."""
+    return f"sha256:{storage.sha256_of(uri)}" if storage.stat(uri) else ""
 
 
 def _expand(uri: str) -> list[Entry]:

@@ -16,6 +16,7 @@ from lmtx_ray import storage
 from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags, sweep
 from lmtx_ray.cli import main
 from lmtx_ray.publish import PublishError
+from lmtx_ray.tagger import Tagger
 from tests.lake import s3_server
 from tests.tiny import TOPICS
 from tests.tiny_bundle import LABELS
@@ -180,6 +181,22 @@ def test_another_bundle_is_refused(bundle, tmp_path, caplog) -> None:
                         storage.to_json({**manifest, "fingerprint": "other"}))  # fmt: skip
     assert tag(f"{tmp_path}/b", str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 1
     assert "the bundle was" in caplog.text
+
+
+def test_a_file_edited_while_it_is_tagged_is_not_published(
+    bundle, tmp_path, caplog, monkeypatch
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
+    plain = Tagger.tag
+
+    def edit(*args: object, **kwargs: object) -> object:
+        (tmp_path / "in.jsonl").write_bytes(lines(document(1)))  # of the same size
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(Tagger, "tag", edit)
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 1
+    assert "in.jsonl: it was changed since the job began" in caplog.text
+    assert not (tmp_path / "out/MANIFEST.json").exists()
 
 
 def test_globs_and_manifests_name_inputs(bundle, place) -> None:

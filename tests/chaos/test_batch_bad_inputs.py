@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def extension(name: str) -> bytes:
 GOOD = lines(row(1), row(2))
 TABLE = pa.Table.from_pylist([row(1), row(2)])
 RAW = pa.table({"id": ["d1", "d2"], "text": pa.array([b"\xff", b"heart"], pa.binary())})
-HALF_GZ = gzip.compress(lines(*(row(n) for n in range(5000))))
-HALF_ZST = zstandard.compress(lines(*({**row(n), "n": n**9} for n in range(9000))))
+LONG = lines(*({**row(n), "n": random.Random(n).randbytes(300).hex()} for n in range(900)))
+HALF_GZ, HALF_ZST = gzip.compress(LONG), zstandard.compress(LONG)
 # name -> (file, content, ids tagged (None: some), (position, part of the reason) of the rejects)
 CASES: dict[str, tuple[str, bytes, list[str] | None, list[tuple[int | None, str]]]] = {
     "invalid UTF-8": ("a.jsonl", b'{"id":"x","text":"\xff"}\n' + GOOD, ["d1", "d2"],
