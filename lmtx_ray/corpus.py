@@ -22,6 +22,7 @@ from lmtx_ray.config import Config
 from lmtx_ray.readers import MOST_RAW, BadRow, CorpusError, Row, format_of, read_rows
 
 SPACES = re.compile(r"\s+")
+SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 class ColumnMap(Config):
@@ -195,7 +196,7 @@ def to_document(row: Row, columns: ColumnMap) -> Row | BadRow:
             return BadRow(f"field {name!r} is {type(value).__name__}, not text", str(row))
         if "\0" in value:
             return BadRow(f"NUL character in field {name!r}", str(row))
-        if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+        if SURROGATES.search(value):
             return BadRow(f"lone surrogate in field {name!r}", str(row))
     if not document_text(title, text):
         return BadRow("empty text", str(row))

@@ -9,7 +9,7 @@ from typing import Any
 from lmtx_ray.batch.formats import Extras, split_items
 from lmtx_ray.batch.plan import Part, Unit
 from lmtx_ray.batch.settings import TagJob
-from lmtx_ray.corpus import kind_of, to_document
+from lmtx_ray.corpus import SURROGATES, kind_of, to_document
 from lmtx_ray.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Span, Tally
 from lmtx_ray.parquet import open_parquet, read_batches
 from lmtx_ray.readers import Row, batch_rows, check_columns, read_rows
@@ -149,7 +149,7 @@ def _extras(row: Row, job: TagJob) -> dict[str, Any] | BadRow:
 def _is_text(value: Any) -> bool:
     """Whether UTF-8 can hold every text in a value."""
     if isinstance(value, str):
-        return not any(0xD800 <= ord(char) <= 0xDFFF for char in value)
+        return not SURROGATES.search(value)
     if isinstance(value, dict):
         return all(_is_text(key) and _is_text(item) for key, item in value.items())
     return all(_is_text(item) for item in value) if isinstance(value, list) else True
