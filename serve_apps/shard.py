@@ -40,7 +40,10 @@ def load_held(folder: str, number: int, of: int) -> HeldShards:
     return HeldShards(bundle_id, shards, dimensions)
 
 
-@serve.deployment(name="Shard")
+@serve.deployment(
+    name="Shard", max_ongoing_requests=32, max_queued_requests=256, max_surge_percent=100,
+    health_check_period_s=10, ray_actor_options={"num_cpus": 0.1},
+)  # fmt: skip
 class Shard:
     """Searches in a thread; answers None for a bundle it does not hold."""
 

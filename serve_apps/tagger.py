@@ -32,10 +32,11 @@ IN_PROCESS_VECTORS_MIB = 1024  # larger indexes get deployments of their own
 class TaggerArgs(BaseModel):
     """Arguments of the application.
 
-    `shards` is the number of Shard deployments: 0 keeps the index in the engine, None takes 0 for
-    an index below IN_PROCESS_VECTORS_MIB and else one for each of the bundle's shards. `partial`
-    lets the service answer, and say so, while a shard is missing. `host` is where the HTTP proxy is
-    bound; beyond loopback it takes API keys or `insecure`. `guard` overrides GuardSettings.
+    `shards` is the number of Shard deployments, `shard_replicas` how often each is there: 0 keeps
+    the index in the engine, None takes 0 for an index below IN_PROCESS_VECTORS_MIB and else one for
+    each of the bundle's shards. `partial` lets the service answer, and say so, while a shard is
+    missing. `host` is where the HTTP proxy is bound; beyond loopback it takes API keys or
+    `insecure`. `guard` overrides GuardSettings.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,6 +44,7 @@ class TaggerArgs(BaseModel):
     bundle: str = Field(min_length=1)
     threads: int = Field(1, ge=1)
     shards: int | None = Field(None, ge=0)
+    shard_replicas: int = Field(1, ge=1)
     partial: bool = False
     host: str = "127.0.0.1"
     insecure: bool = False
@@ -61,8 +63,9 @@ def app(args: TaggerArgs) -> serve.Application:
     bundle = storage.absolute(args.bundle)
     config = BundleConfig(bundle=bundle).model_dump()
     shards = shard_count(bundle) if args.shards is None else args.shards
+    shard = Shard.options(user_config=config, num_replicas=args.shard_replicas)
     handles = [
-        Shard.options(name=f"Shard{number}", user_config=config).bind(number, shards, args.threads)
+        shard.options(name=f"Shard{number}").bind(number, shards, args.threads)
         for number in range(shards)
     ]
     engine = Engine.options(user_config=config).bind(args.threads, args.partial, handles)

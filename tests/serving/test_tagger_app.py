@@ -1,98 +1,142 @@
-"""Batch and online tagging of one bundle: the same answers, and clear refusals."""
+"""The parts of the service that need no cluster: bundles that change, chunks, missing shards."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import asyncio
 from pathlib import Path
 
-import httpx
+import numpy as np
 import pytest
 
 from lmtx_ray import storage
-from lmtx_ray.batch.outputs import read_tags
-from lmtx_ray.corpus import DocumentsConfig
+from lmtx_ray.candidates import Candidates
 from lmtx_ray.publish import PublishError
 from lmtx_ray.tagger import Tagger
-from lmtx_ray.tagging import TagJob, tag_corpus
-from tests.tiny import TOPICS, save_encoder
-from tests.tiny_bundle import publish_bundle
-
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
-PORT = 8123
-DOCUMENTS = [
-    {"id": f"d{n}", "title": f"A trial of {TOPICS[n % 8]}", "text": "pain in care " * (n % 5 + 1)}
-    for n in range(40)
-]
+from serve_apps.api import tag_in_chunks
+from serve_apps.bundles import BundleConfig, BundleError, Bundles
+from serve_apps.generation import Answer, TagCall, merge_shards
+from serve_apps.guard import BindingError, Refusal
+from serve_apps.shard import load_held
+from serve_apps.tagger import TaggerArgs, app
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("bundles")
-    return publish_bundle(folder / "bundle", save_encoder(folder / "model"))
+class Held:
+    """A loaded bundle that is only a name."""
+
+    def __init__(self, bundle_id: str) -> None:
+        self.bundle_id = bundle_id
 
 
-@pytest.fixture(scope="module")
-def service(bundle: str) -> Iterator[httpx.Client]:
-    from ray import serve
+def bundles(wrong: set[str] = frozenset()) -> Bundles[Held]:
+    async def load(uri: str) -> Held:
+        if uri == "absent":
+            raise FileNotFoundError(uri)
+        return Held(uri)
 
-    from serve_apps.tagger import TaggerArgs, app
+    async def check(held: Held) -> str:
+        return "wrong answers" if held.bundle_id in wrong else ""
 
-    serve.start(http_options={"host": "127.0.0.1", "port": PORT})
-    serve.run(app(TaggerArgs(bundle=bundle)), name="tagger")
-    with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=60) as client:
-        yield client
-    serve.shutdown()
-
-
-def test_batch_and_online_answers_are_equal(
-    bundle: str, service: httpx.Client, tmp_path: Path
-) -> None:
-    reply = service.post("/v1/tag", json={"documents": DOCUMENTS, "top_k": 4}).json()
-    assert reply["bundle_id"] == "test-bundle"
-    source = tmp_path / "documents.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in DOCUMENTS))
-    job = TagJob(bundle=bundle, source=DocumentsConfig(documents=(str(source),)),
-                 output=str(tmp_path / "out"), top_k=4)  # fmt: skip
-    result = tag_corpus(job, local=False)
-    batch = {row["doc_id"]: row for row in read_tags(result["tags"]).to_pylist()}
-    for entry in reply["results"]:
-        row = batch[entry["id"]]
-        tags = [
-            {"key": k, "label": t, "score": s, "probability": p}
-            for k, t, s, p in zip(row["label_keys"], row["labels"], row["scores"],
-                                  row["probabilities"], strict=True)
-        ]  # fmt: skip
-        assert entry["tags"] == tags
-    assert len(batch) == len(DOCUMENTS)
+    return Bundles(load, check)
 
 
-def test_every_tag_is_in_the_label_set_and_filters_hold(service: httpx.Client) -> None:
-    body = {"documents": ["heart pain"], "top_k": 16, "allow": ["L0", "L1", "L5"], "deny": ["L5"]}
-    (result,) = service.post("/v1/tag", json=body).json()["results"]
-    assert {tag["key"] for tag in result["tags"]} == {"L0", "L1"}
+async def change(held: Bundles[Held], **config: str) -> None:
+    await held.apply(BundleConfig(**config))
+    while held.promotion == "loading":
+        await asyncio.sleep(0)
 
 
-def test_a_document_without_text_says_so(service: httpx.Client) -> None:
-    (result,) = service.post("/v1/tag", json={"documents": [" \n"]}).json()["results"]
-    assert (result["tags"], result["reason"]) == ([], "empty")
+def test_a_bundle_takes_over_and_the_standby_stays_until_it_is_let_go() -> None:
+    async def scenario() -> None:
+        held = bundles()
+        await change(held, bundle="a")
+        await change(held, bundle="b", standby="a")
+        assert (held.active.bundle_id, held.promotion) == ("b", "")
+        assert held.get("a") is not None
+        await change(held, bundle="b", rollback="a")
+        assert held.get("a") is None
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("bad", ["wrong", "absent"])
+def test_a_bundle_that_fails_leaves_the_old_one_answering(bad: str) -> None:
+    async def scenario() -> None:
+        held = bundles(wrong={"wrong"})
+        await change(held, bundle="a")
+        await change(held, bundle=bad, standby="a")
+        assert held.active.bundle_id == "a"
+        assert bad in held.promotion
+        assert held.get(bad) is None
+
+    asyncio.run(scenario())
+
+
+def test_a_fresh_replica_falls_back_to_the_standby_or_does_not_start() -> None:
+    async def scenario() -> None:
+        held = bundles(wrong={"wrong"})
+        await held.apply(BundleConfig(bundle="wrong", standby="a"))
+        assert held.active.bundle_id == "a"
+        with pytest.raises(BundleError, match="wrong answers"):
+            await bundles(wrong={"wrong"}).apply(BundleConfig(bundle="wrong"))
+
+    asyncio.run(scenario())
+
+
+class Changing:
+    """A backend whose replicas answer for the bundles of `turns`, one a call."""
+
+    def __init__(self, turns: list[str], gone: set[str] = frozenset()) -> None:
+        self._turns, self._gone = turns, gone
+
+    async def tag(self, call: TagCall) -> Answer:
+        if call.bundle_id:
+            return Answer("" if call.bundle_id in self._gone else call.bundle_id)
+        return Answer(self._turns.pop(0))
 
 
 @pytest.mark.parametrize(
-    "body",
-    [{}, {"documents": []}, {"documents": [1]}, {"documents": ["x"], "top_k": 0},
-     {"documents": ["x"] * 129}, {"documents": ["a\0b"], "top_k": 1},
-     {"documents": [{"text": "a\0b"}]}, {"documents": ["x"], "unknown": 1},
-     {"documents": ["x"], "min_probability": 2}],
-)  # fmt: skip
-def test_bad_requests_are_refused_with_the_field(service: httpx.Client, body: dict) -> None:
-    reply = service.post("/v1/tag", json=body)
-    assert reply.status_code == 422
-    assert reply.json()["detail"][0]["loc"]
+    ("turns", "gone", "expected"),
+    [(["a", "a"], set(), "a"), (["a", "b"], set(), "a"), (["a", "b", "b", "b"], {"a"}, "b")],
+)
+def test_the_chunks_of_a_request_are_of_one_bundle(
+    turns: list[str], gone: set[str], expected: str
+) -> None:
+    calls = [TagCall([("", None, "x")], 1), TagCall([("", None, "y")], 1)]
+    answers = asyncio.run(tag_in_chunks(Changing(turns, gone), calls))
+    assert [answer.bundle_id for answer in answers] == [expected, expected]
 
 
-def test_health_names_the_bundle(service: httpx.Client) -> None:
-    assert service.get("/healthz").json() == {"status": "ok", "bundle_id": "test-bundle"}
+def test_a_bundle_that_changes_with_every_try_is_refused() -> None:
+    calls = [TagCall([("", None, "x")], 1), TagCall([("", None, "y")], 1)]
+    with pytest.raises(Refusal, match="bundle_changing"):
+        asyncio.run(tag_in_chunks(Changing(["a", "b"] * 3, {"a"}), calls))
+
+
+@pytest.mark.parametrize("deployments", [1, 2, 3, 5])
+def test_any_number_of_shard_deployments_answers_like_the_index(
+    other_bundle: str, deployments: int
+) -> None:
+    tagger = Tagger.load(other_bundle, threads=1)
+    vectors = tagger.encode(["heart pain", "a study of the lung", "ear"])
+    parts: list[Candidates | None] = []
+    for number in range(deployments):
+        held = load_held(other_bundle, number, deployments)
+        assert held.bundle_id == "bundle-two"
+        if held.shards:
+            parts.append(held.search(vectors, 16))
+    found = merge_shards(parts, 16)
+    for merged, whole in zip(found.dense, tagger.search(vectors, 16), strict=True):
+        assert np.array_equal(merged, whole)
+    assert not found.partial
+
+
+def test_a_missing_shard_makes_the_answer_partial(other_bundle: str) -> None:
+    tagger = Tagger.load(other_bundle, threads=1)
+    vectors = tagger.encode(["heart pain"])
+    there = load_held(other_bundle, 0, 3).search(vectors, 4)
+    found = merge_shards([there, None, None], 4)
+    assert found.partial
+    assert np.array_equal(found.dense[0], there[0])
 
 
 def test_a_changed_bundle_is_not_loaded(bundle: str, tmp_path: Path) -> None:
@@ -100,3 +144,14 @@ def test_a_changed_bundle_is_not_loaded(bundle: str, tmp_path: Path) -> None:
     (tmp_path / "copy/bundle.json").write_text("{}")
     with pytest.raises(PublishError, match=r"bundle\.json is not the file"):
         Tagger.load(str(tmp_path / "copy"))
+
+
+def test_a_bundle_answers_its_own_canaries(bundle: str) -> None:
+    assert Tagger.load(bundle, threads=1).check() == ""
+
+
+def test_an_open_address_needs_keys(bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LMTX_API_KEYS", raising=False)
+    monkeypatch.delenv("LMTX_API_KEYS_FILE", raising=False)
+    with pytest.raises(BindingError, match="without API keys"):
+        app(TaggerArgs(bundle=bundle, host="0.0.0.0"))

@@ -1,0 +1,105 @@
+"""A real service for the tests of this folder, in a process and on a Ray instance of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.tiny import save_encoder
+from tests.tiny_bundle import publish_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 240
+UNLIMITED = {"requests_per_minute": 0, "documents_per_minute": 0}
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where a service answers, and the Ray address it runs on."""
+
+    url: str
+    ray: str
+
+
+@contextlib.contextmanager
+def running(config: dict[str, Any], folder: Path) -> Iterator[Running]:
+    """Start a service from a Serve config; stop it, and all it started, at the end."""
+    file = folder / "serve.json"
+    file.write_text(json.dumps(config))
+    command = [sys.executable, "-m", "tests.serving.start", str(file)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("RAY_ADDRESS", None)
+    with (folder / "serve.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE,
+                                   stderr=log, text=True, start_new_session=True)  # fmt: skip
+    try:
+        line = _ready(process, folder / "serve.log")
+        url = line.split("serving at ")[1].split("/ ")[0]
+        yield Running(url, line.split("--address ")[1].rstrip(")\n"))
+    finally:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(60)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _ready(process: subprocess.Popen[str], log: Path) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("serving at "):
+            return line
+    raise AssertionError(f"the service did not start: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_encoder(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def bundle(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return publish_bundle(tmp_path_factory.mktemp("bundles") / "one", encoder, "bundle-one")
+
+
+@pytest.fixture(scope="session")
+def other_bundle(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Other probabilities, and three index shards instead of two."""
+    folder = tmp_path_factory.mktemp("bundles") / "two"
+    return publish_bundle(folder, encoder, "bundle-two", shards=3, slope=2.0)
+
+
+@pytest.fixture(scope="session")
+def service(bundle: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Two Shard deployments, one engine, one ingress."""
+    from serve_apps.running import deploy_config
+
+    config = deploy_config(bundle, "127.0.0.1", 8123, threads=1, shards=2, guard=UNLIMITED)
+    with running(config, tmp_path_factory.mktemp("service")) as started:
+        yield started
+
+
+@pytest.fixture
+def client(service: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.url, timeout=60) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def documents() -> list[dict[str, str]]:
+    """500 real abstracts of the sample."""
+    with gzip.open(ROOT / "examples/biomedical/documents.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line, _ in zip(file, range(500), strict=False)]
+    return [{"id": row["uid"], "title": row["title"], "text": row["content"]} for row in rows]

@@ -1,0 +1,196 @@
+"""The service as its clients meet it: answers, promotion under load, refusals, the page."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lmtx_ray import storage
+from lmtx_ray.publish import StepOutput
+from lmtx_ray.tagger import Tagger
+from tests.serving.conftest import ROOT, Running
+from tests.serving.fuzzing import fuzz
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
+CHUNK = 50
+
+
+def expected_tags(bundle: str, documents: list[dict[str, str]], top_k: int) -> dict[str, list]:
+    """id -> tags as batch tagging gives them."""
+    columns = ([row[name] for row in documents] for name in ("id", "title", "text"))
+    table = Tagger.load(bundle, threads=1).tag(*columns, top_k=top_k)
+    names = ("label_keys", "labels", "scores", "probabilities")
+    return {
+        row["doc_id"]: [
+            dict(zip(("key", "label", "score", "probability"), values, strict=True))
+            for values in zip(*(row[name] for name in names), strict=True)
+        ]
+        for row in table.to_pylist()
+    }
+
+
+def tag(url: str, documents: list[dict[str, str]], top_k: int = 5) -> httpx.Response:
+    return httpx.post(
+        f"{url}/v1/tag", json={"documents": documents, "top_k": top_k}, timeout=60
+    )
+
+
+def test_batch_and_online_answers_are_equal_over_500_documents(
+    service: Running, bundle: str, documents: list[dict[str, str]]
+) -> None:
+    expected = expected_tags(bundle, documents, 4)
+    one_by_one = [documents[place : place + 1] for place in range(0, 100)]
+    in_chunks = [documents[place : place + CHUNK] for place in range(100, 500, CHUNK)]
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda part: tag(service.url, part, 4), one_by_one + in_chunks))
+    assert {reply.status_code for reply in replies} == {200}
+    online = {
+        entry["id"]: [{name: tag[name] for name in ("key", "label", "score", "probability")}
+                      for tag in entry["tags"]]
+        for reply in replies for entry in reply.json()["results"]
+    }  # fmt: skip
+    assert online == expected
+    assert len(online) == 500
+
+
+def test_tags_can_be_filtered_and_explained(client: httpx.Client) -> None:
+    body = {"documents": ["heart pain"], "top_k": 16, "allow": ["L0", "L1", "L5"], "deny": ["L5"],
+            "explain": True}  # fmt: skip
+    (result,) = client.post("/v1/tag", json=body).json()["results"]
+    tags = {tag["key"]: tag for tag in result["tags"]}
+    assert set(tags) == {"L0", "L1"}
+    assert tags["L1"]["parents"] == [{"key": "L0", "label": "heart disease"}]
+    assert tags["L1"]["evidence"]["words"] == ["heart", "pain"]
+    assert tags["L1"]["evidence"]["lexical_rank"] == 1
+
+
+def test_labels_are_found_by_words_and_by_key(client: httpx.Client) -> None:
+    found = client.get("/v1/labels", params={"q": "HEART", "limit": 1}).json()
+    assert found["labels"] == [{"key": "L1", "label": "heart pain"}]
+    assert found["count"] == 16
+    one = client.get("/v1/labels/L3").json()
+    assert (one["label"], one["parents"]) == ("lung pain", [{"key": "L2", "label": "lung disease"}])
+    assert client.get("/v1/labels/absent").status_code == 404
+
+
+def test_a_document_without_text_says_so(client: httpx.Client) -> None:
+    (result,) = client.post("/v1/tag", json={"documents": [" \n"]}).json()["results"]
+    assert (result["tags"], result["reason"]) == ([], "empty")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"documents": []}, {"documents": [1]}, {"documents": ["x"], "top_k": 0},
+     {"documents": ["x"] * 129}, {"documents": ["a\0b"], "top_k": 1}, {"documents": [{"text": 1}]},
+     {"documents": ["x"], "unknown": 1}, {"documents": ["x"], "min_probability": 2},
+     {"documents": ["x"], "top_k": True}],
+)  # fmt: skip
+def test_bad_requests_are_refused_with_the_field(client: httpx.Client, body: dict) -> None:
+    reply = client.post("/v1/tag", json=body)
+    assert reply.status_code == 422
+    assert reply.json()["detail"][0]["loc"]
+
+
+def test_health_readiness_and_metrics_tell_the_bundle(client: httpx.Client) -> None:
+    assert client.get("/healthz").json()["status"] == "ok"
+    assert client.get("/readyz").json()["ready"] is True
+    assert client.post("/v1/tag", json={"documents": ["heart"]}).status_code == 200
+    text = client.get("/metrics").text
+    assert 'lmtx_bundle{bundle_id="bundle-' in text
+    for name in ("lmtx_requests_total", "lmtx_stage_seconds_bucket", "lmtx_tokens_total"):
+        assert name in text
+
+
+def test_the_page_is_there(client: httpx.Client) -> None:
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert client.get("/docs").status_code == 200
+
+
+def test_no_request_that_the_description_allows_makes_the_service_fail(service: Running) -> None:
+    assert not fuzz(service.url, examples=5).failures
+
+
+def lmtx(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lmtx_ray.cli", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+
+
+class Asking:
+    """Asks the same document again and again while something else happens."""
+
+    def __init__(self, ask: Callable[[], httpx.Response]) -> None:
+        self.replies: list[httpx.Response] = []
+        self._ask, self._stop = ask, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.replies.append(self._ask())
+
+    def __enter__(self) -> Asking:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def test_promotion_and_rollback_lose_no_request_and_mix_no_bundle(
+    service: Running, bundle: str, other_bundle: str, documents: list[dict[str, str]]
+) -> None:
+    some = documents[:3]
+    expected = {
+        name: expected_tags(uri, some, 5)
+        for name, uri in (("bundle-one", bundle), ("bundle-two", other_bundle))
+    }
+    with Asking(lambda: tag(service.url, some)) as asking:
+        there = lmtx("promote", "--bundle", other_bundle, "--address", service.ray)
+        assert there.returncode == 0, there.stderr
+        back = lmtx("rollback", "--address", service.ray)
+        assert back.returncode == 0, back.stderr
+    assert json.loads(there.stdout)["bundle_id"] == "bundle-two"
+    assert {reply.status_code for reply in asking.replies} == {200}
+    bodies = [reply.json() for reply in asking.replies]
+    assert {body["bundle_id"] for body in bodies} == {"bundle-one", "bundle-two"}
+    for body in bodies:
+        for result in body["results"]:
+            wanted = expected[body["bundle_id"]][result["id"]]
+            given = [{name: tag[name] for name in wanted[0]} for tag in result["tags"]]
+            assert given == wanted
+    assert httpx.get(f"{service.url}/v1/labels").json()["bundle_id"] == "bundle-one"
+
+
+def test_a_bundle_with_wrong_answers_is_refused_and_the_old_one_stays(
+    service: Running, other_bundle: str, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    storage.download_folder(other_bundle, tmp_path / "copy")
+    (tmp_path / "copy" / "MANIFEST.json").unlink()
+    canaries = json.loads((tmp_path / "copy/canaries.json").read_text())
+    canaries["probabilities"][0][0] = 0.0 if canaries["probabilities"][0][0] > 0.5 else 1.0
+    (tmp_path / "copy/canaries.json").write_text(json.dumps(canaries))
+    StepOutput(str(broken), "broken").publish_folder(
+        lambda folder: storage.download_folder(str(tmp_path / "copy"), folder)
+    )
+    refused = lmtx("promote", "--bundle", str(broken), "--address", service.ray)
+    assert refused.returncode == 1
+    assert "canary" in refused.stderr
+    reply = tag(service.url, [{"id": "a", "text": "heart pain"}])
+    assert (reply.status_code, reply.json()["bundle_id"]) == (200, "bundle-one")
+
+
+def test_what_is_no_bundle_is_not_promoted(service: Running, tmp_path: Path) -> None:
+    refused = lmtx("promote", "--bundle", str(tmp_path), "--address", service.ray)
+    assert refused.returncode == 1
+    assert "not published" in refused.stderr
