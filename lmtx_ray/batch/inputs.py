@@ -20,6 +20,7 @@ from lmtx_ray.lines import CorpusError
 from lmtx_ray.locations import Entry
 from lmtx_ray.publish import MANIFEST, StepOutput
 
+PLAN = "PLAN.json"
 PARTITION = re.compile(r"[A-Za-z_][\w-]*=[^/]+")
 
 
@@ -83,6 +84,8 @@ def _expand(uri: str) -> list[Entry]:
     found = storage.stat(uri)
     if found:
         return _listed(uri) if _is_manifest(uri) else [found]
+    if storage.stat(storage.join(uri, PLAN)):  # its generations are no step's units
+        raise CorpusError(f"{uri}: the output of a batch job; name its files instead")
     if storage.stat(storage.join(uri, MANIFEST)):
         return [_must(file) for file in StepOutput(uri, "").files()]
     inside = [entry for entry in storage.list_entries(uri) if not _is_hidden(entry.uri, uri)]

@@ -15,7 +15,7 @@ import pytest
 from lmtx_ray import storage
 from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags, sweep
 from lmtx_ray.cli import main
-from lmtx_ray.publish import PublishError
+from lmtx_ray.publish import PublishError, StepOutput
 from lmtx_ray.tagger import Tagger
 from tests.lake import s3_server
 from tests.tiny import TOPICS
@@ -211,6 +211,16 @@ def test_globs_and_manifests_name_inputs(bundle, place) -> None:
     for name in ("a.manifest.json", "b.manifest"):
         assert tag(bundle, f"{place}/{name}", f"{place}/out-{name}") == 0
         assert ids(f"{place}/out-{name}") == ["d2", "d3"]
+
+
+def test_a_published_step_is_an_input_and_a_batch_output_is_none(bundle, tmp_path, caplog) -> None:
+    step, out = StepOutput(str(tmp_path / "step"), "s"), str(tmp_path / "out")
+    step.publish_table(pa.Table.from_pylist([document(n) for n in range(4)]), rows=3)
+    storage.write_bytes(f"{step.uri}/data/00000-dead.parquet", b"killed")
+    assert tag(bundle, step.uri, out) == 0
+    assert ids(out) == ["d0", "d1", "d2", "d3"]
+    assert tag(bundle, out, str(tmp_path / "again")) == 1
+    assert "the output of a batch job" in caplog.text
 
 
 def test_a_dry_run_counts_and_writes_nothing(bundle, tmp_path, capsys) -> None:

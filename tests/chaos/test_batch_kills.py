@@ -90,7 +90,9 @@ def test_a_job_killed_again_and_again_ends_with_the_same_bytes(
     assert attempts(f"{place}/out") <= 4 + kills
 
 
-@pytest.mark.parametrize("write", [3, 9, 16])
+@pytest.mark.parametrize(
+    "write", [9, *(pytest.param(number, marks=pytest.mark.slow) for number in (3, 16))]
+)
 def test_a_driver_that_was_overtaken_stops_with_its_own_code(
     bundle: str, place: str, tmp_path: Path, write: int
 ) -> None:
