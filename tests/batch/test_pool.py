@@ -32,6 +32,7 @@ def test_two_actors_publish_the_bytes_of_one_process(bundle: str, tmp_path: Path
     assert published(pool.output) == published(alone.output)
 
 
+@pytest.mark.slow
 def test_an_input_that_vanishes_is_named_and_the_next_run_goes_on(
     bundle: str, tmp_path: Path
 ) -> None:
