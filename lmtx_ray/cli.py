@@ -14,17 +14,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmtx_ray import cli_serving
-from lmtx_ray.cli_arguments import add_verb, positive
+from lmtx_ray import cli_serving, cli_tagging
+from lmtx_ray.cli_arguments import add_verb
 
 logger = logging.getLogger("lmtx_ray")
-FORMATS = ("auto", "jsonl", "csv", "tsv", "parquet", "text")
 JOB_FOLDER = "/runtime_resources/working_dir_files/"
 DEMO_CONFIG = Path(__file__).resolve().parent.parent / "examples" / "biomedical" / "demo.yaml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code (0 done, 1 failed with a message, 2 bad usage)."""
+    """Entry point; returns the exit code (0 done, 1 failed with a message, 2 bad usage, 3 another
+    driver took over the output)."""
     return carry_out(build_parser().parse_args(argv))
 
 
@@ -37,7 +37,7 @@ def carry_out(arguments: argparse.Namespace) -> int:
         result = arguments.run_command(arguments)
     except (ValueError, OSError) as error:  # the user's to mend: config, corpus, storage, contract
         logger.error("lmtx %s: %s", arguments.command, _one_line(error))
-        return 1
+        return cli_tagging.exit_code_of(error)
     except Exception as error:  # a bug, or a cluster that failed: its trace, then the line
         logger.exception("failed")
         logger.error("lmtx %s: %s: %s", arguments.command, type(error).__name__, _one_line(error))
@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lmtx", description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="command", required=True, metavar="VERB")
     _add_run_verbs(verbs)
-    _add_tag_verbs(verbs)
+    cli_tagging.add_verbs(verbs, start_ray)
     cli_serving.add_verbs(verbs)
     _add_evaluate_verb(verbs)
     return parser
@@ -101,22 +101,6 @@ def add_until_options(parser: argparse.ArgumentParser) -> None:
 def add_cycle_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cycle", type=int, metavar="N",
                         help="which one of a repeated step; the first if not given")  # fmt: skip
-
-
-def _add_tag_verbs(verbs: Any) -> None:
-    tag = add_verb(verbs, "tag", "tag a file or folder of documents with a bundle", tag_files)
-    text = add_verb(verbs, "tag-text", "tag one text and print its tags", tag_text)
-    for parser in (tag, text):
-        parser.add_argument("--bundle", required=True, help="bundle folder")
-        parser.add_argument("--top-k", type=positive, default=5, help="most tags of a document")
-        parser.add_argument("--min-probability", type=float, default=0.0)
-    tag.add_argument("--input", required=True, help="JSONL, CSV, TSV or Parquet, plain or gz/zst")
-    tag.add_argument("--output", required=True, help="folder to publish the tags data set in")
-    tag.add_argument("--format", default="auto", choices=FORMATS, help="if no name tells it")
-    for name in ("id", "title", "text"):
-        tag.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in the input")
-    tag.add_argument("--dry-run", action="store_true", help="read and count, tag nothing")
-    text.add_argument("text", help="the text; - reads standard input")
 
 
 def _add_evaluate_verb(verbs: Any) -> None:
@@ -203,37 +187,6 @@ def start_ray(output: str | None = None) -> None:
         from lmtx_ray.stages.nodes import require_shared
 
         require_shared(output)
-
-
-def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:
-    from lmtx_ray.corpus import ColumnMap, DocumentsConfig
-    from lmtx_ray.tagging import TagJob, plan_tags, tag_corpus
-
-    columns = ColumnMap(doc_id=arguments.id_field, title=arguments.title_field,
-                        text=arguments.text_field)  # fmt: skip
-    source = DocumentsConfig(documents=(arguments.input,), format=arguments.format, columns=columns)
-    job = TagJob(arguments.bundle, source, arguments.output, arguments.top_k,
-                 arguments.min_probability)  # fmt: skip
-    if arguments.dry_run:
-        return plan_tags(job)
-    if not job.step("tags").is_complete():
-        start_ray()
-    return tag_corpus(job)
-
-
-def tag_text(arguments: argparse.Namespace) -> None:
-    from lmtx_ray.tagger import Tagger
-
-    text = sys.stdin.read() if arguments.text == "-" else arguments.text
-    tagger = Tagger.load(arguments.bundle)
-    row = tagger.tag(["text"], [None], [text], arguments.top_k, arguments.min_probability)
-    (row,) = row.to_pylist()
-    if row["reason"]:
-        raise ValueError(f"no tags: {row['reason']}")
-    for key, label, probability in zip(
-        row["label_keys"], row["labels"], row["probabilities"], strict=True
-    ):
-        print(f"{probability:6.1%}  {label}  ({key})")
 
 
 def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from lmtx_ray.config import Config
 from lmtx_ray.readers import MOST_RAW, BadRow, CorpusError, Row, format_of, read_rows
 
 SPACES = re.compile(r"\s+")
+SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 class ColumnMap(Config):
@@ -117,7 +118,7 @@ def prepare_corpus(config: CorpusConfig) -> Corpus:
 
 
 def read_documents(config: DocumentsConfig) -> tuple[pa.Table, pa.Table]:
-    """(documents, rejects) of unlabelled files, for tagging; no label file is read."""
+    """(documents, rejects) of unlabelled files; no label file is read."""
     collected = _Collected()
     for uri in _files(config.documents):
         _read_documents(uri, config, collected, None)
@@ -139,7 +140,7 @@ def _files(uris: Sequence[str]) -> list[str]:
     return files
 
 
-def _kind(uri: str, config: DocumentsConfig) -> str:
+def kind_of(uri: str, config: DocumentsConfig) -> str:
     if config.format == "xmc":
         return "jsonl"
     return format_of(uri) if config.format == "auto" else config.format
@@ -152,10 +153,10 @@ def _read_documents(
     columns = config.columns
     required = [name for name in (columns.doc_id, columns.text) if name]
     required += [columns.gold] if labels is not None else []
-    for position, row in read_rows(uri, _kind(uri, config), required):
+    for position, row in read_rows(uri, kind_of(uri, config), required):
         if labels is None and config.limit and len(collected.documents) >= config.limit:
             return
-        document = row if isinstance(row, BadRow) else _document(row, columns)
+        document = row if isinstance(row, BadRow) else to_document(row, columns)
         gold = _gold(row, columns, labels) if isinstance(document, dict) else None
         problem = next((part for part in (document, gold) if isinstance(part, BadRow)), None)
         if problem is None and document["doc_id"] in collected.seen:
@@ -171,17 +172,18 @@ def _read_documents(
             collected.gold.append({"doc_id": document["doc_id"], "label_ids": gold})
 
 
-def _first(row: Row, wanted: str | None, usual: Sequence[str]) -> tuple[str, Any]:
+def first_field(row: Row, wanted: str | None, usual: Sequence[str]) -> tuple[str, Any]:
     names = [wanted] if wanted else usual
     present = (name for name in names if row.get(name) is not None)
     name = next(present, names[0])
     return name, row.get(name)
 
 
-def _document(row: Row, columns: ColumnMap) -> Row | BadRow:
-    id_name, doc_id = _first(row, columns.doc_id, ("uid", "doc_id", "id"))
-    text_name, text = _first(row, columns.text, ("content", "text"))
-    _, title = _first(row, columns.title, ("title",))
+def to_document(row: Row, columns: ColumnMap) -> Row | BadRow:
+    """doc_id, title and text of a raw row, or what is wrong with it."""
+    id_name, doc_id = first_field(row, columns.doc_id, ("uid", "doc_id", "id"))
+    text_name, text = first_field(row, columns.text, ("content", "text"))
+    _, title = first_field(row, columns.title, ("title",))
     if isinstance(doc_id, int) and not isinstance(doc_id, bool):
         doc_id = str(doc_id)
     if doc_id is None or doc_id == "":
@@ -194,7 +196,7 @@ def _document(row: Row, columns: ColumnMap) -> Row | BadRow:
             return BadRow(f"field {name!r} is {type(value).__name__}, not text", str(row))
         if "\0" in value:
             return BadRow(f"NUL character in field {name!r}", str(row))
-        if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+        if SURROGATES.search(value):
             return BadRow(f"lone surrogate in field {name!r}", str(row))
     if not document_text(title, text):
         return BadRow("empty text", str(row))
@@ -237,7 +239,7 @@ def read_labels(config: CorpusConfig) -> pa.Table:
         raise CorpusError(f"no such file: {uri}")
     rows: list[Row] = []
     seen: set[str] = set()
-    for position, row in read_rows(uri, _kind(uri, config), required):
+    for position, row in read_rows(uri, kind_of(uri, config), required):
         label = row if isinstance(row, BadRow) else _label(row, columns)
         if isinstance(label, BadRow):
             raise CorpusError(f"{uri} row {position}: {label.reason}")
@@ -251,8 +253,8 @@ def read_labels(config: CorpusConfig) -> pa.Table:
 
 
 def _label(row: Row, columns: ColumnMap) -> Row | BadRow:
-    key_name, key = _first(row, columns.label_key, ("uid", "label_key", "key", "id"))
-    text_name, text = _first(row, columns.label_text, ("title", "text", "label", "name"))
+    key_name, key = first_field(row, columns.label_key, ("uid", "label_key", "key", "id"))
+    text_name, text = first_field(row, columns.label_text, ("title", "text", "label", "name"))
     key = str(key) if isinstance(key, int) else key
     for name, value in ((key_name, key), (text_name, text)):
         if not isinstance(value, str) or not value.strip() or "\0" in value:

@@ -1,9 +1,12 @@
 """User-given URIs, parsed before they reach any library: only file paths and s3:// are accepted,
-without credentials, queries or parent steps."""
+without credentials, queries or parent steps, and inside what the operator allows."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+ALLOWED = "LMTX_S3_ALLOW"  # s3://bucket/prefix, separated by commas; unset allows every bucket
 
 
 class StorageError(OSError):
@@ -19,12 +22,21 @@ class Location:
     path: str
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A file found by a listing. `etag` is empty on a local disk."""
+
+    uri: str
+    size: int
+    etag: str = ""
+
+
 def parse_uri(uri: str) -> Location:
     """Parse and allow-list a user-given URI.
 
     Raises:
-        StorageError: Another scheme, or anything that could redirect a request: user info, query,
-            fragment, parent steps, control characters.
+        StorageError: Another scheme, anything that could redirect a request (user info, query,
+            fragment, parent steps, control characters), or a bucket outside LMTX_S3_ALLOW.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
@@ -40,4 +52,19 @@ def parse_uri(uri: str) -> Location:
         raise StorageError(f"{uri!r}: needs the form s3://bucket/key without user, port or query")
     if ".." in key.split("/"):
         raise StorageError(f"{uri!r}: '..' is not allowed")
-    return Location("s3", bucket, key.rstrip("/"))
+    location = Location("s3", bucket, key.rstrip("/"))
+    if not _is_allowed(location):
+        raise StorageError(f"{uri!r}: not among the places that {ALLOWED} allows")
+    return location
+
+
+def _is_allowed(location: Location) -> bool:
+    allowed = [part.strip() for part in os.environ.get(ALLOWED, "").split(",") if part.strip()]
+    if not allowed:
+        return True
+    for place in allowed:
+        bucket, _, prefix = place.removeprefix("s3://").rstrip("/").partition("/")
+        inside = not prefix or f"{location.path}/".startswith(f"{prefix}/")
+        if location.bucket == bucket and inside:
+            return True
+    return False

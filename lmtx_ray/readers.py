@@ -1,39 +1,32 @@
 """Raw rows from JSON lines, CSV, TSV, Parquet and text files, plain or gz/zst.
 
 A reader yields (position, row) for good rows and (position, BadRow) for bad ones, position from 1;
-it never stops at a bad row. What is wrong with a whole file raises CorpusError.
+it never stops at a bad row. What is wrong with a whole file raises CorpusError, and what is wrong
+with the disk or the network StorageError.
 """
 
 from __future__ import annotations
 
 import csv
 import difflib
-import gzip
-import io
 import json
-import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import zstandard
+import pyarrow as pa
 
-from lmtx_ray import storage
+from lmtx_ray.lines import (
+    MOST_LINE,
+    MOST_RAW,
+    BadRow,
+    CorpusError,
+    Span,
+    Tally,
+    read_text_lines,
+)
+from lmtx_ray.parquet import open_parquet, read_batches
 
-MOST_RAW = 200  # characters of a bad row kept in rejects
 Row = dict[str, Any]
-
-
-class CorpusError(ValueError):
-    """Input that cannot be read as a whole; the message names the file and the field."""
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that goes to rejects."""
-
-    reason: str
-    raw: str = ""
 
 
 def format_of(uri: str) -> str:
@@ -48,56 +41,34 @@ def format_of(uri: str) -> str:
 
 
 def read_rows(
-    uri: str, kind: str, required: Sequence[str]
+    uri: str,
+    kind: str,
+    required: Sequence[str],
+    span: Span | None = None,
+    etag: str = "",
+    tally: Tally | None = None,
 ) -> Iterator[tuple[int, Row | BadRow]]:
-    """All rows of a file. `required` columns must be in the header of CSV, TSV and Parquet."""
+    """All rows of a file, or (JSON lines only) those that begin in a span of its bytes.
+
+    Args:
+        required: Columns that must be in the header of CSV, TSV and Parquet.
+        etag: Version of an s3 object to read; any if empty.
+        tally: Is told how many lines were read.
+    """
     if kind == "parquet":
-        yield from _parquet(uri, required)
+        yield from _parquet(uri, required, etag)
     elif kind in {"csv", "tsv"}:
-        yield from _delimited(uri, "," if kind == "csv" else "\t", required)
+        yield from _delimited(uri, "," if kind == "csv" else "\t", required, etag)
     elif kind == "text":
-        yield from _text(uri)
+        yield from _text(uri, etag)
     else:
-        yield from _json_lines(uri)
+        yield from _json_lines(uri, span, etag, tally)
 
 
-def _lines(uri: str) -> Iterator[tuple[int, bytes | BadRow]]:
-    """Lines without their ends; a damaged compressed stream gives its readable lines, then one
-    bad row."""
-    number = 0
-    with storage.open_input(uri) as raw:
-        stream = _decompressed(uri, raw)
-        try:
-            for number, line in enumerate(stream, start=1):
-                yield number, line.rstrip(b"\r\n")
-        except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
-            yield number + 1, BadRow(f"damaged compressed file, the rest is lost: {error}")
-
-
-def _decompressed(uri: str, raw: Any) -> Any:
-    if uri.endswith(".gz"):
-        return gzip.GzipFile(fileobj=raw)
-    if uri.endswith(".zst"):
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
-    return raw
-
-
-def _decoded(uri: str) -> Iterator[tuple[int, str | BadRow]]:
-    for number, line in _lines(uri):
-        if isinstance(line, BadRow):
-            yield number, line
-            continue
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            shown = line.decode("utf-8", "replace")[:MOST_RAW]
-            yield number, BadRow(f"invalid UTF-8 at byte {error.start}", shown)
-            continue
-        yield number, BadRow("NUL character", text[:MOST_RAW]) if "\0" in text else text
-
-
-def _json_lines(uri: str) -> Iterator[tuple[int, Row | BadRow]]:
-    for number, line in _decoded(uri):
+def _json_lines(
+    uri: str, span: Span | None, etag: str, tally: Tally | None
+) -> Iterator[tuple[int, Row | BadRow]]:
+    for number, line in read_text_lines(uri, span, etag, tally):
         if isinstance(line, BadRow):
             yield number, line
         elif line.strip():
@@ -115,66 +86,103 @@ def _json_row(line: str) -> Row | BadRow:
 
 
 def _delimited(
-    uri: str, delimiter: str, required: Sequence[str]
+    uri: str, delimiter: str, required: Sequence[str], etag: str
 ) -> Iterator[tuple[int, Row | BadRow]]:
     """CSV with a header; quoted fields may span lines, and a position is that of the last line."""
+    csv.field_size_limit(MOST_LINE)
     bad: list[tuple[int, BadRow]] = []
+    line_number = 0
 
     def good_lines() -> Iterator[str]:
-        for number, line in _decoded(uri):
+        nonlocal line_number
+        for number, line in read_text_lines(uri, etag=etag):
+            line_number = number
             if isinstance(line, BadRow):
                 bad.append((number, line))
             else:
                 yield line + "\n"
 
     reader = csv.reader(good_lines(), delimiter=delimiter, strict=True)
-    header = next(reader, None)
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise CorpusError(f"{uri}: its header is not {delimiter!r}-separated: {error}") from None
     if header is None:
-        raise CorpusError(f"{uri}: no header line")
+        raise CorpusError(f"{uri}: {bad[0][1].reason if bad else 'no header line'}")
     check_columns(uri, header, required)
     while True:
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            yield reader.line_num + len(bad), BadRow(f"not {delimiter!r}-separated: {error}")
+            yield line_number, BadRow(f"not {delimiter!r}-separated: {error}")
             continue
         yield from bad
-        position = reader.line_num + len(bad)
-        bad_count = len(bad)
+        bad.clear()
         if cells is None:
             return
-        bad[:bad_count] = []
-        if len(cells) != len(header):
-            reason = f"{len(cells)} fields, the header has {len(header)}"
-            yield position, BadRow(reason, delimiter.join(cells)[:MOST_RAW])
-        else:
-            yield position, dict(zip(header, cells, strict=True))
+        if cells:  # a blank line is no row
+            yield line_number, _delimited_row(header, cells)
 
 
-def _parquet(uri: str, required: Sequence[str]) -> Iterator[tuple[int, Row | BadRow]]:
-    table = storage.read_table(uri)
-    check_columns(uri, table.column_names, required)
+def _delimited_row(header: list[str], cells: list[str]) -> Row | BadRow:
+    if len(cells) == len(header):
+        return dict(zip(header, cells, strict=True))
+    reason = f"{len(cells)} fields, the header has {len(header)}"
+    return BadRow(reason, " | ".join(cells)[:MOST_RAW])
+
+
+def _parquet(
+    uri: str, required: Sequence[str], etag: str
+) -> Iterator[tuple[int, Row | BadRow]]:
+    with open_parquet(uri, etag) as file:
+        check_columns(uri, file.schema_arrow.names, required)
     number = 0
-    for batch in table.to_batches(max_chunksize=1024):
-        for row in batch.to_pylist():
+    for batch in read_batches(uri, etag=etag):
+        for row in batch_rows(batch):
             number += 1
             yield number, row
 
 
-def _text(uri: str) -> Iterator[tuple[int, Row | BadRow]]:
+def batch_rows(batch: pa.RecordBatch) -> list[Row | BadRow]:
+    """A batch as rows; one that no Python value can hold (broken UTF-8, a date beyond its range)
+    is bad."""
+    try:
+        return batch.to_pylist()
+    except (ValueError, OverflowError, pa.ArrowException):
+        if batch.num_rows == 1:
+            return [_unreadable(batch)]
+    return [row for place in range(batch.num_rows) for row in batch_rows(batch.slice(place, 1))]
+
+
+def _unreadable(batch: pa.RecordBatch) -> BadRow:
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            column.to_pylist()
+        except (ValueError, OverflowError, pa.ArrowException) as error:
+            return BadRow(f"field {name!r} cannot be read: {error}")
+    raise AssertionError("a row of readable fields is readable")
+
+
+def _text(uri: str, etag: str) -> Iterator[tuple[int, Row | BadRow]]:
     """A plain text file is one document named by its file."""
-    parts = list(_decoded(uri))
-    damaged = [part for _, part in parts if isinstance(part, BadRow)]
-    name = uri.rsplit("/", 1)[-1]
-    if damaged:
-        yield 1, damaged[0]
-    else:
-        yield 1, {"id": name, "text": "\n".join(str(part) for _, part in parts)}
+    lines: list[str] = []
+    size = 0
+    for _, line in read_text_lines(uri, etag=etag):
+        size += len(line) + 1 if isinstance(line, str) else 0
+        if size > MOST_LINE:
+            line = BadRow(f"a text of more than {MOST_LINE} characters")
+        if isinstance(line, BadRow):
+            yield 1, line
+            return
+        lines.append(line)
+    yield 1, {"id": uri.rsplit("/", 1)[-1], "text": "\n".join(lines)}
 
 
 def check_columns(uri: str, header: Sequence[str], required: Sequence[str]) -> None:
-    """CorpusError naming the first absent column, with near matches."""
+    """CorpusError naming the first absent or repeated column, with near matches."""
     for column in required:
+        if list(header).count(column) > 1:
+            raise CorpusError(f"{uri}: column {column!r} is there more than once")
         if column not in header:
             near = difflib.get_close_matches(column, header, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"it has: {', '.join(header)}"

@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import tempfile
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +19,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmtx_ray.locations import Location, StorageError, parse_uri
+from lmtx_ray import disk
+from lmtx_ray.locations import Entry, Location, StorageError, parse_uri
 
 
 def _s3(location: Location) -> Any:
@@ -53,19 +52,32 @@ def exists(uri: str) -> bool:
     """Whether a file (or a non-empty s3 prefix, or a local folder) is there."""
     location = parse_uri(uri)
     if location.scheme == "file":
-        return Path(location.path).exists()
+        with disk.named(uri):
+            return Path(location.path).exists()
     return _s3(location).exists(location.path)
+
+
+def stat(uri: str) -> Entry | None:
+    """Size and etag of a file; None where there is no file (a folder is none)."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        return _s3(location).head(location.path) if location.path else None
+    path = Path(location.path)
+    with disk.named(uri):
+        return Entry(uri, path.stat().st_size) if path.is_file() else None
+
+
+def list_entries(uri: str) -> list[Entry]:
+    """All files under a folder with size and etag, sorted; an absent folder has none."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        return sorted(_s3(location).entries(location.path), key=lambda entry: entry.uri)
+    return disk.entries(Path(location.path))
 
 
 def list_files(uri: str, suffix: str = "") -> list[str]:
     """URIs of all files under a folder, sorted; an absent folder (or a file) has none."""
-    location = parse_uri(uri)
-    if location.scheme == "s3":
-        keys = _s3(location).keys(location.path)
-        return [f"s3://{location.bucket}/{key}" for key in keys if key.endswith(suffix)]
-    root = Path(location.path)
-    found = (str(path) for path in root.rglob("*") if path.is_file())
-    return sorted(path for path in found if path.endswith(suffix))
+    return [entry.uri for entry in list_entries(uri) if entry.uri.endswith(suffix)]
 
 
 def read_bytes(uri: str) -> bytes:
@@ -73,34 +85,21 @@ def read_bytes(uri: str) -> bytes:
     location = parse_uri(uri)
     if location.scheme == "s3":
         return _s3(location).get(location.path)
-    try:
+    with disk.named(uri):
         return Path(location.path).read_bytes()
-    except OSError as error:
-        raise StorageError(f"{uri}: {error.strerror}") from error
 
 
-def open_input(uri: str) -> BinaryIO:
-    """A binary stream over a file."""
+def open_input(uri: str, etag: str = "") -> BinaryIO:
+    """A seekable, buffered binary stream over a file, of which little is in memory.
+
+    Raises:
+        StorageError: It cannot be read, or (s3) its content is not the one of `etag`.
+    """
     location = parse_uri(uri)
     if location.scheme == "s3":
-        return io.BytesIO(_s3(location).get(location.path))
-    try:
+        return io.BufferedReader(_s3(location).open(location.path, etag), 1 << 20)
+    with disk.named(uri):
         return Path(location.path).open("rb")
-    except OSError as error:
-        raise StorageError(f"{uri}: {error.strerror}") from error
-
-
-def _place(path: Path, data: bytes, place: Callable[[Path, Path], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        place(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def write_bytes(uri: str, data: bytes) -> None:
@@ -109,7 +108,17 @@ def write_bytes(uri: str, data: bytes) -> None:
     if location.scheme == "s3":
         _s3(location).put(location.path, data)
     else:
-        _place(Path(location.path), data, os.replace)
+        disk.replace(Path(location.path), lambda file: file.write(data))
+
+
+def put_file(local: str | Path, uri: str) -> None:
+    """A local file's content at `uri`, atomically; to s3 in parts when it is big."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        _s3(location).upload(Path(local), location.path)
+        return
+    with Path(local).open("rb") as source:
+        disk.replace(Path(location.path), lambda file: shutil.copyfileobj(source, file, 1 << 20))
 
 
 def put_if_absent(uri: str, data: bytes) -> bool:
@@ -117,11 +126,26 @@ def put_if_absent(uri: str, data: bytes) -> bool:
     location = parse_uri(uri)
     if location.scheme == "s3":
         return _s3(location).put_if_absent(location.path, data)
-    try:
-        _place(Path(location.path), data, os.link)
-    except FileExistsError:
-        return False
-    return True
+    return disk.put_if_absent(Path(location.path), data)
+
+
+def put_is_conditional(folder: str) -> bool:
+    """Whether `put_if_absent` can be trusted under a folder; some s3 stores ignore the condition.
+    Seen by writing one object there twice."""
+    location = parse_uri(folder)
+    if location.scheme == "file":
+        return True
+    return _s3(location).put_is_conditional(join(location.path, "probe"))
+
+
+def remove_file(uri: str) -> None:
+    """Delete one file; an absent one is fine."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        _s3(location).call("delete_object", location.path)
+    else:
+        with disk.named(uri):
+            Path(location.path).unlink(missing_ok=True)
 
 
 def read_json(uri: str) -> Any:
@@ -226,7 +250,7 @@ def upload_folder(local: str | Path, uri: str) -> None:
     """Copy a local folder's files under `uri`."""
     for path in sorted(Path(local).rglob("*")):
         if path.is_file():
-            write_bytes(join(uri, path.relative_to(local).as_posix()), path.read_bytes())
+            put_file(path, join(uri, path.relative_to(local).as_posix()))
 
 
 def local_copy(uri: str) -> str:

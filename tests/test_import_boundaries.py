@@ -12,8 +12,10 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "lmtx_ray"
 HEAVY = ("ray", "torch", "vllm", "faiss", "transformers", "sentence_transformers", "boto3")
 TIERS = (
-    {"schemas", "locations", "storage", "s3", "publish", "config", "config_models", "run",
-     "readers", "corpus", "lexical", "metrics", "evaluation", "candidates", "pseudo_labels",
+    {"schemas", "locations", "disk", "storage", "s3", "publish", "config", "config_models", "run",
+     "lines", "parquet", "readers", "corpus", "lexical", "metrics", "evaluation", "candidates",
+     "pseudo_labels", "batch", "batch.settings", "batch.inputs", "batch.plan", "batch.fence",
+     "batch.formats", "batch.chunks", "batch.unit", "batch.settle", "batch.outputs",
      "calibration", "settings", "asks", "selection", "model_files", "layout", "until", "record",
      "sizing", "teacher", "teacher.protocol",
      "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.identity",
@@ -23,7 +25,7 @@ TIERS = (
     {"stages", "stages.resources", "stages.units", "stages.embed", "stages.shortlist",
      "stages.judge", "stages.examples", "stages.fit", "stages.tag", "stages.nodes"},
     {"prepare", "plan", "cycle", "bundle", "report", "outcome", "tagging", "cli", "jobs",
-     "cli_arguments", "cli_serving"},
+     "cli_arguments", "cli_serving", "cli_tagging"},
 )  # fmt: skip
 LAZY = {("storage", "s3")} | {("teacher.registry", f"teacher.{kind}") for kind in ("vllm", "http")}
 

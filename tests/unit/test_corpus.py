@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -92,6 +93,21 @@ def test_a_ragged_csv_row_is_rejected(tmp_path: Path) -> None:
     assert corpus.documents["doc_id"].to_pylist() == ["c"]
     assert corpus.rejects["reason"].to_pylist() == ["2 fields, the header has 3"]
     assert corpus.rejects["position"].to_pylist() == [2]
+
+
+def test_csv_positions_count_the_bad_lines_before_them(tmp_path: Path) -> None:
+    corpus = prepare(tmp_path, "d.csv", b"uid,content\na,b\n\xff,x\nc,d\ne,f,g\n\nh,i\n")
+    assert corpus.documents["doc_id"].to_pylist() == ["a", "c", "h"]
+    assert corpus.rejects["position"].to_pylist() == [3, 5]
+
+
+def test_a_truncated_zst_says_so(tmp_path: Path) -> None:
+    rows = [document(number, content=random.Random(number).randbytes(200).hex())
+            for number in range(2000)]  # fmt: skip
+    whole = zstandard.compress(lines(*rows))
+    corpus = prepare(tmp_path, "d.jsonl.zst", whole[: len(whole) // 2])
+    assert 0 < corpus.documents.num_rows < 2000
+    assert "damaged compressed file" in corpus.rejects["reason"][0].as_py()
 
 
 def test_a_header_without_the_mapped_column_is_one_clear_error(tmp_path: Path) -> None:

@@ -28,6 +28,15 @@ def test_a_uri_that_could_redirect_a_request_is_refused(uri: str) -> None:
         storage.parse_uri(uri)
 
 
+def test_only_places_that_the_operator_allows_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMTX_S3_ALLOW", "s3://lake/in, s3://other")
+    for uri in ("s3://lake/in", "s3://lake/in/a", "s3://other/x", "/local/path"):
+        storage.parse_uri(uri)
+    for uri in ("s3://lake/inner", "s3://lake", "s3://otherwise/x", "s3://secret/in"):
+        with pytest.raises(storage.StorageError, match="LMTX_S3_ALLOW"):
+            storage.parse_uri(uri)
+
+
 def test_only_the_first_of_racing_writers_wins(tmp_path: Path) -> None:
     uri, won = str(tmp_path / "x"), []
     barrier = threading.Barrier(8)

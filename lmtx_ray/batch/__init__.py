@@ -1,0 +1,1 @@
+"""Batch tagging: inputs, plan, units of work, duplicates, published generations."""

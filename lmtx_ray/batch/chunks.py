@@ -1,0 +1,155 @@
+"""Rows of a unit's files in chunks of bounded size, good and bad, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmtx_ray.batch.formats import Extras, split_items
+from lmtx_ray.batch.plan import Part, Unit
+from lmtx_ray.batch.settings import TagJob
+from lmtx_ray.corpus import SURROGATES, kind_of, to_document
+from lmtx_ray.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Span, Tally
+from lmtx_ray.parquet import open_parquet, read_batches
+from lmtx_ray.readers import Row, batch_rows, check_columns, read_rows
+
+CHUNK_ROWS = 512
+CHUNK_CHARACTERS = 16 << 20
+USUAL = ("uid", "doc_id", "id", "content", "text", "title")
+
+
+@dataclass
+class Chunk:
+    """`places` are (part of the unit, position in it) of `documents`; the columns run along."""
+
+    places: list[tuple[int, int]] = field(default_factory=list)
+    documents: list[Row] = field(default_factory=list)
+    kept: list[list[str]] = field(default_factory=list)
+    extras: Extras = field(default_factory=dict)
+    rejects: list[Row] = field(default_factory=list)
+    characters: int = 0
+
+    def is_full(self) -> bool:
+        rows = len(self.documents) + len(self.rejects)
+        return rows >= CHUNK_ROWS or self.characters >= CHUNK_CHARACTERS
+
+
+def read_chunks(unit: Unit, job: TagJob, tallies: list[Tally]) -> Iterator[Chunk]:
+    """All rows of a unit. `tallies` is given the number of lines of each part.
+
+    A file that cannot be read as a whole is one reject, at the position after the last row that
+    could be read. What the disk or network does is raised as StorageError.
+    """
+    chunk = Chunk(extras={name: [] for name in job.pass_through})
+    for place, part in enumerate(unit.parts):
+        tallies.append(Tally())
+        for position, row in _rows(part, job, tallies[-1]):
+            _add(chunk, job, place, part.uri, position, row)
+            if chunk.is_full():
+                yield chunk
+                chunk = Chunk(extras={name: [] for name in job.pass_through})
+    yield chunk
+
+
+def _rows(part: Part, job: TagJob, tally: Tally) -> Iterator[tuple[int, Row | BadRow]]:
+    position = part.first_row
+    try:
+        kind = kind_of(part.uri, job.source)
+        parquet = kind == "parquet"
+        rows = _parquet_rows(part, job) if parquet else _plain_rows(part, job, tally, kind)
+        for position, row in rows:
+            yield position, row
+    except CorpusError as error:
+        reason = str(error).removeprefix(f"{part.uri}: ")
+        yield position + 1 if position else 0, BadRow(reason)
+
+
+def _required(job: TagJob) -> list[str]:
+    columns = job.source.columns
+    mapped = (columns.doc_id, columns.title, columns.text, job.keep_field, *job.pass_through)
+    return [name for name in dict.fromkeys(mapped) if name]
+
+
+def _plain_rows(
+    part: Part, job: TagJob, tally: Tally, kind: str
+) -> Iterator[tuple[int, Row | BadRow]]:
+    span = None if part.stop is None else Span(part.start, part.stop)
+    yield from read_rows(part.uri, kind, _required(job), span, part.etag, tally)
+
+
+def _parquet_rows(part: Part, job: TagJob) -> Iterator[tuple[int, Row | BadRow]]:
+    required = _required(job)
+    with open_parquet(part.uri, part.etag) as file:
+        check_columns(part.uri, file.schema_arrow.names, required)
+    groups = None if part.stop is None else range(part.start, part.stop)
+    position = part.first_row
+    for batch in read_batches(part.uri, [*USUAL, *required], groups, part.etag, CHUNK_ROWS):
+        for place, row in enumerate(batch_rows(batch)):
+            position += 1
+            if isinstance(row, dict):
+                row = {**row, **{name: batch[name][place] for name in job.pass_through}}
+            yield position, row
+
+
+def _add(
+    chunk: Chunk, job: TagJob, place: int, uri: str, position: int, row: Row | BadRow
+) -> None:
+    document = row if isinstance(row, BadRow) else _document(row, job)
+    kept = _kept(row, job.keep_field) if isinstance(row, dict) else []
+    extras = _extras(row, job) if isinstance(row, dict) else {}
+    for part in (document, kept, extras):
+        if isinstance(part, BadRow):
+            raw = part.raw[:MOST_RAW].encode("utf-8", "replace").decode().replace("\0", " ")
+            chunk.rejects.append({"part": place, "source": uri, "position": position,
+                                  "reason": part.reason, "raw": raw})  # fmt: skip
+            return
+    chunk.places.append((place, position))
+    chunk.documents.append(document)
+    chunk.kept.append(kept)
+    chunk.characters += len(document["text"])
+    for name, value in extras.items():
+        chunk.extras[name].append(value)
+
+
+def _document(row: Row, job: TagJob) -> Row | BadRow:
+    document = to_document(row, job.source.columns)
+    if isinstance(document, BadRow):
+        has_tags = job.keep_field and document.reason == "empty text" and row.get(job.keep_field)
+        if not has_tags:
+            return document
+        filled = {**row, job.source.columns.title or "title": "-"}  # a person's tags stay
+        return {**to_document(filled, job.source.columns), "title": None, "text": ""}
+    if len(document["text"]) > MOST_LINE:
+        return BadRow(f"a text of more than {MOST_LINE} characters")
+    return document
+
+
+def _kept(row: Row, name: str | None) -> list[str] | BadRow:
+    """Label keys a person set: a list, or one text with "|" between keys."""
+    value = row.get(name) if name else None
+    if value is None:
+        return []
+    keys = split_items(value) if isinstance(value, str) else value
+    if not isinstance(keys, list) or not all(type(key) in (str, int) for key in keys):
+        return BadRow(f"field {name!r} needs label keys, got {type(value).__name__}", str(row))
+    keys = [str(key) for key in dict.fromkeys(keys) if key != ""]
+    if not all(_is_text(key) for key in keys):
+        return BadRow(f"lone surrogate in field {name!r}", str(row))
+    return keys
+
+
+def _extras(row: Row, job: TagJob) -> dict[str, Any] | BadRow:
+    for name in job.pass_through:
+        if not _is_text(row.get(name)):
+            return BadRow(f"lone surrogate in field {name!r}", str(row))
+    return {name: row.get(name) for name in job.pass_through}
+
+
+def _is_text(value: Any) -> bool:
+    """Whether UTF-8 can hold every text in a value."""
+    if isinstance(value, str):
+        return not SURROGATES.search(value)
+    if isinstance(value, dict):
+        return all(_is_text(key) and _is_text(item) for key, item in value.items())
+    return all(_is_text(item) for item in value) if isinstance(value, list) else True

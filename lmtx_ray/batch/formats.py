@@ -1,0 +1,203 @@
+"""Tags as Parquet, JSON lines or CSV: written row group by row group, copied without some rows,
+read back.
+
+In CSV a list is joined with "|"; "|" and "\\" inside an item get a "\\" before them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lmtx_ray import schemas, storage
+from lmtx_ray.batch.settings import OutputFormat
+from lmtx_ray.publish import PublishError
+
+GROUP_ROWS = 16_384
+LISTS = ("label_keys", "labels", "scores", "probabilities")
+Extras = dict[str, list[Any]]  # column -> a value for each row; a pa.Scalar where it has a type
+
+
+def as_text(value: Any) -> str | None:
+    """A passed-through value where only text fits: texts as they are, others as JSON."""
+    value = value.as_py() if isinstance(value, pa.Scalar) else value
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def join_items(items: Sequence[Any]) -> str:
+    """A list as one CSV cell."""
+    texts = ("" if item is None else str(item) for item in items)
+    return "|".join(re.sub(r"([\\|])", r"\\\1", text) for text in texts)
+
+
+def split_items(cell: str) -> list[str]:
+    """The list of a CSV cell; an empty cell is an empty list."""
+    if not cell:
+        return []
+    items = re.findall(r"(?:^|\|)((?:[^\\|]|\\.)*)", cell)
+    return [re.sub(r"\\(.)", r"\1", item) for item in items]
+
+
+class TableWriter:
+    """Parquet of one schema (the first table's), in row groups of some thousand rows."""
+
+    def __init__(self, file: BinaryIO, group_rows: int = GROUP_ROWS) -> None:
+        self._file, self._group_rows = file, group_rows
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def write(self, table: pa.Table) -> None:
+        if self._waiting and table.schema != self._waiting[0].schema:
+            raise PublishError(f"a column changes its type: {table.schema} follows "
+                               f"{self._waiting[0].schema}")  # fmt: skip
+        self._waiting.append(table)
+        self._rows += table.num_rows
+        if self._rows >= self._group_rows:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables(self._waiting).combine_chunks()
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=self._group_rows)
+        self._waiting, self._rows = [table.slice(0, 0)], 0
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+
+class TagWriter:
+    """Rows of tags, and what is passed through, to a file of one of the formats."""
+
+    def __init__(self, file: BinaryIO, kind: OutputFormat, passed: Sequence[str]) -> None:
+        self._file, self._kind, self._passed = file, kind, list(passed)
+        self._types: dict[str, pa.DataType] = {}
+        self._table = TableWriter(file) if kind == "parquet" else None
+        if kind == "csv":
+            self._text(csv_line([*schemas.TAGS.names, *self._passed]))
+
+    def _text(self, text: str) -> None:
+        self._file.write(text.encode())
+
+    def write(self, tags: pa.Table, extras: Extras) -> None:
+        if self._table:
+            self._table.write(self._with_extras(tags, extras))
+            return
+        for place, row in enumerate(tags.to_pylist()):
+            passed = {name: extras[name][place] for name in self._passed}
+            self._text(_json_line(row, passed) if self._kind == "jsonl" else _cells(row, passed))
+
+    def _with_extras(self, tags: pa.Table, extras: Extras) -> pa.Table:
+        for name in self._passed:
+            values = extras[name]
+            first = next((value for value in values if isinstance(value, pa.Scalar)), None)
+            kind = self._types.setdefault(name, pa.string() if first is None else first.type)
+            try:
+                column = pa.array([value.as_py() for value in values], kind) if first else pa.array(
+                    [as_text(value) for value in values], pa.string()).cast(kind)  # fmt: skip
+            except (pa.ArrowException, TypeError) as error:
+                raise PublishError(
+                    f"pass-through column {name!r} is {kind} in one input and something else in "
+                    f"another ({error}); tag them into outputs of their own"
+                ) from error
+            tags = tags.append_column(name, column)
+        return tags
+
+    def close(self) -> None:
+        if self._table:
+            if not self._types:  # no row at all: columns of no type fit every other file
+                empty = schemas.TAGS.empty_table()
+                for name in self._passed:
+                    empty = empty.append_column(name, pa.nulls(0))
+                self._table.write(empty)
+            self._table.close()
+
+
+def _json_line(row: dict[str, Any], passed: dict[str, Any]) -> str:
+    plain = {name: value.as_py() if isinstance(value, pa.Scalar) else value
+             for name, value in passed.items()}  # fmt: skip
+    return json.dumps({**row, **plain}, ensure_ascii=False, default=str) + "\n"
+
+
+def _cells(row: dict[str, Any], passed: dict[str, Any]) -> str:
+    cells = [join_items(row[name]) if name in LISTS else row[name] for name in schemas.TAGS.names]
+    return csv_line([*cells, *(as_text(value) for value in passed.values())])
+
+
+def csv_line(cells: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
+
+
+def copy_without(uri: str, kind: OutputFormat, drop: Collection[int], file: BinaryIO) -> None:
+    """The rows of a file of tags but those at the places `drop`."""
+    if kind == "parquet":
+        writer, place = TableWriter(file), 0
+        with storage.open_input(uri) as source:
+            parquet = pq.ParquetFile(source)
+            writer.write(parquet.schema_arrow.empty_table())
+            for batch in parquet.iter_batches(4096):
+                here = [n not in drop for n in range(place, place + batch.num_rows)]
+                writer.write(pa.Table.from_batches([batch]).filter(pa.array(here, pa.bool_())))
+                place += batch.num_rows
+        writer.close()
+        return
+    for place, text in enumerate(_records(uri, kind), start=-1 if kind == "csv" else 0):
+        if place not in drop:
+            file.write(text.encode())
+
+
+def _records(uri: str, kind: OutputFormat) -> Iterator[str]:
+    """Rows as they are written; of CSV the header first."""
+    with storage.open_input(uri) as raw:
+        lines = io.TextIOWrapper(raw, "utf-8", newline="")
+        yield from (csv_line(cells) for cells in csv.reader(lines)) if kind == "csv" else lines
+
+
+def ids_at(uri: str, kind: OutputFormat, places: np.ndarray) -> list[str]:
+    """doc_id of the rows at some places, ascending."""
+    if kind == "parquet":
+        with storage.open_input(uri) as source:
+            return pq.read_table(source, columns=["doc_id"])["doc_id"].take(places).to_pylist()
+    wanted = set(places.tolist())
+    rows = (row for row in _rows(uri, kind))
+    return [row["doc_id"] for place, row in enumerate(rows) if place in wanted]
+
+
+def _rows(uri: str, kind: OutputFormat) -> Iterator[dict[str, Any]]:
+    with storage.open_input(uri) as raw:
+        lines = io.TextIOWrapper(raw, "utf-8", newline="")
+        if kind == "jsonl":
+            yield from (json.loads(line) for line in lines)
+            return
+        for row in csv.DictReader(lines):
+            items = {name: split_items(row[name]) for name in LISTS}
+            numbers = {name: [float(item) if item else None for item in items[name]]
+                       for name in ("scores", "probabilities")}  # fmt: skip
+            yield {**row, **items, **numbers}
+
+
+def read_file(uri: str, kind: OutputFormat) -> pa.Table:
+    """A file of tags as a table of the `tags` contract and what was passed through."""
+    if kind == "parquet":
+        return storage.read_table(uri)
+    rows = list(_rows(uri, kind))
+    tags = pa.Table.from_pylist(rows, schema=schemas.TAGS)
+    passed = [name for name in (rows[0] if rows else ()) if name not in schemas.TAGS.names]
+    for name in passed:
+        tags = tags.append_column(name, pa.array([row[name] for row in rows]))
+    return tags

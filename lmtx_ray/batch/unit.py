@@ -1,0 +1,180 @@
+"""One unit of work: its rows tagged chunk by chunk, three files and a receipt committed.
+
+Memory is that of a chunk. The files go to a local scratch folder first and appear under the output
+whole; the receipt, put if absent, names them and makes them count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from lmtx_ray import schemas, storage
+from lmtx_ray.batch.chunks import Chunk, read_chunks
+from lmtx_ray.batch.fence import Fence
+from lmtx_ray.batch.formats import TableWriter, TagWriter
+from lmtx_ray.batch.plan import Unit
+from lmtx_ray.batch.settings import TagJob
+from lmtx_ray.lines import Tally
+
+IDS = pa.schema([("hash", pa.uint64()), ("part", pa.int32()), ("position", pa.int64())])
+
+
+class Tags(Protocol):
+    """What a unit needs of `tagger.Tagger`."""
+
+    def tag(
+        self, ids: Sequence[str], titles: Sequence[str | None], texts: Sequence[str],
+        top_k: int, min_probability: float,
+    ) -> pa.Table: ...  # fmt: skip
+
+
+@dataclass(frozen=True)
+class UnitWork:
+    """How units of one plan are done, the same for all; goes to the workers as it is."""
+
+    job: TagJob
+    fingerprint: str
+    fence: Fence
+
+
+def label_texts(job: TagJob) -> dict[str, str]:
+    """Key -> text of the bundle's labels; empty when nobody's tags are kept."""
+    if job.keep_field is None:
+        return {}
+    labels = storage.read_table(storage.join(job.bundle, "labels.parquet"))
+    return dict(zip(labels["label_key"].to_pylist(), labels["text"].to_pylist(), strict=True))
+
+
+def data_name(unit: Unit, kind: str, attempt: str, ending: str) -> str:
+    """`<kind>/<partition>/<unit>-<attempt>.<ending>`, relative to the output."""
+    parts = (kind, unit.partition, f"{unit.name}-{attempt}.{ending}")
+    return "/".join(part for part in parts if part)
+
+
+def run_unit(
+    unit: Unit, work: UnitWork, tagger: Tags, texts: Mapping[str, str]
+) -> dict[str, Any]:
+    """Tag a unit and commit it; returns the winning receipt, ours or an earlier one.
+
+    Raises:
+        StorageError: An input or the output failed; nothing is committed.
+        StaleDriver: Another driver took over.
+    """
+    output, job, attempt = work.job.output, work.job, uuid.uuid4().hex[:8]
+    endings = {"data": job.output_format, "rejects": "parquet", "ids": "parquet"}
+    with storage.scratch_folder() as folder:
+        paths = {kind: Path(folder) / kind for kind in endings}
+        counts = _write(unit, job, tagger, texts, paths)
+        files = {kind: data_name(unit, kind, attempt, ending) for kind, ending in endings.items()}
+        if not counts["rejected"]:
+            del files["rejects"]
+        work.fence.check()
+        hashes = {kind: put(paths[kind], output, name) for kind, name in files.items()}
+    receipt = {
+        "unit": unit.name, "fingerprint": work.fingerprint, **counts, "file": files["data"],
+        "rejects": files.get("rejects"), "ids": files["ids"], "sha256": hashes["data"],
+    }  # fmt: skip
+    uri = receipt_uri(output, unit.name)
+    if work.fence.put_if_absent(uri, storage.to_json(receipt)):
+        return receipt
+    return storage.read_json(uri)
+
+
+def receipt_uri(output: str, unit: str) -> str:
+    return storage.join(output, "done", f"{unit}.json")
+
+
+def put(path: Path, output: str, name: str) -> str:
+    """A scratch file under the output; returns its SHA-256."""
+    storage.put_file(path, storage.join(output, name))
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(
+    unit: Unit, job: TagJob, tagger: Tags, texts: Mapping[str, str], paths: Mapping[str, Path]
+) -> dict[str, Any]:
+    tallies: list[Tally] = []
+    rows_in = rows_out = 0
+    with ExitStack() as stack:
+        files = {kind: stack.enter_context(path.open("wb")) for kind, path in paths.items()}
+        tags = TagWriter(files["data"], job.output_format, job.pass_through)
+        ids, rejects = TableWriter(files["ids"]), TableWriter(files["rejects"])
+        for chunk in read_chunks(unit, job, tallies):
+            rows_in += len(chunk.documents) + len(chunk.rejects)
+            if chunk.documents:
+                table = tag_chunk(chunk, job, tagger, texts)
+                rows_out += table.num_rows
+                tags.write(table, chunk.extras)
+            ids.write(_id_rows(chunk))
+            rejects.write(rejects_table(chunk.rejects))
+        for writer in (tags, ids, rejects):
+            writer.close()
+    return {"rows_in": rows_in, "rows_out": rows_out, "rejected": rows_in - rows_out,
+            "lines": [tally.lines for tally in tallies]}  # fmt: skip
+
+
+def rejects_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    plain = [{name: row[name] for name in schemas.REJECTS.names} for row in rows]
+    return pa.Table.from_pylist(plain, schema=schemas.REJECTS)
+
+
+def id_hash(doc_id: str) -> int:
+    """64 bits of an id; equal hashes are compared as ids before a row is called a duplicate."""
+    return int.from_bytes(hashlib.blake2b(doc_id.encode(), digest_size=8).digest(), "little")
+
+
+def _id_rows(chunk: Chunk) -> pa.Table:
+    hashes = np.array([id_hash(row["doc_id"]) for row in chunk.documents], dtype=np.uint64)
+    parts, positions = [place[0] for place in chunk.places], [place[1] for place in chunk.places]
+    columns = [pa.array(hashes), pa.array(parts, pa.int32()), pa.array(positions, pa.int64())]
+    return pa.table(columns, schema=IDS)
+
+
+def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, texts: Mapping[str, str]) -> pa.Table:
+    """`tags` of a chunk's documents, what a person set first. Texts without content, which are
+    here for their kept tags alone, are no work for the tagger."""
+    full = [row for row in chunk.documents if row["title"] or row["text"]]
+    tags = tagger.tag(
+        [row["doc_id"] for row in full], [row["title"] for row in full],
+        [row["text"] for row in full], job.top_k, job.min_probability,
+    ) if full else schemas.TAGS.empty_table()  # fmt: skip
+    if not any(chunk.kept):
+        return tags
+    found = iter(tags.to_pylist())
+    rows = [
+        keep(next(found) if row["title"] or row["text"] else empty(row), kept, texts, job.top_k)
+        for row, kept in zip(chunk.documents, chunk.kept, strict=True)
+    ]
+    return schemas.conform(pa.Table.from_pylist(rows, schema=tags.schema), schemas.TAGS)
+
+
+def empty(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a document without text."""
+    lists = {name: [] for name in ("label_keys", "labels", "scores", "probabilities")}
+    return {"doc_id": document["doc_id"], **lists, "reason": "empty"}
+
+
+def keep(
+    row: dict[str, Any], kept: Sequence[str], texts: Mapping[str, str], top_k: int
+) -> dict[str, Any]:
+    """A row of tags that begins with the kept keys, whatever their number; the model's own tags
+    fill up to `top_k`. A kept tag has probability 1 and no score, as no model gave one."""
+    rest = [n for n, key in enumerate(row["label_keys"]) if key not in set(kept)]
+    rest = rest[: max(top_k - len(kept), 0)]
+    unknown = [key for key in kept if key not in texts]
+    reasons = [row["reason"]] if row["reason"] else []
+    reasons += [f"kept key {key!r} is not in the label set" for key in unknown]
+    begin = {"label_keys": list(kept), "labels": [texts.get(key, key) for key in kept],
+             "scores": [None] * len(kept), "probabilities": [1.0] * len(kept)}  # fmt: skip
+    lists = {name: items + [row[name][n] for n in rest] for name, items in begin.items()}
+    return {"doc_id": row["doc_id"], **lists, "reason": "; ".join(reasons)}

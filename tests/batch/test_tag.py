@@ -1,0 +1,251 @@
+"""`lmtx tag` as a user runs it: inputs and outputs of every kind, duplicates, kept tags, appending.
+The same on a local disk and on S3 where places matter."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lmtx_ray import storage
+from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags, sweep
+from lmtx_ray.cli import main
+from lmtx_ray.publish import PublishError, StepOutput
+from lmtx_ray.tagger import Tagger
+from tests.lake import s3_server
+from tests.tiny import TOPICS
+from tests.tiny_bundle import LABELS
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["disk", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> str:
+    return str(tmp_path) if request.param == "disk" else f"s3://lake/{tmp_path.name}"
+
+
+def document(number: int, **more: object) -> dict:
+    text = f"A study of {TOPICS[number % 8]} pain in patients, number {number}"
+    return {"id": f"d{number}", "title": "A trial", "text": text, **more}
+
+
+def lines(*rows: dict) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def tag(bundle: str, source: str, output: str, *more: str) -> int:
+    return main(["tag", "--bundle", bundle, "--input", source, "--output", output, *more])
+
+
+def ids(output: str) -> list[str]:
+    return read_tags(output)["doc_id"].to_pylist()
+
+
+def test_a_folder_of_all_formats_is_tagged_with_its_partitions(bundle, place) -> None:
+    rows = [document(n) for n in range(6)]
+    csv = "id,title,text\n" + "".join(f'{r["id"]},{r["title"]},"{r["text"]}"\n' for r in rows[2:4])
+    storage.write_bytes(f"{place}/in/dt=1/a.jsonl", lines(*rows[:2]))
+    storage.write_bytes(f"{place}/in/dt=1/b.csv.gz", gzip.compress(csv.encode()))
+    storage.write_table(f"{place}/in/dt=2/c.parquet", pa.Table.from_pylist(rows[4:]))
+    storage.write_bytes(f"{place}/in/dt=2/note.txt", b"heart disease\nand care")
+    storage.write_bytes(f"{place}/in/dt=2/_SUCCESS", b"")
+    assert tag(bundle, f"{place}/in", f"{place}/out") == 0
+    assert ids(f"{place}/out") == [*(f"d{n}" for n in range(6)), "note.txt"]
+    folders = [uri.rsplit("/", 2)[1] for uri in published_files(f"{place}/out")]
+    assert folders == ["dt=1", "dt=2"]
+    table = read_tags(f"{place}/out")
+    assert set(table["labels"].combine_chunks().flatten().to_pylist()) <= set(LABELS)
+    assert tag(bundle, f"{place}/in", f"{place}/out") == 0  # complete: nothing to do
+    assert read_tags(f"{place}/out") == table
+
+
+def test_big_files_are_cut_and_rows_keep_their_numbers(bundle, place, capsys) -> None:
+    rows = [document(n) for n in range(60)]
+    bad = b'{"id": "x"\n'
+    storage.write_bytes(f"{place}/in/a.jsonl", lines(*rows[:30]) + b"\n" + bad + lines(rows[3]))
+    table = pa.Table.from_pylist([*rows[30:], {**rows[0], "text": None, "title": None}])
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=7)
+    storage.write_bytes(f"{place}/in/b.parquet", sink.getvalue().to_pybytes())
+    assert tag(bundle, f"{place}/in", f"{place}/out", "--unit-bytes", "400") == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["units"] > 8
+    assert (result["documents"], result["rejects"]) == (60, 3)
+    assert ids(f"{place}/out") == [f"d{n}" for n in range(60)]
+    rejects = [(row["source"].rsplit("/", 1)[1], row["position"], row["reason"])
+               for row in read_rejects(f"{place}/out").to_pylist()]  # fmt: skip
+    assert rejects[0][:2] == ("a.jsonl", 32)
+    assert rejects[1] == ("a.jsonl", 33, f"duplicate id 'd3', first in {place}/in/a.jsonl row 4")
+    assert rejects[2][:2] == ("b.parquet", 31)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
+def test_duplicates_across_units_keep_the_first_in_every_format(bundle, tmp_path, kind) -> None:
+    (tmp_path / "in").mkdir()
+    for name, numbers in {"a": (0, 1), "b": (1, 2, 0), "c": (2, 3, 3)}.items():
+        (tmp_path / f"in/{name}.jsonl").write_bytes(
+            lines(*(document(n, note={"from": name}) for n in numbers))
+        )
+    out = str(tmp_path / "out")
+    options = ["--unit-bytes", "10", "--output-format", kind, "--pass-through", "note"]
+    assert tag(bundle, str(tmp_path / "in"), out, *options) == 0
+    table = read_tags(out)
+    assert table["doc_id"].to_pylist() == ["d0", "d1", "d2", "d3"]
+    assert all(len(row) == 5 for row in table["label_keys"].to_pylist())
+    notes = [note if isinstance(note, dict) else json.loads(note)
+             for note in table["note"].to_pylist()]  # fmt: skip
+    assert notes == [{"from": name} for name in "aabc"]
+    rejects = read_rejects(out)
+    assert rejects["reason"].to_pylist() == [
+        f"duplicate id {key!r}, first in {tmp_path}/in/{name}.jsonl row {row}"
+        for key, name, row in (("d1", "a", 2), ("d0", "a", 1), ("d2", "b", 2), ("d3", "c", 2))
+    ]
+    assert rejects["position"].to_pylist() == [1, 3, 1, 3]
+
+
+def test_what_a_person_set_stays_and_comes_first(bundle, tmp_path) -> None:
+    rows = [document(0, mine=["L9", "L3"]), document(1, mine="L1|own\\|key"), document(2),
+            {"id": "e", "text": "", "mine": ["L0"]}, document(4, mine=5)]  # fmt: skip
+    (tmp_path / "in.jsonl").write_bytes(lines(*rows))
+    out = str(tmp_path / "out")
+    options = ["--keep-field", "mine", "--top-k", "1", "--min-probability", "1"]
+    assert tag(bundle, str(tmp_path / "in.jsonl"), out, *options) == 0
+    first, second, third, empty = read_tags(out).to_pylist()
+    assert (first["label_keys"], first["labels"]) == (["L9", "L3"], [LABELS[9], LABELS[3]])
+    assert (first["probabilities"], first["scores"]) == ([1.0, 1.0], [None, None])
+    assert second["label_keys"] == ["L1", "own|key"]
+    assert second["reason"] == "kept key 'own|key' is not in the label set"
+    assert (third["reason"], empty["label_keys"], empty["reason"]) == ("", ["L0"], "empty")
+    assert "'mine' needs label keys" in read_rejects(out)["reason"][0].as_py()
+
+
+def test_parquet_columns_pass_through_with_their_types(bundle, tmp_path) -> None:
+    rows = pa.Table.from_pylist([document(n) for n in range(3)])
+    rows = rows.append_column("year", pa.array([1, None, 3], pa.int16()))
+    rows = rows.append_column("day", pa.array([5, 6, 7], pa.date32()))
+    pq.write_table(rows, tmp_path / "in.parquet")
+    out = str(tmp_path / "out")
+    assert tag(bundle, str(tmp_path / "in.parquet"), out, "--pass-through", "day,year") == 0
+    table = read_tags(out)
+    assert table.select(["year", "day"]) == rows.select(["year", "day"])
+
+
+def test_only_new_files_are_appended(bundle, place, caplog) -> None:
+    source, out = f"{place}/in", f"{place}/out"
+    storage.write_bytes(f"{source}/1.jsonl", lines(document(0), document(1)))
+    assert tag(bundle, source, out) == 0
+    before = published_files(out)
+    storage.write_bytes(f"{source}/2.jsonl", lines(document(1), document(2)))
+    assert tag(bundle, source, out) == 1
+    assert "2.jsonl is new" in caplog.text
+    assert tag(bundle, source, out, "--append-new") == 0
+    assert ids(out) == ["d0", "d1", "d2"]
+    assert published_files(out)[: len(before)] == before
+    assert "duplicate id 'd1', first in" in read_rejects(out)["reason"][0].as_py()
+    assert tag(bundle, source, out, "--append-new") == 0  # nothing new
+    assert len(published_files(out)) == len(before) + 1
+    storage.write_bytes(f"{source}/1.jsonl", lines(document(0), document(7)))
+    assert tag(bundle, source, out, "--append-new") == 1
+    assert "1.jsonl changed since" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [(["--top-k", "2"], "top_k was 5, not 2"),
+     (["--text-field", "title"], "source.columns.text was None, not 'title'")],
+)  # fmt: skip
+def test_a_changed_job_is_refused_with_what_changed(
+    bundle, tmp_path, caplog, more: list[str], message: str
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 0
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out"), *more) == 1
+    assert message in caplog.text
+
+
+def test_another_bundle_is_refused(bundle, tmp_path, caplog) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 0
+    storage.download_folder(bundle, tmp_path / "b")
+    manifest = storage.read_json(f"{tmp_path}/b/MANIFEST.json")
+    storage.write_bytes(f"{tmp_path}/b/MANIFEST.json",
+                        storage.to_json({**manifest, "fingerprint": "other"}))  # fmt: skip
+    assert tag(f"{tmp_path}/b", str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 1
+    assert "the bundle was" in caplog.text
+
+
+def test_a_file_edited_while_it_is_tagged_is_not_published(
+    bundle, tmp_path, caplog, monkeypatch
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
+    plain = Tagger.tag
+
+    def edit(*args: object, **kwargs: object) -> object:
+        (tmp_path / "in.jsonl").write_bytes(lines(document(1)))  # of the same size
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(Tagger, "tag", edit)
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 1
+    assert "in.jsonl: it was changed since the job began" in caplog.text
+    assert not (tmp_path / "out/MANIFEST.json").exists()
+
+
+def test_globs_and_manifests_name_inputs(bundle, place) -> None:
+    for number in range(3):
+        storage.write_bytes(f"{place}/in/{number}.jsonl", lines(document(number)))
+    storage.write_bytes(f"{place}/in/3.csv", b"id,text\nd3,heart\n")
+    assert tag(bundle, f"{place}/in/*.jsonl", f"{place}/globbed") == 0
+    assert ids(f"{place}/globbed") == ["d0", "d1", "d2"]
+    names = [f"{place}/in/2.jsonl", f"{place}/in/3.csv"]
+    storage.write_bytes(f"{place}/a.manifest.json", json.dumps(names).encode())
+    storage.write_bytes(f"{place}/b.manifest", "\n".join(names).encode())
+    for name in ("a.manifest.json", "b.manifest"):
+        assert tag(bundle, f"{place}/{name}", f"{place}/out-{name}") == 0
+        assert ids(f"{place}/out-{name}") == ["d2", "d3"]
+
+
+def test_a_published_step_is_an_input_and_a_batch_output_is_none(bundle, tmp_path, caplog) -> None:
+    step, out = StepOutput(str(tmp_path / "step"), "s"), str(tmp_path / "out")
+    step.publish_table(pa.Table.from_pylist([document(n) for n in range(4)]), rows=3)
+    storage.write_bytes(f"{step.uri}/data/00000-dead.parquet", b"killed")
+    assert tag(bundle, step.uri, out) == 0
+    assert ids(out) == ["d0", "d1", "d2", "d3"]
+    assert tag(bundle, out, str(tmp_path / "again")) == 1
+    assert "the output of a batch job" in caplog.text
+
+
+def test_a_dry_run_counts_and_writes_nothing(bundle, tmp_path, capsys) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(*(document(n) for n in range(40))))
+    options = ["--dry-run", "--unit-bytes", "1000"]
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out"), *options) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["files"], plan["bytes"]) == (1, (tmp_path / "in.jsonl").stat().st_size)
+    assert plan["units"] == -(-plan["bytes"] // 1000)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sweep_deletes_what_no_manifest_names_and_only_then(bundle, place) -> None:
+    storage.write_bytes(f"{place}/in.jsonl", lines(document(0)))
+    storage.write_bytes(f"{place}/out/data/000-00000-dead.parquet", b"killed")
+    with pytest.raises(PublishError, match="not published yet"):
+        sweep(f"{place}/out")
+    assert tag(bundle, f"{place}/in.jsonl", f"{place}/out") == 0
+    assert main(["sweep", f"{place}/out"]) == 0
+    assert ids(f"{place}/out") == ["d0"]
+    left = storage.list_files(f"{place}/out/data")
+    assert left == published_files(f"{place}/out")
+
+
+def test_an_output_that_holds_something_else_is_refused(bundle, tmp_path, caplog) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
+    assert tag(bundle, str(tmp_path / "in.jsonl"), bundle) == 1
+    assert "holds something else than tags" in caplog.text

@@ -1,0 +1,118 @@
+"""SIGKILL at the writes of a batch job, on a disk and on S3; two drivers on one output."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lmtx_ray.batch.outputs import read_manifests, read_rejects, read_tags
+from tests.chaos.batch_runs import (
+    attempts,
+    finish,
+    kill_at,
+    published,
+    start,
+    tag_arguments,
+    wait_until_stopped,
+    write_corpus,
+)
+from tests.lake import s3_server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["disk", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> str:
+    return str(tmp_path) if request.param == "disk" else f"s3://lake/{tmp_path.name}"
+
+
+def undisturbed(bundle: str, place: str, units: int, log: Path) -> list[bytes]:
+    write_corpus(f"{place}/in", units)
+    arguments = tag_arguments(bundle, f"{place}/in", f"{place}/whole")
+    assert finish(start(arguments, log)) == 0, log.read_text()
+    assert attempts(f"{place}/whole") == units
+    ids = read_tags(f"{place}/whole")["doc_id"].to_pylist()
+    assert ids == [f"d{n}" for n in range(4 * units)]
+    assert read_rejects(f"{place}/whole").num_rows == units // 3 + (units + 2) // 4
+    return published(f"{place}/whole")
+
+
+def kill_everywhere(bundle: str, place: str, units: int, log: Path, stride: int) -> int:
+    """Kill at every `stride`-th write, finish, compare; returns the number of kills."""
+    expected = undisturbed(bundle, place, units, log)
+    number = 1
+    kills = 0
+    while True:
+        output = f"{place}/killed-{number}"
+        arguments = tag_arguments(bundle, f"{place}/in", output)
+        code = finish(start(arguments, log, kill_at(number)))
+        if code == 0:
+            return kills
+        assert code == -9, log.read_text()
+        kills += 1
+        assert finish(start(arguments, log)) == 0, log.read_text()
+        assert published(output) == expected
+        assert attempts(output) <= units + 1
+        number += stride
+
+
+def test_a_killed_job_ends_with_the_same_bytes(bundle: str, place: str, tmp_path: Path) -> None:
+    assert kill_everywhere(bundle, place, 3, tmp_path / "log", stride=6) >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_job_killed_at_every_write_ends_with_the_same_bytes(
+    bundle: str, place: str, tmp_path: Path
+) -> None:
+    assert kill_everywhere(bundle, place, 14, tmp_path / "log", stride=1) >= 100
+
+
+def test_a_job_killed_again_and_again_ends_with_the_same_bytes(
+    bundle: str, place: str, tmp_path: Path
+) -> None:
+    log, kills = tmp_path / "log", 0
+    expected = undisturbed(bundle, place, 4, log)
+    arguments = tag_arguments(bundle, f"{place}/in", f"{place}/out")
+    while (code := finish(start(arguments, log, kill_at(14)))) != 0:
+        assert code == -9, log.read_text()
+        kills += 1
+    assert kills >= 2
+    assert published(f"{place}/out") == expected
+    assert attempts(f"{place}/out") <= 4 + kills
+
+
+@pytest.mark.parametrize(
+    "write", [9, *(pytest.param(number, marks=pytest.mark.slow) for number in (3, 16))]
+)
+def test_a_driver_that_was_overtaken_stops_with_its_own_code(
+    bundle: str, place: str, tmp_path: Path, write: int
+) -> None:
+    """The first driver freezes at a write; a second one takes over; then the first wakes up."""
+    expected = undisturbed(bundle, place, 4, tmp_path / "log")
+    arguments = tag_arguments(bundle, f"{place}/in", f"{place}/out")
+    first = start(arguments, tmp_path / "first", kill_at(write, signal.SIGSTOP))
+    wait_until_stopped(first)
+    second = finish(start(arguments, tmp_path / "second"))
+    os.kill(first, signal.SIGCONT)
+    assert (finish(first), second) == (3, 0), (tmp_path / "first").read_text()
+    assert "another driver" in (tmp_path / "first").read_text()
+    assert published(f"{place}/out") == expected
+
+
+def test_of_two_racing_drivers_one_publishes(bundle: str, place: str, tmp_path: Path) -> None:
+    expected = undisturbed(bundle, place, 6, tmp_path / "log")
+    arguments = tag_arguments(bundle, f"{place}/in", f"{place}/out")
+    pids = [start(arguments, tmp_path / name) for name in ("one", "two")]
+    codes = sorted(finish(pid) for pid in pids)
+    assert codes in ([0, 3], [0, 0])  # 0 twice: one was done before the other looked
+    assert published(f"{place}/out") == expected
+    assert len(read_manifests(f"{place}/out")) == 1
