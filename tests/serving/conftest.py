@@ -31,6 +31,7 @@ class Running:
 
     url: str
     ray: str
+    pid: int
 
 
 @contextlib.contextmanager
@@ -47,7 +48,7 @@ def running(config: dict[str, Any], folder: Path) -> Iterator[Running]:
     try:
         line = _ready(process, folder / "serve.log")
         url = line.split("serving at ")[1].split("/ ")[0]
-        yield Running(url, line.split("--address ")[1].rstrip(")\n"))
+        yield Running(url, line.split("--address ")[1].rstrip(")\n"), process.pid)
     finally:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
