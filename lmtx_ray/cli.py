@@ -48,8 +48,11 @@ def carry_out(arguments: argparse.Namespace) -> int:
 
 
 def _one_line(error: BaseException) -> str:
-    """The message; of a worker's error, whose message is a trace, that of its innermost cause."""
-    while (cause := getattr(error, "cause", None) or error.__cause__) is not None:
+    """The message; of an error of Ray's, whose message is a trace, that of what caused it."""
+    while type(error).__module__.startswith("ray."):
+        cause = getattr(error, "cause", None) or error.__cause__
+        if cause is None:
+            break
         error = cause
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0 if len(lines) < 3 else -1].strip() if lines else type(error).__name__
