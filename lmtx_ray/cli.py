@@ -19,6 +19,7 @@ from lmtx_ray.cli_arguments import add_verb
 
 logger = logging.getLogger("lmtx_ray")
 JOB_FOLDER = "/runtime_resources/working_dir_files/"
+_joined = False  # whether this process started or joined a cluster by `start_ray`
 DEMO_CONFIG = Path(__file__).resolve().parent.parent / "examples" / "biomedical" / "demo.yaml"
 
 
@@ -42,9 +43,22 @@ def carry_out(arguments: argparse.Namespace) -> int:
         logger.exception("failed")
         logger.error("lmtx %s: %s: %s", arguments.command, type(error).__name__, _one_line(error))
         return 1
+    finally:
+        _leave_ray()
     if result is not None:
         print(json.dumps(result), flush=True)
     return 0
+
+
+def _leave_ray() -> None:
+    """Ray's listener prints what it hears of lost nodes to stdout, at any time: it has to end
+    before the line of JSON, or that would not be the last one."""
+    global _joined
+    if _joined:
+        import ray
+
+        ray.shutdown()
+        _joined = False
 
 
 def _one_line(error: BaseException) -> str:
@@ -181,7 +195,9 @@ def start_ray(output: str | None = None) -> None:
     local = {} if os.environ.get("RAY_ADDRESS") else {
         "address": "local", "num_cpus": os.cpu_count() or 1, "include_dashboard": False
     }  # fmt: skip
+    global _joined
     ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)
+    _joined = True
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     for noisy in ("ray.data", "ray.train", "faiss.loader", "httpx"):

@@ -127,6 +127,7 @@ def disturbed(
         return ended(process)
 
 
+@pytest.mark.slow
 def test_a_node_lost_while_judging_changes_no_verdict(
     nodes: Nodes, config: Path, tmp_path: Path
 ) -> None:
