@@ -16,6 +16,7 @@ from typing import Any
 
 from lmtx_ray import cli_serving, cli_tagging
 from lmtx_ray.cli_arguments import add_verb
+from lmtx_ray.one_line import one_line
 
 logger = logging.getLogger("lmtx_ray")
 JOB_FOLDER = "/runtime_resources/working_dir_files/"
@@ -37,11 +38,11 @@ def carry_out(arguments: argparse.Namespace) -> int:
     try:
         result = arguments.run_command(arguments)
     except (ValueError, OSError) as error:  # the user's to mend: config, corpus, storage, contract
-        logger.error("lmtx %s: %s", arguments.command, _one_line(error))
+        logger.error("lmtx %s: %s", arguments.command, one_line(error))
         return cli_tagging.exit_code_of(error)
     except Exception as error:  # a bug, or a cluster that failed: its trace, then the line
         logger.exception("failed")
-        logger.error("lmtx %s: %s: %s", arguments.command, type(error).__name__, _one_line(error))
+        logger.error("lmtx %s: %s: %s", arguments.command, type(error).__name__, one_line(error))
         return 1
     finally:
         _leave_ray()
@@ -59,17 +60,6 @@ def _leave_ray() -> None:
 
         ray.shutdown()
         _joined = False
-
-
-def _one_line(error: BaseException) -> str:
-    """The message; of an error of Ray's, whose message is a trace, that of what caused it."""
-    while type(error).__module__.startswith("ray."):
-        cause = getattr(error, "cause", None) or error.__cause__
-        if cause is None:
-            break
-        error = cause
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0 if len(lines) < 3 else -1].strip() if lines else type(error).__name__
 
 
 def build_parser() -> argparse.ArgumentParser:

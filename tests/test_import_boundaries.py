@@ -19,7 +19,7 @@ TIERS = (
      "calibration", "settings", "asks", "selection", "model_files", "layout", "until", "record",
      "sizing", "teacher", "teacher.protocol",
      "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.identity",
-     "teacher.lexical", "label_set", "canary", "evidence", "bundle_cache"},
+     "teacher.lexical", "label_set", "canary", "evidence", "bundle_cache", "one_line"},
     {"hardware", "index", "encoder", "losses", "batching", "tagger", "training",
      "checkpoints", "bundle_folder", "teacher.vllm", "teacher.http"},
     {"stages", "stages.resources", "stages.units", "stages.embed", "stages.shortlist",

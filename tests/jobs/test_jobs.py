@@ -122,13 +122,23 @@ def test_a_run_inside_the_copy_of_the_working_folder_is_refused(config, caplog) 
     assert "give an absolute path on storage all nodes share" in caplog.text
 
 
-def test_an_error_of_a_worker_ends_in_one_line(config, monkeypatch, caplog) -> None:
-    def fail(arguments: object) -> None:
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.parametrize("map_function", [False, True])
+def test_an_error_of_a_worker_ends_in_one_line(config, monkeypatch, caplog, map_function) -> None:
+    import ray
+
+    def read(batch: object = None) -> object:
         try:
-            raise StorageError("s3://b/k: no such key")
-        except StorageError as error:
-            raise RuntimeError("task failed\ntraceback\nmore of it") from error
+            raise OSError("in the way: not to be shown")
+        except OSError as error:
+            raise StorageError("s3://b/k: no such key") from error
+
+    def fail(arguments: object) -> None:
+        if map_function:
+            ray.data.range(2).map_batches(read).materialize()
+        ray.get(ray.remote(read).remote())
 
     monkeypatch.setattr(cli, "run_loop", fail)
     assert jobs.run_job("judge", ["--config", str(config)]) == 1
-    assert caplog.records[-1].getMessage().endswith("s3://b/k: no such key")
+    assert caplog.records[-1].getMessage().endswith(": s3://b/k: no such key")
