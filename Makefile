@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 ENGINE ?= cpu
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(ENGINE)
+PINS := $(if $(filter gpu,$(ENGINE)),-gpu).txt
 
 .PHONY: demo test lint clean venv
 
@@ -18,12 +19,12 @@ lint: $(INSTALLED)
 venv: $(INSTALLED)
 
 # uv does not read pip's find-links setting, where a CPU build of torch may be kept.
-$(INSTALLED): pyproject.toml constraints.txt overrides.txt
+$(INSTALLED): pyproject.toml constraints$(PINS) overrides$(PINS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || true)}" \
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python \
-		--constraint constraints.txt --override overrides.txt --editable '.[$(ENGINE),demo,dev]'
+		--constraint constraints$(PINS) --override overrides$(PINS) --editable '.[$(ENGINE),demo,dev]'
 	touch $@
 
 clean:

@@ -17,7 +17,7 @@ def model_identity(model: str) -> str:
     folder = Path(model)
     if model.startswith("s3://"):
         storage.parse_uri(model)
-    if not folder.is_dir():
+    if not model or not folder.is_dir():
         return fingerprint(model)
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):

@@ -7,6 +7,7 @@ import importlib
 import re
 import runpy
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import ValidationError
+from packaging.requirements import Requirement
 
 from lmtx_ray import cli, jobs
 from lmtx_ray.config import load_config
@@ -29,7 +31,6 @@ SECRETS = re.compile(
     r"AKIA[0-9A-Z]{16}|(?i:secret_access_key|api_key|passw(or)?d|token)\s*[:=]\s*\w"
 )
 COMMAND = re.compile(r"(python jobs/\w+\.py|\blmtx (?:run|tag|plan|serve|demo)\b).*")
-COMING = {"--append-new"}  # `lmtx tag` gets it with the batch protocol
 
 
 def documents() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -144,7 +145,7 @@ def test_a_command_names_a_job_its_options_and_a_config_that_exist(
     else:
         parser = verb_parser(words[1])
     used = {word.split("=")[0] for word in words if word.startswith("--")}
-    assert used <= options_of(parser) | COMING, where
+    assert used <= options_of(parser), where
     configs = [word for word in words if word.startswith("jobs/configs/")]
     for config in configs:
         load_config(RunConfig, str(ROOT / config))
@@ -275,10 +276,23 @@ def test_the_image_is_pinned_has_two_targets_no_compiler_and_no_root() -> None:
     stages = re.split(r"(?m)^FROM ", text)[1:]
     names = {stage.split("\n")[0].split(" AS ")[1]: stage for stage in stages}
     assert {"cpu", "gpu", "runtime"} <= set(names)
-    assert text.count("--constraint constraints.txt") == 2
+    assert "--constraint constraints.txt --override overrides.txt '.[cpu,demo]'" in text
+    assert "--constraint constraints-gpu.txt --override overrides-gpu.txt '.[gpu,demo]'" in text
     assert "USER ray" in names["runtime"]
     final = names["runtime"] + names["cpu"] + names["gpu"]
     assert not re.search(r"gcc|build-essential|clang|g\+\+", final)
     assert all(names[name].startswith("runtime AS") for name in ("cpu", "gpu"))
     for source in re.findall(r"(?m)^COPY (?!--from)(.+)$", text):
         assert all((ROOT / name).exists() for name in source.split()[:-1])
+
+
+@pytest.mark.parametrize(("pins", "engine"), [("", "cpu"), ("-gpu", "gpu")])
+def test_every_engine_has_pins_that_meet_what_the_package_asks_for(pins: str, engine: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = project["dependencies"] + extras["demo"] + extras["dev"] + extras[engine]
+    lines = (ROOT / f"constraints{pins}.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines)
+    assert not any("+" in version or "://" in version for version in pinned.values())
+    for requirement in map(Requirement, asked):
+        assert requirement.specifier.contains(pinned[requirement.name])

@@ -54,6 +54,14 @@ def test_every_reply_has_an_answer(text: str) -> None:
     assert from_text(text) in {"yes", "no", "unclear"}
 
 
+def test_a_teacher_without_a_model_is_the_same_in_every_folder(tmp_path, monkeypatch) -> None:
+    config = TeacherConfig(kind="lexical", prompt="tag")
+    before = teacher_identity(config)
+    (tmp_path / "notes.txt").write_text("in the working folder, no file of a model")
+    monkeypatch.chdir(tmp_path)
+    assert teacher_identity(config) == before
+
+
 def test_prompts_are_told_apart_and_unknown_ones_named() -> None:
     assert len({prompt.fingerprint for prompt in PROMPTS.values()}) == len(PROMPTS) == 10
     with pytest.raises(ConfigError, match=r"no prompt 'nice'; known: tag, product_tag"):
