@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lmtx_ray.cli_arguments import add_verb, positive
@@ -15,7 +16,7 @@ OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 STALE = 3
 
 
-def add_verbs(verbs: Any, start_ray: Callable[[], None]) -> None:
+def add_verbs(verbs: Any, start_ray: Callable[[str], None]) -> None:
     """Add them to the command line; `start_ray` is called when a job needs a cluster."""
     tag = add_verb(verbs, "tag", "tag files, folders or a nightly drop with a bundle", tag_files)
     tag.set_defaults(start_ray=start_ray)
@@ -66,7 +67,8 @@ def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:
     local = arguments.local
     if local is None and os.environ.get("RAY_ADDRESS"):
         local = False
-    return tag_corpus(job, arguments.append_new, arguments.actors, local, arguments.start_ray)
+    start = partial(arguments.start_ray, arguments.output)
+    return tag_corpus(job, arguments.append_new, arguments.actors, local, start)
 
 
 def _job(arguments: argparse.Namespace) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.chaos import batch_runs
 from tests.small_run import write_inputs
 
 TIMEOUT_SECONDS = 600
@@ -175,25 +176,24 @@ def test_a_judge_killed_changes_no_verdict(nodes: Nodes, config: Path, tmp_path:
     assert published(run) == published(tmp_path / "quiet")
 
 
-@pytest.mark.slow
 def test_a_node_lost_while_tagging_changes_no_tag(
-    nodes: Nodes, quiet: tuple[Path, str], tmp_path: Path
+    nodes: Nodes, bundle: str, tmp_path: Path
 ) -> None:
     lines = (json.dumps({"id": f"d{n}", "text": f"a study of heart pain {n}"}) for n in range(8000))
     source = tmp_path / "in.jsonl"
     source.write_text("\n".join(lines) + "\n")
 
-    def tag(output: Path) -> list[str]:
-        return ["-m", "lmtx_ray.cli", "tag", "--bundle", quiet[1], "--input", str(source),
-                "--output", str(output)]  # fmt: skip
+    def tag(output: Path, *more: str) -> list[str]:
+        return ["-m", "lmtx_ray.cli", "tag", "--bundle", bundle, "--input", str(source),
+                "--unit-bytes", "20000", "--output", str(output), *more]  # fmt: skip
 
-    with driver(nodes, *tag(tmp_path / "quiet")) as process:
+    with driver(nodes, *tag(tmp_path / "quiet", "--local")) as process:
         ended(process)
     output = tmp_path / "lost"
-    disturbed(nodes, tag(output), output, "tags/done/*.json", "tags",
-              nodes.lose_one_and_get_another)  # fmt: skip
-    assert published(output) == published(tmp_path / "quiet")
-    assert len(published(output)) > 8
+    disturbed(nodes, tag(output), output, "done/*.json", ".", nodes.lose_one_and_get_another)
+    tagged = batch_runs.published(str(output))
+    assert tagged == batch_runs.published(str(tmp_path / "quiet"))
+    assert len(tagged) > 8
 
 
 @pytest.mark.slow

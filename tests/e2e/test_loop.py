@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from lmtx_ray.asks import pairs_of
 from lmtx_ray.publish import read_published
-from tests.tiny import TOPICS, save_encoder
+from tests.small_run import write_inputs
 
 TIMEOUT_SECONDS = 300
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(2 * TIMEOUT_SECONDS)]
@@ -25,36 +24,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(2 * TIMEOUT_SECONDS)]
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Corpus, labels, encoder and a config with the rule-based teacher."""
-    folder = tmp_path_factory.mktemp("inputs")
-    save_encoder(folder)
-    labels = [f"{topic} {word}" for topic in TOPICS for word in ("disease", "pain", "trial")]
-    write(folder / "labels.jsonl", [{"uid": f"L{n}", "title": t} for n, t in enumerate(labels)])
-    rows = [
-        {"uid": f"d{n}", "title": f"A study of {TOPICS[n % 8]} disease",
-         "content": f"patients with {TOPICS[n % 8]} pain and treatment"}
-        for n in range(120)
-    ]  # fmt: skip
-    write(folder / "documents.jsonl", rows[:80])
-    gold = [{**row, "target_ind": [3 * (n % 8), 3 * (n % 8) + 1]} for n, row in enumerate(rows)]
-    write(folder / "test.jsonl", gold[80:])
-    config = {
-        "unit_documents": 16,
-        "corpus": {"documents": [str(folder / "documents.jsonl")], "held_aside": 20,
-                   "labels": str(folder / "labels.jsonl"), "test": str(folder / "test.jsonl")},
-        "encoder": {"model": str(folder / "encoder"), "dtype": "float32", "threads": 1},
-        "judge": {"teacher": {"kind": "lexical", "prompt": "tag"}, "top_k": 6, "rerank_k": 6},
-        "fit": {"passes": 10, "batch_size": 8, "learning_rate": 2e-3, "threads": 1,
-                "checkpoint_every": 2, "dtype": "float32"},
-        "cycles": {"most": 1},
-        "shortlist": {"depth": 24},
-        "resources": {"embed": {"actors": None}, "judge": {"actors": None}},
-    }  # fmt: skip
-    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "run": "unset"}))
-    return folder
-
-
-def write(path: Path, rows: list[dict]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return write_inputs(tmp_path_factory.mktemp("inputs")).parent
 
 
 @pytest.fixture(autouse=True, scope="module")
