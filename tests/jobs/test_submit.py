@@ -14,7 +14,7 @@ from tests.small_run import write_inputs
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT_SECONDS = 900
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(TIMEOUT_SECONDS + 60)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(TIMEOUT_SECONDS + 60)]
 
 
 def prove(folder: Path, *more: str) -> dict:
@@ -39,7 +39,6 @@ def test_a_job_stopped_while_judging_and_submitted_again_publishes_the_same(
     assert seen["steps_compared"] >= 8
 
 
-@pytest.mark.slow
 def test_a_whole_loop_stopped_while_training_and_submitted_again_publishes_the_same(
     tmp_path: Path,
 ) -> None:

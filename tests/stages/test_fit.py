@@ -85,7 +85,7 @@ def accuracy(model: str) -> float:
     return float((scores.argmax(axis=1) == own).mean())
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])  # 1: e2e too
 def test_the_student_learns_what_the_judge_accepted(
     tmp_path: Path, encoder: str, workers: int
 ) -> None:
