@@ -105,6 +105,11 @@ def load_shard(folder: str | Path, number: int) -> IndexShard:
     return IndexShard(load_file(files[number])["vectors"], sum(map(_rows, files[:number])))
 
 
+def use_threads(number: int) -> None:
+    """Of FAISS, for searches by the calling thread; OpenMP keeps this for each thread."""
+    faiss.omp_set_num_threads(number)
+
+
 def shard_files(folder: str | Path) -> list[Path]:
     """A saved index's files, in the order of their rows; FileNotFoundError without any."""
     files = sorted(Path(folder).glob("shard-*.safetensors"))

@@ -17,8 +17,10 @@ from ray.serve.handle import DeploymentHandle
 
 from lmtx_ray.bundle_cache import local_bundle
 from lmtx_ray.candidates import Candidates
+from lmtx_ray.index import use_threads
 from lmtx_ray.tagger import Tagger
 from serve_apps.bundles import BundleConfig, Bundles
+from serve_apps.gather import Gather
 from serve_apps.generation import Answer, Found, Generation, TagCall, merge_shards
 
 BUNDLE_GONE, SHARD_MISSING = "bundle_gone", "shard_missing"
@@ -27,27 +29,22 @@ CANARY_PATIENCE_SECONDS = 120.0
 PASS_TOKENS = 2048  # of the encoder at a time: more gains nothing and keeps calls waiting
 
 
-def pass_tokens(items: list[tuple[Generation, TagCall]]) -> int:
-    """What a pass over these calls costs; a call larger than a pass is a pass of its own."""
-    total = sum(call.tokens(generation.most_tokens) for generation, call in items)
-    return min(total, PASS_TOKENS) if len(items) == 1 else total
-
-
 class MissingShard(RuntimeError):
     """A shard did not answer, and answers without it are not allowed."""
 
 
 @serve.deployment(name="Engine")
 class Engine:
-    """Batches what waits: while the model is busy calls gather, and the next pass takes them."""
+    """One pass through the model at a time, over the calls that gathered during the one before."""
 
     def __init__(
         self, threads: int, partial: bool, shards: Sequence[DeploymentHandle]
     ) -> None:
         self._threads, self._partial, self._handles = threads, partial, list(shards)
-        self._models = ThreadPoolExecutor(1, "model")
+        self._models = ThreadPoolExecutor(1, "model", use_threads, (threads,))
         self._loading = ThreadPoolExecutor(1, "loading")
         self._bundles: Bundles[Generation] = Bundles(self._load, self._check)
+        self._gather = Gather(self._pass, _tokens, PASS_TOKENS)
         self._serving = False
 
     async def reconfigure(self, config: dict[str, Any]) -> None:
@@ -79,11 +76,10 @@ class Engine:
         if generation is None:
             return Answer(error=BUNDLE_GONE)
         arrived = time.perf_counter()
-        answer, began = await self._pass((generation, call))
+        answer, began = await self._gather((generation, call))
         answer.seconds = {"queue": began - arrived, **answer.seconds}
         return answer
 
-    @serve.batch(max_batch_size=PASS_TOKENS, batch_wait_timeout_s=0.0, batch_size_fn=pass_tokens)
     async def _pass(
         self, items: list[tuple[Generation, TagCall]]
     ) -> list[tuple[Answer, float]]:
@@ -156,6 +152,11 @@ class Engine:
             return
         if problem and not self._handles:
             raise RuntimeError(problem)
+
+
+def _tokens(item: tuple[Generation, TagCall]) -> int:
+    generation, call = item
+    return call.tokens(generation.most_tokens)
 
 
 async def _result(reply: Any) -> Any:

@@ -7,14 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import faiss
 import numpy as np
 from ray import serve
 
 from lmtx_ray import storage
 from lmtx_ray.bundle_cache import local_bundle
 from lmtx_ray.candidates import Candidates, merge_top_k
-from lmtx_ray.index import IndexShard, load_shard, shard_files
+from lmtx_ray.index import IndexShard, load_shard, shard_files, use_threads
 from serve_apps.bundles import BundleConfig, Bundles
 
 
@@ -49,8 +48,7 @@ class Shard:
 
     def __init__(self, number: int, of: int, threads: int) -> None:
         self._number, self._of = number, of
-        faiss.omp_set_num_threads(threads)
-        self._executor = ThreadPoolExecutor(1, "search")
+        self._executor = ThreadPoolExecutor(1, "search", use_threads, (threads,))
         self._bundles: Bundles[HeldShards] = Bundles(self._load, self._check)
 
     async def reconfigure(self, config: dict[str, Any]) -> None:
