@@ -30,6 +30,8 @@ import numpy as np
 from load import HOST, Outcome, closed_loop, open_loop, request_bytes
 from plain_bundle import publish_plain, sample_rows
 
+from serve_apps.running import MOST_ENGINES
+
 ROOT = Path(__file__).resolve().parent.parent
 OURS, PLAIN = 8431, 8432
 CHARACTERS = 330  # about 75 tokens
@@ -100,12 +102,14 @@ def in_turn(
 
 
 def bare_latency(bundle: str, texts: list[str], seconds: float) -> dict[str, float]:
-    """Milliseconds of encoder and index alone, in a process without a server."""
+    """Milliseconds of encoder and index alone, with the threads of one of the service's engines."""
+    cores = os.cpu_count() or 1
+    threads = cores // min(cores, MOST_ENGINES)
     code = (
-        "import json, sys, time\n"
+        "import json, os, sys, time\n"
         "from lmtx_ray.tagger import Tagger\n"
         "bundle, seconds, texts = sys.argv[1], float(sys.argv[2]), json.load(sys.stdin)\n"
-        "import os; tagger = Tagger.load(bundle, threads=os.cpu_count())\n"
+        "tagger = Tagger.load(bundle, threads=int(os.environ['OMP_NUM_THREADS']))\n"
         "tagger.tag_texts(texts[:8], 5); spent = []; begun = time.perf_counter()\n"
         "while time.perf_counter() - begun < seconds:\n"
         "    started = time.perf_counter()\n"
@@ -115,7 +119,8 @@ def bare_latency(bundle: str, texts: list[str], seconds: float) -> dict[str, flo
     )
     done = subprocess.run(
         [sys.executable, "-c", code, bundle, str(seconds)], input=json.dumps(texts), text=True,
-        stdout=subprocess.PIPE, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)},
     )  # fmt: skip
     spent = np.array(json.loads(done.stdout)) * 1000
     return {f"p{q}_ms": round(float(np.percentile(spent, q)), 1) for q in (50, 95, 99)}

@@ -1,0 +1,71 @@
+"""What gathers while a pass runs goes into the next one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from serve_apps.gather import Gather
+
+
+class Model:
+    """Doubles its items; a pass takes a moment, is remembered, and fails for a negative item."""
+
+    def __init__(self) -> None:
+        self.passes: list[list[int]] = []
+
+    async def run(self, items: list[int]) -> list[int]:
+        self.passes.append(items)
+        await asyncio.sleep(0.01)
+        if min(items) < 0:
+            raise ValueError("negative")
+        return [2 * item for item in items]
+
+
+async def ask(items: list[int], most: int = 10) -> tuple[Model, list[object]]:
+    """All items at once; the size of an item is its value."""
+    model = Model()
+    gather = Gather(model.run, abs, most)
+    tasks = [asyncio.create_task(gather(item)) for item in items]
+    return model, await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_what_came_during_a_pass_is_one_pass() -> None:
+    async def run() -> Model:
+        model = Model()
+        gather = Gather(model.run, lambda _: 1, most=10)
+        first = asyncio.create_task(gather(1))
+        await asyncio.sleep(0.005)
+        rest = [asyncio.create_task(gather(item)) for item in range(2, 8)]
+        assert await first == 2
+        assert await asyncio.gather(*rest) == [4, 6, 8, 10, 12, 14]
+        return model
+
+    assert asyncio.run(run()).passes == [[1], [2, 3, 4, 5, 6, 7]]
+
+
+def test_a_pass_is_full_at_its_size_and_a_larger_item_is_alone() -> None:
+    model, results = asyncio.run(ask([4, 5, 3, 25, 9, 1, 2]))
+    assert model.passes == [[4, 5], [3], [25], [9, 1], [2]]
+    assert results == [8, 10, 6, 50, 18, 2, 4]
+
+
+def test_an_error_is_that_of_its_pass_and_the_next_one_works() -> None:
+    _, results = asyncio.run(ask([4, -6, 7]))
+    assert [str(result) for result in results] == ["negative", "negative", "14"]
+
+
+def test_a_caller_that_left_takes_no_place() -> None:
+    async def run() -> Model:
+        model = Model()
+        gather = Gather(model.run, lambda _: 1, most=10)
+        first, left, last = (asyncio.create_task(gather(item)) for item in (1, 2, 3))
+        await asyncio.sleep(0)  # all three wait
+        left.cancel()
+        assert [await first, await last] == [2, 6]
+        with pytest.raises(asyncio.CancelledError):
+            await left
+        return model
+
+    assert [item for one in asyncio.run(run()).passes for item in one] == [1, 3]
