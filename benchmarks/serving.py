@@ -14,7 +14,6 @@ import contextlib
 import datetime
 import json
 import os
-import platform
 import signal
 import statistics
 import subprocess
@@ -196,6 +195,14 @@ def run(seconds: float, rounds: int, work: Path) -> dict[str, Any]:
     return result
 
 
+def processor() -> str:
+    """Its name, and whether it multiplies bfloat16 in hardware, which decides most here."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    name, flags = (next(line.split(": ", 1)[1] for line in lines if line.startswith(key))
+                   for key in ("model name", "flags"))  # fmt: skip
+    return " ".join([name, *sorted({"amx_bf16", "avx512_bf16"} & set(flags.split()))])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
@@ -204,7 +211,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         result = run(arguments.seconds, arguments.rounds, Path(work))
-    result = {"date": datetime.date.today().isoformat(), "machine": platform.processor(),
+    result = {"date": datetime.date.today().isoformat(), "processor": processor(),
               "cores": os.cpu_count(), **result}  # fmt: skip
     text = json.dumps(result, indent=1)
     print(text)
