@@ -24,7 +24,8 @@ from serve_apps.gather import Gather
 from serve_apps.generation import Answer, Found, Generation, TagCall, merge_shards
 
 BUNDLE_GONE, SHARD_MISSING = "bundle_gone", "shard_missing"
-SHARD_TRIES, SHARD_WAIT_SECONDS, SHARD_SECONDS = 4, 0.15, 10.0
+SHARD_TRIES, SHARD_WAIT_SECONDS = 4, 0.15
+SHARD_SECONDS = 5.0  # of all tries: a handle waits for a dead deployment to come back
 CANARY_PATIENCE_SECONDS = 120.0
 PASS_TOKENS = 2048  # of the encoder at a time: more gains nothing and keeps calls waiting
 
@@ -106,12 +107,13 @@ class Engine:
     async def _ask_shard(
         self, handle: DeploymentHandle, bundle_id: str, vectors_BD: np.ndarray, k: int
     ) -> Candidates | None:
+        give_up = time.monotonic() + SHARD_SECONDS
         for attempt in range(SHARD_TRIES):
             if attempt:
                 await asyncio.sleep(SHARD_WAIT_SECONDS * attempt)
             try:
                 reply = handle.search.remote(bundle_id, vectors_BD, k)
-                found = await asyncio.wait_for(_result(reply), SHARD_SECONDS)
+                found = await asyncio.wait_for(_result(reply), give_up - time.monotonic())
             except (RayActorError, RayServeException, TimeoutError):
                 continue
             if found is not None:

@@ -17,7 +17,11 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
+from ray.util import get_node_ip_address
 
 from lmtx_ray import storage
 from lmtx_ray.bundle_cache import local_bundle
@@ -142,5 +146,13 @@ def _ask(state: Callable[[], dict[str, str]]) -> dict[str, str] | None:
 
 def connect(address: str) -> Service:
     """The service on the cluster at `address` ("auto" is the one on this machine)."""
+    _use_token(address)
     context = ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     return Service(f"http://{context.dashboard_url}")
+
+
+def _use_token(address: str) -> None:
+    """Ray shows its token to a cluster named by address only where RAY_AUTH_MODE says so, as the
+    address may be a stranger's. One of this machine may see the token of this machine."""
+    if address.rpartition(":")[0] in {"127.0.0.1", "localhost", get_node_ip_address()}:
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)

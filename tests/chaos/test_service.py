@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -113,7 +114,8 @@ async def load(url: str, seconds: float, expected: dict) -> Counter[str]:
 def promoting(service: Running, bundle: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "lmtx_ray.cli", "promote", "--bundle", bundle,
                "--address", service.ray]  # fmt: skip
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_MODE"}
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def test_killed_replicas_and_promotions_cost_no_right_answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -121,8 +122,11 @@ def test_no_request_that_the_description_allows_makes_the_service_fail(service: 
 
 
 def lmtx(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """As in another terminal: without what Ray set in this process when it started a cluster."""
     command = [sys.executable, "-m", "lmtx_ray.cli", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_MODE"}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200,
+                          env=environment)  # fmt: skip
 
 
 class Asking:
