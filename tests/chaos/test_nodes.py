@@ -207,3 +207,39 @@ def test_a_full_object_store_changes_nothing(
         with driver(nodes, *command) as process:
             ended(process)
     assert published(run) == published(quiet[0])
+
+
+@pytest.fixture
+def other_disk(nodes: Nodes, tmp_path: Path) -> Iterator[Path]:
+    """A folder, and a node more that has another one at its place, as another machine would."""
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("needs the right to make a mount namespace")
+    start = f"exec {Path(sys.executable).parent}/ray start --block --num-cpus=1 " \
+            f"--object-store-memory=80000000 --address={nodes.cluster.address}"  # fmt: skip
+    command = ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs none {tmp_path} && {start}"]
+    node = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while sum(one["Alive"] for one in nodes.cluster.global_state.node_table()) < 4:
+            assert node.poll() is None, "the node did not start"
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        yield tmp_path
+    finally:
+        node.terminate()
+        node.wait(60)
+
+
+@pytest.mark.slow
+def test_an_output_on_the_disk_of_one_machine_is_refused(
+    nodes: Nodes, bundle: str, other_disk: Path
+) -> None:
+    source = other_disk / "in.jsonl"
+    source.write_text(json.dumps({"id": "d1", "text": "a study of heart pain"}) + "\n")
+    output = other_disk / "out"
+    with driver(nodes, "-m", "lmtx_ray.cli", "tag", "--bundle", bundle, "--input", str(source),
+                "--output", str(output)) as process:  # fmt: skip
+        _, err = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 1
+    assert "out: not seen on" in err.splitlines()[-1]
+    assert not (output / "MANIFEST.json").exists()
