@@ -29,7 +29,7 @@ import numpy as np
 from load import HOST, Outcome, closed_loop, open_loop, request_bytes
 from plain_bundle import publish_plain, sample_rows
 
-from serve_apps.running import MOST_ENGINES
+from serve_apps.running import engines_for
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS, PLAIN = 8431, 8432
@@ -102,8 +102,7 @@ def in_turn(
 
 def bare_latency(bundle: str, texts: list[str], seconds: float) -> dict[str, float]:
     """Milliseconds of encoder and index alone, with the threads of one of the service's engines."""
-    cores = os.cpu_count() or 1
-    threads = cores // min(cores, MOST_ENGINES)
+    _, threads = engines_for(os.cpu_count() or 1)
     code = (
         "import json, os, sys, time\n"
         "from lmtx_ray.tagger import Tagger\n"

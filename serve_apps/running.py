@@ -45,12 +45,18 @@ def deploy_config(
     return config
 
 
+def engines_for(cores: int) -> tuple[int, int]:
+    """Engines of one machine and the threads of each: many of few threads, as small passes fill no
+    more, but at most MOST_ENGINES, and no more threads than cores."""
+    threads = -(-cores // MOST_ENGINES)
+    return cores // threads, threads
+
+
 def fill_machine(config: dict[str, Any], cores: int) -> None:
-    """Engines for all cores from the start, as one machine gets no more of them. Two engines of one
-    thread answer a fifth more requests than one of two: small passes fill no two threads."""
-    engines = min(cores, MOST_ENGINES)
+    """Engines for all cores from the start, as one machine gets no more of them."""
+    engines, threads = engines_for(cores)
     (application,) = config["applications"]
-    application["args"]["threads"] = cores // engines
+    application["args"]["threads"] = threads
     engine = next(one for one in application["deployments"] if one["name"] == "Engine")
     engine["autoscaling_config"] |= {"min_replicas": engines, "max_replicas": engines}
 
