@@ -13,10 +13,16 @@ def has_native_bfloat16() -> bool:
     """Whether this machine multiplies bfloat16 in hardware (a GPU, AVX-512 BF16 or AMX)."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    if not CPU_FLAGS.exists():
-        return False
-    flags = CPU_FLAGS.read_text().split()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return bool(_flags() & {"avx512_bf16", "amx_bf16"})
+
+
+def has_int8() -> bool:
+    """Whether models run on a CPU here that multiplies int8 in hardware (VNNI or AMX)."""
+    return not torch.cuda.is_available() and bool(_flags() & {"avx512_vnni", "avx_vnni"})
+
+
+def _flags() -> set[str]:
+    return set(CPU_FLAGS.read_text().split()) if CPU_FLAGS.exists() else set()
 
 
 def uses_bfloat16(dtype: str) -> bool:

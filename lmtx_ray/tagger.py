@@ -22,6 +22,8 @@ from lmtx_ray.label_set import LabelSet
 from lmtx_ray.lexical import LexicalIndex
 from lmtx_ray.publish import PublishError
 
+EXAMPLES = 256  # labels that show the encoder the values it works with
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -53,8 +55,10 @@ class Tagger:
         self.folder = folder
         self.bundle_id: str = description["bundle_id"]
         settings = {**description["encoder"], "threads": threads}
-        self.encoder = Encoder(EncoderConfig(**settings), model=f"{folder}/encoder")
         self.labels = LabelSet(storage.read_table(f"{folder}/labels.parquet"))
+        step = max(len(self.labels) // EXAMPLES, 1)
+        self.encoder = Encoder(EncoderConfig(**settings), model=f"{folder}/encoder",
+                               examples=self.labels.texts[::step][:EXAMPLES])  # fmt: skip
         self._index = LabelIndex.load(f"{folder}/index") if with_index else None
         self._fusion = description["fusion"]
         self._lexical = LexicalIndex.load(f"{folder}/lexical") if self._fusion else None

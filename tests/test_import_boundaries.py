@@ -20,7 +20,7 @@ TIERS = (
      "sizing", "teacher", "teacher.protocol",
      "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.identity",
      "teacher.lexical", "label_set", "canary", "evidence", "bundle_cache", "one_line"},
-    {"hardware", "index", "encoder", "losses", "batching", "tagger", "training",
+    {"hardware", "index", "int8_bert", "encoder", "losses", "batching", "tagger", "training",
      "checkpoints", "bundle_folder", "teacher.vllm", "teacher.http"},
     {"stages", "stages.resources", "stages.units", "stages.embed", "stages.shortlist",
      "stages.judge", "stages.examples", "stages.fit", "stages.tag", "stages.nodes"},
