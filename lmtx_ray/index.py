@@ -20,8 +20,7 @@ from safetensors.numpy import load_file, save_file
 from lmtx_ray.candidates import PADDING, merge_top_k, top_k
 
 SPARE = 16  # found beyond k, so that rounding at the edge loses none
-# Below this FAISS scores queries one by one; a matrix product is several times faster.
-faiss.cvar.distance_compute_blas_threshold = 4
+MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
 
 
 class IndexShard:
@@ -32,6 +31,8 @@ class IndexShard:
         self.vectors_LD = np.ascontiguousarray(vectors_LD, dtype=np.float32)
         self._index = faiss.IndexFlatIP(self.vectors_LD.shape[1])
         self._index.add(self.vectors_LD)
+        # FAISS compares queries times dimensions with this, not queries
+        faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * self._index.d + 1
 
     def __len__(self) -> int:
         return len(self.vectors_LD)
