@@ -1,10 +1,11 @@
 """Nearest labels by inner product: exact FAISS search over shards of rows.
 
 The vectors are kept in safetensors and the FAISS structures rebuilt on load: a flat index holds
-nothing more, and no index file has to be trusted. FAISS finds a few more than asked; their scores
-are then summed in float64 and rounded, as its kernels sum in another order for another number of
-queries or rows. So a score's bits depend on its two vectors alone, and sharding, batching and the
-service change no answer. Shapes: L labels, D dimensions, B queries, K found.
+nothing more, and no index file has to be trusted. FAISS finds a few more than asked, or on a CPU
+with 8-bit products these do; their scores are then summed in float64 and rounded, as FAISS sums in
+another order for another number of queries or rows. So a score's bits depend on its two vectors
+alone, and sharding, batching, the machine and the service change no answer.
+Shapes: L labels, D dimensions, B queries, K found.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from lmtx_ray.candidates import PADDING, merge_top_k, top_k
+from lmtx_ray.hardware import has_int8
+from lmtx_ray.int8_nearest import Int8Nearest, is_worth
 
 SPARE = 16  # found beyond k, so that rounding at the edge loses none
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
@@ -33,6 +36,7 @@ class IndexShard:
         self._index.add(self.vectors_LD)
         # FAISS compares queries times dimensions with this, not queries
         faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * self._index.d + 1
+        self._int8 = Int8Nearest(self.vectors_LD) if has_int8() else None
 
     def __len__(self) -> int:
         return len(self.vectors_LD)
@@ -40,11 +44,25 @@ class IndexShard:
     def search(self, queries_BD: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """ids_BK int32 (of the whole index) and scores_BK float32, best first, padded with -1."""
         queries_BD = np.ascontiguousarray(queries_BD, dtype=np.float32)
-        _, rows_BK = self._index.search(queries_BD, min(k + SPARE, len(self)))
-        scores_BK = np.stack(
-            [self._score(query, rows) for query, rows in zip(queries_BD, rows_BK, strict=True)]
-        ) if len(queries_BD) else np.zeros(rows_BK.shape, np.float32)  # fmt: skip
-        return top_k(np.where(rows_BK < 0, PADDING, rows_BK + self.start), scores_BK, k)
+        near = self._near(queries_BD, k)
+        shape = len(near), max(map(len, near), default=0)
+        ids_BK, scores_BK = np.full(shape, PADDING), np.zeros(shape, np.float32)
+        for place, (query_D, rows) in enumerate(zip(queries_BD, near, strict=True)):
+            ids_BK[place, : len(rows)] = np.where(rows < 0, PADDING, rows + self.start)
+            scores_BK[place, : len(rows)] = self._score(query_D, rows)
+        return top_k(ids_BK, scores_BK, k)
+
+    def _near(self, queries_BD: np.ndarray, k: int) -> list[np.ndarray]:
+        """For each query rows that hold its k nearest."""
+        near: list[np.ndarray | None] = [None] * len(queries_BD)
+        if self._int8 is not None and is_worth(len(self), k):
+            near = self._int8.search(queries_BD, k)
+        unsure = [place for place, rows in enumerate(near) if rows is None]
+        if unsure:
+            _, rows_BK = self._index.search(queries_BD[unsure], min(k + SPARE, len(self)))
+            for place, rows in zip(unsure, rows_BK, strict=True):
+                near[place] = rows
+        return near
 
     def _score(self, query_D: np.ndarray, rows_K: np.ndarray) -> np.ndarray:
         products = self.vectors_LD[rows_K].astype(np.float64) @ query_D.astype(np.float64)

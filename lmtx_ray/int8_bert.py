@@ -1,5 +1,5 @@
 """A BERT whose linear layers multiply 8-bit integers: half the time of bfloat16 on a CPU that has
-instructions for it, see `hardware.has_int8`.
+instructions for it.
 
 Weights are int8 with a scale for each output; activations uint8 with one scale and zero point for
 each layer, from the values that a few texts gave it (static quantisation). Before that each input's
@@ -21,8 +21,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from lmtx_ray.int8_product import LEAST, MIDDLE, Int8Product, is_there, to_uint8, whole
+
 SMOOTHING = 0.5  # the part of an input's scale that its weights take
-LEAST = 1e-5  # of a range: an input that is always 0 has a scale too
+STEP = 16  # tokens: oneDNN generates code for each number of rows, up to 5 ms, and keeps 1,024
 
 Range = tuple[torch.Tensor, torch.Tensor]  # lowest and highest value of each input, float32 [I]
 
@@ -33,7 +35,7 @@ class Int8Linear:
     def __init__(self, layers: Sequence[nn.Linear], seen: Range, smooth: bool = True) -> None:
         """Several layers of the same input become one."""
         weight_OI = torch.cat([layer.weight.detach().float() for layer in layers])
-        self._bias_O = torch.cat([layer.bias.detach().float() for layer in layers])
+        bias_O = torch.cat([layer.bias.detach().float() for layer in layers])
         low_I, high_I = seen
         share_I = shares(weight_OI, seen) if smooth else torch.ones_like(low_I)
         low = min((low_I / share_I).min().item(), 0.0)
@@ -41,35 +43,21 @@ class Int8Linear:
         self.scale = (high - low) / 255
         self.zero = round(-low / self.scale)
         self._times_I = 1 / (share_I * self.scale)
-        self._plus = torch.tensor(self.zero - 128.0)
-        weight_OI = weight_OI * share_I
-        self._scale_O = weight_OI.abs().amax(1).clamp(min=LEAST) / 127
-        whole_OI = (weight_OI / self._scale_O[:, None]).round().to(torch.int8)
-        self._weight = torch.ops.onednn.qlinear_prepack(whole_OI, None)
-        self._zero_O = torch.zeros(len(whole_OI), dtype=torch.int32)
+        self._plus = torch.tensor(float(self.zero - MIDDLE))
+        self._product = Int8Product(weight_OI * share_I, bias_O)
 
     def quantize(self, x_TI: torch.Tensor) -> torch.Tensor:
         """uint8 [T, I] of float32."""
-        scaled_TI = torch.addcmul(self._plus, x_TI, self._times_I).round_().clamp_(-128, 127)
-        # a cast to int8 takes a sixth of the time of one to uint8
-        return scaled_TI.to(torch.int8).view(torch.uint8).bitwise_xor_(128)
+        return to_uint8(whole(torch.addcmul(self._plus, x_TI, self._times_I)))
 
     def __call__(self, quantized_TI: torch.Tensor) -> torch.Tensor:
         """float32 [T, O] of what `quantize` gave."""
-        return self._multiply(quantized_TI, 1.0, 0, torch.float32, "none")
+        return self._product(quantized_TI, self.scale, self.zero)
 
     def gelu_for(self, following: Int8Linear, quantized_TI: torch.Tensor) -> torch.Tensor:
         """GELU of the outputs, as `following.quantize` would give them: uint8 [T, O]."""
-        scale, zero = following.scale, following.zero
-        return self._multiply(quantized_TI, scale, zero, torch.uint8, "gelu")
-
-    def _multiply(
-        self, quantized_TI: torch.Tensor, scale: float, zero: int, dtype: torch.dtype, then: str
-    ) -> torch.Tensor:
-        return torch.ops.onednn.qlinear_pointwise(
-            quantized_TI, self.scale, self.zero, self._weight, self._scale_O, self._zero_O,
-            self._bias_O, scale, zero, dtype, then, [], "none",
-        )  # fmt: skip
+        own, other = (self.scale, self.zero), (following.scale, following.zero)
+        return self._product.gelu(quantized_TI, *own, *other)
 
 
 def shares(weight_OI: torch.Tensor, seen: Range) -> torch.Tensor:
@@ -103,7 +91,7 @@ class Int8Layer:
 
     def _attend(self, qkv: torch.Tensor, groups: Sequence[tuple[int, int]]) -> torch.Tensor:
         tokens, hidden = len(qkv), qkv.shape[1] // 3
-        attended_TH, start = torch.empty(tokens, hidden), 0
+        attended_TH, start = torch.zeros(tokens, hidden), 0
         for texts, width in groups:
             own = slice(start, start + texts * width)
             parts = qkv[own].view(texts, width, 3, self._heads, hidden // self._heads)
@@ -135,17 +123,17 @@ class Int8Bert:
         tokens = torch.tensor([token for row in ids for token in row])
         places = torch.cat([torch.arange(width).repeat(texts) for texts, width in groups])
         x_TH = self._embeddings(input_ids=tokens[None], position_ids=places[None])[0]
+        x_TH = nn.functional.pad(x_TH, (0, 0, 0, -len(x_TH) % STEP))
         for layer in self._layers:
             x_TH = layer(x_TH, groups)
-        parts = x_TH.split([texts * width for texts, width in groups])
+        parts = x_TH[: len(tokens)].split([texts * width for texts, width in groups])
         return [part.view(*group, -1) for part, group in zip(parts, groups, strict=True)]
 
 
 def is_supported(model: Any) -> bool:
     """Whether `model` is what Int8Bert computes, and torch has the product."""
     config = model.config
-    there = hasattr(torch.ops.onednn, "qlinear_pointwise")
-    return (there and config.model_type == "bert" and config.hidden_act == "gelu"
+    return (is_there() and config.model_type == "bert" and config.hidden_act == "gelu"
             and not config.is_decoder)  # fmt: skip
 
 
