@@ -15,6 +15,7 @@ tokens each, H hidden units.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -24,7 +25,8 @@ from torch import nn
 from lmtx_ray.int8_product import LEAST, MIDDLE, Int8Product, is_there, to_uint8, whole
 
 SMOOTHING = 0.5  # the part of an input's scale that its weights take
-STEP = 16  # tokens: oneDNN generates code for each number of rows, up to 5 ms, and keeps 1,024
+KEYS = 16  # attention is over a multiple of so many rows, which is a quarter faster than over fewer
+LEAST_STEP = 16  # see row_step
 
 Range = tuple[torch.Tensor, torch.Tensor]  # lowest and highest value of each input, float32 [I]
 
@@ -82,24 +84,46 @@ class Int8Layer:
         self._outer = Int8Linear([outer], seen[outer], smooth=False)
         self._norms = output.LayerNorm.float(), layer.output.LayerNorm.float()
 
-    def __call__(self, x_TH: torch.Tensor, groups: Sequence[tuple[int, int]]) -> torch.Tensor:
-        attended_TH = self._attend(self._qkv(self._qkv.quantize(x_TH)), groups)
+    def __call__(self, x_TH: torch.Tensor, runs: Sequence[Run]) -> torch.Tensor:
+        attended_TH = self._attend(self._qkv(self._qkv.quantize(x_TH)), runs)
         attended_TH = self._attended(self._attended.quantize(attended_TH))
         x_TH = self._norms[0](attended_TH.add_(x_TH))
         inner = self._inner.gelu_for(self._outer, self._inner.quantize(x_TH))
         return self._norms[1](self._outer(inner).add_(x_TH))
 
-    def _attend(self, qkv: torch.Tensor, groups: Sequence[tuple[int, int]]) -> torch.Tensor:
-        tokens, hidden = len(qkv), qkv.shape[1] // 3
-        attended_TH, start = torch.zeros(tokens, hidden), 0
-        for texts, width in groups:
-            own = slice(start, start + texts * width)
-            parts = qkv[own].view(texts, width, 3, self._heads, hidden // self._heads)
-            query, key, value = parts.permute(2, 0, 3, 1, 4)
-            found = nn.functional.scaled_dot_product_attention(query, key, value)
-            attended_TH[own] = found.transpose(1, 2).reshape(texts * width, hidden)
-            start = own.stop
+    def _attend(self, qkv: torch.Tensor, runs: Sequence[Run]) -> torch.Tensor:
+        wide, hidden = qkv.shape[1], qkv.shape[1] // 3
+        size = hidden // self._heads
+        attended_TH = torch.zeros(len(qkv), hidden)
+        for run in runs:
+            # a view for keys and values of more rows than the text has: the next text's, masked
+            strides, start = (run.width * wide, size, wide, 1), run.start * wide
+            long, exact = ((run.texts, self._heads, rows, size) for rows in (run.keys, run.width))
+            query = qkv.as_strided(exact, strides, start)
+            key, value = (qkv.as_strided(long, strides, start + n * hidden) for n in (1, 2))
+            found = nn.functional.scaled_dot_product_attention(query, key, value, run.mask)
+            attended_TH[run.start : run.stop] = found.transpose(1, 2).reshape(-1, hidden)
         return attended_TH
+
+
+class Run:
+    """`texts` texts of `width` tokens each, from row `start` on; attention is over `keys` rows."""
+
+    def __init__(self, texts: int, width: int, start: int) -> None:
+        self.texts, self.width, self.start = texts, width, start
+        self.stop = start + texts * width
+        self.keys = width + -width % KEYS
+        self.mask = torch.zeros(1, self.keys)
+        self.mask[:, width:] = -torch.inf
+        self.last_row = self.stop + self.keys - width
+
+
+def runs_of(lengths: Sequence[int]) -> list[Run]:
+    """Runs of equal lengths."""
+    runs: list[Run] = []
+    for width, same in itertools.groupby(lengths):
+        runs.append(Run(len(list(same)), width, runs[-1].stop if runs else 0))
+    return runs
 
 
 class Int8Bert:
@@ -115,19 +139,25 @@ class Int8Bert:
     def __call__(self, ids: Sequence[Sequence[int]]) -> list[torch.Tensor]:
         """Hidden states of texts that are in order of their length: float32 [B, W, H] for each
         run of equal lengths."""
-        groups: list[tuple[int, int]] = []
-        for row in ids:
-            again = bool(groups) and groups[-1][1] == len(row)
-            texts = groups.pop()[0] + 1 if again else 1
-            groups.append((texts, len(row)))
+        runs = runs_of([len(row) for row in ids])
         tokens = torch.tensor([token for row in ids for token in row])
-        places = torch.cat([torch.arange(width).repeat(texts) for texts, width in groups])
+        places = torch.cat([torch.arange(run.width).repeat(run.texts) for run in runs])
         x_TH = self._embeddings(input_ids=tokens[None], position_ids=places[None])[0]
-        x_TH = nn.functional.pad(x_TH, (0, 0, 0, -len(x_TH) % STEP))
+        rows = max(run.last_row for run in runs)
+        rows += -rows % row_step(rows)
+        x_TH = nn.functional.pad(x_TH, (0, 0, 0, rows - len(x_TH)))
         for layer in self._layers:
-            x_TH = layer(x_TH, groups)
-        parts = x_TH[: len(tokens)].split([texts * width for texts, width in groups])
-        return [part.view(*group, -1) for part, group in zip(parts, groups, strict=True)]
+            x_TH = layer(x_TH, runs)
+        return [x_TH[run.start : run.stop].view(run.texts, run.width, -1) for run in runs]
+
+
+def row_step(rows: int) -> int:
+    """What the number of rows is rounded up to a multiple of: LEAST_STEP, or at most 1/32 of them.
+
+    oneDNN generates code for each number of rows, milliseconds long, and forgets the oldest of
+    1,024 products: few numbers have to be seen often.
+    """
+    return max(LEAST_STEP, 1 << max(rows.bit_length() - 6, 0))
 
 
 def is_supported(model: Any) -> bool:
