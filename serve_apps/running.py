@@ -120,9 +120,9 @@ def run_blocking(bundle: str, host: str, port: int, insecure: bool = False) -> N
 def run_config(config: dict[str, Any]) -> None:
     """Serve what a Serve config describes, on a Ray instance of its own, until interrupted."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     dashboard = start_ray()
+    for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, whose own handler aborts
+        signal.signal(number, lambda *_: stop.set())
     try:
         deploy(dashboard, config)
         http = config["http_options"]

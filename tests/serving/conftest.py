@@ -35,8 +35,10 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(config: dict[str, Any], folder: Path) -> Iterator[Running]:
-    """Start a service from a Serve config; stop it, and all it started, at the end."""
+def running(
+    config: dict[str, Any], folder: Path, end: signal.Signals = signal.SIGTERM
+) -> Iterator[Running]:
+    """Start a service from a Serve config; at the end tell it to stop, which it does cleanly."""
     file = folder / "serve.json"
     file.write_text(json.dumps(config))
     command = [sys.executable, "-m", "tests.serving.start", str(file)]
@@ -50,11 +52,12 @@ def running(config: dict[str, Any], folder: Path) -> Iterator[Running]:
         url = line.split("serving at ")[1].split("/ ")[0]
         yield Running(url, line.split("--address ")[1].rstrip(")\n"), process.pid)
     finally:
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(60)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        process.send_signal(end)
+        try:
+            assert process.wait(60) == 0, (folder / "serve.log").read_text()[-2000:]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _ready(process: subprocess.Popen[str], log: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def test_engines_come_with_the_load_and_go_without_it(bundle: str, tmp_path: Pat
         "min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2,
         "upscale_delay_s": 1, "downscale_delay_s": 5,
     }  # fmt: skip
-    with running(config, tmp_path) as service:
+    with running(config, tmp_path, end=signal.SIGINT) as service:
         assert len(replicas(service, "Engine")) == 1
         stop, statuses = threading.Event(), set()
         clients = [threading.Thread(target=keep_asking, args=(service, stop, statuses))
