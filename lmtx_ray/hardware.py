@@ -17,8 +17,10 @@ def has_native_bfloat16() -> bool:
 
 
 def has_int8() -> bool:
-    """Whether models run on a CPU here that multiplies int8 in hardware (VNNI or AMX)."""
-    return not torch.cuda.is_available() and bool(_flags() & {"avx512_vnni", "avx_vnni"})
+    """Whether models run on a CPU here that multiplies int8 in hardware (VNNI or AMX), and torch
+    can tell it to."""
+    in_hardware = not torch.cuda.is_available() and bool(_flags() & {"avx512_vnni", "avx_vnni"})
+    return in_hardware and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
 def _flags() -> set[str]:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lmtx_ray.int8_product import LEAST, MIDDLE, Int8Product, is_there, to_uint8, whole
+from lmtx_ray.int8_product import LEAST, MIDDLE, Int8Product, to_uint8, whole
 
 SMOOTHING = 0.5  # the part of an input's scale that its weights take
 KEYS = 16  # attention is over a multiple of so many rows, which is a quarter faster than over fewer
@@ -161,10 +161,9 @@ def row_step(rows: int) -> int:
 
 
 def is_supported(model: Any) -> bool:
-    """Whether `model` is what Int8Bert computes, and torch has the product."""
+    """Whether `model` is what Int8Bert computes."""
     config = model.config
-    return (is_there() and config.model_type == "bert" and config.hidden_act == "gelu"
-            and not config.is_decoder)  # fmt: skip
+    return config.model_type == "bert" and config.hidden_act == "gelu" and not config.is_decoder
 
 
 def observed_ranges(

@@ -53,7 +53,3 @@ def to_uint8(whole_TI: torch.Tensor) -> torch.Tensor:
     # a cast to int8 takes a sixth of the time of one to uint8
     return whole_TI.to(torch.int8).view(torch.uint8).bitwise_xor_(MIDDLE)
 
-
-def is_there() -> bool:
-    """Whether torch has these products."""
-    return hasattr(torch.ops.onednn, "qlinear_pointwise")
