@@ -1,9 +1,10 @@
 """The service against a plain one of a few lines: same model, labels and cores, one run.
 
-    python benchmarks/serving.py [--seconds 10] [--rounds 2] [--output FILE]
+    python benchmarks/serving.py [--seconds 8] [--rounds 3] [--output FILE]
 
-Both servers run side by side and are asked in turn; the load generator shares their cores. Prints
-one JSON object; ratios are ours over plain (throughput) and plain over ours (latency).
+The servers run in turn, each alone on the machine but for the load generator: an idle Ray instance
+takes cores' time too. Numbers are medians over the rounds. Prints one JSON object; ratios are ours
+over plain (throughput) and plain over ours (latency).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,16 @@ OURS, PLAIN = 8431, 8432
 CHARACTERS = 330  # about 75 tokens
 CONCURRENCY = (1, 16, 64)
 BATCH = 64
+WARM_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests that `clients` send again and again, each waiting for its answer."""
+
+    bodies: list[dict[str, Any]]
+    clients: int
+    seconds: float
 
 
 @contextlib.contextmanager
@@ -76,28 +88,30 @@ def measure(port: int, bodies: list[dict], concurrency: int, seconds: float) -> 
     return asyncio.run(closed_loop(port, requests, concurrency, seconds))
 
 
-def in_turn(
-    bodies: list[dict], concurrency: int, seconds: float, rounds: int, documents: int = 1
-) -> dict[str, Any]:
-    """Both servers in turn; medians over the rounds and their ratios."""
-    found: dict[str, list[dict]] = {"plain": [], "ours": []}
-    for _ in range(rounds):
-        for name, port in (("plain", PLAIN), ("ours", OURS)):
-            measure(port, bodies, concurrency, 1.0)  # warm
-            summary = measure(port, bodies, concurrency, seconds).summary(documents)
-            found[name].append(summary)
-            print(f"concurrency {concurrency}, {name}: {summary}", file=sys.stderr, flush=True)
-    middle = {
-        name: {key: statistics.median(one[key] for one in runs)
-               for key in runs[0] if key.endswith(("_ms", "_second"))}
-        for name, runs in found.items()
-    }  # fmt: skip
+def ask(port: int, loads: dict[str, Load]) -> dict[str, dict[str, Any]]:
+    """A summary of each load on one server."""
+    found = {}
+    for name, load in loads.items():
+        measure(port, load.bodies, load.clients, WARM_SECONDS)
+        outcome = measure(port, load.bodies, load.clients, load.seconds)
+        found[name] = outcome.summary(len(load.bodies[0]["documents"]))
+        print(f"port {port}, {name}: {found[name]}", file=sys.stderr, flush=True)
+    return found
+
+
+def middle(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Medians over rounds of what is a time or a rate."""
+    return {key: statistics.median(one[key] for one in runs)
+            for key in runs[0] if key.endswith(("_ms", "_second"))}  # fmt: skip
+
+
+def compared(plain: dict[str, float], ours: dict[str, float]) -> dict[str, Any]:
+    """Both sides and their ratios."""
     ratio = {
-        "throughput": middle["ours"]["requests_per_second"]
-        / middle["plain"]["requests_per_second"],
-        "p50": middle["plain"]["p50_ms"] / middle["ours"]["p50_ms"],
+        "throughput": round(ours["requests_per_second"] / plain["requests_per_second"], 2),
+        "p50": round(plain["p50_ms"] / ours["p50_ms"], 2),
     }
-    return {**middle, "ratio": {name: round(value, 2) for name, value in ratio.items()}}
+    return {"plain": plain, "ours": ours, "ratio": ratio}
 
 
 def bare_latency(bundle: str, texts: list[str], seconds: float) -> dict[str, float]:
@@ -175,37 +189,52 @@ def run(seconds: float, rounds: int, work: Path) -> dict[str, Any]:
     single = [{"documents": [text], "top_k": 5} for text in texts]
     many = [{"documents": texts[start : start + BATCH], "top_k": 5}
             for start in range(0, len(texts), BATCH)]  # fmt: skip
-    result: dict[str, Any] = {"bare": bare_latency(bundle, texts, seconds)}
+    loads = {f"concurrency_{clients}": Load(single, clients, seconds) for clients in CONCURRENCY}
+    loads["batch"] = Load(many, 4, seconds)
     ours = [sys.executable, "-m", "lmtx_ray.cli", "serve", "--bundle", bundle, "--port", str(OURS)]
     plain = [sys.executable, str(ROOT / "benchmarks/plain_service.py"), bundle, str(PLAIN)]
-    with server(plain, PLAIN, single[0]), server(ours, OURS, single[0]):
-        for concurrency in CONCURRENCY:
-            result[f"concurrency_{concurrency}"] = in_turn(single, concurrency, seconds, rounds)
-        alone = result["concurrency_1"]["ours"]
-        result["serve_adds_ms"] = {
-            name: round(alone[name] - result["bare"][name], 1) for name in ("p50_ms", "p99_ms")
-        }
-        result["batch"] = batch = in_turn(many, 4, seconds, rounds, BATCH)
-        rate = batch["ours"]["documents_per_second"]
-        one_by_one = result["concurrency_16"]["plain"]["requests_per_second"]
-        batch["ratio_to_plain_one_by_one"] = round(rate / one_by_one, 2)
-        result["stage_ms"] = stages()
-        result["overload"] = overload(single, seconds)
+    found: dict[str, list[dict[str, Any]]] = {"bare": [], "plain": [], "ours": []}
+    more: dict[str, Any] = {}
+    for number in range(rounds):
+        found["bare"].append(bare_latency(bundle, texts, seconds))
+        with server(plain, PLAIN, single[0]):
+            found["plain"].append(ask(PLAIN, loads))
+        with server(ours, OURS, single[0]):
+            found["ours"].append(ask(OURS, loads))
+            if number == rounds - 1:
+                more = {"stage_ms": stages(), "overload": overload(single, seconds)}
+    return {**results(found, list(loads)), **more}
+
+
+def results(found: dict[str, list[dict[str, Any]]], loads: Sequence[str]) -> dict[str, Any]:
+    """Medians and ratios of what `bare_latency` and `ask` found in each round."""
+    result: dict[str, Any] = {"bare": middle(found["bare"])}
+    for name in loads:
+        sides = (middle([one[name] for one in found[side]]) for side in ("plain", "ours"))
+        result[name] = compared(*sides)
+    alone = result["concurrency_1"]["ours"]
+    result["serve_adds_ms"] = {
+        name: round(alone[name] - result["bare"][name], 1) for name in ("p50_ms", "p99_ms")
+    }
+    rate = result["batch"]["ours"]["documents_per_second"]
+    one_by_one = result["concurrency_16"]["plain"]["requests_per_second"]
+    result["batch"]["ratio_to_plain_one_by_one"] = round(rate / one_by_one, 2)
     return result
 
 
 def processor() -> str:
-    """Its name, and whether it multiplies bfloat16 in hardware, which decides most here."""
+    """Its name, and what it multiplies in hardware, which decides most here."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     name, flags = (next(line.split(": ", 1)[1] for line in lines if line.startswith(key))
                    for key in ("model name", "flags"))  # fmt: skip
-    return " ".join([name, *sorted({"amx_bf16", "avx512_bf16"} & set(flags.split()))])
+    told = {"amx_bf16", "avx512_bf16", "avx512_vnni"} & set(flags.split())
+    return " ".join([name, *sorted(told)])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="write the result there too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:

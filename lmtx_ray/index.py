@@ -36,7 +36,8 @@ class IndexShard:
         self._index.add(self.vectors_LD)
         # FAISS compares queries times dimensions with this, not queries
         faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * self._index.d + 1
-        self._int8 = Int8Nearest(self.vectors_LD) if has_int8() else None
+        in_int8 = has_int8() and is_worth(len(self), 1)
+        self._int8 = Int8Nearest(self.vectors_LD) if in_int8 else None
 
     def __len__(self) -> int:
         return len(self.vectors_LD)

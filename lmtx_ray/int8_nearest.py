@@ -3,7 +3,7 @@
 A product of rounded vectors is off by at most
     |q'| |l - l'| + |q - q'| |l|        (Cauchy-Schwarz; q', l' are q, l as rounded)
 from the exact one. So the k nearest rows are among those whose product is no more than twice that
-below the k-th best product: a few more than k, which the caller scores exactly. This reads a
+below the k-th best product: two or three times k, which the caller scores exactly. This reads a
 quarter of the memory that float32 takes, and multiplies faster.
 
 Shapes: L rows, D dimensions, B queries.

@@ -10,6 +10,7 @@ import torch
 
 LEAST = 1e-5  # of a range: what is always 0 has a scale too
 MIDDLE = 128  # of the values of uint8
+ROWS = 1 << 14  # of a large weight at a time
 
 
 class Int8Product:
@@ -18,9 +19,14 @@ class Int8Product:
     def __init__(self, weight_OI: torch.Tensor, bias_O: torch.Tensor | None = None) -> None:
         self._bias_O = bias_O
         self._scale_O = weight_OI.abs().amax(1).clamp(min=LEAST) / 127
-        whole_OI = (weight_OI / self._scale_O[:, None]).round_()
-        self.errors_O = (weight_OI - whole_OI * self._scale_O[:, None]).norm(dim=1)
-        self._weight = torch.ops.onednn.qlinear_prepack(whole_OI.to(torch.int8), None)
+        whole_OI = torch.empty(weight_OI.shape, dtype=torch.int8)
+        self.errors_O = torch.empty(len(weight_OI))  # length of what rounding takes from a row
+        for start in range(0, len(weight_OI), ROWS):
+            own = slice(start, start + ROWS)
+            scaled_OI = weight_OI[own] / self._scale_O[own, None]
+            whole_OI[own] = scaled_OI.round()
+            self.errors_O[own] = (scaled_OI - whole_OI[own]).norm(dim=1) * self._scale_O[own]
+        self._weight = torch.ops.onednn.qlinear_prepack(whole_OI, None)
         self._zero_O = torch.zeros(len(weight_OI), dtype=torch.int32)
 
     def __call__(self, x_TI: torch.Tensor, scale: float, zero: int) -> torch.Tensor:
