@@ -11,7 +11,6 @@ one thread, CPU milliseconds a document, on texts of about 75 tokens, 1 and 64 i
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import tempfile
@@ -23,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from plain_bundle import publish_plain, sample_rows
-from serving import CHARACTERS, processor
+from serving import CHARACTERS, show
 
 from lmtx_ray import metrics
 from lmtx_ray.config_models import EncoderConfig
@@ -105,12 +104,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         bundle = arguments.bundle or publish_plain(Path(work) / "dense")
         result = run(bundle, arguments.seconds)
-    result = {"date": datetime.date.today().isoformat(), "processor": processor(),
-              "bundle": "given" if arguments.bundle else "untrained", **result}  # fmt: skip
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
+    show({"bundle": "given" if arguments.bundle else "untrained", **result}, arguments.output)
 
 
 if __name__ == "__main__":

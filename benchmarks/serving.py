@@ -231,6 +231,15 @@ def processor() -> str:
     return " ".join([name, *sorted(told)])
 
 
+def show(result: dict[str, Any], output: Path | None) -> None:
+    """Print a result with its date and processor, and write it."""
+    dated = {"date": datetime.date.today().isoformat(), "processor": processor(), **result}
+    text = json.dumps(dated, indent=1)
+    print(text)
+    if output:
+        output.write_text(text + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
@@ -239,12 +248,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         result = run(arguments.seconds, arguments.rounds, Path(work))
-    result = {"date": datetime.date.today().isoformat(), "processor": processor(),
-              "cores": os.cpu_count(), **result}  # fmt: skip
-    text = json.dumps(result, indent=1)
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n", encoding="utf-8")
+    show({"cores": os.cpu_count(), **result}, arguments.output)
 
 
 if __name__ == "__main__":

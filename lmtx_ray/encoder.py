@@ -16,7 +16,7 @@ from lmtx_ray.hardware import has_int8, uses_bfloat16
 from lmtx_ray.int8_bert import Int8Bert, is_supported
 
 WIDTH_STEP = 8  # tokens
-PACK_TOKENS = 2048  # in int8: more of them read the weights no less often to any effect
+PACK_TOKENS = 2048  # in int8; each pack reads all weights once
 Embedded = tuple[list[int], torch.Tensor]  # places of B texts, and their embeddings_BD
 
 

@@ -23,7 +23,7 @@ from serve_apps.guard import check_binding, load_keys
 APP = "tagger"
 CONFIG = Path(__file__).parent / "tagger.yaml"
 HA_PROXY = "RAY_SERVE_ENABLE_HA_PROXY"
-# each request changes threads four times less: nothing here blocks a replica's event loop
+# a request changes threads less often: nothing here blocks a replica's event loop
 ONE_LOOP = "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD", "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"
 ENDED = {"RUNNING", "DEPLOY_FAILED", "UNHEALTHY"}
 START_SECONDS = 300
@@ -73,6 +73,8 @@ def start_ray() -> str:
         os.environ.setdefault(HA_PROXY, "1")
     # Serve waits half a minute for load balancers to notice; the one here is told at once
     os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "2")
+    # and kills a proxy that takes over 15 seconds to start, as it does on a busy machine
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "30")
     for flag in ONE_LOOP:
         os.environ.setdefault(flag, "0")
     slots = (os.cpu_count() or 1) + 1  # beside engines of one slot, shards of a tenth
