@@ -1,5 +1,5 @@
-"""Matrix products in 8-bit integers, through oneDNN: exact sums, two to four times the speed of
-bfloat16 on a CPU that has instructions for it, see `hardware.has_int8`.
+"""Matrix products in 8-bit integers, through oneDNN: exact sums, and fast on a CPU that has
+instructions for them, see `hardware.has_int8`.
 
 Shapes: T rows of I inputs, O outputs.
 """
