@@ -25,7 +25,7 @@ from torch import nn
 from lmtx_ray.int8_product import LEAST, MIDDLE, Int8Product, to_uint8, whole
 
 SMOOTHING = 0.5  # the part of an input's scale that its weights take
-KEYS = 16  # attention is over a multiple of so many rows, which is a quarter faster than over fewer
+KEYS = 16  # attention is over a multiple of so many rows: a remainder goes number by number
 LEAST_STEP = 16  # see row_step
 
 Range = tuple[torch.Tensor, torch.Tensor]  # lowest and highest value of each input, float32 [I]
