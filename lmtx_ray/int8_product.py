@@ -58,4 +58,3 @@ def to_uint8(whole_TI: torch.Tensor) -> torch.Tensor:
     """MIDDLE more than the whole numbers of `whole`."""
     # a cast to int8 takes a sixth of the time of one to uint8
     return whole_TI.to(torch.int8).view(torch.uint8).bitwise_xor_(MIDDLE)
-
