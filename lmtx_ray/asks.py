@@ -1,22 +1,39 @@
-"""Which questions are worth asking: top candidates minus the verdict store, as pure tables."""
+"""Which questions are worth asking, and what a run sees of their answers, as pure tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from lmtx_ray import schemas
 from lmtx_ray.settings import JudgeConfig
+from lmtx_ray.teacher.identity import HUMAN
 from lmtx_ray.teacher.protocol import QUESTIONS
+from lmtx_ray.teacher.reading import decide
 
 Pair = tuple[str, int]
+Key = tuple[bytes, bytes]  # document, label: hashes of their texts
 Plan = Mapping[str, Sequence[tuple[str, int]]]  # split -> (ranking name, its top k)
 
-EMPTY_ANSWERS = pa.table(
-    {name: pa.array([], schemas.VERDICTS.field(name).type) for name in
-     ("doc_id", "label_id", "answer", "p_yes", "raw")}
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pair that a verdict is wanted for; `rank` is its place among the document's, from 0.
+
+    `label_text` is what the judge sees of the label; `plain` is the key by which people's answers
+    are found: they saw the label's name, whatever the prompt shows a model.
+    """
+
+    doc_id: str
+    label_id: int
+    rank: int
+    split: str
+    key: Key
+    plain: Key
+    label_text: str
 
 
 def pairs_of(verdicts: pa.Table) -> Iterable[Pair]:
@@ -44,51 +61,82 @@ def wanted_candidates(
 
 
 def without_judged(
-    wanted: Mapping[str, list[int]], earlier: Sequence[pa.Table]
-) -> dict[str, list[int]]:
-    """The anti-join with the verdict store; documents left without a question are dropped."""
+    candidates: Sequence[Candidate], earlier: Sequence[pa.Table]
+) -> list[Candidate]:
+    """Those that no earlier view of the run holds."""
     judged = {pair for verdicts in earlier for pair in pairs_of(verdicts)}
-    asked = {
-        doc_id: [label for label in labels if (doc_id, label) not in judged]
-        for doc_id, labels in wanted.items()
-    }
-    return {doc_id: labels for doc_id, labels in asked.items() if labels}
+    return [c for c in candidates if (c.doc_id, c.label_id) not in judged]
 
 
-def build_questions(
-    documents: pa.Table, asked: Mapping[str, list[int]], label_texts: Sequence[str]
-) -> pa.Table:
+def to_ask(candidates: Sequence[Candidate], known: Mapping[Key, Any]) -> list[Candidate]:
+    """The anti-join with what is known; of several pairs with the same texts the first."""
+    first: dict[Key, Candidate] = {}
+    for candidate in candidates:
+        if candidate.key not in known:
+            first.setdefault(candidate.key, candidate)
+    return list(first.values())
+
+
+def build_questions(documents: pa.Table, asked: Sequence[Candidate]) -> pa.Table:
     """One row for each document with its candidates (QUESTIONS), in the order of `asked`."""
     rows = {row["doc_id"]: row for row in documents.select(["doc_id", "title", "text"]).to_pylist()}
-    table = pa.table(
+    by_doc: dict[str, list[Candidate]] = {}
+    for candidate in asked:
+        by_doc.setdefault(candidate.doc_id, []).append(candidate)
+    questions = [
         {
-            "doc_id": list(asked),
-            "title": pa.array([rows[doc_id]["title"] for doc_id in asked], pa.string()),
-            "text": pa.array([rows[doc_id]["text"] for doc_id in asked], pa.large_string()),
-            "label_ids": list(asked.values()),
-            "label_texts": [[label_texts[label] for label in labels] for labels in asked.values()],
+            "doc_id": doc_id, "title": rows[doc_id]["title"], "text": rows[doc_id]["text"],
+            "label_ids": [c.label_id for c in candidates],
+            "label_texts": [c.label_text for c in candidates],
         }
-    )
-    return table if table.num_rows == 0 else schemas.conform(table, QUESTIONS)
+        for doc_id, candidates in by_doc.items()
+    ]  # fmt: skip
+    return schemas.conform(pa.Table.from_pylist(questions, schema=QUESTIONS), QUESTIONS)
 
 
-def conform_verdicts(
-    answers: pa.Table, wanted: Mapping[str, list[int]], identity: tuple[str, str], cycle: int
+def first_by_key(stored: pa.Table) -> dict[Key, dict[str, Any]]:
+    """(document, label) -> the first row of STORED_VERDICTS on it."""
+    rows: dict[Key, dict[str, Any]] = {}
+    for row in stored.to_pylist():
+        rows.setdefault((row["document"], row["label"]), row)
+    return rows
+
+
+def view(
+    candidates: Sequence[Candidate],
+    known: Mapping[Key, Mapping[str, Any]],
+    human: Mapping[Key, Mapping[str, Any]],
+    sources: Mapping[str, str],
+    cycle: int,
+    least_mass: float,
 ) -> pa.Table:
-    """Answers plus who was asked what and when; `rank` is the candidate's place, from 0."""
-    ranks = {
-        (doc_id, label): rank
-        for doc_id, labels in wanted.items()
-        for rank, label in enumerate(labels)
-    }
-    rows = answers.num_rows
-    prompt, teacher = identity
-    extended = {name: answers[name] for name in EMPTY_ANSWERS.column_names}
-    extended["prompt"] = pa.array([prompt] * rows, pa.string())
-    extended["teacher"] = pa.array([teacher] * rows, pa.string())
-    extended["cycle"] = pa.array([cycle] * rows, pa.int32())
-    extended["rank"] = pa.array([ranks[pair] for pair in pairs_of(answers)], pa.int32())
-    return schemas.conform(pa.table(extended), schemas.VERDICTS)
+    """VERDICTS: a run's view of stored rows, one for each candidate that has a verdict, in order.
+
+    A person's answer goes before a model's. With too little mass the answer is unclear and P(yes)
+    null, whatever the store says: the threshold may have changed since. `sources` gives for each
+    split the step whose questions count as asked now.
+    """
+    rows = []
+    counted: set[Key] = set()
+    for c in candidates:
+        stored = human.get(c.plain) or known.get(c.key)
+        if stored is None:
+            continue
+        answer, p_yes = stored["answer"], stored["p_yes"]
+        asked = stored["teacher"] != HUMAN and stored["source"] == sources[c.split]
+        if p_yes is not None:
+            answer = decide(p_yes, stored["mass"], least_mass)
+        rows.append(
+            {
+                "doc_id": c.doc_id, "label_id": c.label_id, "answer": answer,
+                "p_yes": None if answer == "unclear" else p_yes,
+                "mass": stored["mass"], "raw": stored["raw"], "prompt": stored["prompt"],
+                "teacher": stored["teacher"], "cycle": cycle, "rank": c.rank,
+                "asked": asked and c.key not in counted,
+            }
+        )  # fmt: skip
+        counted.add(c.key)
+    return schemas.conform(pa.Table.from_pylist(rows, schema=schemas.VERDICTS), schemas.VERDICTS)
 
 
 def judge_asks(config: JudgeConfig, first: bool) -> dict[str, list[tuple[str, int]]]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from lmtx_ray import calibration, storage
 from lmtx_ray.cycle import RunResult, held_aside_ids, model_of, verdict_steps
+from lmtx_ray.pseudo_labels import PseudoLabelConfig, relative
 from lmtx_ray.publish import MANIFEST
 from lmtx_ray.settings import RunConfig
 
@@ -22,7 +23,7 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
     if layout.bundle.is_complete():
         return
     state = layout.states[result.best]
-    rankings = (state.hybrid if fused else state.dense).read()
+    rankings = (state.corpus.hybrid if fused else state.corpus.dense).read()
 
     def save_index(folder: Path) -> None:
         storage.download_folder(state.index.uri, folder)
@@ -36,7 +37,7 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
         labels=layout.labels.read(),
         depth=config.shortlist.depth,
         fusion=_fusion(config) if fused else None,
-        calibration=fit_calibration(rankings, result),
+        calibration=fit_calibration(rankings, result, config.pseudo_labels),
     )
     layout.bundle.publish_folder(lambda folder: write_bundle(parts, folder))
 
@@ -50,13 +51,16 @@ def _fusion(config: RunConfig) -> dict[str, float]:
     }
 
 
-def fit_calibration(rankings: pa.Table, result: RunResult) -> calibration.Calibration:
+def fit_calibration(
+    rankings: pa.Table, result: RunResult, rules: PseudoLabelConfig
+) -> calibration.Calibration:
     """score -> probability that the judge says yes, from held-aside documents.
 
     The scores are those of `rankings`, the targets the judge's P(yes); unclear pairs are left out.
     """
     judged = pa.concat_tables([step.read() for step in verdict_steps(result.layout, result.ran)])
     held_aside = held_aside_ids(result.layout)
+    judged = relative(judged, rules)
     judged = judged.filter(pc.is_valid(judged["p_yes"]))
     p_yes = {
         (row["doc_id"], row["label_id"]): row["p_yes"]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmtx_ray import cli_serving, cli_tagging
+from lmtx_ray import cli_serving, cli_tagging, cli_verdicts
 from lmtx_ray.cli_arguments import add_verb
 from lmtx_ray.one_line import one_line
 
@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run_verbs(verbs)
     cli_tagging.add_verbs(verbs, start_ray)
     cli_serving.add_verbs(verbs)
+    cli_verdicts.add_verbs(verbs, _load, start_ray)
     _add_evaluate_verb(verbs)
     return parser
 
@@ -91,6 +92,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What `lmtx run` and every job share."""
     _add_set_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would run and stop")
+    parser.add_argument("--force", action="store_true",
+                        help="go on with a judge whose first answers teach nothing")  # fmt: skip
 
 
 def _add_set_option(parser: argparse.ArgumentParser) -> None:
@@ -120,7 +123,8 @@ def _load(arguments: argparse.Namespace) -> Any:
     from lmtx_ray.config import load_config
     from lmtx_ray.settings import RunConfig
 
-    return load_config(RunConfig, arguments.config, arguments.set)
+    force = ["judge.check=false"] if getattr(arguments, "force", False) else []
+    return load_config(RunConfig, arguments.config, [*arguments.set, *force])
 
 
 def plan_loop(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -134,6 +138,7 @@ def plan_loop(arguments: argparse.Namespace) -> dict[str, Any]:
 def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.dry_run:
         return plan_loop(arguments)
+    from lmtx_ray import lease
     from lmtx_ray.layout import lay_out
     from lmtx_ray.record import write_record
     from lmtx_ray.report import finished
@@ -145,12 +150,13 @@ def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
         return summary
     refuse_passing_folder(config.run, "run")
     write_record(config)
-    start_ray(config.run)
-    from lmtx_ray.cycle import run_cycles
-    from lmtx_ray.outcome import finish, finish_at
+    with lease.held(f"{config.run}/LEASE.json", patient=True):  # two would pay the judge twice
+        start_ray(config.run)
+        from lmtx_ray.cycle import run_cycles
+        from lmtx_ray.outcome import finish, finish_at
 
-    result = run_cycles(config, layout, stop)
-    return finish(config, result) if stop is None else finish_at(config, result, stop)
+        result = run_cycles(config, layout, stop)
+        return finish(config, result) if stop is None else finish_at(config, result, stop)
 
 
 def _stop(arguments: argparse.Namespace, config: Any) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,9 +19,10 @@ from pydantic import Field
 from lmtx_ray import schemas, storage
 from lmtx_ray.config import Config
 from lmtx_ray.readers import MOST_RAW, BadRow, CorpusError, Row, format_of, read_rows
+from lmtx_ray.text_keys import SPACES, document_text, text_key
 
-SPACES = re.compile(r"\s+")
 SURROGATES = re.compile(r"[\ud800-\udfff]")
+TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
 
 
 class ColumnMap(Config):
@@ -62,13 +62,24 @@ class CorpusConfig(DocumentsConfig):
 
 
 @dataclass(frozen=True)
+class TestCorpus:
+    """Documents with gold labels: what only evaluation reads."""
+
+    __test__ = False  # no test, whatever pytest thinks of its name
+
+    documents: pa.Table
+    gold: pa.Table
+    rejects: pa.Table
+
+
+@dataclass(frozen=True)
 class Corpus:
     """The prepared tables, each conforming to its contract."""
 
     documents: pa.Table
     labels: pa.Table
-    gold: pa.Table
     rejects: pa.Table
+    test: TestCorpus | None
 
 
 @dataclass
@@ -85,14 +96,6 @@ class _Collected:
         )
 
 
-def document_text(title: str | None, text: str) -> str:
-    """The one text of a document every component sees: title and text, NFC, spaces squeezed."""
-    title = SPACES.sub(" ", title or "").strip()
-    text = SPACES.sub(" ", text).strip()
-    joined = f"{title} {text}" if title.endswith((".", "?", "!")) else f"{title}. {text}"
-    return unicodedata.normalize("NFC", joined if title and text else title or text)
-
-
 def prepare_corpus(config: CorpusConfig) -> Corpus:
     """Read everything a run needs.
 
@@ -105,16 +108,38 @@ def prepare_corpus(config: CorpusConfig) -> Corpus:
         _read_documents(uri, config, collected, None)
     if not collected.documents:
         raise CorpusError(f"{', '.join(config.documents)}: no readable document")
-    if config.test:
-        for uri in _files([config.test]):
-            _read_documents(uri, config, collected, labels.num_rows)
     _hold_aside(collected.documents, config)
     return Corpus(
-        _table(collected.documents, schemas.DOCUMENTS),
+        _table(_equal_texts_together(collected.documents), schemas.DOCUMENTS),
         labels,
+        _table(collected.rejects, schemas.REJECTS),
+        _read_test(config, labels.num_rows, collected.seen),
+    )
+
+
+def _read_test(config: CorpusConfig, labels: int, seen: dict[str, str]) -> TestCorpus | None:
+    """`seen` are the ids of training documents: a test document must be none of them."""
+    if not config.test:
+        return None
+    collected = _Collected(seen=dict(seen))
+    for uri in _files([config.test]):
+        _read_documents(uri, config, collected, labels)
+    return TestCorpus(
+        _table(_equal_texts_together(collected.documents), schemas.DOCUMENTS),
         _table(collected.gold, schemas.GOLD),
         _table(collected.rejects, schemas.REJECTS),
     )
+
+
+def _equal_texts_together(documents: list[Row]) -> list[Row]:
+    """In the order given, but documents of one text behind the first of them."""
+    first: dict[bytes, int] = {}
+    places = [
+        first.setdefault(text_key(document_text(row["title"], row["text"])), place)
+        for place, row in enumerate(documents)
+    ]
+    order = sorted(range(len(documents)), key=lambda place: (places[place], place))
+    return [documents[place] for place in order]
 
 
 def read_documents(config: DocumentsConfig) -> tuple[pa.Table, pa.Table]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,19 +16,19 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray import storage
-from lmtx_ray.asks import Plan, judge_asks, select_asks
 from lmtx_ray.index import LabelIndex
-from lmtx_ray.layout import Cycle, Layout, State
+from lmtx_ray.judging import first_question, fragments, judge_step, select_step
+from lmtx_ray.layout import Cycle, Layout, Rankings, State
 from lmtx_ray.prepare import prepare
+from lmtx_ray.pseudo_labels import relative
 from lmtx_ray.publish import StepOutput
 from lmtx_ray.selection import Opinion, judged_precision, to_ship
 from lmtx_ray.settings import RunConfig
 from lmtx_ray.stages.embed import Embed
 from lmtx_ray.stages.examples import BuildExamples
 from lmtx_ray.stages.fit import fit
-from lmtx_ray.stages.judge import AskTeacher
 from lmtx_ray.stages.shortlist import DenseShortlist, Fuse, LexicalShortlist, matrix
-from lmtx_ray.stages.units import run_units
+from lmtx_ray.stages.units import Work, run_units
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ def _steps(config: RunConfig, layout: Layout, result: RunResult) -> Iterator[str
     with timed(result, "prepare"):
         prepare(config, layout)
     yield "prepare"
+    with timed(result, "first question"):
+        first_question(config, layout)
     with timed(result, "lexical"):
         lexical_step(config, layout)
     yield from _state_steps(config, layout, layout.states[0], result)
@@ -78,8 +80,7 @@ def _cycle_steps(
     number, before = cycle.number, layout.states[cycle.number - 1]
     earlier = verdict_steps(layout, number - 1)
     with timed(result, f"judge {number}"):
-        asks = judge_asks(config.judge, first=number == 1)
-        ask_step(config, layout, before, cycle.verdicts, asks, earlier, number)
+        judge_step(config, layout, cycle, before, earlier)
     yield f"judge {number}"
     with timed(result, f"fit {number}"):
         examples_step(config, layout, cycle, [*earlier, cycle.verdicts])
@@ -87,22 +88,20 @@ def _cycle_steps(
     yield f"train {number}"
     yield from _state_steps(config, layout, after, result)
     with timed(result, f"select {number}"):
-        asked = [*earlier, cycle.verdicts]
-        asks = select_asks(config.judge)
-        ask_step(config, layout, after, cycle.selection, asks, asked, number)
+        select_step(config, layout, cycle, after, [*earlier, cycle.verdicts])
     yield f"select {number}"
 
 
 def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
     """The judge's opinion of every state so far on the held-aside documents; keeps the best."""
     verdicts = [step.read() for step in verdict_steps(layout, result.ran)]
-    judged = pa.concat_tables(verdicts)
+    judged = relative(pa.concat_tables(verdicts), config.pseudo_labels)
     held_aside = held_aside_ids(layout)
-    k, seed = config.judge.select_k, config.evaluation.seed
+    k = config.judge.select_k
     for state in layout.states[: result.ran + 1]:
         result.opinions[state.number] = {
-            name: judged_precision(step.read(), judged, held_aside, k, seed)
-            for name, step in (("dense", state.dense), ("hybrid", state.hybrid))
+            name: judged_precision(step.read(), judged, held_aside, k)
+            for name, step in (("dense", state.corpus.dense), ("hybrid", state.corpus.hybrid))
         }
     shipped = {
         number: opinions[to_ship(opinions, config.ship)]
@@ -125,12 +124,6 @@ def verdict_steps(layout: Layout, cycles: int) -> list[StepOutput]:
     return [step for cycle in layout.cycles[:cycles] for step in (cycle.verdicts, cycle.selection)]
 
 
-def fragments(*steps: StepOutput) -> dict[str, list[str]]:
-    """Unit name -> the steps' fragments of that unit; the steps must share their units."""
-    units = [step.unit_files() for step in steps]
-    return {unit: [files[unit] for files in units] for unit in units[0]}
-
-
 def _state_steps(
     config: RunConfig, layout: Layout, state: State, result: RunResult
 ) -> Iterator[str]:
@@ -146,9 +139,10 @@ def _state_steps(
 
 def lexical_step(config: RunConfig, layout: Layout) -> None:
     kwargs = {"labels": layout.labels.files(), "depth": config.shortlist.depth}
-    pool = config.resources.shortlist
-    units = fragments(layout.documents)
-    run_units(layout.lexical, units, LexicalShortlist, kwargs, pool, "doc_id", "lexical")
+    works = [Work(layout.lexical, fragments(layout.documents), "doc_id")]
+    if layout.test:
+        works.append(Work(layout.test.lexical, fragments(layout.test.documents), "doc_id"))
+    run_units(works, LexicalShortlist, kwargs, config.resources.shortlist, "lexical")
 
 
 def model_of(layout: Layout, state: State) -> str:
@@ -156,69 +150,47 @@ def model_of(layout: Layout, state: State) -> str:
     return state.encoder.uri if state.encoder else layout.pretrained
 
 
+def sides(layout: Layout, state: State) -> Iterator[tuple[StepOutput, StepOutput, Rankings]]:
+    """(documents, lexical rankings, what the state makes of them) of the corpus and of the test."""
+    yield layout.documents, layout.lexical, state.corpus
+    if layout.test and state.test:
+        yield layout.test.documents, layout.test.lexical, state.test
+
+
 def embed_step(config: RunConfig, layout: Layout, state: State) -> None:
-    units = {f"labels-{unit}": files for unit, files in fragments(layout.labels).items()}
-    units |= {f"documents-{unit}": files for unit, files in fragments(layout.documents).items()}
+    works = [Work(state.labels, fragments(layout.labels))]
+    for documents, _, made in sides(layout, state):
+        works.append(Work(made.vectors, fragments(documents)))
     kwargs = {"config": config.encoder, "model": model_of(layout, state)}
-    name = f"embed {state.number}"
-    run_units(state.vectors, units, Embed, kwargs, config.resources.embed, None, name)
-
-
-def vector_files(state: State, kind: str) -> dict[str, list[str]]:
-    """Unit -> its vectors, of `kind` labels or documents, named like the corpus units."""
-    files = state.vectors.unit_files()
-    return {
-        unit.removeprefix(f"{kind}-"): [file]
-        for unit, file in files.items()
-        if unit.startswith(f"{kind}-")
-    }
+    run_units(works, Embed, kwargs, config.resources.embed, f"embed {state.number}")
 
 
 def index_step(config: RunConfig, state: State) -> None:
     if state.index.is_complete():
         return
-    parts = [matrix(storage.read_table(file)) for (file,) in vector_files(state, "labels").values()]
+    parts = [matrix(storage.read_table(file)) for file in state.labels.files()]
     index = LabelIndex.build(np.concatenate(parts), config.index.shards)
     state.index.publish_folder(index.save)
 
 
 def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:
     pool, number = config.resources.shortlist, state.number
-    kwargs: Mapping[str, object] = {"index": state.index.uri, "depth": config.shortlist.depth}
-    units = vector_files(state, "documents")
-    run_units(state.dense, units, DenseShortlist, dict(kwargs), pool, "doc_id", f"dense {number}")
-    units = fragments(state.dense, layout.lexical)
-    kwargs = {"config": config.shortlist}
-    run_units(state.hybrid, units, Fuse, dict(kwargs), pool, "doc_id", f"hybrid {number}")
-
-
-def ask_step(
-    config: RunConfig,
-    layout: Layout,
-    state: State,
-    output: StepOutput,
-    plan: Plan,
-    earlier: Sequence[StepOutput],
-    cycle: int,
-) -> None:
-    units = fragments(layout.documents, state.dense, state.hybrid, *earlier)
-    kwargs = {
-        "teacher": config.judge.teacher,
-        "labels": layout.labels.files(),
-        "rankings": ["dense", "hybrid"],
-        "plan": plan,
-        "cycle": cycle,
-    }
-    run_units(output, units, AskTeacher, kwargs, config.resources.judge, None, "judge")
+    made = list(sides(layout, state))
+    works = [Work(side.dense, fragments(side.vectors), "doc_id") for _, _, side in made]
+    kwargs: dict[str, object] = {"index": state.index.uri, "depth": config.shortlist.depth}
+    run_units(works, DenseShortlist, kwargs, pool, f"dense {number}")
+    works = [
+        Work(side.hybrid, fragments(side.dense, lexical), "doc_id") for _, lexical, side in made
+    ]
+    run_units(works, Fuse, {"config": config.shortlist}, pool, f"hybrid {number}")
 
 
 def examples_step(
     config: RunConfig, layout: Layout, cycle: Cycle, verdicts: Sequence[StepOutput]
 ) -> None:
-    units = fragments(layout.documents, *verdicts)
+    works = [Work(cycle.examples, fragments(layout.documents, *verdicts), "doc_id")]
     kwargs = {"config": config.pseudo_labels, "seed": config.fit.seed}
-    pool = config.resources.shortlist
-    run_units(cycle.examples, units, BuildExamples, kwargs, pool, "doc_id", "examples")
+    run_units(works, BuildExamples, kwargs, config.resources.shortlist, "examples")
 
 
 def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:

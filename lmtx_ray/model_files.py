@@ -1,28 +1,58 @@
-"""The identity of a model: its files' hash, or its name where the files are elsewhere."""
+"""The identity of a model: its files' content where they can be seen, else its name."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from lmtx_ray import storage
 from lmtx_ray.config import fingerprint
 
-SUFFIXES = {".json", ".safetensors", ".txt", ".model"}
+SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 
 
 def model_identity(model: str) -> str:
-    """Hash over a local model folder's files; for s3:// its manifest of sizes is not enough, so
-    the URI itself, and for a hub id the id."""
-    folder = Path(model)
+    """Hash over a model folder's files: their content in a local one, their etags in one on s3. Of
+    a hub id the id: which commit is meant says `revision`."""
     if model.startswith("s3://"):
-        storage.parse_uri(model)
+        entries = [entry for entry in storage.list_entries(model) if _counts(entry.uri)]
+        parts = [[entry.uri.removeprefix(model), entry.size, entry.etag] for entry in entries]
+        return fingerprint(parts) if parts else fingerprint(model)
+    folder = Path(model)
     if not model or not folder.is_dir():
         return fingerprint(model)
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in SUFFIXES:
+        if path.is_file() and _counts(path.name):
             digest.update(path.relative_to(folder).as_posix().encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(_content(path))
     return digest.hexdigest()[:12]
+
+
+def _counts(name: str) -> bool:
+    return Path(name).suffix in SUFFIXES
+
+
+def _content(path: Path) -> bytes:
+    """SHA-256 of a file, remembered by path, size and time of change: weights are large, and every
+    command asks."""
+    stat = path.stat()
+    seen = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
+    name = hashlib.sha256(seen.encode()).hexdigest()
+    default = Path.home() / ".cache" / "lmtx_ray"
+    kept = Path(os.environ.get("LMTX_CACHE_DIR") or default) / "hashes" / name
+    try:
+        return bytes.fromhex(kept.read_text())
+    except (OSError, ValueError):
+        pass
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").digest()
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        draft = kept.with_name(f".{name}.{os.getpid()}")
+        draft.write_text(content.hex())
+        draft.replace(kept)
+    except OSError:  # no place to remember it: hashed again next time
+        pass
+    return content

@@ -23,7 +23,7 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     with timed(result, "bundle"):
         bundle_step(config, result, fused=ranking == "hybrid")
     summary: dict[str, Any] = {"final": final}
-    if result.layout.gold.read().num_rows:
+    if result.layout.test:
         with timed(result, "evaluate"):
             summary = evaluate_methods(config, result, final)
     summary["judge"] = report.judge_summary(config, result.layout, result.ran)
@@ -61,8 +61,8 @@ def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]
 def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[str, Any]:
     """`methods`, the same without the excluded labels, and the paired gain of `final`."""
     layout, settings = result.layout, config.evaluation
-    rankings = report.method_rankings(config, layout, result.ran)
-    gold = layout.gold.read()
+    rankings = report.method_rankings(layout, result.ran)
+    gold = layout.test.gold.read()
     keys = layout.labels.read().select(["label_id", "label_key"]).to_pylist()
     excluded = {row["label_id"] for row in keys if row["label_key"] in settings.exclude_keys}
     summary: dict[str, Any] = {}

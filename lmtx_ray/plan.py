@@ -25,8 +25,8 @@ def describe(config: RunConfig) -> dict[str, Any]:
         "run": config.run,
         "documents": _splits(corpus),
         "labels": corpus.labels.num_rows,
-        "gold": corpus.gold.num_rows,
-        "rejects": corpus.rejects.num_rows,
+        "gold": corpus.test.gold.num_rows if corpus.test else 0,
+        "rejects": corpus.rejects.num_rows + (corpus.test.rejects.num_rows if corpus.test else 0),
         "steps": {name: "complete" if done else "to do" for name, done in steps.items()},
         "judge": _judge_bounds(config, corpus, steps),
     }
@@ -34,7 +34,8 @@ def describe(config: RunConfig) -> dict[str, Any]:
 
 def _splits(corpus: Corpus) -> dict[str, int]:
     counts = corpus.documents["split"].value_counts().to_pylist()
-    return {entry["values"]: entry["counts"] for entry in counts}
+    splits = {entry["values"]: entry["counts"] for entry in counts}
+    return splits | ({"test": corpus.test.documents.num_rows} if corpus.test else {})
 
 
 def _judge_bounds(
@@ -47,9 +48,10 @@ def _judge_bounds(
             calls += splits.get("train", 0) * judge.top_k
             if number == 1:
                 calls += splits.get("held_aside", 0) * 2 * judge.select_k
-                calls += splits.get("test", 0) * judge.rerank_k
         if not complete[f"selection {number}"]:
             calls += splits.get("held_aside", 0) * 2 * judge.select_k
+    if not complete.get("test verdicts", True):
+        calls += splits["test"] * judge.rerank_k
     document = min(judge.teacher.max_document_tokens, _mean_tokens(corpus))
     per_document = document / max(judge.top_k, 1)
     return {

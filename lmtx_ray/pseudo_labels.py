@@ -15,18 +15,62 @@ from pydantic import Field
 
 from lmtx_ray import schemas
 from lmtx_ray.config import Config
+from lmtx_ray.teacher.identity import HUMAN
+
+TINY = 1e-9
 
 
 class PseudoLabelConfig(Config):
     """`accept`: least P(yes) of a positive. `negative_below`: judged labels under this P(yes) are
     hard negatives, the likeliest first, at most `negatives`. `soft` keeps P(yes) as the target;
-    without it targets are 1."""
+    without it targets are 1.
+
+    `accept_deviations` is for judges whose order is right and whose yes is rare: a label is then
+    accepted by the log-odds of its own document's verdicts, where its own are so many standard
+    deviations above their mean. `accept` and `negative_below` hold for P(yes) moved by that much.
+    """
 
     accept: float = Field(0.5, gt=0, lt=1)
     max_positives: int = Field(16, ge=1)
     negatives: int = Field(8, ge=0)
     negative_below: float = Field(0.3, ge=0, le=1)
     soft: bool = True
+    accept_deviations: float | None = None
+
+
+def relative(verdicts: pa.Table, config: PseudoLabelConfig) -> pa.Table:
+    """Verdicts as they are, or, with `accept_deviations`, with P(yes) and answer relative to the
+    mean and standard deviation of the log-odds of each document's verdicts.
+
+    Unclear answers and those without a P(yes) stay. Where all log-odds are equal none is accepted.
+    """
+    if config.accept_deviations is None or verdicts.num_rows == 0:
+        return verdicts
+    columns = {name: verdicts[name].to_pylist() for name in ("doc_id", "answer", "p_yes")}
+    p_yes = np.array([np.nan if p is None else p for p in columns["p_yes"]], np.float64)
+    log_odds = np.log(np.clip(p_yes, TINY, 1 - TINY)) - np.log1p(-np.clip(p_yes, TINY, 1 - TINY))
+    _, groups = np.unique(columns["doc_id"], return_inverse=True)
+    given = ~np.isnan(p_yes)
+    count, total, squares = (
+        np.bincount(groups[given], weights, minlength=groups.max() + 1)
+        for weights in (np.ones(given.sum()), log_odds[given], log_odds[given] ** 2)
+    )
+    mean = total / np.maximum(count, 1)
+    deviation = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean**2, 0))
+    bar = (mean + config.accept_deviations * np.maximum(deviation, TINY))[groups]
+    moved = 1 / (1 + np.exp(-np.clip(log_odds - bar, -50, 50)))
+    answers = [
+        answer if answer == "unclear" or not known else ("yes" if p > 0.5 else "no")
+        for answer, known, p in zip(columns["answer"], given, moved, strict=True)
+    ]
+    changed = {
+        "answer": pa.array(answers, pa.string()),
+        "p_yes": pa.array(np.where(given, moved, 0), pa.float32(), mask=~given),
+    }
+    for name, column in changed.items():
+        place = verdicts.schema.get_field_index(name)
+        verdicts = verdicts.set_column(place, verdicts.schema.field(name), column)
+    return verdicts
 
 
 def build_examples(verdicts: pa.Table, config: PseudoLabelConfig, seed: int = 0) -> pa.Table:
@@ -36,7 +80,8 @@ def build_examples(verdicts: pa.Table, config: PseudoLabelConfig, seed: int = 0)
     that no position in the label set is favoured.
     """
     by_doc: dict[str, list[tuple[float, int]]] = {}
-    for row in verdicts.select(["doc_id", "label_id", "answer", "p_yes"]).to_pylist():
+    judged = relative(verdicts, config)
+    for row in judged.select(["doc_id", "label_id", "answer", "p_yes"]).to_pylist():
         if row["answer"] != "unclear":
             p_yes = row["p_yes"]
             p_yes = float(row["answer"] == "yes") if p_yes is None else p_yes
@@ -71,10 +116,11 @@ def pair_report(verdicts: pa.Table, gold: pa.Table) -> dict[str, float]:
     """Precision, recall and AUC of the judge on the judged pairs of documents with gold.
 
     Recall is among judged pairs: a gold label that was never a candidate is not the judge's miss.
-    Unclear pairs count as a no with P(yes) 0.5.
+    Unclear pairs count as a no with P(yes) 0.5. Answers of people are left out.
     """
     truth = {row["doc_id"]: set(row["label_ids"]) for row in gold.to_pylist()}
-    rows = [row for row in verdicts.to_pylist() if row["doc_id"] in truth]
+    rows = [row for row in verdicts.to_pylist()
+            if row["doc_id"] in truth and row["teacher"] != HUMAN]  # fmt: skip
     true = np.array([row["label_id"] in truth[row["doc_id"]] for row in rows], dtype=bool)
     yes = np.array([row["answer"] == "yes" for row in rows], dtype=bool)
     p_yes = np.array([0.5 if row["p_yes"] is None else row["p_yes"] for row in rows])

@@ -119,10 +119,25 @@ class StepOutput:
             self._check_unique(receipts, key)
         return self._publish({"units": receipts})
 
-    def publish_table(self, table: pa.Table, rows: int, key: str | None = None) -> None:
-        """Publish a table in units of at most `rows` rows; an empty table is one empty unit."""
-        starts = range(0, max(table.num_rows, 1), rows)
-        units = {f"{place:05d}": table.slice(start, rows) for place, start in enumerate(starts)}
+    def publish_table(
+        self, table: pa.Table, rows: int, key: str | None = None, groups: Sequence[Any] = ()
+    ) -> None:
+        """Publish a table in units of `rows` rows; an empty table is one empty unit.
+
+        Neighbours with equal `groups` (one value for each row, if given) stay in one unit.
+        """
+        starts = [0]
+        for start in range(rows, table.num_rows, rows):
+            start = max(start, starts[-1] + 1)
+            while groups and start < table.num_rows and groups[start] == groups[start - 1]:
+                start += 1
+            starts += [start] if start < table.num_rows else []
+        ends = [*starts[1:], table.num_rows]
+        # the size is in the name: another size, after a kill, must not mix with what is there
+        units = {
+            f"{n:05d}-{rows}": table.slice(start, end - start)
+            for n, (start, end) in enumerate(zip(starts, ends, strict=True))
+        }
         for unit, part in units.items():
             self.commit_unit(unit, part, rows_in=part.num_rows)
         self.publish(list(units), key=key)

@@ -25,23 +25,20 @@ Metrics = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 
-def method_rankings(config: RunConfig, layout: Layout, ran: int) -> dict[str, pa.Table]:
+def method_rankings(layout: Layout, ran: int) -> dict[str, pa.Table]:
     """Row name -> test rankings, untrained rows first, then each cycle alone and fused."""
-    test = _test_ids(layout)
-    untouched = layout.states[0]
+    test, untouched = layout.test, layout.states[0].test
     steps: dict[str, StepOutput] = {
-        "bm25": layout.lexical,
+        "bm25": test.lexical,
         "encoder": untouched.dense,
         "hybrid": untouched.hybrid,
     }
+    tables = {name: step.read() for name, step in steps.items()}
+    if test.verdicts and ran:
+        tables["judge_rerank"] = rerank(tables["hybrid"], test.verdicts.read())
     for state in layout.states[1 : ran + 1]:
-        steps[f"cycle_{state.number}"] = state.dense
-        steps[f"cycle_{state.number}_hybrid"] = state.hybrid
-    tables = {name: _only(step.read(), test) for name, step in steps.items()}
-    if config.judge.rerank_k and ran:
-        reranked = rerank(tables["hybrid"], layout.cycles[0].verdicts.read())
-        ordered = {name: tables.pop(name) for name in ("bm25", "encoder", "hybrid")}
-        tables = {**ordered, "judge_rerank": reranked, **tables}
+        tables[f"cycle_{state.number}"] = state.test.dense.read()
+        tables[f"cycle_{state.number}_hybrid"] = state.test.hybrid.read()
     return tables
 
 
@@ -95,28 +92,37 @@ def final_method(best: int, ranking: str) -> str:
 
 
 def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]:
-    """Pairs asked and saved, unclear answers; precision, recall and AUC on judged test pairs."""
-    documents, gold = layout.documents.read(), layout.gold.read()
-    asked = saved = unclear = 0
+    """Pairs asked and saved, unclear answers and mean mass; precision, recall and AUC on judged
+    test pairs. Saved are wanted pairs that an earlier step or the store had an answer to."""
+    wanted = asked = 0
     tables = []
     for cycle in layout.cycles[:ran]:
         before, after = layout.states[cycle.number - 1], layout.states[cycle.number]
-        steps = (
-            (cycle.verdicts, before, judge_asks(config.judge, cycle.number == 1)),
-            (cycle.selection, after, select_asks(config.judge)),
-        )
-        for step, state, asks in steps:
-            verdicts = step.read()
-            rankings = {"dense": state.dense.read(), "hybrid": state.hybrid.read()}
-            wanted = wanted_candidates(documents, rankings, asks)
-            asked += verdicts.num_rows
-            saved += sum(map(len, wanted.values())) - verdicts.num_rows
-            unclear += pc.sum(pc.equal(verdicts["answer"], "unclear")).as_py() or 0
-            tables.append(verdicts)
-    summary = {"asked": asked, "saved": saved, "unclear": unclear}
-    if tables and gold.num_rows:
-        test = _only(pa.concat_tables(tables), set(gold["doc_id"].to_pylist()))
-        summary |= pair_report(test, gold) if test.num_rows else {}
+        steps = [
+            (cycle.verdicts, before.corpus, judge_asks(config.judge, cycle.number == 1)),
+            (cycle.selection, after.corpus, select_asks(config.judge)),
+        ]
+        for step, rankings, plan in steps:
+            read = {"dense": rankings.dense.read(), "hybrid": rankings.hybrid.read()}
+            candidates = wanted_candidates(layout.documents.read(), read, plan)
+            wanted += sum(map(len, candidates.values()))
+            tables.append(step.read())
+    test = layout.test.verdicts.read() if ran and layout.test and layout.test.verdicts else None
+    if test is not None:
+        wanted += test.num_rows
+        tables.append(test)
+    if not tables:
+        return {"asked": 0, "saved": 0, "unclear": 0}
+    verdicts = pa.concat_tables(tables)
+    asked = pc.sum(verdicts["asked"]).as_py() or 0
+    mass = pc.mean(verdicts["mass"]).as_py()
+    summary = {
+        "asked": asked, "saved": wanted - asked,
+        "unclear": pc.sum(pc.equal(verdicts["answer"], "unclear")).as_py() or 0,
+        "mass": None if mass is None else round(mass, 4),
+    }  # fmt: skip
+    if test is not None:
+        summary |= pair_report(test, layout.test.gold.read())
     return summary
 
 
@@ -158,6 +164,8 @@ def costs(summary: dict[str, Any]) -> str:
     judge = summary["judge"]
     lines = [f"\njudge: {judge['asked']:,} pairs asked, {judge['saved']:,} saved by the store, "
              f"{judge['unclear']:,} unclear"]  # fmt: skip
+    if judge.get("mass") is not None:
+        lines[0] += f", mean mass {judge['mass']:.2f}"
     if "auc" in judge:
         lines[0] += (f"; on test pairs precision {judge['precision']:.2f}, "
                      f"recall {judge['recall']:.2f}, AUC {judge['auc']:.3f}")  # fmt: skip
@@ -185,11 +193,3 @@ def show(config: RunConfig, summary: dict[str, Any]) -> dict[str, Any]:
         print(tables(summary, metric_names(config.evaluation)))
     print(costs(summary))
     return summary
-
-
-def _test_ids(layout: Layout) -> set[str]:
-    return set(layout.gold.read()["doc_id"].to_pylist())
-
-
-def _only(table: pa.Table, doc_ids: set[str]) -> pa.Table:
-    return table.filter(pc.is_in(table["doc_id"], value_set=pa.array(sorted(doc_ids), pa.string())))

@@ -21,8 +21,8 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
-def _contract(name: str, fields: list[pa.Field]) -> pa.Schema:
-    return pa.schema(fields, metadata={CONTRACT_KEY: f"{name}/1".encode()})
+def _contract(name: str, fields: list[pa.Field], version: int = 1) -> pa.Schema:
+    return pa.schema(fields, metadata={CONTRACT_KEY: f"{name}/{version}".encode()})
 
 
 SPLITS = ("train", "held_aside", "test")
@@ -59,19 +59,36 @@ RANKINGS = _contract(
         _required("scores", pa.list_(pa.float32())),
     ],
 )
-VERDICTS = _contract(
+STORED_VERDICTS = _contract(  # what a judge said, whoever asked: the verdict store
+    "stored_verdicts",
+    [
+        _required("document", pa.binary(16)),
+        _required("label", pa.binary(16)),
+        _required("answer", pa.string()),
+        pa.field("p_yes", pa.float32()),
+        pa.field("mass", pa.float32()),
+        pa.field("raw", pa.string()),
+        _required("prompt", pa.string()),
+        _required("teacher", pa.string()),
+        _required("source", pa.string()),
+    ],
+)
+VERDICTS = _contract(  # a run's view of the store: its own pairs, by its own ids
     "verdicts",
     [
         _required("doc_id", pa.string()),
         _required("label_id", pa.int32()),
         _required("answer", pa.string()),
         pa.field("p_yes", pa.float32()),
+        pa.field("mass", pa.float32()),
         pa.field("raw", pa.string()),
         _required("prompt", pa.string()),
         _required("teacher", pa.string()),
         _required("cycle", pa.int32()),
         _required("rank", pa.int32()),
+        _required("asked", pa.bool_()),
     ],
+    version=2,
 )
 EXAMPLES = _contract(
     "examples",

@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from lmtx_ray.metrics import bootstrap_mean
 
+SEED = 13  # of the bootstrap; no setting of the evaluation may change what ships
+
 
 @dataclass(frozen=True)
 class Opinion:
@@ -42,7 +44,7 @@ def to_ship(opinions: Mapping[str, Opinion], ship: str) -> str:
 
 
 def judged_precision(
-    rankings: pa.Table, verdicts: pa.Table, doc_ids: Collection[str], k: int, seed: int
+    rankings: pa.Table, verdicts: pa.Table, doc_ids: Collection[str], k: int
 ) -> Opinion:
     """Judged P@1 and P@k of `rankings` over `doc_ids`; an unclear or missing label counts as no.
 
@@ -65,7 +67,7 @@ def judged_precision(
     if not accepted:
         raise ValueError("no held-aside documents: set corpus.held_aside above 0")
     yes_BK = np.array(accepted, dtype=np.float64)
-    mean, low, high = bootstrap_mean(yes_BK[:, 0], seed)
+    mean, low, high = bootstrap_mean(yes_BK[:, 0], SEED)
     return Opinion(
         float(mean), float(low), float(high), len(accepted), k, float(yes_BK.mean())
     )

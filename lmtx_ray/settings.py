@@ -14,7 +14,9 @@ from lmtx_ray.config import Config
 from lmtx_ray.config_models import EncoderConfig, FitConfig, IndexConfig
 from lmtx_ray.corpus import CorpusConfig
 from lmtx_ray.pseudo_labels import PseudoLabelConfig
+from lmtx_ray.teacher.budget import BudgetConfig
 from lmtx_ray.teacher.protocol import TeacherConfig
+from lmtx_ray.verdicts.store import VerdictStore
 
 
 class Resources(Config):
@@ -68,14 +70,35 @@ class ShortlistConfig(Config):
     fusion_constant: int = Field(60, ge=1)
 
 
+class PriceConfig(Config):
+    """What a million tokens cost, in any currency, of prompts and of answers."""
+
+    prompt: float = Field(0.0, ge=0)
+    answer: float = Field(0.0, ge=0)
+
+
 class JudgeConfig(Config):
     """Which candidates are worth a question: `top_k` of a training document, `select_k` of each
-    ranking of a held-aside document, `rerank_k` of a test document (evaluation only; 0 = none)."""
+    ranking of a held-aside document, `rerank_k` of a test document (evaluation only; 0 = none).
+
+    `store` is where verdicts are kept, a folder or an s3:// URI that any number of runs may share;
+    without it they are kept inside the run. `check` asks one question before anything long, and
+    stops where the first few hundred answers teach nothing.
+    """
 
     teacher: TeacherConfig
     top_k: int = Field(20, ge=1)
     select_k: int = Field(3, ge=1)
     rerank_k: int = Field(0, ge=0)
+    store: str = ""
+    check: bool = True
+    price: PriceConfig = PriceConfig()
+    budget: BudgetConfig = BudgetConfig()
+
+    @field_validator("store")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        return storage.absolute(value) if value else ""
 
 
 class CyclesConfig(Config):
@@ -117,3 +140,8 @@ class RunConfig(Config):
     @classmethod
     def _absolute(cls, value: str) -> str:
         return storage.absolute(value)
+
+    @property
+    def verdict_store(self) -> VerdictStore:
+        """Where this run's verdicts are kept."""
+        return VerdictStore(self.judge.store or storage.join(self.run, "verdict-store"))

@@ -32,8 +32,8 @@ def outputs_of(layout: Layout, stop: str) -> dict[str, StepOutput]:
     """What must be published for a stop to be reached, by the names of a plan."""
     step, _, number = stop.partition(" ")
     kinds = {
-        "prepare": ("documents", "labels", "gold", "rejects"),
-        "embed": ("vectors",),
+        "prepare": ("documents", "labels", "rejects"),
+        "embed": ("label vectors", "vectors"),
         "shortlist": ("lexical", "index", "dense", "hybrid"),
         "judge": ("verdicts",),
         "train": ("examples", "encoder"),

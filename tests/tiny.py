@@ -14,6 +14,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from tests.tiny_tokenizers import FAMILIES, tokenizer_of
+
 TOPICS = ("heart", "lung", "brain", "skin", "bone", "liver", "eye", "ear")
 WORDS = ("a study of disease treatment in patients with pain and trial care risk yes no . , < > "
          "tag ask document").split()  # fmt: skip
@@ -59,3 +61,37 @@ def save_judge(folder: Path) -> str:
     LlamaForCausalLM(config).save_pretrained(folder, safe_serialization=True)
     words.save_pretrained(folder)
     return str(folder)
+
+
+def save_chat(folder: Path, family: str, follows: dict[str, str] | None = None) -> str:
+    """A two-layer Llama with a chat template: random, or one that says after each token of
+    `follows` its value and nothing else."""
+    torch.manual_seed(0)
+    words = tokenizer_of(FAMILIES[family])
+    config = LlamaConfig(vocab_size=len(words), hidden_size=64, intermediate_size=128,
+                         num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+                         max_position_embeddings=1024, initializer_range=0.3,
+                         bos_token_id=None, eos_token_id=None)  # fmt: skip
+    model = LlamaForCausalLM(config)
+    if follows:
+        _chain(model, {_token(words, last): _token(words, then) for last, then in follows.items()})
+    model.save_pretrained(folder, safe_serialization=True)
+    words.save_pretrained(folder)
+    return str(folder)
+
+
+def _token(words: PreTrainedTokenizerFast, text: str) -> int:
+    (token,) = words.encode(text, add_special_tokens=False)
+    return token
+
+
+def _chain(model: LlamaForCausalLM, follows: dict[int, int]) -> None:
+    """Layers that add nothing, so that the last token alone chooses the next."""
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
+        seen = torch.nn.functional.normalize(model.model.embed_tokens.weight)
+        model.lm_head.weight.zero_()
+        for last, then in follows.items():
+            model.lm_head.weight[then] += 3 * seen[last]

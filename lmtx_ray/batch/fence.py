@@ -9,19 +9,15 @@ lease), so the receipts and manifest still are looked at before they are written
 
 from __future__ import annotations
 
-import threading
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lmtx_ray import storage
+from lmtx_ray import lease, storage
 from lmtx_ray.publish import PublishError
 
 LEASE = "LEASE.json"
-LEASE_SECONDS = 60.0
-SETTLE_SECONDS = 1.0
 
 
 class StaleDriver(PublishError):
@@ -41,7 +37,7 @@ class Fence:
         if self.epoch:
             stale = storage.stat(_epoch_uri(self.output, self.epoch + 1)) is not None
         else:
-            stale = read_lease(self.output).get("holder") != self.token
+            stale = lease.read_lease(_lease_uri(self.output)).get("holder") != self.token
         if stale:
             raise StaleDriver(f"{self.output}: another driver took over; this one stops")
 
@@ -56,6 +52,10 @@ class Fence:
         return True
 
 
+def _lease_uri(output: str) -> str:
+    return storage.join(output, LEASE)
+
+
 def _epoch_uri(output: str, epoch: int) -> str:
     return storage.join(output, "epochs", f"{epoch:06d}.json")
 
@@ -63,21 +63,15 @@ def _epoch_uri(output: str, epoch: int) -> str:
 @contextmanager
 def claimed(output: str, conditional: bool) -> Iterator[Fence]:
     """The right to commit for the length of the block."""
-    token = uuid.uuid4().hex
     if conditional:
+        token = uuid.uuid4().hex
         yield Fence(output, token, _claim_epoch(output, token))
         return
-    _claim_lease(output, token)
-    ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(output, token, ended), daemon=True)
-    renewing.start()
     try:
-        yield Fence(output, token, 0)
-    finally:
-        ended.set()
-        renewing.join()
-        if read_lease(output).get("holder") == token:
-            _write_lease(output, token, 0.0)
+        with lease.held(_lease_uri(output)) as token:
+            yield Fence(output, token, 0)
+    except lease.Held as error:
+        raise StaleDriver(str(error)) from None
 
 
 def _claim_epoch(output: str, token: str) -> int:
@@ -86,31 +80,3 @@ def _claim_epoch(output: str, token: str) -> int:
     while not storage.put_if_absent(_epoch_uri(output, epoch), token.encode()):
         epoch += 1
     return epoch
-
-
-def read_lease(output: str) -> dict:
-    """Holder and expiry (seconds since 1970) of the lease; empty if there never was one."""
-    uri = storage.join(output, LEASE)
-    return storage.read_json(uri) if storage.stat(uri) else {}
-
-
-def _write_lease(output: str, token: str, seconds: float) -> None:
-    lease = {"holder": token, "expires": time.time() + seconds}
-    storage.write_bytes(storage.join(output, LEASE), storage.to_json(lease))
-
-
-def _claim_lease(output: str, token: str) -> None:
-    left = read_lease(output).get("expires", 0.0) - time.time()
-    if left > 0:
-        raise StaleDriver(f"{output}: another driver holds it, for {left:.0f} more seconds")
-    _write_lease(output, token, LEASE_SECONDS)
-    time.sleep(SETTLE_SECONDS)
-    if read_lease(output).get("holder") != token:
-        raise StaleDriver(f"{output}: another driver took it at the same moment")
-
-
-def _renew(output: str, token: str, ended: threading.Event) -> None:
-    while not ended.wait(LEASE_SECONDS / 4):
-        if read_lease(output).get("holder") != token:
-            return
-        _write_lease(output, token, LEASE_SECONDS)

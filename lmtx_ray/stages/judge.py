@@ -1,61 +1,197 @@
-"""Asks the teacher about shortlisted labels, and never about a pair it has already judged."""
+"""Asks the teacher about shortlisted labels, and never about a pair that was judged before."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from lmtx_ray import asks, storage
-from lmtx_ray.teacher.protocol import TeacherConfig
+from lmtx_ray.asks import Candidate, Key
+from lmtx_ray.stages.budget import RemoteLedger, worker_budget
+from lmtx_ray.teacher import health
+from lmtx_ray.teacher.prompts import Prompt
+from lmtx_ray.teacher.protocol import Interrupted, JudgeRefused, Teacher, TeacherConfig, Usage
 from lmtx_ray.teacher.registry import build_teacher
+from lmtx_ray.text_keys import document_keys, text_key
+from lmtx_ray.verdicts.lookup import Lookup
+from lmtx_ray.verdicts.store import Snapshot, VerdictStore, as_stored
+
+CHECKED_DOCUMENTS = 16  # of each unit are judged first: a useless judge is found out after them
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a step asks. `plan` maps a split to the (ranking name, k) whose top candidates are worth
+    a question, `sources` to what the questions of this step are marked with in the store.
+
+    `check` stops the run where the first answers teach nothing (see health).
+    """
+
+    teacher: TeacherConfig
+    prompt: Prompt
+    identity: tuple[str, str]  # fingerprints of prompt and teacher
+    store: str
+    known: Snapshot
+    human: Snapshot
+    rankings: tuple[str, ...]
+    plan: Mapping[str, Sequence[tuple[str, int]]]
+    sources: Mapping[str, str]
+    cycle: int
+    check: bool = True
+    budget: RemoteLedger | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)  # what the store keeps of the judge
 
 
 class AskTeacher:
     """Worker: fragments of the same documents in (documents, one ranking for each name in
-    `rankings`, earlier verdicts), one verdict for each pair not judged before out.
+    `rankings`, earlier verdicts), the view of one verdict for each other pair out.
 
-    `plan` maps a split to the (ranking name, k) whose top candidates are worth a question.
+    What the teacher said is in the store before the unit is committed.
     """
 
     expands: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        teacher: TeacherConfig,
-        labels: Sequence[str],
-        rankings: Sequence[str],
-        plan: Mapping[str, Sequence[tuple[str, int]]],
-        cycle: int,
-    ) -> None:
-        self._labels = [
-            text for uri in labels for text in storage.read_table(uri)["text"].to_pylist()
-        ]
-        self._rankings, self._plan, self._cycle = list(rankings), dict(plan), cycle
-        self._config, self._teacher = teacher, None
+    def __init__(self, asking: Asking, labels: Sequence[str]) -> None:
+        self._asking = asking
+        columns = ["text", "description", "aliases"]
+        tables = [storage.read_table(uri).select(columns) for uri in labels]
+        self._labels = pa.concat_tables(tables)
+        self._known, self._human = Lookup(asking.known), Lookup(asking.human)
+        prompt, teacher = asking.identity
+        self._partition = VerdictStore(asking.store).partition(teacher, prompt)
+        self._teacher: Teacher | None = None
+        self._budget = worker_budget(asking.budget)
+        self._checked = not asking.check
+
+    @property
+    def usage(self) -> Usage:
+        """What the teacher has used in this process."""
+        return Usage() if self._teacher is None else self._teacher.usage
 
     def __call__(self, documents: pa.Table, *fragments: pa.Table) -> pa.Table:
-        count = len(self._rankings)
-        rankings = dict(zip(self._rankings, fragments[:count], strict=True))
-        wanted = asks.wanted_candidates(documents, rankings, self._plan)
-        asked = asks.without_judged(wanted, fragments[count:])
-        verdicts = self._judge(documents, asked)
-        return asks.conform_verdicts(verdicts, wanted, self._identity(), self._cycle)
+        count = len(self._asking.rankings)
+        rankings = dict(zip(self._asking.rankings, fragments[:count], strict=True))
+        wanted = asks.wanted_candidates(documents, rankings, self._asking.plan)
+        candidates = asks.without_judged(self._candidates(documents, wanted), fragments[count:])
+        keys = {candidate.key[0] for candidate in candidates}
+        known = asks.first_by_key(self._known.find(keys))
+        human = {
+            (row["document"], row["label"]): row for row in self._human.find(keys).to_pylist()
+        }
+        answered: list[pa.Table] = []
+        try:
+            for part in _parts(candidates):
+                answered += self._ask(documents, part, known, human)
+                self._check(self._view(part, known, human))
+        finally:
+            self._keep(answered)
+            if self._budget is not None:
+                self._budget.close()
+        return self._view(candidates, known, human)
 
-    def _judge(self, documents: pa.Table, asked: Mapping[str, list[int]]) -> pa.Table:
-        questions = asks.build_questions(documents, asked, self._labels)
-        if questions.num_rows == 0:
-            return asks.EMPTY_ANSWERS
+    def _candidates(
+        self, documents: pa.Table, wanted: Mapping[str, list[int]]
+    ) -> list[Candidate]:
+        columns = [documents[name].to_pylist() for name in ("doc_id", "split")]
+        labels = self._label_texts({label for labels in wanted.values() for label in labels})
+        found = []
+        for doc_id, split, document in zip(*columns, document_keys(documents), strict=True):
+            for rank, label_id in enumerate(wanted[doc_id]):
+                text, seen, plain = labels[label_id]
+                keys = (document, seen), (document, plain)
+                found.append(Candidate(doc_id, label_id, rank, split, *keys, text))
+        return found
+
+    def _label_texts(self, label_ids: set[int]) -> dict[int, tuple[str, bytes, bytes]]:
+        """label_id -> (what the judge sees of it, key of that, key of its name)."""
+        ids = sorted(label_ids)
+        rows = self._labels.take(pa.array(ids, pa.int64())).to_pylist()
+        texts = [self._asking.prompt.label_text(row) for row in rows]
+        return {
+            label: (text, text_key(text), text_key(row["text"]))
+            for label, text, row in zip(ids, texts, rows, strict=True)
+        }
+
+    def _view(
+        self, candidates: Sequence[Candidate], known: Mapping[Key, Any], human: Mapping[Key, Any]
+    ) -> pa.Table:
+        least_mass = self._asking.teacher.least_mass
+        return asks.view(
+            candidates, known, human, self._asking.sources, self._asking.cycle, least_mass
+        )
+
+    def _ask(
+        self, documents: pa.Table, part: Sequence[Candidate], known: dict[Key, Any],
+        human: Mapping[Key, Any],
+    ) -> list[pa.Table]:  # fmt: skip
+        """Asks what neither the store nor a person has answered; `known` gets the answers."""
+        open_ones = [candidate for candidate in part if candidate.plain not in human]
+        asked = asks.to_ask(open_ones, known)
+        if not asked:
+            return []
         if self._teacher is None:  # an engine takes a while to start: only when there is a question
-            self._teacher = build_teacher(self._config)
-        answers = self._teacher.judge(questions)
-        expected = [(doc_id, label) for doc_id, labels in asked.items() for label in labels]
-        if list(asks.pairs_of(answers)) != expected:
-            raise RuntimeError("the teacher did not answer each question once, in order")
-        return answers
+            self._teacher = self._start()
+        try:
+            answers = self._teacher.judge(asks.build_questions(documents, asked))
+        except Interrupted as stop:
+            if stop.answers is not None:
+                self._keep(self._stored(asked, stop.answers))
+            raise
+        if answers.num_rows != len(asked):
+            raise RuntimeError("the teacher did not answer each question once")
+        tables = self._stored(asked, answers)
+        known |= asks.first_by_key(pa.concat_tables(tables))
+        return tables
 
-    def _identity(self) -> tuple[str, str]:
-        if self._teacher is None:
-            return "", ""
-        return self._teacher.prompt_fingerprint, self._teacher.fingerprint
+    def _start(self) -> Teacher:
+        teacher = build_teacher(self._asking.teacher, self._asking.prompt, self._budget)
+        if (teacher.prompt_fingerprint, teacher.fingerprint) != self._asking.identity:
+            raise JudgeRefused(
+                "judge.teacher.model: this node holds other files under that name than the one "
+                "where the run was started"
+            )
+        self._partition.describe(dict(self._asking.about))
+        return teacher
+
+    def _stored(self, asked: Sequence[Candidate], answers: pa.Table) -> list[pa.Table]:
+        """Rows for the store, by the split whose step asked."""
+        by_pair = {(c.doc_id, c.label_id): c for c in asked}
+        given = [by_pair[pair] for pair in asks.pairs_of(answers)]
+        tables = []
+        for split, source in self._asking.sources.items():
+            rows = [place for place, candidate in enumerate(given) if candidate.split == split]
+            keys = [given[place].key for place in rows]
+            part = answers.take(pa.array(rows, pa.int64()))
+            tables.append(as_stored(keys, part, self._asking.identity, source))
+        return [table for table in tables if table.num_rows]
+
+    def _keep(self, tables: Sequence[pa.Table]) -> None:
+        if tables:
+            table = pa.concat_tables(tables)
+            self._partition.append(table, _part_name(table))
+            self._known.add(table)
+
+    def _check(self, verdicts: pa.Table) -> None:
+        """Once, on the first answers that are enough to tell."""
+        if not self._checked and verdicts.num_rows >= health.ENOUGH_PAIRS:
+            self._checked = True
+            health.refuse_useless(verdicts)
+
+
+def _parts(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
+    """The candidates of the first few documents, then the others. Of every unit: what is judged
+    together must be a function of the unit alone, as kernels round differently in other company."""
+    first = dict.fromkeys(candidate.doc_id for candidate in candidates)
+    checked = set(list(first)[:CHECKED_DOCUMENTS])
+    parts = [[c for c in candidates if (c.doc_id in checked) == is_first] for is_first in (True,
+             False)]  # fmt: skip
+    return [part for part in parts if part]
+
+
+def _part_name(table: pa.Table) -> str:
+    """Of the step that asked and the first pair: another attempt at the unit has the same name."""
+    row = table.slice(0, 1).to_pylist()[0]
+    return f"{row['source']}-{row['document'].hex()[:12]}-{row['label'].hex()[:8]}"

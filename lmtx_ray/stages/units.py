@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
@@ -37,84 +38,95 @@ class Worker(Protocol):
     def __call__(self, *fragments: pa.Table) -> pa.Table: ...
 
 
+@dataclass(frozen=True)
+class Work:
+    """A step's units: name to the URIs of the input fragments, the main one first. `key` is the
+    column whose values must be unique over the step, or None."""
+
+    output: StepOutput
+    units: Mapping[str, Sequence[str]]
+    key: str | None = None
+
+
 class UnitActor:
     """Ray Data callable of an actor pool: unit references in, receipts out."""
 
-    def __init__(self, output: StepOutput, worker: type[Worker], kwargs: dict[str, Any]) -> None:
-        self._output = output
+    def __init__(self, worker: type[Worker], kwargs: dict[str, Any]) -> None:
         self._worker = worker(**kwargs)
 
     def __call__(self, references: pa.Table) -> pa.Table:
-        return run_references(references, self._output, self._worker)
+        return run_references(references, self._worker)
 
 
 _kept: dict[str, Worker] = {}  # the worker that this process built last
 
 
-def unit_task(
-    references: pa.Table, output: StepOutput, worker: type[Worker], kwargs: dict[str, Any]
-) -> pa.Table:
+def unit_task(references: pa.Table, worker: type[Worker], kwargs: dict[str, Any]) -> pa.Table:
     """The same as a task: in a process that already runs, which keeps the worker for the next."""
     key = f"{worker.__module__}.{worker.__qualname__} {sorted(kwargs.items())!r}"
     if key not in _kept:
         _kept.clear()
         _kept[key] = worker(**kwargs)
-    return run_references(references, output, _kept[key])
+    return run_references(references, _kept[key])
 
 
-def run_references(references: pa.Table, output: StepOutput, worker: Worker) -> pa.Table:
+def run_references(references: pa.Table, worker: Worker) -> pa.Table:
     """Run the referenced units one by one; a row with the receipt of each."""
     receipts = []
     for row in references.to_pylist():
         fragments = [storage.read_table(uri) for uri in row["inputs"]]
         result = worker(*fragments)
+        output = StepOutput(row["output"], row["fingerprint"])
         rows_in = result.num_rows if worker.expands else fragments[0].num_rows
         receipts.append(output.commit_unit(row["unit"], result, rows_in=rows_in))
     return pa.table({"receipt": [json.dumps(receipt) for receipt in receipts]})
 
 
 def run_units(
-    output: StepOutput,
-    units: Mapping[str, Sequence[str]],
+    works: Sequence[Work],
     worker: type[Worker],
     kwargs: dict[str, Any],
     resources: Resources,
-    key: str | None,
     name: str,
 ) -> None:
-    """Run every unit not yet done, then publish; a published step returns at once.
+    """Run every unit not yet done, of several steps through one pool; then publish each step.
 
     Args:
-        output: Where the step's units and manifest go.
-        units: Unit name to the URIs of its input fragments, the main one first.
+        works: The steps; a published one is left alone.
         worker: A Worker class, importable on the actors; `kwargs` are its constructor arguments.
         resources: Pool size, or tasks, and what each asks for.
-        key: Column whose values must be unique over the step, or None.
-        name: What to call the step in progress lines.
+        name: What to call the steps in progress lines.
     """
-    if output.is_complete():
+    works = [work for work in works if not work.output.is_complete()]
+    if not works:
         logger.info("%s: complete", name)
         return
-    done = output.done_units()
-    waiting = {unit: inputs for unit, inputs in units.items() if unit not in done}
-    if done:
-        logger.info("%s: %d of %d units were done before", name, len(done), len(units))
-    if waiting:
-        _stream(output, waiting, worker, kwargs, resources, name)
-    output.publish(list(units), key=key)
+    references = [reference for work in works for reference in _waiting(work)]
+    total = sum(len(work.units) for work in works)
+    if len(references) < total:
+        logger.info("%s: %d of %d units were done before", name, total - len(references), total)
+    if references:
+        _stream(references, worker, kwargs, resources, name)
+    for work in works:
+        work.output.publish(list(work.units), key=work.key)
+
+
+def _waiting(work: Work) -> list[dict[str, Any]]:
+    done = work.output.done_units()
+    place = {"output": work.output.uri, "fingerprint": work.output.fingerprint}
+    return [{"unit": unit, "inputs": list(inputs), **place}
+            for unit, inputs in work.units.items() if unit not in done]  # fmt: skip
 
 
 def _stream(
-    output: StepOutput,
-    units: Mapping[str, Sequence[str]],
+    references: Sequence[dict[str, Any]],
     worker: type[Worker],
     kwargs: dict[str, Any],
     resources: Resources,
     name: str,
 ) -> None:
-    references = [{"unit": unit, "inputs": list(inputs)} for unit, inputs in units.items()]
-    dataset = ray.data.from_items(references, override_num_blocks=len(references))
-    arguments = {"output": output, "worker": worker, "kwargs": kwargs}
+    dataset = ray.data.from_items(list(references), override_num_blocks=len(references))
+    arguments = {"worker": worker, "kwargs": kwargs}
     if resources.actors is None:
         run, passed = unit_task, {"fn_kwargs": arguments}
     else:
@@ -127,9 +139,9 @@ def _stream(
     for done, receipt in enumerate(receipts.iter_rows(), start=1):
         rows += json.loads(receipt["receipt"])["rows_out"]
         now = time.monotonic()
-        if now - reported >= REPORT_EVERY_SECONDS or done == len(units):
+        if now - reported >= REPORT_EVERY_SECONDS or done == len(references):
             reported = now
-            _report(name, done, len(units), rows, now - started)
+            _report(name, done, len(references), rows, now - started)
 
 
 def _report(name: str, done: int, total: int, rows: int, seconds: float) -> None:

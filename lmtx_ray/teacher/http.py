@@ -1,103 +1,169 @@
 """A teacher behind an OpenAI-compatible chat endpoint, for models served elsewhere.
 
 Each pair is one request for one token with log-probabilities; a server with prefix caching still
-shares a document's prefix, because its candidates are asked one after another. A request that
-keeps failing is an `unclear` row, never a lost one.
+shares a document's prefix, because its candidates are asked one after another. What the judge said
+is an answer, be it unclear; a call that failed is none, and ends the table with an Interrupted that
+holds the answers so far.
 """
 
 from __future__ import annotations
 
-import json
-import math
+import logging
 import os
+import re
+import threading
 import time
-import urllib.error
-import urllib.request
+import weakref
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pyarrow as pa
 
 from lmtx_ray.config import ConfigError
 from lmtx_ray.corpus import document_text
+from lmtx_ray.teacher.adapting import Message
+from lmtx_ray.teacher.client import ChatClient, api_key, chat_url
 from lmtx_ray.teacher.identity import teacher_identity
-from lmtx_ray.teacher.parsing import from_log_probabilities, from_text
-from lmtx_ray.teacher.prompts import get_prompt
-from lmtx_ray.teacher.protocol import TeacherConfig, answers_table
+from lmtx_ray.teacher.pacing import Stopped
+from lmtx_ray.teacher.prompts import Prompt
+from lmtx_ray.teacher.protocol import Budget, Interrupted, TeacherConfig, Usage, answers_table
+from lmtx_ray.teacher.reading import Reading
+from lmtx_ray.teacher.replies import thinks
 
-TRIES = 4
-TIMEOUT_SECONDS = 60.0
-FIRST_WAIT_SECONDS = 0.5
+logger = logging.getLogger(__name__)
 
 
 class HttpTeacher:
-    """A Teacher (see protocol). The API key is read from `api_key_env` when a call is made."""
+    """A Teacher (see protocol). Connections are opened by the process that asks, when it asks.
 
-    def __init__(self, config: TeacherConfig) -> None:
-        if not config.url.startswith(("http://", "https://")) or not config.model:
-            raise ConfigError("teacher.url and teacher.model: both are needed for kind http")
-        self._config, self._prompt = config, get_prompt(config.prompt)
-        self.prompt_fingerprint, self.fingerprint = teacher_identity(config)
+    Raises:
+        ConfigError: An address, model or key that cannot be right.
+    """
+
+    def __init__(self, config: TeacherConfig, prompt: Prompt, budget: Budget) -> None:
+        if not config.model:
+            raise ConfigError("judge.teacher.model: the name under which the server has the model")
+        chat_url(config.url)
+        api_key(config.api_key_env)
+        self.prompt_fingerprint, self.fingerprint = teacher_identity(config, prompt)
+        self.usage = Usage()
+        self._config, self._prompt, self._budget = config, prompt, budget
+        self._clients: dict[int, ChatClient] = {}  # by process; a parent's is never touched
+        self._warned = False
 
     def judge(self, questions: pa.Table) -> pa.Table:
-        """ANSWERS for every pair, in order."""
+        """ANSWERS for every pair, in order; the same prompt is asked once.
+
+        Raises:
+            Interrupted: A call failed for good or the budget is used up. Requests that were under
+                way have ended, and `answers` holds everything that was answered.
+        """
+        begun = time.monotonic()
+        pairs, prompts = self._prompts(questions)
+        job = _Job(self._client(), self._config.concurrency)
+        try:
+            said = job.ask({prompt: self._messages(prompt) for prompt in prompts})
+        finally:
+            self.usage.seconds += time.monotonic() - begun
+        self._warn_of_thoughts(said)
+        answered = [(pair, said[prompt]) for pair, prompt in zip(pairs, prompts, strict=True)
+                    if prompt in said]  # fmt: skip
+        table = answers_table([pair for pair, _ in answered], [reading for _, reading in answered])
+        if job.problem is not None:
+            job.problem.answers = table
+            raise job.problem
+        return table
+
+    def _prompts(self, questions: pa.Table) -> tuple[list[tuple[str, int]], list[str]]:
         pairs, prompts = [], []
         for question in questions.to_pylist():
-            words = document_text(question["title"], question["text"]).split()
-            document = " ".join(words[: self._config.max_document_tokens])
+            text = document_text(question["title"], question["text"])
+            document = first_words(text, self._config.max_document_tokens)
             for label, text in zip(question["label_ids"], question["label_texts"], strict=True):
+                named = first_words(text or "", self._config.max_label_tokens)
                 pairs.append((question["doc_id"], label))
                 prompts.append(
-                    self._prompt.before + document + self._prompt.between + text
+                    self._prompt.before + document + self._prompt.between + named
                     + self._prompt.after
                 )  # fmt: skip
-        with ThreadPoolExecutor(self._config.concurrency) as pool:
-            answers = list(pool.map(self._ask, prompts))
-        return answers_table([(*pair, *rest) for pair, rest in zip(pairs, answers, strict=True)])
+        return pairs, prompts
 
-    def _ask(self, prompt: str) -> tuple[str, float | None, str | None]:
-        body = {
-            "model": self._config.model, "max_tokens": 1, "temperature": 0, "logprobs": True,
-            "top_logprobs": 20, "messages": [{"role": "user", "content": prompt}],
-        }  # fmt: skip
-        problem = ""
-        for attempt in range(TRIES):
-            try:
-                return read_choice(self._post(body))
-            except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-                problem = f"{type(error).__name__}: {error}"
-                if isinstance(error, urllib.error.HTTPError) and error.code in {400, 401, 403, 404}:
-                    break
-                if attempt + 1 < TRIES:
-                    time.sleep(FIRST_WAIT_SECONDS * 2**attempt)
-        return "unclear", None, problem
+    def _messages(self, prompt: str) -> list[Message]:
+        """The prompt's cue is for models without a chat template and not among them."""
+        parts = (
+            ("system", self._prompt.system),
+            ("user", prompt),
+            ("assistant", self._config.answer_prefix),
+        )
+        return [{"role": role, "content": content} for role, content in parts if content]
 
-    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        url = self._config.url.rstrip("/") + "/v1/chat/completions"
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(self._config.api_key_env):
-            headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-            return json.load(response)
+    def _client(self) -> ChatClient:
+        process = os.getpid()
+        if process not in self._clients:
+            client = ChatClient(self._config, self._prompt.answers, self._budget, self.usage)
+            self._clients[process] = client
+            weakref.finalize(self, _close, client, process)
+        return self._clients[process]
+
+    def _warn_of_thoughts(self, said: dict[str, Reading]) -> None:
+        if not self._warned and any(thinks(reading) for reading in said.values()):
+            self._warned = True
+            logger.warning("the judge began to think instead of answering, so answers are unclear;"
+                           " judge.teacher.thinking_tokens gives it room")  # fmt: skip
 
 
-def read_choice(reply: dict[str, Any]) -> tuple[str, float | None, str | None]:
-    """(answer, P(yes), raw) from a reply: log-probabilities of the two words in any spelling, or
-    its text where the server returns none."""
-    choice = reply["choices"][0]
-    raw = choice["message"]["content"] or ""
-    content = (choice.get("logprobs") or {}).get("content") or []
-    tops = content[0]["top_logprobs"] if content else []
-    yes, no = (_total(tops, word) for word in ("yes", "no"))
-    if yes is None and no is None:
-        return from_text(raw), None, raw
-    answer, p_yes = from_log_probabilities(
-        -math.inf if yes is None else yes, -math.inf if no is None else no
-    )
-    return answer, p_yes, raw
+def _close(client: ChatClient, process: int) -> None:
+    if os.getpid() == process:
+        client.close()
 
 
-def _total(tops: list[dict[str, Any]], word: str) -> float | None:
-    share = sum(math.exp(top["logprob"]) for top in tops if top["token"].strip().lower() == word)
-    return math.log(share) if share > 0 else None
+class _Job:
+    """The prompts of one table, asked by several threads until all have answers or one fails."""
+
+    def __init__(self, client: ChatClient, concurrency: int) -> None:
+        self._client, self._concurrency = client, concurrency
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self.problem: Interrupted | None = None
+
+    def ask(self, prompts: dict[str, list[Message]]) -> dict[str, Reading]:
+        """The readings there are. With `problem` set, some may be missing."""
+        threads = min(self._concurrency, len(prompts))
+        try:
+            if threads <= 1:
+                readings = [self._one(messages) for messages in prompts.values()]
+            else:
+                with ThreadPoolExecutor(threads, "judge") as pool:
+                    futures = [pool.submit(self._one, messages) for messages in prompts.values()]
+                    try:
+                        readings = [future.result() for future in futures]
+                    except BaseException:
+                        self._give_up()  # before the pool waits for its threads
+                        raise
+        finally:
+            self._give_up()
+        return {prompt: reading for prompt, reading in zip(prompts, readings, strict=True)
+                if reading is not None}  # fmt: skip
+
+    def _one(self, messages: list[Message]) -> Reading | None:
+        if self._stop.is_set():
+            return None
+        try:
+            return self._client.ask(messages, self._stop)
+        except Stopped:
+            return None
+        except Interrupted as problem:
+            with self._lock:
+                self.problem = self.problem or problem
+            self._give_up()
+            return None
+
+    def _give_up(self) -> None:
+        self._stop.set()
+        self._client.wake()
+
+
+def first_words(text: str, most: int) -> str:
+    """The beginning of a text, up to so many words."""
+    for number, word in enumerate(re.finditer(r"\S+", text), 1):
+        if number == most:
+            return text[: word.end()]
+    return text

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from lmtx_ray.config import fingerprint
 from lmtx_ray.model_files import model_identity
-from lmtx_ray.teacher.prompts import get_prompt
+from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import TeacherConfig
 
-NOT_IDENTITY = {"threads", "kv_cache_gib", "gpu_memory_share", "api_key_env", "concurrency",
-                "model", "prompt", "max_num_batched_tokens"}  # fmt: skip
+HUMAN = "human"  # the teacher whose answers outrank any model's
+# Of each kind, the settings that change what is answered. `url` is not among them: a model that
+# moves to another port is the same one; `revision` tells models of one name apart.
+IDENTITY = {
+    "vllm": ("kind", "revision", "chat", "answer_prefix", "thinking_tokens", "max_document_tokens",
+             "max_label_tokens", "dtype"),
+    "http": ("kind", "revision", "answer_prefix", "thinking_tokens", "max_document_tokens",
+             "max_label_tokens"),
+    "lexical": ("kind",),
+}  # fmt: skip
 
 
-def teacher_identity(config: TeacherConfig) -> tuple[str, str]:
+def teacher_identity(config: TeacherConfig, prompt: Prompt) -> tuple[str, str]:
     """(prompt, teacher) fingerprints of everything that changes an answer; loads no engine."""
-    settings = config.model_dump(mode="json", exclude=NOT_IDENTITY)
-    return get_prompt(config.prompt).fingerprint, fingerprint(
-        settings, model_identity(config.model)
-    )
+    settings = {name: getattr(config, name) for name in IDENTITY[config.kind]}
+    model = {"vllm": model_identity, "http": str}.get(config.kind, lambda _: "")(config.model)
+    return prompt.fingerprint, fingerprint(settings, model)

@@ -1,4 +1,5 @@
-"""Every prompt: named, rendered in three segments, fingerprinted. Prompt text lives only here.
+"""Every prompt: named, rendered in three segments, fingerprinted. Prompt text lives only here and
+in the files of users who write their own.
 
 The document comes first and the label last, so the candidates of a document share a prefix. The
 eight families after the released LMTX code say what its prompts say, in other words.
@@ -6,15 +7,28 @@ eight families after the released LMTX code say what its prompts say, in other w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import string
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
-from lmtx_ray.config import ConfigError, fingerprint
+from pydantic import Field, field_validator
+
+from lmtx_ray.config import Config, ConfigError, fingerprint, load_config
+from lmtx_ray.teacher.reading import YES_NO, Words
+
+PLACEHOLDERS = ("label", "description", "aliases")
+ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """`before` document `between` label `after`, answered by `yes` or `no`.
+    """`before` document `label` `after`, answered by one of `answers`.
 
+    `label` has the placeholders {label}, {description} and {aliases}; what stands before the first
+    of them is shared by all labels. `cue` ends the prompt of a model without a chat template: in a
+    chat the model's own turn begins there instead. `system` is a message for chat templates.
     `control` says that the fixed parts are made of a model's own control tokens (a judge trained
     for this format), which is never allowed inside documents and labels; `instruct` says that a
     chat template, where the model has one, goes around the whole.
@@ -22,18 +36,68 @@ class Prompt:
 
     name: str
     before: str
-    between: str
+    label: str
     after: str
-    yes: str = "yes"
-    no: str = "no"
+    cue: str = "\nAnswer:"
+    system: str = ""
+    answers: Words = field(default_factory=lambda: dict(YES_NO))
     instruct: bool = True
     control: bool = False
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint(
-            self.before, self.between, self.after, self.yes, self.no, self.instruct, self.control
-        )
+        return fingerprint({**asdict(self), "name": ""})
+
+    @property
+    def between(self) -> str:
+        """What stands between the document and the first placeholder."""
+        return next(string.Formatter().parse(self.label))[0]
+
+    def label_text(self, label: Mapping[str, Any]) -> str:
+        """What the judge sees of a label (a row of LABELS), from the first placeholder on.
+
+        A line whose description or aliases the label lacks is left out.
+        """
+        values = {
+            "label": label["text"],
+            "description": label.get("description") or "",
+            "aliases": ", ".join(label.get("aliases") or ()),
+        }
+        lines = []
+        for place, line in enumerate(self.label.removeprefix(self.between).split("\n")):
+            names = _names(line)
+            if place == 0 or not names or any(values[name] for name in names):
+                lines.append(line.format_map(values))
+        return "\n".join(lines)
+
+
+def _names(text: str) -> list[str]:
+    return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+
+
+class PromptFile(Config):
+    """A user's own prompt: a YAML file with these fields; `judge.teacher.prompt` is its path.
+
+    `answers` gives a value between 0 and 1 to each word the model may answer; without it they are
+    yes and no.
+    """
+
+    before: str
+    label: str
+    after: str
+    cue: str = "\nAnswer:"
+    system: str = ""
+    answers: dict[str, float] = Field(default_factory=lambda: dict(YES_NO))
+
+    @field_validator("answers", mode="before")
+    @classmethod
+    def _words(cls, values: Any) -> Any:
+        """YAML reads a plain yes or no as a truth value, and a digit as a number."""
+        if not isinstance(values, dict):
+            return values
+        spelt = {True: "yes", False: "no"}
+        return {spelt[key] if isinstance(key, bool) else str(key): value
+                for key, value in values.items()}  # fmt: skip
 
 
 def _question(name: str, kind: str, question: str) -> Prompt:
@@ -41,10 +105,21 @@ def _question(name: str, kind: str, question: str) -> Prompt:
         "Below is a document. Decide about one label for it and reply with a single word, "
         f"yes or no.\n{kind}:\n<<<\n"
     )
-    after = f"»\n{question} Reply yes or no.\nAnswer:"
-    return Prompt(name, before, "\n>>>\nLabel: «", after, " yes", " no")
+    after = f"»\n{question} Reply yes or no."
+    return Prompt(name, before, "\n>>>\nLabel: «{label}", after)
 
 
+GRADES = {"0": 0.0, "1": 1 / 3, "2": 2 / 3, "3": 1.0}
+GRADED = Prompt(
+    "graded",
+    "Below is a document. Grade how well one label fits it and reply with a single digit.\n"
+    "3: the document is about it. 2: a substantial part is. 1: it is only touched. "
+    "0: it does not fit.\nDocument:\n<<<\n",
+    "\n>>>\nLabel: «{label}",
+    "»\nHow well does the label fit the document? Reply with one digit from 0 to 3.",
+    cue="\nGrade:",
+    answers=GRADES,
+)
 PROMPTS = {
     prompt.name: prompt
     for prompt in (
@@ -60,13 +135,42 @@ PROMPTS = {
         _question("subject", "Document",
                   "Would a careful librarian assign this subject heading to the document, because "
                   "the document treats that subject and not merely mentions it?"),
-        Prompt("judge", "", "<tag>", "<ask>", instruct=False, control=True),
+        GRADED,
+        Prompt("judge", "", "<tag>{label}", "<ask>", cue="", instruct=False, control=True),
     )
 }  # fmt: skip
 
 
 def get_prompt(name: str) -> Prompt:
-    """The named prompt. Raises ConfigError listing the names there are."""
+    """The named prompt, or the one of a YAML file.
+
+    Raises:
+        ConfigError: No such prompt (with the names there are) or file, or a file that does not fit.
+    """
+    if name.endswith(ENDINGS):
+        return _from_file(name)
     if name not in PROMPTS:
-        raise ConfigError(f"teacher.prompt: no prompt {name!r}; known: {', '.join(PROMPTS)}")
+        raise ConfigError(
+            f"judge.teacher.prompt: no prompt {name!r}; known: {', '.join(PROMPTS)}, or the path "
+            "of a .yaml file of your own"
+        )
     return PROMPTS[name]
+
+
+def _from_file(path: str) -> Prompt:
+    given = load_config(PromptFile, path)
+    try:
+        names = _names(given.label)
+    except ValueError as error:
+        raise ConfigError(f"{path}: label: {error}") from None
+    unknown = sorted(set(names) - set(PLACEHOLDERS))
+    if "label" not in names or unknown:
+        wrong = f"no placeholder {unknown[0]!r}" if unknown else "needs the placeholder {label}"
+        known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+        raise ConfigError(f"{path}: label: {wrong}; known: {known}")
+    words = {word.strip().lower(): value for word, value in given.answers.items()}
+    single = len(words) == len(given.answers) and all(len(word.split()) == 1 for word in words)
+    if not single or len(set(words.values())) < 2 or not all(0 <= v <= 1 for v in words.values()):
+        raise ConfigError(f"{path}: answers: needs single words with different values from 0 to 1")
+    return Prompt(Path(path).stem, given.before, given.label, given.after, given.cue,
+                  given.system, words)  # fmt: skip

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import pyarrow as pa
 from pydantic import Field
 
-from lmtx_ray.config import Config
+from lmtx_ray.config import Config, ConfigError
 from lmtx_ray.schemas import VERDICTS
+from lmtx_ray.teacher.reading import Reading
 
 QUESTIONS = pa.schema(
     [
@@ -21,24 +24,35 @@ QUESTIONS = pa.schema(
     metadata={b"lmtx.contract": b"questions/1"},
 )
 ANSWERS = pa.schema(
-    [VERDICTS.field(name) for name in ("doc_id", "label_id", "answer", "p_yes", "raw")]
+    [VERDICTS.field(name) for name in ("doc_id", "label_id", "answer", "p_yes", "mass", "raw")]
 )
 
 
 class TeacherConfig(Config):
     """Which judge, and how it is asked.
 
-    `model` is a local folder, an s3:// folder or a hub id (vllm), or the served name (http).
-    `chat` wraps the prompt in the model's chat template: "auto" does if the model has one and the
-    prompt is for instruct models. `url` and `api_key_env` are for http; the key is only read from
-    that environment variable.
+    `model` is a local folder, an s3:// folder or a hub id (vllm), or the served name (http);
+    `revision` a hub commit, or any mark of your own that tells two models of one name apart.
+    `prompt` is a name or the path of a YAML file. `chat` wraps the prompt in the model's chat
+    template: "auto" does if the model has one and the prompt is for instruct models.
+    `answer_prefix` begins the model's own turn. `thinking_tokens` is how long a model that thinks
+    first may think about one pair; at 0 templates are told not to. An answer whose words have less
+    than `least_mass` of the probability together is unclear.
+
+    `url` and `api_key_env` are for http; the key is only read from that environment variable.
+    `tries` bounds how often one request is sent, `timeout_seconds` how long it may take.
     """
 
     kind: Literal["vllm", "http", "lexical"] = "vllm"
     model: str = ""
+    revision: str = ""
     prompt: str = "subject"
     chat: Literal["auto", "always", "never"] = "auto"
+    answer_prefix: str = ""
+    thinking_tokens: int = Field(0, ge=0)
     max_document_tokens: int = Field(430, ge=1)
+    max_label_tokens: int = Field(64, ge=1)
+    least_mass: float = Field(0.1, ge=0, le=1)
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     threads: int | None = Field(None, ge=1)
     kv_cache_gib: int = Field(1, ge=1)
@@ -48,19 +62,81 @@ class TeacherConfig(Config):
     url: str = ""
     api_key_env: str = "OPENAI_API_KEY"
     concurrency: int = Field(16, ge=1)
+    top_logprobs: int = Field(20, ge=0)
+    tries: int = Field(8, ge=1)
+    timeout_seconds: float = Field(60.0, gt=0)
+
+
+@dataclass
+class Usage:
+    """What a teacher has used since it was built. Tokens are those of prompts and of answers, as
+    counted by the engine or told by the server."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    seconds: float = 0.0
+
+
+class Budget(Protocol):
+    """What may still be spent. Both calls may come from several threads."""
+
+    def take(self, requests: int, tokens: int) -> None:
+        """Reserve before asking; `tokens` is an upper bound. Raises BudgetReached."""
+
+    def give_back(self, requests: int, tokens: int) -> None:
+        """Return what was reserved and not used."""
+
+
+class Unlimited:
+    """No budget."""
+
+    def take(self, requests: int, tokens: int) -> None:
+        pass
+
+    def give_back(self, requests: int, tokens: int) -> None:
+        pass
+
+
+class Interrupted(Exception):
+    """Judging stopped before its end. `answers` (ANSWERS) are those that were paid for: whoever
+    catches this keeps them."""
+
+    answers: pa.Table | None = None
+
+
+class JudgeRefused(Interrupted, ConfigError):
+    """What no repetition mends: a wrong key, model, URL or setting. Names what to change."""
+
+
+class JudgeUnavailable(Interrupted, OSError):
+    """Timeouts, broken replies, 429 and 5xx that went on for all tries."""
+
+
+class BudgetReached(Interrupted, ConfigError):
+    """The budget in requests or tokens is used up."""
 
 
 class Teacher(Protocol):
-    """Answers every pair of a QUESTIONS table, in order, as ANSWERS; a failure is `unclear`."""
+    """Answers every pair of a QUESTIONS table, in order, as ANSWERS.
+
+    What a judge said is an answer, unclear if need be; a call that failed is none and raises an
+    Interrupted.
+    """
 
     fingerprint: str
     prompt_fingerprint: str
+    usage: Usage
 
     def judge(self, questions: pa.Table) -> pa.Table: ...
 
 
-def answers_table(rows: list[tuple[str, int, str, float | None, str | None]]) -> pa.Table:
-    """ANSWERS from (doc_id, label_id, answer, p_yes, raw) tuples."""
+def answers_table(pairs: Sequence[tuple[str, int]], readings: Sequence[Reading]) -> pa.Table:
+    """ANSWERS of (doc_id, label_id) pairs and what was said about each."""
+    rows = [
+        (doc_id, label_id, reading.answer, reading.p_yes, reading.mass, reading.raw)
+        for (doc_id, label_id), reading in zip(pairs, readings, strict=True)
+    ]
     columns = list(zip(*rows, strict=True)) if rows else [[]] * len(ANSWERS)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, ANSWERS, strict=True)]
     return pa.table(arrays, schema=ANSWERS)

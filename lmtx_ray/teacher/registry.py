@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from lmtx_ray.teacher.protocol import Teacher, TeacherConfig
+from lmtx_ray.teacher.prompts import Prompt
+from lmtx_ray.teacher.protocol import Budget, Teacher, TeacherConfig, Unlimited
 
 
-def build_teacher(config: TeacherConfig) -> Teacher:
+def build_teacher(config: TeacherConfig, prompt: Prompt, budget: Budget | None = None) -> Teacher:
     """The configured teacher, loaded. Raises ConfigError for settings its kind cannot use."""
+    budget = budget or Unlimited()
     if config.kind == "lexical":
         from lmtx_ray.teacher.lexical import LexicalTeacher
 
-        return LexicalTeacher(config)
+        return LexicalTeacher(config, prompt, budget)
     if config.kind == "http":
         from lmtx_ray.teacher.http import HttpTeacher
 
-        return HttpTeacher(config)
+        return HttpTeacher(config, prompt, budget)
     from lmtx_ray.teacher.vllm import VllmTeacher
 
-    return VllmTeacher(config)
+    return VllmTeacher(config, prompt, budget)

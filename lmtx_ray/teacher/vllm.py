@@ -1,16 +1,18 @@
-"""The vLLM teacher: one token for each pair, P(yes) from the two answers' log-probabilities.
+"""The vLLM teacher: one token for each pair, and the exact log-probabilities of all its spellings.
 
 A document's candidates go to the engine one after another and share the prefix up to the label.
-Prompts are token ids put together from segments, each tokenised with control tokens split into
-plain text, so nothing inside a document can close the prompt or speak for the model. The prefix
-cache is emptied before each table: kernels round differently for other batches, and a table must
-give the same bits whatever was judged before it.
+The prefix cache is emptied before each table: kernels round differently for other batches, and a
+table must give the same bits whatever was judged before it.
 """
 
 from __future__ import annotations
 
-import logging
+import dataclasses
+import math
 import os
+import time
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -18,80 +20,29 @@ import torch
 
 from lmtx_ray import hardware, storage
 from lmtx_ray.config import ConfigError
-from lmtx_ray.corpus import document_text
 from lmtx_ray.teacher.identity import teacher_identity
-from lmtx_ray.teacher.parsing import from_log_probabilities
-from lmtx_ray.teacher.prompts import Prompt, get_prompt
-from lmtx_ray.teacher.protocol import TeacherConfig, answers_table
+from lmtx_ray.teacher.prompts import Prompt
+from lmtx_ray.teacher.protocol import Budget, BudgetReached, TeacherConfig, Usage, answers_table
+from lmtx_ray.teacher.reading import Reading, begins_with, from_log_probabilities
+from lmtx_ray.teacher.rendering import Rendering
+from lmtx_ray.teacher.spellings import answer_tokens
 
-LONGEST_LABEL = 64  # tokens
 MANY = 10**9
-SENTINEL = "\u2983document\u2984"  # never in a template; marks where the prompt goes
-
-logger = logging.getLogger(__name__)
+ENDS_OF_THOUGHT = ["</think>", "</thinking>"]
 
 
-class Segments:
-    """Token ids of a prompt's fixed parts, and the cutting of documents and labels."""
+def load_tokenizer(folder: str, model: str) -> Any:
+    from transformers import AutoTokenizer
 
-    def __init__(self, tokenizer: Any, prompt: Prompt, config: TeacherConfig) -> None:
-        self._tokenizer = tokenizer
-        self._cut = config.max_document_tokens
-        before, after = _chat_frame(tokenizer, prompt, config)
-        self._before = self._fixed(before) + self._part(prompt.before, prompt.control)
-        self._between = self._part(prompt.between, prompt.control)
-        self._after = self._part(prompt.after, prompt.control) + self._fixed(after)
-        self.yes, self.no = (self._answer(word) for word in (prompt.yes, prompt.no))
-        fixed = len(self._before) + len(self._between) + len(self._after)
-        self.longest = fixed + self._cut + LONGEST_LABEL + 1
-
-    def _fixed(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False) if text else []
-
-    def _part(self, text: str, control: bool) -> list[int]:
-        return self._fixed(text) if control else self.plain(text)
-
-    def plain(self, text: str) -> list[int]:
-        """Ids of user text: what looks like a control token is only letters here."""
-        return self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-
-    def _answer(self, word: str) -> int:
-        """The one token that says `word` right after the prompt."""
-        for candidate in (word, word.strip()):
-            ids = self.plain(candidate)
-            if len(ids) == 1 and ids[0] != self._tokenizer.unk_token_id:
-                return ids[0]
-        raise ConfigError(f"teacher.model: its tokenizer has no single token for {word!r}")
-
-    def prefix(self, title: str | None, text: str) -> list[int]:
-        """A document's ids, cut once, up to where the label goes."""
-        document = self.plain(document_text(title, text))[: self._cut]
-        return self._before + document + self._between
-
-    def question(self, prefix: list[int], label: str) -> list[int]:
-        """The whole prompt of one pair."""
-        return prefix + self.plain(label)[:LONGEST_LABEL] + self._after
+    try:
+        return AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, model_max_length=MANY  # documents are cut here
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"judge.teacher.model {model!r}: {_sentence(error)}") from error
 
 
-def _chat_frame(tokenizer: Any, prompt: Prompt, config: TeacherConfig) -> tuple[str, str]:
-    """What the chat template puts before and after a user message; nothing if it is not used."""
-    templated = bool(getattr(tokenizer, "chat_template", None))
-    wanted = config.chat == "always" or (config.chat == "auto" and prompt.instruct and templated)
-    if not wanted:
-        bos = getattr(tokenizer, "bos_token", None)
-        adds_bos = bos and tokenizer.encode("x")[:1] == [tokenizer.bos_token_id]
-        return (bos if adds_bos and not prompt.control else ""), ""
-    if not templated:
-        raise ConfigError("teacher.chat is 'always', but the model has no chat template")
-    message = [{"role": "user", "content": SENTINEL}]
-    rendered = tokenizer.apply_chat_template(
-        message, tokenize=False, add_generation_prompt=True, enable_thinking=False
-    )
-    before, _, after = rendered.partition(SENTINEL)
-    return before, after
-
-
-def load_engine(config: TeacherConfig, longest: int) -> Any:
+def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
     """An in-process vLLM engine. Environment first: vLLM reads it while it is imported."""
     settings: dict[str, Any] = {"dtype": config.dtype}
     if not torch.cuda.is_available():
@@ -111,77 +62,139 @@ def load_engine(config: TeacherConfig, longest: int) -> Any:
         import vllm
     except ImportError as error:
         raise ConfigError(
-            f"teacher.kind vllm needs the extra cpu or gpu: pip install 'lmtx_ray[cpu]' ({error})"
+            "judge.teacher.kind vllm needs the extra cpu or gpu: pip install 'lmtx_ray[cpu]' "
+            f"({error})"
         ) from error
     if config.threads:
         torch.set_num_threads(config.threads)
-    return vllm.LLM(
-        model=storage.local_copy(config.model) if "://" in config.model else config.model,
-        max_model_len=longest,
-        tensor_parallel_size=config.tensor_parallel_size,
-        max_num_batched_tokens=max(config.max_num_batched_tokens, longest),
-        enable_prefix_caching=True,
-        logprobs_mode="processed_logprobs",
-        trust_remote_code=False,
-        seed=0,
-        disable_log_stats=True,
-        **settings,
-    )
+    try:
+        return vllm.LLM(
+            model=folder,
+            max_model_len=longest,
+            tensor_parallel_size=config.tensor_parallel_size,
+            max_num_batched_tokens=max(config.max_num_batched_tokens, longest),
+            enable_prefix_caching=True,
+            logprobs_mode="raw_logprobs",
+            trust_remote_code=False,
+            seed=0,
+            disable_log_stats=True,
+            **settings,
+        )
+    except ValueError as error:  # of the model or the settings: pydantic's are ValueErrors too
+        raise ConfigError(
+            f"judge.teacher.model {config.model!r} with {longest} tokens a question "
+            f"(max_document_tokens, max_label_tokens, thinking_tokens): {_sentence(error)}"
+        ) from error
+
+
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())[:400]
 
 
 class VllmTeacher:
     """A Teacher (see protocol) over one engine."""
 
-    def __init__(self, config: TeacherConfig) -> None:
-        from transformers import AutoTokenizer
-
+    def __init__(self, config: TeacherConfig, prompt: Prompt, budget: Budget) -> None:
         if not config.model:
-            raise ConfigError("teacher.model: needs a model folder or hub id")
-        self.prompt_fingerprint, self.fingerprint = teacher_identity(config)
+            raise ConfigError("judge.teacher.model: needs a model folder or hub id")
+        self.prompt_fingerprint, self.fingerprint = teacher_identity(config, prompt)
+        self.usage = Usage()
+        self._config, self._prompt, self._budget = config, prompt, budget
         folder = storage.local_copy(config.model) if "://" in config.model else config.model
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, model_max_length=MANY  # documents are cut here
-        )
-        self._segments = Segments(tokenizer, get_prompt(config.prompt), config)
-        self._engine = load_engine(config, self._segments.longest)
-        self._sampling = self._answer_sampling()
+        tokenizer = load_tokenizer(folder, config.model)
+        self._rendering = Rendering(tokenizer, prompt, config)
+        answer_tokens(self._rendering, prompt.answers, len(tokenizer), config.model)  # or refuse
+        self._engine = load_engine(config, folder, self._rendering.longest)
+        vocabulary = self._engine.llm_engine.model_config.get_vocab_size()
+        self._tokens = answer_tokens(self._rendering, prompt.answers, vocabulary, config.model)
+        self._text_of = lru_cache(lambda token: self._rendering.letters.decode([token]))
+        self._answer, self._think = self._sampling()
 
-    def _answer_sampling(self) -> Any:
+    def _sampling(self) -> tuple[Any, Any]:
         from vllm import SamplingParams
 
-        return SamplingParams(
-            max_tokens=1,
-            temperature=0.0,
-            logprobs=2,
-            allowed_token_ids=[self._segments.yes, self._segments.no],
-            detokenize=False,
+        answer = SamplingParams(
+            max_tokens=1, temperature=0.0, logprob_token_ids=[*self._tokens], detokenize=False
         )
+        thinking = max(self._config.thinking_tokens, 1)
+        think = SamplingParams(
+            max_tokens=thinking, temperature=0.0, stop=ENDS_OF_THOUGHT, skip_special_tokens=False
+        )
+        return answer, think
 
     def judge(self, questions: pa.Table) -> pa.Table:
         """ANSWERS for every pair of QUESTIONS, in order; bit-identical for the same table."""
-        pairs, prompts = [], []
-        for question in questions.to_pylist():
-            prefix = self._segments.prefix(question["title"], question["text"])
-            for label, text in zip(question["label_ids"], question["label_texts"], strict=True):
-                pairs.append((question["doc_id"], label))
-                prompts.append({"prompt_token_ids": self._segments.question(prefix, text)})
+        started = time.monotonic()
+        pairs, prompts, stopped = self._granted(questions)
         self._engine.reset_prefix_cache()
-        outputs = self._engine.generate(prompts, self._sampling, use_tqdm=False) if prompts else []
-        answers = [self._read(output) for output in outputs]
-        return answers_table([(*pair, *rest) for pair, rest in zip(pairs, answers, strict=True)])
+        answers = answers_table(pairs, self._ask(prompts))
+        self.usage.requests += len(prompts)
+        self.usage.prompt_tokens += sum(map(len, prompts))
+        self.usage.seconds += time.monotonic() - started
+        if stopped:
+            stopped.answers = answers
+            raise stopped
+        return answers
 
-    def _read(self, output: Any) -> tuple[str, float | None, str | None]:
-        try:
-            tokens = output.outputs[0].logprobs[0]
-        except (IndexError, TypeError):
-            return "unclear", None, "the engine returned no token"
-        yes, no = (_value(tokens, token) for token in (self._segments.yes, self._segments.no))
-        answer, p_yes = from_log_probabilities(yes, no)
-        return answer, p_yes, None if p_yes is not None else f"log-probabilities {yes}, {no}"
+    def _granted(
+        self, questions: pa.Table
+    ) -> tuple[list[tuple[str, int]], list[list[int]], BudgetReached | None]:
+        """(doc_id, label_id) pairs and their prompts, as far as the budget goes."""
+        pairs: list[tuple[str, int]] = []
+        prompts: list[list[int]] = []
+        answer = 1 + self._config.thinking_tokens
+        for question in questions.to_pylist():
+            texts = question["label_texts"]
+            asked = self._rendering.questions(question["title"], question["text"], texts)
+            for label, prompt in zip(question["label_ids"], asked, strict=True):
+                try:
+                    self._budget.take(1, len(prompt) + answer)
+                except BudgetReached as reached:
+                    return pairs, prompts, reached
+                pairs.append((question["doc_id"], label))
+                prompts.append(prompt)
+        return pairs, prompts, None
 
+    def _ask(self, prompts: Sequence[list[int]]) -> list[Reading]:
+        """The reading of each prompt's answer, after thoughts if there are any."""
+        if self._config.thinking_tokens:
+            prompts = self._thought(prompts)
+        asked = [prompt for prompt in prompts if prompt]
+        outputs = iter(self._generate(asked, self._answer))
+        self.usage.answer_tokens += len(asked)
+        unended = f"still thinking after {self._config.thinking_tokens} tokens"
+        return [
+            self._read(next(outputs)) if prompt else Reading("unclear", raw=unended)
+            for prompt in prompts
+        ]
 
-def _value(tokens: Any, token: int) -> float | None:
-    entry = tokens.get(token)
-    return None if entry is None else float(entry.logprob)
+    def _thought(self, prompts: Sequence[list[int]]) -> list[list[int]]:
+        """Each prompt with the model's thoughts behind it; empty where they did not end."""
+        resumed = []
+        for prompt, output in zip(prompts, self._generate(prompts, self._think), strict=True):
+            said = output.outputs[0]
+            thoughts = list(said.token_ids)
+            ended = said.finish_reason != "length"
+            self.usage.answer_tokens += len(thoughts)
+            self._budget.give_back(0, self._config.thinking_tokens - len(thoughts))
+            resumed.append(self._rendering.resumed(prompt, thoughts, ended) or [])
+        return resumed
 
+    def _generate(self, prompts: Sequence[list[int]], sampling: Any) -> list[Any]:
+        if not prompts:
+            return []
+        tokens = [{"prompt_token_ids": prompt} for prompt in prompts]
+        return self._engine.generate(tokens, sampling, use_tqdm=False)
 
+    def _read(self, output: Any) -> Reading:
+        said = output.outputs[0]
+        found, first = said.logprobs[0], said.token_ids[0]
+        given = [(word, found[token].logprob) for token, word in self._tokens.items()]
+        opening = begins_with(self._text_of(first), math.exp(found[first].logprob))
+        if not self._prompt.control:
+            least_mass = self._config.least_mass
+            return from_log_probabilities(given, self._prompt.answers, least_mass, opening)
+        # A judge trained for a prompt of its own tokens need only tell its answers apart: what all
+        # other tokens would get was never trained, so the mass says nothing.
+        reading = from_log_probabilities(given, self._prompt.answers, 0.0, opening)
+        return dataclasses.replace(reading, mass=None)

@@ -1,142 +1,122 @@
-"""Answers from log-probabilities and from text, prompts, and a teacher behind HTTP."""
+"""Answers from log-probabilities and from text, prompts, and what makes two teachers the same."""
 
 from __future__ import annotations
 
-import json
 import math
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lmtx_ray.config import ConfigError
-from lmtx_ray.teacher import http
 from lmtx_ray.teacher.identity import teacher_identity
-from lmtx_ray.teacher.parsing import from_log_probabilities, from_text
 from lmtx_ray.teacher.prompts import PROMPTS, get_prompt
-from lmtx_ray.teacher.protocol import TeacherConfig
-from lmtx_ray.teacher.registry import build_teacher
+from lmtx_ray.teacher.protocol import Interrupted, TeacherConfig, answers_table
+from lmtx_ray.teacher.reading import (
+    YES_NO,
+    Reading,
+    decide,
+    from_log_probabilities,
+    from_text,
+    spelling_of,
+)
+
+GRADES = {"0": 0.0, "1": 0.5, "2": 1.0}
 
 
 @pytest.mark.parametrize(
-    ("yes", "no", "answer", "p_yes"),
+    ("given", "answer", "p_yes", "mass"),
     [
-        (math.log(0.6), math.log(0.2), "yes", 0.75),
-        (-1.0, -1.0, "no", 0.5),  # a tie is not an acceptance
-        (-2000.0, 0.0, "no", 0.0),
-        (0.0, -math.inf, "yes", 1.0),
-        (-math.inf, -math.inf, "unclear", None),
-        (None, -1.0, "unclear", None),
-        (math.nan, -1.0, "unclear", None),
+        ([("yes", math.log(0.6)), ("no", math.log(0.2))], "yes", 0.75, 0.8),
+        ([("yes", math.log(0.3)), ("no", math.log(0.2)), ("yes", math.log(0.3))], "yes", 0.75, 0.8),
+        ([("yes", -1.0), ("no", -1.0)], "no", 0.5, 2 * math.exp(-1)),  # a tie is no acceptance
+        ([("yes", -2000.0), ("no", 0.0)], "no", 0.0, 1.0),
+        ([("yes", -2000.0), ("no", -2001.0)], "unclear", 1 / (1 + math.exp(-1)), 0.0),
+        ([("yes", 0.0), ("no", -math.inf)], "yes", 1.0, 1.0),
+        ([("yes", -math.inf), ("no", math.nan)], "unclear", None, 0.0),
+        ([("yes", math.log(0.06)), ("no", math.log(0.02))], "unclear", 0.75, 0.08),
+        ([("", -0.1), ("maybe", -0.1)], "unclear", None, 0.0),
+        ([], "unclear", None, 0.0),
     ],
 )
-def test_two_log_probabilities_make_one_answer(yes, no, answer, p_yes) -> None:
-    got = from_log_probabilities(yes, no)
-    assert got[0] == answer
-    assert got[1] == (None if p_yes is None else pytest.approx(p_yes))
+def test_log_probabilities_make_one_answer(given, answer, p_yes, mass) -> None:
+    got = from_log_probabilities(given, YES_NO, 0.1, raw="said")
+    assert got.answer == answer
+    assert got.p_yes == (None if p_yes is None else pytest.approx(p_yes))
+    assert got.mass == pytest.approx(mass)
+    assert got.raw == ("said" if answer == "unclear" else None)
+
+
+def test_grades_are_weighed() -> None:
+    shares = [("0", math.log(0.1)), ("1", math.log(0.2)), ("2", math.log(0.5))]
+    got = from_log_probabilities(shares, GRADES, 0.1)
+    assert got.p_yes == pytest.approx(0.6 / 0.8)
+    assert from_text("1.", GRADES).p_yes == 0.5
+    assert from_text("1.", GRADES).answer == "no"
+
+
+@pytest.mark.parametrize(
+    ("token", "word"),
+    [("Yes", "yes"), (" YES", "yes"), ("**No", "no"), ('"no', "no"), ("▁yes", "yes"), ("Ġno", "no"),
+     ("yesterday", None), ("not", None), ("", None), ("ye", None)],
+)  # fmt: skip
+def test_all_spellings_of_a_word_count(token: str, word: str | None) -> None:
+    assert spelling_of(token) == word
 
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("Yes.", "yes"), ("  no", "no"), ("NO!", "no"), ("nothing", "unclear"), ("", "unclear"),
-     ("yes and no", "unclear"), ("I cannot say", "unclear")],
+    [("Yes.", "yes"), ("  no", "no"), ("NO!", "no"), ("**Yes**", "yes"), ("nothing", "unclear"),
+     ("", "unclear"), ("yes and no", "unclear"), ("Yes/No", "unclear"), ("I cannot say", "unclear"),
+     ("Yes, because the text leaves no doubt about it.", "yes"),
+     ("No. A yes would need more.", "no"), ("The answer is: **Yes**.", "yes"),
+     ("<think>\nThere is no doubt here.\n</think>\n\nYes", "yes"), ("no doubt</think>Yes", "yes"),
+     ("<think>no", "unclear"), ("It says yes somewhere", "unclear")],
 )  # fmt: skip
-def test_replies_are_read_by_whole_words(text: str, answer: str) -> None:
-    assert from_text(text) == answer
+def test_replies_are_read_by_what_they_state(text: str, answer: str) -> None:
+    assert from_text(text).answer == answer
 
 
 @given(st.text())
 def test_every_reply_has_an_answer(text: str) -> None:
-    assert from_text(text) in {"yes", "no", "unclear"}
+    assert from_text(text).answer in {"yes", "no", "unclear"}
+
+
+def test_an_answer_without_a_probability_is_unclear() -> None:
+    assert decide(None, None, 0.1) == "unclear"
+    assert decide(0.9, None, 0.1) == "yes"
+    assert decide(0.9, 0.05, 0.1) == "unclear"
+
+
+def test_answers_are_a_table_even_without_rows() -> None:
+    assert answers_table([], []).num_rows == 0
+    row = answers_table([("a", 1)], [Reading("yes", 0.75, 0.5)]).to_pylist()[0]
+    assert row == {"doc_id": "a", "label_id": 1, "answer": "yes", "p_yes": 0.75, "mass": 0.5,
+                   "raw": None}  # fmt: skip
+    assert Interrupted("x").answers is None
 
 
 def test_a_teacher_without_a_model_is_the_same_in_every_folder(tmp_path, monkeypatch) -> None:
-    config = TeacherConfig(kind="lexical", prompt="tag")
-    before = teacher_identity(config)
+    config, prompt = TeacherConfig(kind="lexical"), get_prompt("tag")
+    before = teacher_identity(config, prompt)
     (tmp_path / "notes.txt").write_text("in the working folder, no file of a model")
     monkeypatch.chdir(tmp_path)
-    assert teacher_identity(config) == before
+    assert teacher_identity(config, prompt) == before
 
 
 def test_prompts_are_told_apart_and_unknown_ones_named() -> None:
-    assert len({prompt.fingerprint for prompt in PROMPTS.values()}) == len(PROMPTS) == 10
+    assert len({prompt.fingerprint for prompt in PROMPTS.values()}) == len(PROMPTS)
     with pytest.raises(ConfigError, match=r"no prompt 'nice'; known: tag, product_tag"):
         get_prompt("nice")
 
 
-def test_identity_follows_what_changes_an_answer_and_nothing_else() -> None:
-    config = TeacherConfig(model="some/model")
-    same = config.model_copy(update={"threads": 7, "kv_cache_gib": 9})
-    shorter = config.model_copy(update={"max_document_tokens": 100})
-    other_prompt = config.model_copy(update={"prompt": "tag"})
-    assert teacher_identity(config) == teacher_identity(same)
-    assert teacher_identity(config) != teacher_identity(shorter)
-    assert teacher_identity(config)[0] != teacher_identity(other_prompt)[0]
-
-
-class Server(BaseHTTPRequestHandler):
-    """Answers by the label asked about; fails twice first for "flaky", always for "broken"."""
-
-    failures: dict[str, int] = {}  # noqa: RUF012
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        prompt = body["messages"][0]["content"]
-        if "broken" in prompt:
-            return self._reply(500, {})
-        if "flaky" in prompt and self.failures.setdefault("flaky", 0) < 2:
-            self.failures["flaky"] += 1
-            return self._reply(503, {})
-        if "plain" in prompt:
-            return self._reply(200, {"choices": [{"message": {"content": "No."}}]})
-        yes, no = (0.7, 0.1) if "heart" in prompt else (0.02, 0.9)
-        shares = {" Yes": yes, "no": no}
-        tops = [{"token": word, "logprob": math.log(p)} for word, p in shares.items()]
-        choice = {"message": {"content": "?"}, "logprobs": {"content": [{"top_logprobs": tops}]}}
-        return self._reply(200, {"choices": [choice]})
-
-    def _reply(self, status: int, body: dict) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(http, "FIRST_WAIT_SECONDS", 0.01)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_served_model_answers_every_pair_and_failures_stay_as_rows(endpoint: str) -> None:
-    labels = ["heart", "ear", "flaky heart", "plain", "broken"]
-    questions = pa.table(
-        {"doc_id": ["a", "b"], "title": [None, "T"], "text": ["one", "two"],
-         "label_ids": [[0, 1, 2], [3, 4]], "label_texts": [labels[:3], labels[3:]]}
-    )  # fmt: skip
-    config = TeacherConfig(kind="http", model="m", url=endpoint, prompt="tag", concurrency=2)
-    rows = build_teacher(config).judge(questions).to_pylist()
-    assert [(row["doc_id"], row["label_id"]) for row in rows] == [
-        ("a", 0), ("a", 1), ("a", 2), ("b", 3), ("b", 4)
-    ]  # fmt: skip
-    assert [row["answer"] for row in rows] == ["yes", "no", "yes", "no", "unclear"]
-    assert rows[0]["p_yes"] == pytest.approx(0.875)
-    assert rows[3]["p_yes"] is None
-    assert "500" in rows[4]["raw"]
-
-
-def test_an_endpoint_without_url_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"teacher\.url"):
-        build_teacher(TeacherConfig(kind="http", model="m", url="file:///etc/passwd"))
+@pytest.mark.parametrize("kind", ["vllm", "http"])
+def test_identity_follows_what_changes_an_answer_and_nothing_else(kind: str) -> None:
+    config, prompt = TeacherConfig(kind=kind, model="some/model"), get_prompt("subject")
+    same = {"threads": 7, "kv_cache_gib": 9, "url": "http://h", "tries": 2, "concurrency": 2}
+    known = teacher_identity(config, prompt)
+    assert teacher_identity(config.model_copy(update=same), prompt) == known
+    for change in ({"max_document_tokens": 100}, {"revision": "b"}, {"answer_prefix": "So:"},
+                   {"thinking_tokens": 9}, {"model": "other/model"}):  # fmt: skip
+        assert teacher_identity(config.model_copy(update=change), prompt) != known
+    assert teacher_identity(config, get_prompt("tag"))[0] != known[0]

@@ -1,0 +1,1 @@
+"""The verdict store: what judges said, kept beyond any run, asked for once."""

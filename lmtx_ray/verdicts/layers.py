@@ -1,0 +1,254 @@
+"""Merging parts into sorted layers, so that a lookup reads few files and little of each.
+
+A layer is a list of Parquet files sorted by document key, none overlapping the next, each with its
+document keys' first 8 bytes in an array beside it that is mapped and searched. A merge takes all
+parts and every layer that is not much larger than what it merges already: the layers' sizes grow
+geometrically, so there are few of them, and a verdict is rewritten a logarithmic number of times.
+
+A generation is written with put-if-absent: of two drivers that merge at once one is first, and the
+other's files are removed. Merged parts stay for a day, for readers of older snapshots.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lmtx_ray import schemas, storage
+from lmtx_ray.text_keys import prefixes
+from lmtx_ray.verdicts.files import KEYS, local_file
+from lmtx_ray.verdicts.store import SORT, LayerFile, Partition
+
+logger = logging.getLogger(__name__)
+MANY_PARTS = 64  # from this many on, they are merged before they are searched
+FILE_ROWS = 1 << 22
+GROUP_ROWS = 2048
+MERGED_ROWS = 1 << 20  # held in memory while merging
+GROWTH = 2
+KEPT_SECONDS = 86_400.0
+
+
+def merge_if_due(partition: Partition, many: int = MANY_PARTS) -> bool:
+    """Merge the parts of a partition if there are many; whether a new generation came of it."""
+    snapshot = partition.snapshot()
+    if len(snapshot.parts) < many:
+        return False
+    if not storage.put_is_conditional(storage.join(partition.uri, "probe")):
+        logger.warning("%s: the store ignores conditional writes; nothing merged", partition.uri)
+        return False
+    return merge(partition)
+
+
+def merge(partition: Partition) -> bool:
+    """One merge, whatever there is; False if another driver was first or nothing is to merge."""
+    number, generation = partition.generation()
+    parts = [name for name in partition.part_names() if name not in generation["absorbed"]]
+    if not parts:
+        return False
+    layers = [[LayerFile(**file) for file in layer] for layer in generation["layers"]]
+    kept, merged = _choose(layers, sum(partition.read_part(name).num_rows for name in parts))
+    with tempfile.TemporaryDirectory(prefix="lmtx-") as scratch:
+        runs = _sorted_runs(partition, parts, Path(scratch))
+        older = [_layer_paths(partition, layer) for layer in merged]
+        written = _write_layer(partition, _merged([*older, *runs]))
+    old = [file.name for layer in merged for file in layer]
+    content = {
+        "layers": [[asdict(file) for file in layer] for layer in [*kept, written]],
+        "absorbed": _dated(generation["absorbed"], parts),
+        "retired": _dated(generation["retired"], old),
+    }
+    uri = storage.join(partition.uri, "generations", f"{number + 1:08d}.json")
+    if not storage.put_if_absent(uri, storage.to_json(content)):
+        _remove_layers(partition, [file.name for file in written])
+        return False
+    _remove_parts(partition, generation["absorbed"].keys() - content["absorbed"].keys())
+    _remove_layers(partition, generation["retired"].keys() - content["retired"].keys())
+    logger.info("verdict store: merged %d parts into %d rows", len(parts),
+                sum(file.rows for file in written))  # fmt: skip
+    return True
+
+
+def merged_tables(partition: Partition, scratch: Path) -> Iterator[pa.Table]:
+    """All verdicts as sorted tables without repeated keys; `scratch` is a folder to sort in."""
+    snapshot = partition.snapshot()
+    layers = [_layer_paths(partition, layer) for layer in snapshot.layers]
+    return _merged([*layers, *_sorted_runs(partition, snapshot.parts, scratch)])
+
+
+def _choose(
+    layers: list[list[LayerFile]], rows: int
+) -> tuple[list[list[LayerFile]], list[list[LayerFile]]]:
+    """(layers that stay, layers to merge in) for `rows` new rows; layers are oldest first."""
+    kept = list(layers)
+    merged: list[list[LayerFile]] = []
+    while kept and sum(file.rows for file in kept[-1]) <= GROWTH * rows:
+        rows += sum(file.rows for file in kept[-1])
+        merged.insert(0, kept.pop())
+    return kept, merged
+
+
+def _sorted_runs(partition: Partition, parts: Sequence[str], scratch: Path) -> list[list[Path]]:
+    """The parts as few sorted local files, each of at most MERGED_ROWS and a part."""
+    runs: list[list[Path]] = []
+    tables: list[pa.Table] = []
+
+    def flush() -> None:
+        path = scratch / f"{len(runs)}.parquet"
+        _write(pa.concat_tables(tables).sort_by(SORT), path)
+        runs.append([path])
+        tables.clear()
+
+    for name in parts:
+        tables.append(partition.read_part(name))
+        if sum(table.num_rows for table in tables) >= MERGED_ROWS:
+            flush()
+    if tables:
+        flush()
+    return runs
+
+
+def _layer_paths(partition: Partition, layer: Sequence[LayerFile]) -> list[Path]:
+    return [local_file(partition.uri, file.name) for file in layer]
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    words = ["answer", "prompt", "teacher", "source"]
+    pq.write_table(table, path, row_group_size=GROUP_ROWS, use_dictionary=words, compression="zstd")
+
+
+def _merged(runs: Sequence[Sequence[Path]]) -> Iterator[pa.Table]:
+    """Sorted tables without repeated keys, of about MERGED_ROWS, from sorted runs (oldest first).
+
+    Each step takes from every run what is below a bound that all of them have reached.
+    """
+    readers = [_Reader(paths) for paths in runs]
+    each = max(MERGED_ROWS // max(len(readers), 1), GROUP_ROWS)
+    while readers := [reader for reader in readers if reader.fill(each)]:
+        bound = min((r.last for r in readers if not r.at_end), default=None)
+        yield _first_of_each(pa.concat_tables([reader.take(bound) for reader in readers]))
+
+
+def _first_of_each(table: pa.Table) -> pa.Table:
+    """Rows in order of keys; of rows with the same key the first one given."""
+    place = pa.array(np.arange(table.num_rows))
+    order = [*SORT, ("place", "ascending")]
+    table = table.append_column("place", place).sort_by(order).drop_columns("place")
+    if table.num_rows < 2:
+        return table
+    same = [_equal_to_next(table[name].combine_chunks()) for name in ("document", "label")]
+    return table.filter(pa.array(np.concatenate([[True], ~(same[0] & same[1])])))
+
+
+def _equal_to_next(keys: pa.Array) -> np.ndarray:
+    bytes_N = np.frombuffer(keys.buffers()[1], np.uint8).reshape(-1, 16)[keys.offset :]
+    bytes_N = bytes_N[: len(keys)]
+    return (bytes_N[1:] == bytes_N[:-1]).all(axis=1)
+
+
+def _is_enough(tables: Sequence[pa.Table], rows: int) -> bool:
+    """`rows` rows, of more than one document: the last one may go on in the next row group."""
+    if sum(table.num_rows for table in tables) < max(rows, 1):
+        return False
+    filled = [table["document"] for table in tables if table.num_rows]
+    return prefixes(filled[0])[0] != prefixes(filled[-1])[-1]
+
+
+class _Reader:
+    """Sorted files one after another, of which a few row groups are in memory."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._groups = self._read(paths)
+        self._table: pa.Table | None = None
+        self.at_end = False
+
+    @staticmethod
+    def _read(paths: Sequence[Path]) -> Iterator[pa.Table]:
+        for path in paths:
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group)
+
+    def fill(self, rows: int) -> bool:
+        """Have at least `rows` in memory, or all that is left; False when nothing is."""
+        tables = [self._table] if self._table is not None else []
+        while not self.at_end and not _is_enough(tables, rows):
+            group = next(self._groups, None)
+            if group is None:
+                self.at_end = True
+            else:
+                tables.append(group)
+        self._table = pa.concat_tables(tables).combine_chunks() if tables else None
+        return self._table is not None and self._table.num_rows > 0
+
+    @property
+    def last(self) -> int:
+        return int(prefixes(self._table["document"])[-1])
+
+    def take(self, bound: int | None) -> pa.Table:
+        """Rows whose document's prefix is below `bound`, or all of them; the others stay."""
+        table = self._table
+        count = table.num_rows
+        if bound is not None:
+            count = int(np.searchsorted(prefixes(table["document"]), np.uint64(bound)))
+        self._table = table.slice(count)
+        return table.slice(0, count)
+
+
+def _write_layer(partition: Partition, tables: Iterator[pa.Table]) -> list[LayerFile]:
+    """Write sorted tables as the files of one layer; nothing names them yet."""
+    files: list[LayerFile] = []
+    waiting: list[pa.Table] = []
+
+    def flush() -> None:
+        if sum(table.num_rows for table in waiting):
+            files.append(_write_file(partition, pa.concat_tables(waiting).combine_chunks()))
+        waiting.clear()
+
+    for table in tables:
+        waiting.append(table)
+        if sum(table.num_rows for table in waiting) >= FILE_ROWS:
+            flush()
+    flush()
+    return files
+
+
+def _write_file(partition: Partition, table: pa.Table) -> LayerFile:
+    name = f"{uuid.uuid4().hex}.parquet"
+    table = schemas.conform(table, schemas.STORED_VERDICTS)
+    with tempfile.TemporaryDirectory(prefix="lmtx-") as scratch:
+        path = Path(scratch) / name
+        _write(table, path)
+        np.save(path.with_suffix(KEYS), prefixes(table["document"]), allow_pickle=False)
+        for local in (path, path.with_suffix(KEYS)):
+            storage.put_file(local, storage.join(partition.uri, "layers", local.name))
+    ends = [table["document"][place].as_py().hex() for place in (0, table.num_rows - 1)]
+    return LayerFile(name, table.num_rows, *ends)
+
+
+def _dated(before: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:
+    """Names of files that no longer count, with the time since when; a day later they go."""
+    now = round(time.time(), 1)
+    return {name: at for name, at in before.items() if now - at < KEPT_SECONDS} | {
+        name: now for name in names
+    }
+
+
+def _remove_parts(partition: Partition, names: Collection[str]) -> None:
+    for name in names:
+        storage.remove_file(storage.join(partition.uri, "parts", name))
+
+
+def _remove_layers(partition: Partition, names: Collection[str]) -> None:
+    for name in names:
+        uri = storage.join(partition.uri, "layers", name)
+        storage.remove_file(uri)
+        storage.remove_file(uri.removesuffix(".parquet") + KEYS)

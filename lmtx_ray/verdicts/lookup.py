@@ -1,0 +1,104 @@
+"""Finding the verdicts on some documents: an index lookup in mapped arrays, then few row groups.
+
+Memory does not grow with the store: of a layer the arrays of keys are mapped and shared by all
+processes of a node, and a row group at a time is decoded. Parts not merged yet are few, and small;
+they are held, and so is what this process asked lately.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lmtx_ray import schemas
+from lmtx_ray.text_keys import prefix_of, prefixes
+from lmtx_ray.verdicts.files import KEYS, local_file
+from lmtx_ray.verdicts.store import LayerFile, Partition, Snapshot
+
+RECENT_ROWS = 500_000
+WORDS = ["answer", "prompt", "teacher", "source"]
+
+
+class Lookup:
+    """Verdicts of one judge, as of a snapshot and with what is added here."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._files = [
+            _File(snapshot.uri, file) for layer in snapshot.layers for file in layer
+        ]
+        partition = Partition(snapshot.uri)
+        tables = [partition.read_part(name) for name in snapshot.parts]
+        self._parts = _Held(pa.concat_tables(tables)) if tables else None
+        self._recent: deque[_Held] = deque()
+
+    def add(self, verdicts: pa.Table) -> None:
+        """Have rows found that were appended after the snapshot; the oldest are forgotten in time.
+        They are in the store all the same."""
+        self._recent.append(_Held(verdicts))
+        while sum(held.rows for held in self._recent) > RECENT_ROWS:
+            self._recent.popleft()
+
+    def find(self, documents: Collection[bytes]) -> pa.Table:
+        """All STORED_VERDICTS on documents of these keys: oldest layers first, then parts in the
+        order of their names. A key of document and label may be there more than once."""
+        wanted_N = np.unique(np.array([prefix_of(key) for key in documents], np.uint64))
+        held = [self._parts] if self._parts else []
+        sources = [*self._files, *held, *self._recent]
+        tables = [table for source in sources for table in source.find(wanted_N)]
+        if not tables:
+            return schemas.STORED_VERDICTS.empty_table()
+        return pa.concat_tables([table.cast(schemas.STORED_VERDICTS) for table in tables])
+
+
+class _Held:
+    """Verdicts in memory."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table.combine_chunks()
+        self._prefixes = prefixes(self._table["document"])
+        self.rows = table.num_rows
+
+    def find(self, wanted_N: np.ndarray) -> Iterator[pa.Table]:
+        hits = np.flatnonzero(np.isin(self._prefixes, wanted_N))
+        if len(hits):
+            yield self._table.take(pa.array(hits))
+
+
+class _File:
+    """One sorted file of a layer."""
+
+    def __init__(self, partition: str, file: LayerFile) -> None:
+        self._partition, self._layer = partition, file
+        self._span = [np.uint64(int(end[:16], 16)) for end in (file.first, file.last)]
+        self._opened: tuple[np.ndarray, pq.ParquetFile, np.ndarray] | None = None
+
+    def _open(self) -> tuple[np.ndarray, pq.ParquetFile, np.ndarray]:
+        if self._opened is None:
+            path = local_file(self._partition, self._layer.name)
+            keys = np.load(path.with_suffix(KEYS), mmap_mode="r", allow_pickle=False)
+            file = pq.ParquetFile(path, memory_map=True, read_dictionary=WORDS)
+            counts = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+            self._opened = keys, file, np.concatenate([[0], np.cumsum(counts)])
+        return self._opened
+
+    def find(self, wanted_N: np.ndarray) -> Iterator[pa.Table]:
+        low, high = np.searchsorted(wanted_N, self._span, side="left")
+        inside = wanted_N[low : high + 1]
+        if len(inside) == 0:
+            return
+        keys, file, starts = self._open()
+        begin = np.searchsorted(keys, inside, side="left")
+        end = np.searchsorted(keys, inside, side="right")
+        there = end > begin
+        rows = [np.arange(b, e) for b, e in zip(begin[there], end[there], strict=True)]
+        if not rows:
+            return
+        rows_N = np.concatenate(rows)
+        groups_N = np.searchsorted(starts, rows_N, side="right") - 1
+        for group in np.unique(groups_N):
+            table = file.read_row_group(int(group), use_threads=False)
+            yield table.take(pa.array(rows_N[groups_N == group] - starts[group]))

@@ -1,0 +1,179 @@
+"""The verdict store: append-only Parquet, one folder for each judge.
+
+    judges/<teacher>-<prompt>/JUDGE.json            what the judge is
+                              parts/<name>.parquet  what one unit of work asked, as it came in
+                              layers/…              parts merged and sorted (see `layers`)
+                              generations/N.json    which layers count and which parts are in them
+
+A part is one file, written atomically: a reader sees all of it or nothing, any number of runs may
+append at once, and a killed one loses what it had not written yet. A reader works on a snapshot:
+the layers of the newest generation, and the parts that are in none of them.
+
+Answers of people are a judge of its own, `human`. Its parts are numbered, and the newest counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from lmtx_ray import schemas, storage
+from lmtx_ray.config import fingerprint
+from lmtx_ray.teacher.identity import HUMAN
+
+SORT = [("document", "ascending"), ("label", "ascending")]
+
+
+@dataclass(frozen=True)
+class LayerFile:
+    """A sorted file of a layer; `first` and `last` are the hexadecimal document keys it spans."""
+
+    name: str
+    rows: int
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a store held of one judge at one moment: goes to workers as it is."""
+
+    uri: str
+    layers: tuple[tuple[LayerFile, ...], ...] = ()
+    parts: tuple[str, ...] = ()
+
+    @property
+    def rows_in_layers(self) -> int:
+        return sum(file.rows for layer in self.layers for file in layer)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The verdicts of one judge."""
+
+    uri: str
+
+    def append(self, verdicts: pa.Table, name: str) -> None:
+        """Add STORED_VERDICTS as the part `name`; the same rows under the same name are one part.
+
+        Raises:
+            ContractError: The table does not fit.
+        """
+        if verdicts.num_rows == 0:
+            return
+        table = schemas.conform(verdicts, schemas.STORED_VERDICTS).sort_by(SORT)
+        data = storage.table_bytes(table)
+        digest = hashlib.sha256(data).hexdigest()[:8]
+        storage.write_bytes(storage.join(self.uri, "parts", f"{name}-{digest}.parquet"), data)
+
+    def describe(self, about: dict[str, Any]) -> dict[str, Any]:
+        """Keep what the judge is, if nobody did before; returns what is kept."""
+        uri = storage.join(self.uri, "JUDGE.json")
+        if not storage.exists(uri):
+            storage.put_if_absent(uri, storage.to_json(about))
+        return storage.read_json(uri)
+
+    def part_names(self) -> list[str]:
+        """All parts that lie there, sorted."""
+        files = storage.list_files(storage.join(self.uri, "parts"), ".parquet")
+        return [uri.rsplit("/", 1)[1] for uri in files]
+
+    def generation(self) -> tuple[int, dict[str, Any]]:
+        """Number and content of the newest generation; 0 and nothing before the first."""
+        files = storage.list_files(storage.join(self.uri, "generations"), ".json")
+        if not files:
+            return 0, {"layers": [], "absorbed": {}, "retired": {}}
+        number = int(files[-1].rsplit("/", 1)[1].removesuffix(".json"))
+        return number, storage.read_json(files[-1])
+
+    def snapshot(self) -> Snapshot:
+        """What counts now. Parts are listed before the generation is read, so a part that is
+        merged in between is seen twice, never not at all; lookups do not mind."""
+        parts = self.part_names()
+        _, generation = self.generation()
+        absorbed = generation["absorbed"]
+        layers = tuple(
+            tuple(LayerFile(**file) for file in layer) for layer in generation["layers"]
+        )
+        return Snapshot(self.uri, layers, tuple(p for p in parts if p not in absorbed))
+
+    def read_part(self, name: str) -> pa.Table:
+        return storage.read_table(storage.join(self.uri, "parts", name))
+
+
+@dataclass(frozen=True)
+class VerdictStore:
+    """A store at a local or s3 URI; any number of runs may share it."""
+
+    uri: str
+
+    def partition(self, teacher: str, prompt: str) -> Partition:
+        """The verdicts of a judge, by its fingerprints."""
+        name = teacher if teacher == HUMAN else f"{teacher}-{prompt}"
+        return Partition(storage.join(self.uri, "judges", name))
+
+    def human(self) -> Partition:
+        return self.partition(HUMAN, "")
+
+    def judges(self) -> list[str]:
+        """Names of the partitions that hold anything."""
+        root = storage.join(self.uri, "judges")
+        names = {
+            entry.uri.removeprefix(root + "/").split("/", 1)[0]
+            for entry in storage.list_entries(root)
+            if "/parts/" in entry.uri or "/generations/" in entry.uri
+        }
+        return sorted(names)
+
+    def human_identity(self) -> str:
+        """Changes with every import of answers of people; empty before the first."""
+        names = self.human().part_names()
+        return fingerprint(names) if names else ""
+
+
+def add_human(store: VerdictStore, answers: pa.Table) -> int:
+    """Append answers of people (document and label keys, yes or no); returns the rows added.
+
+    A table that is the newest part already is not added again. The number in a part's name orders
+    the parts, as a later answer on a pair replaces an earlier one.
+    """
+    partition = store.human()
+    names = partition.part_names()
+    rows = answers.num_rows
+    filled = {
+        "document": answers["document"], "label": answers["label"], "answer": answers["answer"],
+        "p_yes": pa.nulls(rows, pa.float32()), "mass": pa.nulls(rows, pa.float32()),
+        "raw": pa.nulls(rows, pa.string()), "prompt": pa.array([""] * rows, pa.string()),
+        "teacher": pa.array([HUMAN] * rows, pa.string()),
+        "source": pa.array([HUMAN] * rows, pa.string()),
+    }  # fmt: skip
+    table = schemas.conform(pa.table(filled), schemas.STORED_VERDICTS).sort_by(SORT)
+    digest = hashlib.sha256(storage.table_bytes(table)).hexdigest()[:8]
+    if rows == 0 or (names and names[-1].endswith(f"-{digest}.parquet")):
+        return 0
+    partition.append(table, f"{len(names) + 1:06d}")
+    return rows
+
+
+def as_stored(
+    keys: Sequence[tuple[bytes, bytes]], answers: pa.Table, identity: tuple[str, str], source: str
+) -> pa.Table:
+    """STORED_VERDICTS of ANSWERS about (document key, label key) pairs, in the same order.
+
+    `identity` is (prompt, teacher) fingerprints, `source` says which step asked.
+    """
+    prompt, teacher = identity
+    rows = len(keys)
+    table = {
+        "document": pa.array([document for document, _ in keys], pa.binary(16)),
+        "label": pa.array([label for _, label in keys], pa.binary(16)),
+        **{name: answers[name] for name in ("answer", "p_yes", "mass", "raw")},
+        "prompt": pa.array([prompt] * rows, pa.string()),
+        "teacher": pa.array([teacher] * rows, pa.string()),
+        "source": pa.array([source] * rows, pa.string()),
+    }
+    return schemas.conform(pa.table(table), schemas.STORED_VERDICTS)
