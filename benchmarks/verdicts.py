@@ -8,6 +8,7 @@ measurement has a process of its own, alone, with one thread and the files in th
 join is what a judging step does with a unit of 128 documents: Lookup.find, asks.first_by_key,
 asks.to_ask. "private" is RssAnon, what a process has for itself, at its peak, less what it was
 before the store was opened; "resident" is VmHWM less the same, mapped pages of files with it.
+"cpu_seconds" are the process's for the same span, and for making the candidates and checking them.
 The plain ways read every part: into an Arrow table for Table.join, and into a dict.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -35,8 +37,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmtx_ray import asks, schemas
-from lmtx_ray.asks import Candidate
+from benchmarks import made_verdicts as made
+from benchmarks.made_verdicts import LABELS, SHIFT
+from lmtx_ray import asks
 from lmtx_ray.verdicts import layers
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Partition
@@ -44,61 +47,11 @@ from lmtx_ray.verdicts.store import Partition
 RESULTS = Path(__file__).resolve().parent / "results"
 FULL = {"rows": (1_000_000, 10_000_000), "documents": 100_000}
 QUICK = {"rows": (1_000_000,), "documents": 20_000}
-PLAIN_ROWS = 20_000_000  # of more than these the plain ways are not tried
-LABELS, VOCABULARY, SHIFT = 20, 30_000, 2
+MOST_ROWS = {"plain_arrow": 20_000_000, "plain_dict": 2_000_000}  # with more they are not tried
 UNIT = 128  # documents
 PART, STEP = 512, 100  # documents of a part, parts between two merges
 TAIL = 32  # parts of a unit each that are not merged
 LIMIT_MIB, LIMIT_SHARE, LIMIT_GROWTH, JUDGEMENTS = 500, 0.05, 1.3, 1000
-UNITS_NAMED = {"GB": 1 << 30}
-
-
-def mix(numbers_N: np.ndarray, salt: int) -> np.ndarray:
-    """Random-looking uint64 for numbers (splitmix64)."""
-    x = (numbers_N.astype(np.uint64) + np.uint64(salt)) * np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-def keys(numbers_N: np.ndarray, salt: int) -> pa.Array:
-    words = np.stack([mix(numbers_N, salt), mix(numbers_N, salt + 1)], axis=1)
-    buffers = [None, pa.py_buffer(np.ascontiguousarray(words))]
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(numbers_N), buffers)
-
-
-def document_keys(numbers_N: np.ndarray) -> pa.Array:
-    return keys(numbers_N, 1 << 40)
-
-
-def pairs(documents_N: np.ndarray, shift: int = 0) -> tuple[np.ndarray, ...]:
-    """Of LABELS pairs a document: document numbers, label numbers, P(yes)."""
-    document_P = np.repeat(documents_N.astype(np.int64), LABELS)
-    place_P = np.tile(np.arange(shift, shift + LABELS), len(documents_N))
-    label_P = (document_P * 7919 + place_P * 1009) % VOCABULARY
-    p_yes_P = (mix(document_P * VOCABULARY + label_P, 3) >> np.uint64(40)) / np.float32(1 << 24)
-    return document_P, label_P, p_yes_P.astype(np.float32)
-
-
-def verdicts(documents_N: np.ndarray) -> pa.Table:
-    """STORED_VERDICTS on some documents."""
-    document_P, label_P, p_yes_P = pairs(documents_N)
-    rows = len(document_P)
-    same = {"prompt": "0123456789ab", "teacher": "ba9876543210", "source": "judge-1"}
-    columns = {
-        "document": document_keys(document_P), "label": keys(label_P, 1 << 50),
-        "answer": pa.array(np.where(p_yes_P > 0.5, "yes", "no")), "p_yes": p_yes_P,
-        "mass": (1 - p_yes_P / 10).astype(np.float32), "raw": pa.nulls(rows, pa.string()),
-        **{name: pa.repeat(text, rows) for name, text in same.items()},
-    }  # fmt: skip
-    return schemas.conform(pa.table(columns), schemas.STORED_VERDICTS)
-
-
-def wanted_documents(rows: int, count: int) -> np.ndarray:
-    """Numbers of the documents to judge: one in the store, one not, and so on."""
-    stored = rows // LABELS
-    inside = np.arange(count // 2) * (stored // (count // 2))
-    return np.stack([inside, stored + np.arange(count // 2)], axis=1).ravel()
 
 
 def memory_kib(name: str) -> int:
@@ -118,7 +71,9 @@ def watched() -> Iterator[dict[str, Any]]:
 
     thread = threading.Thread(target=watch)
     thread.start()
+    started = time.process_time()
     yield result
+    result["cpu_seconds"] = round(time.process_time() - started, 2)
     done.set()
     thread.join()
     result["private_mib"] = round((max(peak[0], memory_kib("RssAnon")) - private) / 1024, 1)
@@ -139,7 +94,7 @@ def build(rows: int, folder: Path) -> dict[str, Any]:
     spent, written, merges = {"append": 0.0, "merge": 0.0}, 0, 0
     with watched() as peaks:
         for place, (due, documents_N) in enumerate(parts_of(rows)):
-            table = verdicts(documents_N)
+            table = made.verdicts(documents_N)
             started = time.perf_counter()
             if due and layers.merge_if_due(partition):
                 merges += 1
@@ -151,46 +106,23 @@ def build(rows: int, folder: Path) -> dict[str, Any]:
     snapshot = partition.snapshot()
     names = [file.name.split(".")[0] for layer in snapshot.layers for file in layer]
     files = [path for path in (folder / "layers").iterdir() if path.name.split(".")[0] in names]
+    size = sum(path.stat().st_size for path in files)
     return {
         "append_rows_per_second": round(rows / spent["append"]),
         "merge_rows_per_second": round(written / spent["merge"]),
         "rows_written_for_each_merged": round(written / snapshot.rows_in_layers, 2),
         "merges": merges, "layers": len(snapshot.layers), "layer_files": len(names),
         "parts_not_merged": len(snapshot.parts),
-        "bytes_per_verdict": round(sum(p.stat().st_size for p in files) / snapshot.rows_in_layers, 1),
+        "bytes_per_verdict": round(size / snapshot.rows_in_layers, 1),
         "merge_private_mib": peaks["private_mib"],
     }  # fmt: skip
-
-
-def candidates_of(documents_N: np.ndarray) -> list[Candidate]:
-    document_P, label_P, _ = pairs(documents_N, SHIFT)
-    columns = (document_P.tolist(), label_P.tolist(), document_keys(document_P).to_pylist(),
-               keys(label_P, 1 << 50).to_pylist())  # fmt: skip
-    return [
-        Candidate(f"d{number}", label, place % LABELS, "train", key := (document, seen), key, "")
-        for place, (number, label, document, seen) in enumerate(zip(*columns, strict=True))
-    ]
-
-
-def wrong(candidates: list[Candidate], found: dict[Any, Any], documents_N: np.ndarray,
-          stored: int) -> int:  # fmt: skip
-    """How many candidates were found and not stored, or the other way round, or found with another
-    number. Of a stored document all but the last SHIFT candidates are stored."""
-    p_yes = pairs(documents_N, SHIFT)[2].tolist()
-    is_stored = [
-        number < stored and place < LABELS - SHIFT
-        for number in documents_N.tolist() for place in range(LABELS)
-    ]  # fmt: skip
-    expected = [p if there else None for p, there in zip(p_yes, is_stored, strict=True)]
-    got = [found[c.key]["p_yes"] if c.key in found else None for c in candidates]
-    return sum(a != b for a, b in zip(got, expected, strict=True))
 
 
 def join(rows: int, folder: Path, documents: int) -> dict[str, Any]:
     """As judging does it, unit by unit."""
     snapshot = Partition(str(folder)).snapshot()
-    wanted_N = wanted_documents(rows, documents)
-    candidates_of(wanted_N[:UNIT])
+    wanted_N = made.wanted_documents(rows, documents)
+    made.candidates_of(wanted_N[:UNIT])
     spent, asked, errors, units = [], 0, 0, range(0, len(wanted_N), UNIT)
     with watched() as peaks:
         started = time.perf_counter()
@@ -198,13 +130,13 @@ def join(rows: int, folder: Path, documents: int) -> dict[str, Any]:
         opened = time.perf_counter() - started
         for start in units:
             documents_N = wanted_N[start : start + UNIT]
-            candidates = candidates_of(documents_N)
+            candidates = made.candidates_of(documents_N)
             started = time.perf_counter()
             known = asks.first_by_key(lookup.find({c.key[0] for c in candidates}))
             to_ask = asks.to_ask(candidates, known)
             spent.append(time.perf_counter() - started)
             asked += len(to_ask)
-            errors += wrong(candidates, known, documents_N, rows // LABELS)
+            errors += made.wrong(candidates, known, documents_N, rows // LABELS)
     pairs_joined, seconds = len(wanted_N) * LABELS, opened + sum(spent)
     return {
         "pairs": pairs_joined, "asked": asked, "units": len(units), "seconds": round(seconds, 2),
@@ -216,9 +148,10 @@ def join(rows: int, folder: Path, documents: int) -> dict[str, Any]:
 
 def plain_arrow(rows: int, folder: Path, documents: int) -> dict[str, Any]:
     """All verdicts in one Arrow table, joined at once."""
-    document_P, label_P, p_yes_P = pairs(wanted_N := wanted_documents(rows, documents), SHIFT)
-    wanted = pa.table({"document": document_keys(document_P), "label": keys(label_P, 1 << 50),
-                       "expected": p_yes_P})  # fmt: skip
+    wanted_N = made.wanted_documents(rows, documents)
+    document_P, label_P, p_yes_P = made.pairs(wanted_N, SHIFT)
+    wanted = pa.table({"document": made.document_keys(document_P),
+                       "label": made.label_keys(label_P), "expected": p_yes_P})  # fmt: skip
     with watched() as peaks:
         started = time.perf_counter()
         table = pq.read_table(folder / "parts", use_threads=False)
@@ -234,7 +167,7 @@ def plain_arrow(rows: int, folder: Path, documents: int) -> dict[str, Any]:
 
 def plain_dict(rows: int, folder: Path, documents: int) -> dict[str, Any]:
     """All verdicts in one dict, and the units looked up in it."""
-    wanted_N, spent, errors = wanted_documents(rows, documents), 0.0, 0
+    wanted_N, spent, errors = made.wanted_documents(rows, documents), 0.0, 0
     with watched() as peaks:
         started = time.perf_counter()
         known: dict[Any, Any] = {}
@@ -244,12 +177,12 @@ def plain_dict(rows: int, folder: Path, documents: int) -> dict[str, Any]:
             known |= {(document, label): p for document, label, p in zip(*columns, strict=True)}
         read = time.perf_counter() - started
         for start in range(0, len(wanted_N), UNIT):
-            candidates = candidates_of(documents_N := wanted_N[start : start + UNIT])
+            candidates = made.candidates_of(documents_N := wanted_N[start : start + UNIT])
             started = time.perf_counter()
             found = {c.key: {"p_yes": known[c.key]} for c in candidates if c.key in known}
             asks.to_ask(candidates, found)
             spent += time.perf_counter() - started
-            errors += wrong(candidates, found, documents_N, rows // LABELS)
+            errors += made.wrong(candidates, found, documents_N, rows // LABELS)
     return {"seconds": round(read + spent, 2), "seconds_reading": round(read, 2), **peaks,
             "wrong": errors}  # fmt: skip
 
@@ -270,19 +203,84 @@ def alone(name: str, rows: int, folder: Path, documents: int) -> dict[str, Any]:
 
 def measure(rows: int, folder: Path, documents: int) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in MEASUREMENTS:
-        if rows <= PLAIN_ROWS or not name.startswith("plain"):
+        if rows <= MOST_ROWS.get(name, rows):
             yield name, alone(name, rows, folder, documents)
+
+
+def wanted(value: float, what: str, limit: float | None) -> dict[str, Any]:
+    """A figure and what is asked of it; of some nothing is, they are there to be seen."""
+    if limit is None:
+        return {"what": what, "value": round(value, 4), "wanted": None, "met": None}
+    return {"what": what, "value": round(value, 4), "wanted": f"<= {limit}", "met": value <= limit}
+
+
+def judged(result: dict[str, Any], rows: int, documents: int) -> list[dict[str, Any]]:
+    """What is asked of the join with the store at this size, and whether it is so."""
+    own, join = result[str(rows)], result[str(rows)]["join"]
+    limit = LIMIT_SHARE * join["pairs"] / JUDGEMENTS
+    share = join["seconds"] / (join["asked"] / JUDGEMENTS)
+    of = f"join of {documents} documents x {LABELS} with {rows} verdicts"
+    found = [
+        wanted(join["private_mib"], f"{of}: no process holds it, private MiB", LIMIT_MIB),
+        wanted(join["seconds"], f"{of}: seconds", limit),
+        wanted(share, f"{of}: share of judging the rest at {JUDGEMENTS} a second", LIMIT_SHARE),
+        wanted(join["wrong"], f"{of}: pairs wrongly found or missed", 0),
+    ]
+    for name in MOST_ROWS:
+        if plain := own.get(name):
+            for unit, most in (("seconds", None), ("private_mib", 1)):
+                ratio = join[unit] / plain[unit]
+                found.append(wanted(ratio, f"{of}: {unit} over those of {name}", most))
+    return found
+
+
+def growth(result: dict[str, Any], less: int, more: int) -> dict[str, Any]:
+    private = [result[str(rows)]["join"]["private_mib"] for rows in (less, more)]
+    what = f"private memory of the join with {more} verdicts over that with {less}"
+    return wanted(private[1] / private[0], what, LIMIT_GROWTH)
+
+
+def run(sizes: dict[str, Any], folder: Path, path: Path) -> dict[str, Any]:
+    day, (rows, documents) = datetime.date.today().isoformat(), sizes.values()
+    result: dict[str, Any] = {"date": day, "cpus": os.cpu_count(), "machine": platform.machine(),
+                              "documents": documents, "labels": LABELS}  # fmt: skip
+    for count in rows:
+        own = result[str(count)] = {}
+        for name, part in measure(count, store := folder / str(count), documents):
+            own[name] = part
+            path.write_text(json.dumps(result, indent=1) + "\n")  # what is measured is kept
+        shutil.rmtree(store)
+    asked = [one for count in rows for one in judged(result, count, documents)]
+    asked += [growth(result, *two) for two in itertools.pairwise(rows)]
+    result |= {"asked": asked}
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    return result
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only")
-    parser.add_argument("--rows", type=int, nargs="+")
-    parser.add_argument("--documents", type=int)
-    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--quick", action="store_true", help="1 M verdicts, 20,000 documents")
+    parser.add_argument("--rows", type=int, nargs="+", help="verdicts in the store, each in turn")
+    parser.add_argument("--documents", type=int, help="to judge")
+    parser.add_argument("--folder", type=Path, help="where to make stores, for a while")
+    parser.add_argument("--only", choices=list(MEASUREMENTS),
+                        help="one measurement, of the store --folder")  # fmt: skip
     arguments = parser.parse_args()
-    pa.set_cpu_count(1)
-    print(json.dumps(MEASUREMENTS[arguments.only](arguments.rows[0], arguments.folder, arguments.documents)))
+    sizes = QUICK if arguments.quick else FULL
+    sizes = {"rows": tuple(arguments.rows or sizes["rows"]),
+             "documents": arguments.documents or sizes["documents"]}  # fmt: skip
+    if arguments.only:
+        pa.set_cpu_count(1)
+        pa.array(np.zeros(1))  # imports pandas where there is one: not the store's doing
+        measurement = MEASUREMENTS[arguments.only]
+        print(json.dumps(measurement(sizes["rows"][0], arguments.folder, sizes["documents"])))
+        return
+    RESULTS.mkdir(exist_ok=True)
+    kind = "-quick" if arguments.quick else ""
+    path = RESULTS / f"verdicts-{datetime.date.today().isoformat()}{kind}.json"
+    with tempfile.TemporaryDirectory(prefix="lmtx-bench-", dir=arguments.folder) as folder:
+        print(json.dumps(run(sizes, Path(folder), path)))
+
 
 if __name__ == "__main__":
     main()

@@ -53,7 +53,8 @@ def _add_check(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray:
 
 
 def check_judge(arguments: argparse.Namespace) -> dict[str, Any]:
-    from lmtx_ray.judge_check import check, render
+    from lmtx_ray.judge_check import check
+    from lmtx_ray.judge_numbers import render
 
     config = arguments.load(arguments)
     result = check(config, arguments.pairs, arguments.expected, arguments.second_prompt,
@@ -132,8 +133,8 @@ def import_file(arguments: argparse.Namespace) -> dict[str, Any]:
 def merge_parts(arguments: argparse.Namespace) -> dict[str, Any]:
     from lmtx_ray.run_verdicts import judges_of
     from lmtx_ray.teacher.identity import HUMAN
-    from lmtx_ray.verdicts.layers import merge
+    from lmtx_ray.verdicts.layers import merge_if_due
 
     store, _ = _store(arguments)
     partitions = [p for p in judges_of(store, None) if not p.uri.endswith(f"/{HUMAN}")]
-    return {"store": store.uri, "merged": sum(merge(partition) for partition in partitions)}
+    return {"store": store.uri, "merged": sum(merge_if_due(one, many=1) for one in partitions)}

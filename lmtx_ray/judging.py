@@ -84,7 +84,11 @@ def asking_of(
     cycle: int,
     budget: Any = None,
 ) -> Asking:
-    """How a step of this run asks; merges the store's parts first if there are many."""
+    """How a step of this run asks; merges the store's parts first if there are many.
+
+    A judge is checked on its first candidates: what a trained student adds to them may all be
+    accepted, or all be refused, by a good one too.
+    """
     store = config.verdict_store
     prompt, teacher = layout.judge
     partition = store.partition(teacher, prompt)
@@ -100,7 +104,8 @@ def asking_of(
         plan=plan,
         sources=marks,
         cycle=cycle,
-        check=config.judge.check,
+        check=config.judge.check and cycle == 1 and "train" in plan,
+        by_order=config.pseudo_labels.accept_deviations is not None,
         budget=budget,
         about=describe(config, layout),
     )

@@ -82,12 +82,14 @@ def claim(uri: str, holder: dict[str, Any], patient: bool = False) -> None:
     """
     lease = {**holder, "expires": time.time() + LEASE_SECONDS}
     if not storage.stat(uri) and storage.put_if_absent(uri, storage.to_json(lease)):
-        return
-    if patient:
-        _outlast(uri)
-    refuse_held(uri)
-    write_lease(uri, holder, LEASE_SECONDS)
-    time.sleep(SETTLE_SECONDS)  # two may have found it over; the one that wrote last has it
+        if storage.put_is_conditional(uri.rsplit("/", 1)[0]):
+            return
+    else:
+        if patient:
+            _outlast(uri)
+        refuse_held(uri)
+        write_lease(uri, holder, LEASE_SECONDS)
+    time.sleep(SETTLE_SECONDS)  # two may have found it free; the one that wrote last has it
     if read_lease(uri).get("holder") != holder["holder"]:
         refuse_held(uri)
         raise Held(f"{uri}: another driver took it at the same moment")
@@ -128,8 +130,15 @@ def held(uri: str, patient: bool = False) -> Iterator[str]:
     finally:
         ended.set()
         renewing.join()
+        _give_back(uri, holder)
+
+
+def _give_back(uri: str, holder: dict[str, Any]) -> None:
+    try:
         if read_lease(uri).get("holder") == holder["holder"]:
             write_lease(uri, holder, 0.0)
+    except OSError as error:  # it runs out by itself; what the work came to is not lost with it
+        logger.warning("%s: not given back: %s", uri, error)
 
 
 def _renew(uri: str, holder: dict[str, Any], ended: threading.Event) -> None:

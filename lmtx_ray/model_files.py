@@ -16,16 +16,17 @@ def model_identity(model: str) -> str:
     """Hash over a model folder's files: their content in a local one, their etags in one on s3. Of
     a hub id the id: which commit is meant says `revision`."""
     if model.startswith("s3://"):
+        folder = f"{model.rstrip('/')}/"
         entries = [entry for entry in storage.list_entries(model) if _counts(entry.uri)]
-        parts = [[entry.uri.removeprefix(model), entry.size, entry.etag] for entry in entries]
+        parts = [[entry.uri.removeprefix(folder), entry.size, entry.etag] for entry in entries]
         return fingerprint(parts) if parts else fingerprint(model)
-    folder = Path(model)
-    if not model or not folder.is_dir():
+    local = Path(model)
+    if not model or not local.is_dir():
         return fingerprint(model)
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(local.rglob("*")):
         if path.is_file() and _counts(path.name):
-            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.relative_to(local).as_posix().encode())
             digest.update(_content(path))
     return digest.hexdigest()[:12]
 
@@ -43,9 +44,11 @@ def _content(path: Path) -> bytes:
     default = Path.home() / ".cache" / "lmtx_ray"
     kept = Path(os.environ.get("LMTX_CACHE_DIR") or default) / "hashes" / name
     try:
-        return bytes.fromhex(kept.read_text())
+        content = bytes.fromhex(kept.read_text())
     except (OSError, ValueError):
-        pass
+        content = b""
+    if len(content) == hashlib.sha256().digest_size:  # an empty file may be what a crash left
+        return content
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").digest()
     try:

@@ -71,7 +71,7 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
             rows = report.method_rows(rankings, gold, settings, labels)
             summary[name] = {method: evaluation.summarise(table) for method, table in rows.items()}
             gain = {}
-            for metric in ("P@1", "R@10"):
+            for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}"):
                 gain |= evaluation.compare(rows[final], rows["encoder"], metric)
             summary["gain" if name == "methods" else "gain_excluding"] = gain
     return {**summary, "final": final}

@@ -42,35 +42,53 @@ def relative(verdicts: pa.Table, config: PseudoLabelConfig) -> pa.Table:
     """Verdicts as they are, or, with `accept_deviations`, with P(yes) and answer relative to the
     mean and standard deviation of the log-odds of each document's verdicts.
 
-    Unclear answers and those without a P(yes) stay. Where all log-odds are equal none is accepted.
+    Unclear answers and those without a P(yes) stay. Where all log-odds are equal there is no order:
+    they are unclear.
     """
     if config.accept_deviations is None or verdicts.num_rows == 0:
         return verdicts
-    columns = {name: verdicts[name].to_pylist() for name in ("doc_id", "answer", "p_yes")}
-    p_yes = np.array([np.nan if p is None else p for p in columns["p_yes"]], np.float64)
-    log_odds = np.log(np.clip(p_yes, TINY, 1 - TINY)) - np.log1p(-np.clip(p_yes, TINY, 1 - TINY))
-    _, groups = np.unique(columns["doc_id"], return_inverse=True)
+    answers = verdicts["answer"].to_pylist()
+    p_yes = np.array(verdicts["p_yes"].to_pylist(), np.float64)  # a null is nan
+    moved, ordered = _moved(verdicts["doc_id"].to_pylist(), p_yes, config.accept_deviations)
     given = ~np.isnan(p_yes)
-    count, total, squares = (
-        np.bincount(groups[given], weights, minlength=groups.max() + 1)
-        for weights in (np.ones(given.sum()), log_odds[given], log_odds[given] ** 2)
-    )
-    mean = total / np.maximum(count, 1)
-    deviation = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean**2, 0))
-    bar = (mean + config.accept_deviations * np.maximum(deviation, TINY))[groups]
-    moved = 1 / (1 + np.exp(-np.clip(log_odds - bar, -50, 50)))
     answers = [
-        answer if answer == "unclear" or not known else ("yes" if p > 0.5 else "no")
-        for answer, known, p in zip(columns["answer"], given, moved, strict=True)
+        answer if answer == "unclear" or not known else _answer(has_order, p)
+        for answer, known, has_order, p in zip(answers, given, ordered, moved, strict=True)
     ]
     changed = {
         "answer": pa.array(answers, pa.string()),
-        "p_yes": pa.array(np.where(given, moved, 0), pa.float32(), mask=~given),
+        "p_yes": pa.array(np.where(ordered, moved, 0), pa.float32(), mask=~ordered),
     }
     for name, column in changed.items():
         place = verdicts.schema.get_field_index(name)
         verdicts = verdicts.set_column(place, verdicts.schema.field(name), column)
     return verdicts
+
+
+def _moved(
+    doc_ids: list[str], p_yes: np.ndarray, deviations: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(P(yes) relative to the document's, whether there is one: not where all are equal)."""
+    clipped = np.clip(p_yes, TINY, 1 - TINY)
+    log_odds = np.log(clipped) - np.log1p(-clipped)
+    _, groups = np.unique(doc_ids, return_inverse=True)
+    given = ~np.isnan(p_yes)
+
+    def mean_of_group(values: np.ndarray) -> np.ndarray:
+        inside, size = groups[given], groups.max() + 1
+        total = np.bincount(inside, values[given], minlength=size)
+        return (total / np.maximum(np.bincount(inside, minlength=size), 1))[groups]
+
+    mean = mean_of_group(log_odds)
+    deviation = np.sqrt(mean_of_group((log_odds - mean) ** 2))
+    bar = mean + deviations * deviation
+    return 1 / (1 + np.exp(-np.clip(log_odds - bar, -50, 50))), given & (deviation > TINY)
+
+
+def _answer(has_order: bool, p_yes: float) -> str:
+    if not has_order:
+        return "unclear"
+    return "yes" if p_yes > 0.5 else "no"
 
 
 def build_examples(verdicts: pa.Table, config: PseudoLabelConfig, seed: int = 0) -> pa.Table:

@@ -85,8 +85,8 @@ def resolver_for(config: RunConfig | None, path: str) -> Resolver:
     """What the ids and label keys in a verdict file mean. Without a run only hashes are known."""
     if config is None:
         return Resolver({}, {})
-    wanted, hashes = _ids_in(path)
-    if not wanted and hashes:
+    wanted = _ids_in(path)
+    if not wanted:
         return Resolver({}, {})
     layout = lay_out(config)
     documents: dict[str, bytes] = {}
@@ -103,17 +103,15 @@ def resolver_for(config: RunConfig | None, path: str) -> Resolver:
     return Resolver(documents, labels)
 
 
-def _ids_in(path: str) -> tuple[set[str], bool]:
-    """(ids that a file names, whether it has hashes)."""
+def _ids_in(path: str) -> set[str]:
+    """Ids of documents in rows that do not give both hashes, as exported ones do."""
     ids: set[str] = set()
-    hashes = False
     for _, row in read_file(path):
         if isinstance(row, BadRow):
             continue
-        document = str(row.get("document") or "")
-        hashes |= from_hex(document) is not None
-        ids |= {str(row[name]) for name in ("doc_id", "document") if row.get(name)}
-    return (set() if hashes else ids), hashes
+        if any(from_hex(str(row.get(name) or "")) is None for name in ("document", "label")):
+            ids |= {str(row[name]) for name in ("doc_id", "document") if row.get(name)}
+    return ids
 
 
 def keep_rejects(store: VerdictStore, rejects: list[dict[str, Any]]) -> str | None:

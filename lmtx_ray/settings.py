@@ -109,10 +109,11 @@ class CyclesConfig(Config):
 
 
 class EvaluationConfig(Config):
-    """Cut-offs, and label keys left out of the second, stricter reading of the same rankings."""
+    """Cut-offs, and label keys left out of the second, stricter reading of the same rankings. Gains
+    are told for the first cut-off of precision and of recall."""
 
-    precision_at: tuple[int, ...] = (1, 3, 5)
-    recall_at: tuple[int, ...] = (10, 100)
+    precision_at: tuple[int, ...] = Field((1, 3, 5), min_length=1)
+    recall_at: tuple[int, ...] = Field((10, 100), min_length=1)
     ndcg_at: tuple[int, ...] = (5,)
     exclude_keys: tuple[str, ...] = ()
     seed: int = 13

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from lmtx_ray.layout import Layout
-from lmtx_ray.publish import StepOutput
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command line reads the names of steps, and starts in milliseconds
+    from lmtx_ray.layout import Layout
+    from lmtx_ray.publish import StepOutput
 
 FIRST_CYCLE = {"embed": 0, "shortlist": 0, "judge": 1, "train": 1, "select": 1}
 STEPS = ("prepare", *FIRST_CYCLE, "bundle")

@@ -109,6 +109,9 @@ REFUSALS: dict[str, tuple[Callable[[Value], Any], int, Value]] = {
         "This model's maximum context length is 512 tokens; lower max_tokens")),
     "never": (lambda body: True, 400, refusal("temperature, max_tokens, top_logprobs and "
                                               "chat_template_kwargs are wrong")),
+    "filtered": (lambda body: "heart" in body["messages"][-1]["content"], 400, refusal(
+        "The response was filtered due to the prompt triggering our content management policy.",
+        code="content_filter")),
     "badkey": (lambda body: True, 401, refusal("Incorrect API key provided")),
     "forbidden": (lambda body: True, 403, refusal("This project has no access to the model")),
     "unknown": (lambda body: True, 404, refusal("The model `unknown` does not exist")),

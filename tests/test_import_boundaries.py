@@ -17,16 +17,21 @@ TIERS = (
      "pseudo_labels", "batch", "batch.settings", "batch.inputs", "batch.plan", "batch.fence",
      "batch.formats", "batch.chunks", "batch.unit", "batch.settle", "batch.outputs",
      "calibration", "settings", "asks", "selection", "model_files", "layout", "until", "record",
-     "sizing", "teacher", "teacher.protocol",
-     "teacher.prompts", "teacher.parsing", "teacher.registry", "teacher.identity",
-     "teacher.lexical", "label_set", "canary", "evidence", "bundle_cache", "one_line"},
+     "sizing", "text_keys", "lease", "run_verdicts", "verdicts", "verdicts.store",
+     "verdicts.files", "verdicts.layers", "verdicts.lookup", "verdicts.reading",
+     "verdicts.exchange", "teacher", "teacher.protocol", "teacher.prompts", "teacher.reading",
+     "teacher.health", "teacher.budget", "teacher.registry", "teacher.identity",
+     "teacher.lexical", "teacher.adapting", "teacher.pacing", "teacher.failures",
+     "teacher.replies", "teacher.framing", "teacher.rendering", "teacher.spellings",
+     "judge_numbers", "label_set", "canary", "evidence", "bundle_cache", "one_line"},
     {"hardware", "index", "int8_product", "int8_nearest", "int8_bert", "encoder", "losses",
      "batching", "tagger", "training", "checkpoints", "bundle_folder", "teacher.vllm",
-     "teacher.http"},
+     "teacher.http", "teacher.client"},
     {"stages", "stages.resources", "stages.units", "stages.embed", "stages.shortlist",
-     "stages.judge", "stages.examples", "stages.fit", "stages.tag", "stages.nodes"},
+     "stages.judge", "stages.examples", "stages.fit", "stages.tag", "stages.nodes",
+     "stages.budget", "stages.first_question", "stages.sample"},
     {"prepare", "plan", "cycle", "bundle", "report", "outcome", "tagging", "cli", "jobs",
-     "cli_arguments", "cli_serving", "cli_tagging"},
+     "cli_arguments", "cli_serving", "cli_tagging", "cli_verdicts", "judging", "judge_check"},
 )  # fmt: skip
 LAZY = {("storage", "s3")} | {("teacher.registry", f"teacher.{kind}") for kind in ("vllm", "http")}
 
@@ -71,6 +76,11 @@ def loaded_by(statement: str) -> set[str]:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_help_loads_nothing_that_takes_its_time() -> None:
+    script = "from lmtx_ray.cli import build_parser; build_parser().format_help()"
+    assert not loaded_by(script) & {*HEAVY, "pyarrow", "numpy", "pydantic", "httpx"}
 
 
 def test_plain_data_and_the_command_line_load_nothing_heavy() -> None:

@@ -18,7 +18,8 @@ class RemoteLedger:
         self._actor = actor
 
     def __repr__(self) -> str:
-        return "RemoteLedger()"  # the same in every process: a kept worker is known by it
+        return f"RemoteLedger({self._actor!r})"  # the same in every process: a kept worker is
+        # known by it, and that of another start has another actor
 
     def take(self, requests: int, tokens: int) -> None:
         if (refused := ray.get(self._actor.take.remote(requests, tokens))) is not None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lmtx_ray import asks, storage
 from lmtx_ray.asks import Candidate, Key
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
 from lmtx_ray.teacher import health
+from lmtx_ray.teacher.identity import HUMAN
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Interrupted, JudgeRefused, Teacher, TeacherConfig, Usage
 from lmtx_ray.teacher.registry import build_teacher
@@ -27,7 +29,8 @@ class Asking:
     """How a step asks. `plan` maps a split to the (ranking name, k) whose top candidates are worth
     a question, `sources` to what the questions of this step are marked with in the store.
 
-    `check` stops the run where the first answers teach nothing (see health).
+    `check` stops the run where the first answers teach nothing (see health); `by_order` says that
+    only their order within a document counts.
     """
 
     teacher: TeacherConfig
@@ -41,6 +44,7 @@ class Asking:
     sources: Mapping[str, str]
     cycle: int
     check: bool = True
+    by_order: bool = False
     budget: RemoteLedger | None = None
     about: Mapping[str, Any] = field(default_factory=dict)  # what the store keeps of the judge
 
@@ -64,7 +68,7 @@ class AskTeacher:
         self._partition = VerdictStore(asking.store).partition(teacher, prompt)
         self._teacher: Teacher | None = None
         self._budget = worker_budget(asking.budget)
-        self._checked = not asking.check
+        self._sample: list[pa.Table] | None = [] if asking.check else None
 
     @property
     def usage(self) -> Usage:
@@ -78,9 +82,7 @@ class AskTeacher:
         candidates = asks.without_judged(self._candidates(documents, wanted), fragments[count:])
         keys = {candidate.key[0] for candidate in candidates}
         known = asks.first_by_key(self._known.find(keys))
-        human = {
-            (row["document"], row["label"]): row for row in self._human.find(keys).to_pylist()
-        }
+        human = asks.first_by_key(self._human.find(keys))
         answered: list[pa.Table] = []
         try:
             for part in _parts(candidates):
@@ -175,10 +177,14 @@ class AskTeacher:
             self._known.add(table)
 
     def _check(self, verdicts: pa.Table) -> None:
-        """Once, on the first answers that are enough to tell."""
-        if not self._checked and verdicts.num_rows >= health.ENOUGH_PAIRS:
-            self._checked = True
-            health.refuse_useless(verdicts)
+        """Once, on the judge's first answers that are enough to tell."""
+        if self._sample is None:
+            return
+        self._sample.append(verdicts.filter(pc.not_equal(verdicts["teacher"], HUMAN)))
+        sample = pa.concat_tables(self._sample)
+        if sample.num_rows >= health.ENOUGH_PAIRS:
+            self._sample = None
+            health.refuse_useless(sample, self._asking.by_order)
 
 
 def _parts(candidates: Sequence[Candidate]) -> list[list[Candidate]]:

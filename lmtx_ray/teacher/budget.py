@@ -52,14 +52,14 @@ class Ledger:
                         f"judge.budget.{name}: the {limit:,} {name} are used up; what was answered "
                         "is kept: raise it and run again to go on"
                     )
-            self._used = wanted
             if any(used > written for used, written in zip(wanted, self._written, strict=True)):
-                self._write([self._ahead(kind) for kind in (0, 1)])
+                self._write([self._ahead(kind, wanted[kind]) for kind in (0, 1)])
+            self._used = wanted
 
-    def _ahead(self, kind: int) -> int:
+    def _ahead(self, kind: int, used: int) -> int:
+        """What to write down where so much is used; of what has no limit (yet) twice as much."""
         limit = self._limits[kind]
-        block = 0 if limit is None else max(limit // BLOCKS, 1)
-        return self._used[kind] + block
+        return used + (used if limit is None else max(limit // BLOCKS, 1))
 
     def give_back(self, requests: int, tokens: int) -> None:
         """Return what was reserved and not used."""
@@ -69,14 +69,14 @@ class Ledger:
     def close(self) -> list[int]:
         """Write what was used exactly; returns it, with what was used before: requests, tokens."""
         with self._lock:
-            if any(self._used):
+            if any(self._written):
                 self._write(self._used)
             return [now + before for now, before in zip(self._used, self._before, strict=True)]
 
     def _write(self, used: list[int]) -> None:
-        self._written = used
         content = {"requests": used[0], "tokens": used[1]}
         storage.write_bytes(self._uri, storage.to_json(content))
+        self._written = used
 
 
 def _read(uri: str) -> list[int]:

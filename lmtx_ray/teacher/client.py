@@ -118,7 +118,8 @@ class ChatClient:
         received = self._exchange(body)
         if isinstance(received, Failure):
             self._count(tokens, None, worked=received.worked)
-            return received
+            filtered = received.filtered
+            return Reading("unclear", raw=f"refused: {received}") if filtered else received
         headers, reply = received
         outcome = self._read(reply, headers)
         worked = isinstance(outcome, Reading) or outcome.worked

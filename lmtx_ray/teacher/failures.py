@@ -21,6 +21,7 @@ PASSING = {0, 408, 409, 425, 429}  # and everything from 500 on
 TOO_MANY = {429, 503}
 ADAPTABLE = {400, 422}
 SPENT = "insufficient_quota"  # a 429 that no waiting mends
+FILTERED = re.compile(r"content.?(?:filter|policy|management)|safety", re.IGNORECASE)
 WORDS_OF_STATUS = {
     429: re.compile(r"rate.?limit|too.?many", re.IGNORECASE),
     503: re.compile(
@@ -48,6 +49,12 @@ class Failure:
         if self.status == 429 and SPENT in self.kind:
             return False
         return self.status in PASSING or self.status >= 500
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a service's content filter refused this one text: nothing that a setting mends,
+        and no reason to stop a run."""
+        return self.status in ADAPTABLE and FILTERED.search(self.kind) is not None
 
     @property
     def told_to_wait(self) -> bool:

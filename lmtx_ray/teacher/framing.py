@@ -19,7 +19,7 @@ from lmtx_ray.teacher.reading import OPEN_THOUGHT, without_thoughts
 
 DOCUMENT, LABEL, SYSTEM = (f"\u2983{name}\u2984" for name in ("document", "label", "system"))
 NEUTRAL = "You are a careful assistant."  # where a template demands a system message
-FILTERED = '"\\\n<&>\''  # changed by a template that quotes or escapes messages
+FILTERED = "\"\\\n<&>'"  # changed by a template that quotes or escapes messages
 CLOSING = "\n</think>\n\n"
 
 logger = logging.getLogger(__name__)
@@ -62,9 +62,7 @@ def frame_of(tokenizer: Any, prompt: Prompt, config: TeacherConfig) -> Frame:
         ConfigError: The model has no template where one is wanted, or its template cannot ask this.
     """
     templated = bool(getattr(tokenizer, "chat_template", None))
-    if config.chat == "never" or (
-        config.chat == "auto" and not (prompt.instruct and templated)
-    ):
+    if config.chat == "never" or (config.chat == "auto" and not (prompt.instruct and templated)):
         return _without_template(tokenizer, prompt, config)
     if not templated:
         raise ConfigError(

@@ -19,6 +19,7 @@ ENOUGH_PAIRS = 100  # below this nothing is concluded
 LEAST_CLEAR = 0.5
 RARE = 0.02  # a share of yes below this, or above one minus it, is weak
 LEAST_SPREAD = 0.02  # of P(yes), between its 5th and 95th percentile
+LEAST_ODDS_SPREAD = 0.1  # the same of its log-odds, where the order is all that counts
 OPENING = re.compile(r'^begins with "((?:[^"\\]|\\.)*)"')
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -66,28 +67,35 @@ def _opening(raw: str) -> str:
     return found[1] if found else raw.strip()[:20]
 
 
-def conclusion(health: Health) -> tuple[str, str]:
-    """("usable" | "weak" | "useless" | "unknown", why and what to do) from numbers alone."""
+def conclusion(health: Health, by_order: bool = False) -> tuple[str, str]:
+    """("usable" | "weak" | "useless" | "unknown", why and what to do) from numbers alone.
+
+    `by_order` says that labels are accepted by the order of each document's verdicts: it does not
+    matter then how rare a yes is.
+    """
     if health.pairs < ENOUGH_PAIRS:
         return "unknown", f"{health.pairs} pairs are too few to tell; ask {ENOUGH_PAIRS} or more"
     if health.unclear_rate > LEAST_CLEAR:
         return "useless", _unheard(health)
-    if health.yes_rate in (0.0, 1.0):
+    spread = _spread(health, by_order)
+    if health.yes_rate in (0.0, 1.0) and not (by_order and spread is not None):
         word = "yes" if health.yes_rate else "no"
+        order = ", or accept by each document's own order (pseudo_labels.accept_deviations)"
         return "useless", (
-            f"it says {word} to every pair: try another judge.teacher.prompt or a larger model, or "
-            "accept by each document's own order (pseudo_labels.accept_deviations)"
+            f"it says {word} to every pair: try another judge.teacher.prompt or a larger model"
+            + (order if spread is not None else "")
         )
-    if (spread := _spread(health)) is not None and spread < LEAST_SPREAD:
+    if spread is not None and spread < (LEAST_ODDS_SPREAD if by_order else LEAST_SPREAD):
+        measure = "log-odds" if by_order else "P(yes)"
         return "useless", (
-            f"it tells nothing apart: 90 % of its P(yes) lie within {spread:.3f} of each other; "
+            f"it tells nothing apart: 90 % of its {measure} lie within {spread:.3f} of each other; "
             "try another judge.teacher.prompt or a larger model"
         )
-    return _weakness(health)
+    return _weakness(health, by_order)
 
 
-def _weakness(health: Health) -> tuple[str, str]:
-    if not RARE <= health.yes_rate <= 1 - RARE:
+def _weakness(health: Health, by_order: bool) -> tuple[str, str]:
+    if not by_order and not RARE <= health.yes_rate <= 1 - RARE:
         return "weak", (
             f"it says yes to {health.yes_rate:.1%} of the pairs; where its order is right all the "
             "same, accept by each document's own order (pseudo_labels.accept_deviations)"
@@ -97,9 +105,14 @@ def _weakness(health: Health) -> tuple[str, str]:
     return "usable", "it answers yes or no, and not always the same"
 
 
-def _spread(health: Health) -> float | None:
-    quantiles = health.p_yes_quantiles
-    return None if quantiles is None else quantiles["95%"] - quantiles["5%"]
+def _spread(health: Health, by_order: bool) -> float | None:
+    if health.p_yes_quantiles is None:
+        return None
+    ends = np.array([health.p_yes_quantiles[name] for name in ("5%", "95%")])
+    if by_order:
+        ends = np.clip(ends, 1e-9, 1 - 1e-9)
+        ends = np.log(ends) - np.log1p(-ends)
+    return float(ends[1] - ends[0])
 
 
 def _unheard(health: Health) -> str:
@@ -115,10 +128,10 @@ def _unheard(health: Health) -> str:
     )  # fmt: skip
 
 
-def refuse_useless(verdicts: pa.Table) -> None:
+def refuse_useless(verdicts: pa.Table, by_order: bool = False) -> None:
     """Raises JudgeUseless where a sample of verdicts shows that more of them would be wasted."""
     health = examine(verdicts)
-    name, why = conclusion(health)
+    name, why = conclusion(health, by_order)
     if name == "useless":
         raise JudgeUseless(
             f"judge: useless here after {health.pairs} pairs: {why}. What was asked is kept; "

@@ -7,6 +7,7 @@ eight families after the released LMTX code say what its prompts say, in other w
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,8 @@ from lmtx_ray.config import Config, ConfigError, fingerprint, load_config
 from lmtx_ray.teacher.reading import YES_NO, Words
 
 PLACEHOLDERS = ("label", "description", "aliases")
+MISPLACED = ("{document}", "{title}", "{text}", *(f"{{{name}}}" for name in PLACEHOLDERS))
+WORD = re.compile(r"\w+")
 ENDINGS = (".yaml", ".yml")
 
 
@@ -51,7 +54,17 @@ class Prompt:
     @property
     def between(self) -> str:
         """What stands between the document and the first placeholder."""
-        return next(string.Formatter().parse(self.label))[0]
+        return self._split()[0]
+
+    def _split(self) -> tuple[str, str]:
+        """`label` before its first placeholder, as text, and from there on, as written."""
+        text, written = "", 0
+        for literal, name, _, _ in string.Formatter().parse(self.label):
+            text += literal
+            written += len(literal) + sum(map(literal.count, "{}"))  # braces are written twice
+            if name is not None:
+                break
+        return text, self.label[written:]
 
     def label_text(self, label: Mapping[str, Any]) -> str:
         """What the judge sees of a label (a row of LABELS), from the first placeholder on.
@@ -64,7 +77,7 @@ class Prompt:
             "aliases": ", ".join(label.get("aliases") or ()),
         }
         lines = []
-        for place, line in enumerate(self.label.removeprefix(self.between).split("\n")):
+        for place, line in enumerate(self._split()[1].split("\n")):
             names = _names(line)
             if place == 0 or not names or any(values[name] for name in names):
                 lines.append(line.format_map(values))
@@ -168,9 +181,19 @@ def _from_file(path: str) -> Prompt:
         wrong = f"no placeholder {unknown[0]!r}" if unknown else "needs the placeholder {label}"
         known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
         raise ConfigError(f"{path}: label: {wrong}; known: {known}")
-    words = {word.strip().lower(): value for word, value in given.answers.items()}
-    single = len(words) == len(given.answers) and all(len(word.split()) == 1 for word in words)
+    for name in ("before", "after", "cue", "system"):
+        if misplaced := [mark for mark in MISPLACED if mark in getattr(given, name)]:
+            raise ConfigError(
+                f"{path}: {name}: no placeholder {misplaced[0]} here: the document goes between "
+                "before and label by itself, and only label has placeholders"
+            )
+    return Prompt(Path(path).stem, given.before, given.label, given.after, given.cue,
+                  given.system, _answers(path, given.answers))  # fmt: skip
+
+
+def _answers(path: str, given: Mapping[str, float]) -> Words:
+    words = {word.strip().lower(): value for word, value in given.items()}
+    single = len(words) == len(given) and all(map(WORD.fullmatch, words))
     if not single or len(set(words.values())) < 2 or not all(0 <= v <= 1 for v in words.values()):
         raise ConfigError(f"{path}: answers: needs single words with different values from 0 to 1")
-    return Prompt(Path(path).stem, given.before, given.label, given.after, given.cue,
-                  given.system, words)  # fmt: skip
+    return words

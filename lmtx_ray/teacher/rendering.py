@@ -106,6 +106,8 @@ class LetterTokenizer:
 
     def cut(self, text: str, most: int) -> str:
         """The beginning of at most `most` tokens, ending where both a token and a character end."""
+        if len(text) < most and text.isascii():
+            return text
         start = text[: most * LETTERS_A_TOKEN]
         encoding = self._encode(start)
         if len(encoding.ids) <= most and len(start) < len(text):
@@ -156,6 +158,7 @@ class Rendering:
         if prompt.control:
             self._refuse_letters(prompt)
         self._start = [tokenizer.bos_token_id] if frame.starts else []
+        self._stem = lru_cache(lambda seam: self.letters.encode_inside(self._between[:seam]))
         self._seam = self._find_seam()
         self._tail = lru_cache(TAILS)(self._tail_after_seam)
         self._cut_label = lru_cache(TAILS)(self._label)
@@ -223,14 +226,14 @@ class Rendering:
 
     def _head(self, document: str, seam: int) -> list[int] | None:
         """The ids up to the seam; None if the document reaches over it."""
-        stem = self._between[:seam]
-        head = self._start + self.letters.encode(self._before + document + stem)
-        return head if head[-1:] == self.letters.encode_inside(stem)[-1:] else None
+        text = self._before + document + self._between[:seam]
+        head = self._start + self.letters.encode(text)
+        return head if head[-1:] == self._stem(seam)[-1:] else None
 
     def _tail_after_seam(self, label: str, seam: int = 0) -> list[int] | None:
         """The ids from the seam on; None if the label reaches over it."""
         seam = seam or self._seam
-        stem = self.letters.encode_inside(self._between[:seam])
+        stem = self._stem(seam)
         ids = self.letters.encode_inside(self._between + label + self._after)
         return ids[len(stem) :] if ids[: len(stem)] == stem else None
 

@@ -36,30 +36,19 @@ def load_tokenizer(folder: str, model: str) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, model_max_length=MANY  # documents are cut here
+            folder,
+            trust_remote_code=False,
+            model_max_length=MANY,  # documents are cut here
         )
     except (OSError, ValueError) as error:
         raise ConfigError(f"judge.teacher.model {model!r}: {_sentence(error)}") from error
 
 
 def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
-    """An in-process vLLM engine. Environment first: vLLM reads it while it is imported."""
-    settings: dict[str, Any] = {"dtype": config.dtype}
-    if not torch.cuda.is_available():
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.kv_cache_gib))
-        settings["enforce_eager"] = True
-        # a prefix is shared in whole blocks; with the CPU's usual 128 tokens a third is not
-        settings["block_size"] = 32
-        if config.dtype == "auto" and not hardware.has_native_bfloat16():
-            # emulated, bfloat16 is six times slower
-            settings["dtype"] = "float32"
-    else:
-        settings["gpu_memory_utilization"] = config.gpu_memory_share
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    """An in-process vLLM engine for sequences of up to `longest` tokens."""
+    settings = _machine_settings(config)
     try:
-        import vllm
+        import vllm  # reads the environment, so after its settings
     except ImportError as error:
         raise ConfigError(
             "judge.teacher.kind vllm needs the extra cpu or gpu: pip install 'lmtx_ray[cpu]' "
@@ -85,6 +74,23 @@ def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
             f"judge.teacher.model {config.model!r} with {longest} tokens a question "
             f"(max_document_tokens, max_label_tokens, thinking_tokens): {_sentence(error)}"
         ) from error
+
+
+def _machine_settings(config: TeacherConfig) -> dict[str, Any]:
+    """The engine's settings for this machine; the others go into the environment."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    if torch.cuda.is_available():
+        return {"dtype": config.dtype, "gpu_memory_utilization": config.gpu_memory_share}
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(config.kv_cache_gib))
+    emulated = config.dtype == "auto" and not hardware.has_native_bfloat16()
+    return {
+        "dtype": "float32" if emulated else config.dtype,  # emulated, bfloat16 is six times slower
+        "enforce_eager": True,
+        # a prefix is shared in whole blocks; with the CPU's usual 128 tokens a third is not
+        "block_size": 32,
+    }
 
 
 def _sentence(error: Exception) -> str:

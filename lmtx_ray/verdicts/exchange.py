@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmtx_ray import schemas
+from lmtx_ray import schemas, storage
 from lmtx_ray.corpus import CorpusError
 from lmtx_ray.lines import BadRow
 from lmtx_ray.readers import format_of, read_rows
@@ -21,6 +22,7 @@ from lmtx_ray.verdicts.store import HUMAN, VerdictStore, add_human
 
 Row = dict[str, Any]
 BATCH_ROWS = 10_000
+FINGERPRINT = re.compile(r"\w+", re.ASCII)  # becomes the name of a folder
 EXPORTED = pa.schema(
     [
         ("document", pa.string()), ("label", pa.string()), ("answer", pa.string()),
@@ -44,8 +46,8 @@ def write_rows(rows: Iterable[Row], path: str, columns: list[str]) -> int:
 
     A file is there whole or not at all.
     """
-    kind, target = format_of(path), Path(path)
-    if kind not in {"parquet", "jsonl", "csv"}:
+    kind, target = format_of(path), storage.local_path(path)
+    if kind not in {"parquet", "jsonl", "csv"} or target.suffix in {".gz", ".zst"}:
         raise CorpusError(f"{path}: verdicts are written as .parquet, .jsonl or .csv")
     draft = target.with_name(f".draft-{target.name}")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +112,9 @@ class Resolver:
     def _key(
         self, row: Row, name: str, others: tuple[str, ...], known: dict[str, bytes]
     ) -> bytes | BadRow:
-        if (value := row.get(name)) and (key := from_hex(str(value))):
+        """A document whose id looks like a hash is meant by its id."""
+        value = str(row.get(name) or "")
+        if key := known.get(value) or from_hex(value):
             return key
         for field in (*others, name):
             if (value := row.get(field)) not in (None, ""):
@@ -138,7 +142,8 @@ def import_rows(
 ) -> tuple[dict[str, int], list[Row]]:
     """Append a file's verdicts; returns how many each judge got, and the rejects.
 
-    Rows with a teacher and a prompt go to that judge, all others are answers of people.
+    Rows with a teacher and a prompt go to that judge, those without a teacher are answers of
+    people: of them it is told how many were new.
     """
     by_judge: dict[tuple[str, str], list[Row]] = {}
     rejects: list[Row] = []
@@ -162,17 +167,20 @@ def _append(
     store: VerdictStore, judge: tuple[str, str], rows: list[Row], counts: dict[str, int]
 ) -> None:
     table = pa.Table.from_pylist(rows, schema=schemas.STORED_VERDICTS)
+    count = len(rows)
     if judge[0] == HUMAN:
-        add_human(store, table)
+        count = add_human(store, table)
     else:
         store.partition(*judge).append(table, "import")
-    counts[judge[0]] = counts.get(judge[0], 0) + len(rows)
+    counts[judge[0]] = counts.get(judge[0], 0) + count
 
 
 def _stored_row(row: Row, resolver: Resolver) -> Row | BadRow:
+    judge = _judge_of(row)
+    if isinstance(judge, BadRow):
+        return judge
+    by_people = judge[0] == HUMAN
     answer = str(row.get("answer") or "").strip().lower()
-    teacher, prompt = (str(row.get(name) or "") for name in ("teacher", "prompt"))
-    by_people = teacher in {"", HUMAN}
     if answer not in ({"yes", "no"} if by_people else set(schemas.ANSWERS)):
         return BadRow(f"field 'answer' is {row.get('answer')!r}, not yes or no", str(row))
     document, label = resolver.document(row), resolver.label(row)
@@ -186,9 +194,26 @@ def _stored_row(row: Row, resolver: Resolver) -> Row | BadRow:
     return {
         "document": document, "label": label, "answer": answer,
         "p_yes": None if by_people else p_yes, "mass": None if by_people else mass,
-        "raw": str(row["raw"]) if row.get("raw") else None, "prompt": "" if by_people else prompt,
-        "teacher": HUMAN if by_people else teacher, "source": str(row.get("source") or "import"),
+        "raw": _storable(row["raw"]) if row.get("raw") else None,
+        "teacher": judge[0], "prompt": judge[1],
+        "source": _storable(row.get("source") or "import"),
     }  # fmt: skip
+
+
+def _judge_of(row: Row) -> tuple[str, str] | BadRow:
+    """(teacher, prompt) of a row, of people's ("human", "")."""
+    teacher, prompt = (str(row.get(name) or "") for name in ("teacher", "prompt"))
+    if teacher in {"", HUMAN}:
+        return HUMAN, ""
+    for name, value in (("teacher", teacher), ("prompt", prompt)):
+        if not FINGERPRINT.fullmatch(value):
+            return BadRow(f"field {name!r} is {value!r}, not a fingerprint", str(row))
+    return teacher, prompt
+
+
+def _storable(value: Any) -> str:
+    """As text; half a character, which JSON can name, becomes a question mark."""
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def _share(value: Any) -> float | None:

@@ -1,7 +1,7 @@
 """Files of a store on this machine: local ones where they lie, those on S3 fetched once a node.
 
-A layer's file never changes, so a copy under its name is good for ever; copies that no snapshot
-named for a week are removed.
+A layer's file never changes, so a copy under its name is good for ever; copies that nobody looked
+at for a week are removed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from lmtx_ray import storage
@@ -26,12 +27,20 @@ def local_file(partition: str, name: str) -> Path:
         return Path(location.path) / "layers" / name
     folder = _cache() / hashlib.sha256(partition.encode()).hexdigest()[:16]
     path = folder / name
-    for file in (path.with_suffix(KEYS), path):  # the Parquet file last: it says both are there
-        if not file.exists():
+    for file in (path.with_suffix(KEYS), path):
+        if not _in_use(file):
             _fetch(storage.join(partition, "layers", file.name), file)
-    os.utime(path)
     _evict(folder)
     return path
+
+
+def _in_use(path: Path) -> bool:
+    """Whether it is there; from now on for another week."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _cache() -> Path:
@@ -52,7 +61,7 @@ def _fetch(uri: str, path: Path) -> None:
 
 def _evict(folder: Path) -> None:
     limit = time.time() - KEPT_SECONDS
-    for path in folder.glob("*.parquet"):
-        if path.stat().st_mtime < limit:
-            path.unlink(missing_ok=True)
-            path.with_suffix(KEYS).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # another process may do the same
+            if path.stat().st_mtime < limit:
+                path.unlink()

@@ -15,7 +15,8 @@ import logging
 import tempfile
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,7 +32,8 @@ from lmtx_ray.verdicts.store import SORT, LayerFile, Partition
 logger = logging.getLogger(__name__)
 MANY_PARTS = 64  # from this many on, they are merged before they are searched
 FILE_ROWS = 1 << 22
-GROUP_ROWS = 2048
+GROUP_ROWS = 4096
+GROUPS_AT_ONCE = 8  # row groups that are read together
 MERGED_ROWS = 1 << 20  # held in memory while merging
 GROWTH = 2
 KEPT_SECONDS = 86_400.0
@@ -55,9 +57,9 @@ def merge(partition: Partition) -> bool:
     if not parts:
         return False
     layers = [[LayerFile(**file) for file in layer] for layer in generation["layers"]]
-    kept, merged = _choose(layers, sum(partition.read_part(name).num_rows for name in parts))
     with tempfile.TemporaryDirectory(prefix="lmtx-") as scratch:
         runs = _sorted_runs(partition, parts, Path(scratch))
+        kept, merged = _choose(layers, sum(pq.read_metadata(path).num_rows for [path] in runs))
         older = [_layer_paths(partition, layer) for layer in merged]
         written = _write_layer(partition, _merged([*older, *runs]))
     old = [file.name for layer in merged for file in layer]
@@ -103,7 +105,8 @@ def _sorted_runs(partition: Partition, parts: Sequence[str], scratch: Path) -> l
 
     def flush() -> None:
         path = scratch / f"{len(runs)}.parquet"
-        _write(pa.concat_tables(tables).sort_by(SORT), path)
+        with _writing(path) as write:
+            write(pa.concat_tables(tables).sort_by(SORT))
         runs.append([path])
         tables.clear()
 
@@ -120,9 +123,15 @@ def _layer_paths(partition: Partition, layer: Sequence[LayerFile]) -> list[Path]
     return [local_file(partition.uri, file.name) for file in layer]
 
 
-def _write(table: pa.Table, path: Path) -> None:
-    words = ["answer", "prompt", "teacher", "source"]
-    pq.write_table(table, path, row_group_size=GROUP_ROWS, use_dictionary=words, compression="zstd")
+@contextmanager
+def _writing(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that adds rows to a new file: with LZ4, which is decoded fast, and no statistics,
+    which nobody reads and every process that opens the file would hold."""
+    schema, words = schemas.STORED_VERDICTS, ["answer", "prompt", "teacher", "source"]
+    with pq.ParquetWriter(
+        path, schema, compression="lz4", use_dictionary=words, write_statistics=False
+    ) as writer:
+        yield lambda table: writer.write_table(schemas.conform(table, schema), GROUP_ROWS)
 
 
 def _merged(runs: Sequence[Sequence[Path]]) -> Iterator[pa.Table]:
@@ -174,8 +183,10 @@ class _Reader:
     def _read(paths: Sequence[Path]) -> Iterator[pa.Table]:
         for path in paths:
             with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group)
+                groups = range(file.num_row_groups)
+                for start in groups[::GROUPS_AT_ONCE]:
+                    some = groups[start : start + GROUPS_AT_ONCE]
+                    yield file.read_row_groups(list(some), use_threads=False)
 
     def fill(self, rows: int) -> bool:
         """Have at least `rows` in memory, or all that is left; False when nothing is."""
@@ -205,33 +216,36 @@ class _Reader:
 
 def _write_layer(partition: Partition, tables: Iterator[pa.Table]) -> list[LayerFile]:
     """Write sorted tables as the files of one layer; nothing names them yet."""
+    tables = (table for table in tables if table.num_rows)
     files: list[LayerFile] = []
-    waiting: list[pa.Table] = []
-
-    def flush() -> None:
-        if sum(table.num_rows for table in waiting):
-            files.append(_write_file(partition, pa.concat_tables(waiting).combine_chunks()))
-        waiting.clear()
-
-    for table in tables:
-        waiting.append(table)
-        if sum(table.num_rows for table in waiting) >= FILE_ROWS:
-            flush()
-    flush()
+    while (table := next(tables, None)) is not None:
+        files.append(_write_file(partition, _of_one_file(table, tables)))
     return files
 
 
-def _write_file(partition: Partition, table: pa.Table) -> LayerFile:
-    name = f"{uuid.uuid4().hex}.parquet"
-    table = schemas.conform(table, schemas.STORED_VERDICTS)
+def _of_one_file(table: pa.Table, others: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The table, and as many others as make a file."""
+    yield table
+    rows = table.num_rows
+    while rows < FILE_ROWS and (table := next(others, None)) is not None:
+        rows += table.num_rows
+        yield table
+
+
+def _write_file(partition: Partition, tables: Iterator[pa.Table]) -> LayerFile:
+    name, keys, ends = f"{uuid.uuid4().hex}.parquet", [], []
     with tempfile.TemporaryDirectory(prefix="lmtx-") as scratch:
         path = Path(scratch) / name
-        _write(table, path)
-        np.save(path.with_suffix(KEYS), prefixes(table["document"]), allow_pickle=False)
+        with _writing(path) as write:
+            for table in tables:
+                write(table)
+                keys.append(prefixes(table["document"]))
+                ends += [table["document"][place].as_py().hex() for place in (0, -1)]
+        keys_N = np.concatenate(keys)
+        np.save(path.with_suffix(KEYS), keys_N, allow_pickle=False)
         for local in (path, path.with_suffix(KEYS)):
             storage.put_file(local, storage.join(partition.uri, "layers", local.name))
-    ends = [table["document"][place].as_py().hex() for place in (0, table.num_rows - 1)]
-    return LayerFile(name, table.num_rows, *ends)
+    return LayerFile(name, len(keys_N), ends[0], ends[-1])
 
 
 def _dated(before: Mapping[str, float], names: Sequence[str]) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Finding the verdicts on some documents: an index lookup in mapped arrays, then few row groups.
 
 Memory does not grow with the store: of a layer the arrays of keys are mapped and shared by all
-processes of a node, and a row group at a time is decoded. Parts not merged yet are few, and small;
-they are held, and so is what this process asked lately.
+processes of a node, and a few row groups at a time are decoded. Parts not merged yet are few, and
+small; they are held, and so is what this process asked lately.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lmtx_ray.verdicts.store import LayerFile, Partition, Snapshot
 
 RECENT_ROWS = 500_000
 WORDS = ["answer", "prompt", "teacher", "source"]
+GROUPS_AT_ONCE = 32  # row groups that are decoded together
 
 
 class Lookup:
@@ -59,11 +60,13 @@ class _Held:
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table.combine_chunks()
-        self._prefixes = prefixes(self._table["document"])
+        prefixes_N = prefixes(self._table["document"])
+        self._order = np.argsort(prefixes_N, kind="stable")
+        self._prefixes = prefixes_N[self._order]
         self.rows = table.num_rows
 
     def find(self, wanted_N: np.ndarray) -> Iterator[pa.Table]:
-        hits = np.flatnonzero(np.isin(self._prefixes, wanted_N))
+        hits = np.sort(self._order[_places(self._prefixes, wanted_N)])
         if len(hits):
             yield self._table.take(pa.array(hits))
 
@@ -91,14 +94,29 @@ class _File:
         if len(inside) == 0:
             return
         keys, file, starts = self._open()
-        begin = np.searchsorted(keys, inside, side="left")
-        end = np.searchsorted(keys, inside, side="right")
-        there = end > begin
-        rows = [np.arange(b, e) for b, e in zip(begin[there], end[there], strict=True)]
-        if not rows:
-            return
-        rows_N = np.concatenate(rows)
+        rows_N = _places(keys, inside)
         groups_N = np.searchsorted(starts, rows_N, side="right") - 1
-        for group in np.unique(groups_N):
-            table = file.read_row_group(int(group), use_threads=False)
-            yield table.take(pa.array(rows_N[groups_N == group] - starts[group]))
+        groups = np.unique(groups_N)
+        for first in range(0, len(groups), GROUPS_AT_ONCE):
+            some = groups[first : first + GROUPS_AT_ONCE]
+            here = (groups_N >= some[0]) & (groups_N <= some[-1])
+            yield _rows_of(file, starts, some, rows_N[here])
+
+
+def _places(sorted_N: np.ndarray, wanted_N: np.ndarray) -> np.ndarray:
+    """Where the wanted values are in a sorted array, each as often as it is there."""
+    begin = np.searchsorted(sorted_N, wanted_N, side="left")
+    end = np.searchsorted(sorted_N, wanted_N, side="right")
+    spans = zip(begin.tolist(), end.tolist(), strict=True)
+    found = [np.arange(b, e) for b, e in spans if e > b]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
+def _rows_of(
+    file: pq.ParquetFile, starts: np.ndarray, groups: np.ndarray, rows_N: np.ndarray
+) -> pa.Table:
+    """Rows of a file, all of them in these row groups; both are sorted."""
+    table = file.read_row_groups(groups.tolist(), use_threads=False)
+    before = np.cumsum(np.diff(starts)[groups]) - np.diff(starts)[groups]
+    at = np.searchsorted(starts[groups], rows_N, side="right") - 1
+    return table.take(pa.array(rows_N - starts[groups[at]] + before[at]))

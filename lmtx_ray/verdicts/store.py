@@ -9,7 +9,8 @@ A part is one file, written atomically: a reader sees all of it or nothing, any 
 append at once, and a killed one loses what it had not written yet. A reader works on a snapshot:
 the layers of the newest generation, and the parts that are in none of them.
 
-Answers of people are a judge of its own, `human`. Its parts are numbered, and the newest counts.
+Answers of people are a judge of its own, `human`. Its parts are numbered and the newest counts, so
+a snapshot names them newest first: of several answers on a pair the first one found always counts.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ class Partition:
         layers = tuple(
             tuple(LayerFile(**file) for file in layer) for layer in generation["layers"]
         )
-        return Snapshot(self.uri, layers, tuple(p for p in parts if p not in absorbed))
+        waiting = tuple(p for p in parts if p not in absorbed)
+        newest_first = self.uri.endswith(f"/{HUMAN}")
+        return Snapshot(self.uri, layers, waiting[::-1] if newest_first else waiting)
 
     def read_part(self, name: str) -> pa.Table:
         return storage.read_table(storage.join(self.uri, "parts", name))
@@ -139,10 +142,13 @@ def add_human(store: VerdictStore, answers: pa.Table) -> int:
     """Append answers of people (document and label keys, yes or no); returns the rows added.
 
     A table that is the newest part already is not added again. The number in a part's name orders
-    the parts, as a later answer on a pair replaces an earlier one.
+    the parts, as a later answer on a pair replaces an earlier one, also inside a table.
     """
     partition = store.human()
     names = partition.part_names()
+    pairs = zip(answers["document"].to_pylist(), answers["label"].to_pylist(), strict=True)
+    last = {pair: place for place, pair in enumerate(pairs)}
+    answers = answers.take(pa.array(last.values(), pa.int64()))
     rows = answers.num_rows
     filled = {
         "document": answers["document"], "label": answers["label"], "answer": answers["answer"],

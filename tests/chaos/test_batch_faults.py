@@ -150,13 +150,13 @@ def test_a_store_without_conditional_writes_falls_back_to_a_lease(
 
     monkeypatch.setattr(s3.Bucket, "call", call)
     monkeypatch.setattr(s3.Bucket, "put_if_absent", ignores_conditions)
-    monkeypatch.setattr("lmtx_ray.batch.fence.SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr("lmtx_ray.lease.SETTLE_SECONDS", 0.1)
     place = "s3://lake/unconditional"
     write_corpus(f"{place}/in", 2)
-    held = {"holder": "someone", "expires": 9e9}
+    held = {"holder": "someone", "process": 7, "host": "other", "expires": 9e9}
     storage.write_bytes(f"{place}/out/LEASE.json", storage.to_json(held))
     assert main(tag_arguments(bundle, f"{place}/in", f"{place}/out")) == 3
-    assert "another driver holds it" in caplog.text
+    assert f"{place}/out: process 7 on other is at work here" in caplog.text
     storage.write_bytes(f"{place}/out/LEASE.json", storage.to_json({**held, "expires": 0}))
     assert main(tag_arguments(bundle, f"{place}/in", f"{place}/out")) == 0
     assert read_tags(f"{place}/out").num_rows == 8

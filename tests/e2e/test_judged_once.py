@@ -21,7 +21,7 @@ from lmtx_ray.config import load_config
 from lmtx_ray.cycle import run_cycles
 from lmtx_ray.layout import lay_out
 from lmtx_ray.outcome import finish
-from lmtx_ray.publish import PublishError, read_published
+from lmtx_ray.publish import read_published
 from lmtx_ray.run_verdicts import resolver_for
 from lmtx_ray.settings import RunConfig
 from lmtx_ray.stages.first_question import DOCUMENT
@@ -46,8 +46,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_inputs(folder, documents=40)
     for name in ("documents", "test"):
         rows = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
-        write(folder / f"{name}.jsonl",
-              [{**row, "content": f"{row['content']} in {row['uid']}"} for row in rows])  # fmt: skip
+        told = [{**row, "content": f"{row['content']} in {row['uid']}"} for row in rows]
+        write(folder / f"{name}.jsonl", told)
     values = yaml.safe_load(path.read_text())
     values["corpus"]["held_aside"] = 8
     values["unit_documents"] = 10
@@ -140,12 +140,12 @@ def test_a_new_label_asks_only_the_pairs_it_enters(
     go(config, run, at(judge), stop=UNTIL_JUDGE)
     before = asked(judge)
     labels = tmp_path / "labels.jsonl"
-    new = json.dumps({"uid": "N", "title": "brain treatment"})
+    new = json.dumps({"uid": "N", "title": "cornea graft"})
     labels.write_text(new + "\n" + (config.parent / "labels.jsonl").read_text())
     overrides = [f"corpus.labels={labels}", "corpus.test=null"]
     go(config, run, at(judge), *overrides, stop=UNTIL_JUDGE)
     fresh = asked(judge) - before
-    assert {label for _, label in fresh} == {"brain treatment"}
+    assert {label for _, label in fresh} == {"cornea graft"}
     assert set(asked(judge).values()) == {1}
 
 
@@ -200,7 +200,7 @@ def test_a_refusal_while_judging_publishes_nothing_and_keeps_what_was_answered(
 def test_a_budget_stops_cleanly_and_a_higher_one_goes_on(
     config: Path, run: Path, judge: FakeJudge
 ) -> None:
-    with pytest.raises(Exception, match="judge.budget.requests: the 50 requests are used up"):
+    with pytest.raises(Exception, match="the 50 requests are used up"):
         go(config, run, at(judge), "judge.budget.requests=50", stop=UNTIL_JUDGE)
     assert 0 < len(judge.requests) <= 50
     with pytest.raises(Exception, match="the 50 requests"):
@@ -280,7 +280,7 @@ def ray_address(ray_cluster: None) -> str:
 def test_a_failed_step_is_named_by_its_error_not_published(
     config: Path, run: Path, judge: FakeJudge
 ) -> None:
-    with pytest.raises((PublishError, Exception), match="out of memory|no answer"):
+    with pytest.raises(Exception, match="no answer to a request"):
         go(config, run, at(judge), "judge.teacher.tries=1", "judge.teacher.model=busy",
            "judge.check=false", stop=UNTIL_JUDGE)  # fmt: skip
     assert not list(run.glob("verdicts-1-*/MANIFEST.json"))

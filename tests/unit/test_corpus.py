@@ -120,11 +120,28 @@ def test_gold_outside_the_label_set_is_rejected(tmp_path: Path) -> None:
     test.write_bytes(lines(document(7, target_ind=[1, 0]), document(8, target_ind=[2]),
                            document(9)))  # fmt: skip
     corpus = prepare(tmp_path, "d.jsonl", lines(document(1)), test=str(test))
-    assert corpus.gold.to_pylist() == [{"doc_id": "d7", "label_ids": [0, 1]}]
-    reasons = corpus.rejects["reason"].to_pylist()
+    assert corpus.test.gold.to_pylist() == [{"doc_id": "d7", "label_ids": [0, 1]}]
+    reasons = corpus.test.rejects["reason"].to_pylist()
     assert "label index 2 of 2" in reasons[0]
     assert "'target_ind' needs a list" in reasons[1]
-    assert corpus.documents["split"].to_pylist() == ["train", "test"]
+    assert corpus.rejects.num_rows == 0
+    assert corpus.documents["split"].to_pylist() == ["train"]
+    assert corpus.test.documents["split"].to_pylist() == ["test"]
+
+
+def test_a_test_document_may_not_be_one_of_the_corpus(tmp_path: Path) -> None:
+    test = tmp_path / "test.jsonl"
+    test.write_bytes(lines(document(1, target_ind=[1]), document(7, target_ind=[1])))
+    corpus = prepare(tmp_path, "d.jsonl", lines(document(1)), test=str(test))
+    assert corpus.test.documents["doc_id"].to_pylist() == ["d7"]
+    assert "duplicate id 'd1'" in corpus.test.rejects["reason"][0].as_py()
+    assert prepare(tmp_path, "d.jsonl", lines(document(1))).test is None
+
+
+def test_documents_of_one_text_come_one_after_another(tmp_path: Path) -> None:
+    rows = [document(n, title=f"Title {n % 3}") for n in range(7)]
+    corpus = prepare(tmp_path, "d.jsonl", lines(*rows))
+    assert corpus.documents["doc_id"].to_pylist() == ["d0", "d3", "d6", "d1", "d4", "d2", "d5"]
 
 
 @pytest.mark.parametrize(
@@ -168,9 +185,10 @@ def test_the_sample_is_what_its_readme_says() -> None:
     )
     splits = corpus.documents["split"].to_pylist()
     counts = {split: splits.count(split) for split in set(splits)}
-    assert counts == {"train": 2148, "held_aside": 250, "test": 750}
-    tables = (corpus.labels, corpus.gold, corpus.rejects)
-    assert [table.num_rows for table in tables] == [29351, 750, 0]
+    assert counts == {"train": 2148, "held_aside": 250}
+    test = corpus.test
+    tables = (corpus.labels, corpus.rejects, test.documents, test.gold, test.rejects)
+    assert [table.num_rows for table in tables] == [29351, 0, 750, 750, 0]
     with gzip.open(SAMPLE / "documents.jsonl.gz", "rt") as file:
         assert {name for line in file for name in json.loads(line)} == {"uid", "title", "content"}
     size = sum(path.stat().st_size for path in SAMPLE.glob("*.jsonl.gz"))

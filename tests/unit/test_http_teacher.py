@@ -101,6 +101,12 @@ def test_what_is_no_plain_answer_is_unclear_and_kept(judge, model, raw, caplog) 
     assert warned == (model in ("think", "thinknoise", "reasoning"))
 
 
+def test_a_text_that_a_content_filter_refuses_is_unclear_and_stops_nothing(judge) -> None:
+    told = teacher(judge, "filtered").judge(asked("heart", "ear", text="the ear"))
+    assert answers(told) == ["unclear", "yes"]
+    assert "content management policy" in told["raw"][0].as_py()
+
+
 def test_thinking_is_given_room_and_the_answer_read_behind_it(judge) -> None:
     table = teacher(judge, "thoughts", thinking_tokens=100).judge(asked("heart"))
     body = judge.requests[0]["body"]

@@ -94,6 +94,33 @@ def test_lost_rows_and_repeated_ids_are_not_published(tmp_path: Path) -> None:
         twice.publish(["u", "v"], key="id")
 
 
+@pytest.mark.parametrize(
+    ("groups", "parts"),
+    [("", [2, 2, 2, 1]), ("abcdefg", [2, 2, 2, 1]), ("aaabbbc", [3, 3, 1]), ("abbbbbb", [7]),
+     ("aabcccd", [2, 4, 1]), ("aaaaaab", [6, 1])],
+)  # fmt: skip
+def test_a_table_is_cut_where_no_group_is(tmp_path: Path, groups: str, parts: list[int]) -> None:
+    step = StepOutput(str(tmp_path / "s"), "f")
+    step.publish_table(rows(*range(7)), rows=2, key="id", groups=groups)
+    units = step.manifest()["units"]
+    assert [unit["rows_out"] for unit in units] == parts
+    assert step.read()["id"].to_pylist() == list(range(7))
+    assert step.rows() == 7
+
+
+def test_a_table_cut_otherwise_after_a_kill_does_not_mix_with_what_is_there(
+    tmp_path: Path,
+) -> None:
+    step = StepOutput(str(tmp_path / "s"), "f")
+    step.commit_unit("00000-2", rows(0, 1), rows_in=2)
+    step.publish_table(rows(*range(5)), rows=3, key="id")
+    assert list(step.unit_files()) == ["00000-3", "00001-3"]
+    assert step.read()["id"].to_pylist() == list(range(5))
+    empty = StepOutput(str(tmp_path / "e"), "f")
+    empty.publish_table(rows().cast(pa.schema([("id", pa.int64())])), rows=3, key="id")
+    assert empty.read().num_rows == 0
+
+
 def test_publishing_twice_is_fine_and_another_identity_is_refused(tmp_path: Path) -> None:
     step = StepOutput(str(tmp_path / "s"), "f")
     step.commit_unit("u", rows(1), rows_in=1)

@@ -5,37 +5,21 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmtx_ray import schemas
-from lmtx_ray.verdicts import layers
 from lmtx_ray.text_keys import text_key
+from lmtx_ray.verdicts import layers
 from lmtx_ray.verdicts.layers import merge, merge_if_due
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Partition, VerdictStore, add_human
-
-Pair = tuple[int, int]
-
-
-def stored(pairs: list[Pair], p_yes: float = 0.9, source: str = "s") -> pa.Table:
-    rows = [
-        {"document": text_key(f"d{d}"), "label": text_key(f"l{n}"), "answer": "yes",
-         "p_yes": p_yes, "mass": 1.0, "raw": None, "prompt": "p", "teacher": "t", "source": source}
-        for d, n in pairs
-    ]  # fmt: skip
-    return pa.Table.from_pylist(rows, schema=schemas.STORED_VERDICTS)
+from tests.verdicts.rows import Pair, keys, stored
 
 
 def found(partition: Partition, documents: range) -> set[tuple[bytes, bytes]]:
     table = Lookup(partition.snapshot()).find([text_key(f"d{d}") for d in documents])
     return set(zip(table["document"].to_pylist(), table["label"].to_pylist(), strict=True))
-
-
-def keys(pairs: list[Pair]) -> set[tuple[bytes, bytes]]:
-    return {(text_key(f"d{d}"), text_key(f"l{n}")) for d, n in pairs}
 
 
 @pytest.fixture
@@ -51,7 +35,9 @@ def test_what_was_appended_is_found_by_document_and_nothing_else(partition: Part
     assert found(partition, range(50, 60)) == set()
 
 
-def test_an_empty_store_has_no_verdicts_and_the_same_part_twice_is_one(partition: Partition) -> None:
+def test_an_empty_store_has_no_verdicts_and_the_same_part_twice_is_one(
+    partition: Partition,
+) -> None:
     assert found(partition, range(5)) == set()
     for _ in range(2):
         partition.append(stored([(1, 1)]), "unit")
