@@ -119,7 +119,7 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
     summary = {
         "asked": asked, "saved": wanted - asked,
         "unclear": pc.sum(pc.equal(verdicts["answer"], "unclear")).as_py() or 0,
-        "mass": None if mass is None else round(mass, 4),
+        "mass": None if mass is None or layout.prompt.control else round(mass, 4),
     }  # fmt: skip
     if test is not None:
         summary |= pair_report(test, layout.test.gold.read())

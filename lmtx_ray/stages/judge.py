@@ -87,7 +87,8 @@ class AskTeacher:
         try:
             for part in _parts(candidates):
                 answered += self._ask(documents, part, known, human)
-                self._check(self._view(part, known, human))
+                if self._sample is not None:
+                    self._check(self._view(part, known, human))
         finally:
             self._keep(answered)
             if self._budget is not None:
@@ -120,7 +121,7 @@ class AskTeacher:
     def _view(
         self, candidates: Sequence[Candidate], known: Mapping[Key, Any], human: Mapping[Key, Any]
     ) -> pa.Table:
-        least_mass = self._asking.teacher.least_mass
+        least_mass = self._asking.prompt.least_mass(self._asking.teacher.least_mass)
         return asks.view(
             candidates, known, human, self._asking.sources, self._asking.cycle, least_mass
         )
@@ -155,8 +156,19 @@ class AskTeacher:
                 "judge.teacher.model: this node holds other files under that name than the one "
                 "where the run was started"
             )
-        self._partition.describe(dict(self._asking.about))
+        self._describe(getattr(teacher, "commit", ""))
         return teacher
+
+    def _describe(self, commit: str) -> None:
+        """Keep what the judge is. Raises JudgeRefused where its name meant another commit before:
+        their verdicts must not be mixed."""
+        kept = self._partition.describe({**self._asking.about, "commit": commit})
+        if commit and kept.get("commit") not in (None, "", commit):
+            raise JudgeRefused(
+                f"judge.teacher.model: {self._asking.teacher.model} is commit {commit} now, and "
+                f"the verdicts in the store are of commit {kept['commit']}: set "
+                "judge.teacher.revision to the one that is meant"
+            )
 
     def _stored(self, asked: Sequence[Candidate], answers: pa.Table) -> list[pa.Table]:
         """Rows for the store, by the split whose step asked."""
@@ -178,8 +190,6 @@ class AskTeacher:
 
     def _check(self, verdicts: pa.Table) -> None:
         """Once, on the judge's first answers that are enough to tell."""
-        if self._sample is None:
-            return
         self._sample.append(verdicts.filter(pc.not_equal(verdicts["teacher"], HUMAN)))
         sample = pa.concat_tables(self._sample)
         if sample.num_rows >= health.ENOUGH_PAIRS:

@@ -51,6 +51,11 @@ class Prompt:
     def fingerprint(self) -> str:
         return fingerprint({**asdict(self), "name": ""})
 
+    def least_mass(self, wanted: float) -> float:
+        """`wanted`, but nothing for a judge that was trained for a prompt of its own tokens: it
+        learned to tell its answers apart, and never what all other tokens should get."""
+        return 0.0 if self.control else wanted
+
     @property
     def between(self) -> str:
         """What stands between the document and the first placeholder."""

@@ -7,12 +7,12 @@ table must give the same bits whatever was judged before it.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import time
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -31,12 +31,13 @@ MANY = 10**9
 ENDS_OF_THOUGHT = ["</think>", "</thinking>"]
 
 
-def load_tokenizer(folder: str, model: str) -> Any:
+def load_tokenizer(folder: str, model: str, revision: str | None = None) -> Any:
     from transformers import AutoTokenizer
 
     try:
         return AutoTokenizer.from_pretrained(
             folder,
+            revision=revision,
             trust_remote_code=False,
             model_max_length=MANY,  # documents are cut here
         )
@@ -59,6 +60,8 @@ def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
     try:
         return vllm.LLM(
             model=folder,
+            revision=_hub_revision(config),
+            tokenizer_revision=_hub_revision(config),
             max_model_len=longest,
             tensor_parallel_size=config.tensor_parallel_size,
             max_num_batched_tokens=max(config.max_num_batched_tokens, longest),
@@ -93,6 +96,22 @@ def _machine_settings(config: TeacherConfig) -> dict[str, Any]:
     }
 
 
+def _hub_revision(config: TeacherConfig) -> str | None:
+    """The commit or branch to take from the hub; None for a folder, where `revision` is a mark."""
+    is_folder = "://" in config.model or os.path.isdir(config.model)
+    return None if is_folder else config.revision or None
+
+
+def _commit(config: TeacherConfig) -> str:
+    """The commit of a hub model that was loaded; empty for a folder."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if "://" in config.model or os.path.isdir(config.model):
+        return ""
+    found = try_to_load_from_cache(config.model, "config.json", revision=config.revision or "main")
+    return Path(found).parent.name if isinstance(found, str) else ""
+
+
 def _sentence(error: Exception) -> str:
     return " ".join(str(error).split())[:400]
 
@@ -107,7 +126,8 @@ class VllmTeacher:
         self.usage = Usage()
         self._config, self._prompt, self._budget = config, prompt, budget
         folder = storage.local_copy(config.model) if "://" in config.model else config.model
-        tokenizer = load_tokenizer(folder, config.model)
+        tokenizer = load_tokenizer(folder, config.model, _hub_revision(config))
+        self.commit = _commit(config)
         self._rendering = Rendering(tokenizer, prompt, config)
         answer_tokens(self._rendering, prompt.answers, len(tokenizer), config.model)  # or refuse
         self._engine = load_engine(config, folder, self._rendering.longest)
@@ -197,10 +217,5 @@ class VllmTeacher:
         found, first = said.logprobs[0], said.token_ids[0]
         given = [(word, found[token].logprob) for token, word in self._tokens.items()]
         opening = begins_with(self._text_of(first), math.exp(found[first].logprob))
-        if not self._prompt.control:
-            least_mass = self._config.least_mass
-            return from_log_probabilities(given, self._prompt.answers, least_mass, opening)
-        # A judge trained for a prompt of its own tokens need only tell its answers apart: what all
-        # other tokens would get was never trained, so the mass says nothing.
-        reading = from_log_probabilities(given, self._prompt.answers, 0.0, opening)
-        return dataclasses.replace(reading, mass=None)
+        least_mass = self._prompt.least_mass(self._config.least_mass)
+        return from_log_probabilities(given, self._prompt.answers, least_mass, opening)

@@ -97,7 +97,8 @@ def test_a_judge_of_its_own_tokens_is_heard_whatever_its_mass(
     answers = teacher.judge(questions(2))
     p_yes = [value for value, _ in plainly(config, JUDGE, questions(2))]
     assert answers["p_yes"].to_pylist() == pytest.approx(p_yes, abs=1e-4)
-    assert set(answers["mass"].to_pylist()) == {None}
+    assert min(answers["mass"].to_pylist()) > 0
+    assert "unclear" not in answers["answer"].to_pylist()
 
 
 def test_a_table_gives_the_same_bits_whatever_was_judged_before(teacher: VllmTeacher) -> None:
