@@ -18,13 +18,15 @@ lint: $(INSTALLED)
 
 venv: $(INSTALLED)
 
-# uv does not read pip's find-links setting, where a CPU build of torch may be kept.
+# uv does not read pip's find-links setting, where a CPU build of torch may be kept. Compiled once here,
+# as many processes import torch, and some environments tell Python not to keep what it compiles.
 $(INSTALLED): pyproject.toml constraints$(PINS) overrides$(PINS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || true)}" \
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python \
-		--constraint constraints$(PINS) --override overrides$(PINS) --editable '.[$(ENGINE),demo,dev]'
+		--constraint constraints$(PINS) --override overrides$(PINS) --compile-bytecode \
+		--editable '.[$(ENGINE),demo,dev]'
 	touch $@
 
 clean:
