@@ -124,7 +124,13 @@ def _load(arguments: argparse.Namespace) -> Any:
     from lmtx_ray.settings import RunConfig
 
     force = ["judge.check=false"] if getattr(arguments, "force", False) else []
-    return load_config(RunConfig, arguments.config, [*arguments.set, *force])
+    config = load_config(RunConfig, arguments.config, [*arguments.set, *force])
+    if config.judge.teacher.kind == "http":  # an address may hold a password: before it is kept
+        from lmtx_ray.teacher.client import api_key, chat_url
+
+        chat_url(config.judge.teacher.url)
+        api_key(config.judge.teacher.api_key_env)
+    return config
 
 
 def plan_loop(arguments: argparse.Namespace) -> dict[str, Any]:

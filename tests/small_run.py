@@ -17,7 +17,7 @@ def write_inputs(folder: Path, documents: int = 80) -> Path:
     write(folder / "labels.jsonl", [{"uid": f"L{n}", "title": t} for n, t in enumerate(labels)])
     rows = [
         {"uid": f"d{n}", "title": f"A study of {TOPICS[n % 8]} disease",
-         "content": f"patients with {TOPICS[n % 8]} pain and treatment"}
+         "content": f"patients with {TOPICS[n % 8]} pain and treatment in d{n}"}
         for n in range(documents + 40)
     ]  # fmt: skip
     write(folder / "documents.jsonl", rows[:documents])

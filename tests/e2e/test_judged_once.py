@@ -27,7 +27,7 @@ from lmtx_ray.settings import RunConfig
 from lmtx_ray.stages.first_question import DOCUMENT
 from lmtx_ray.verdicts.exchange import import_rows
 from tests.fake_llm import KEY, FakeJudge
-from tests.small_run import write, write_inputs
+from tests.small_run import write_inputs
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 UNTIL_JUDGE = "judge 1"
@@ -41,13 +41,9 @@ def judge() -> Iterator[FakeJudge]:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 documents of different texts, 24 labels, one cycle, a judge behind http."""
+    """40 documents, 24 labels, one cycle, a judge behind http."""
     folder = tmp_path_factory.mktemp("inputs")
     path = write_inputs(folder, documents=40)
-    for name in ("documents", "test"):
-        rows = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
-        told = [{**row, "content": f"{row['content']} in {row['uid']}"} for row in rows]
-        write(folder / f"{name}.jsonl", told)
     values = yaml.safe_load(path.read_text())
     values["corpus"]["held_aside"] = 8
     values["unit_documents"] = 10
@@ -224,6 +220,7 @@ def test_the_same_run_started_twice_at_once_asks_each_pair_once(
     assert set(asked(judge).values()) == {1}
 
 
+@pytest.mark.slow  # the loop's own test kills one with another judge
 def test_a_killed_run_asks_again_only_what_was_under_way(
     config: Path, run: Path, judge: FakeJudge, ray_address: str
 ) -> None:

@@ -73,8 +73,9 @@ def hashes(run: Path, name: str) -> dict[str, str]:
 
 
 def judged(run: Path) -> list[Path]:
-    """Folders of the verdict store."""
-    return [path for name in ("verdicts", "selection") for path in run.glob(f"{name}-*")]
+    """Folders of the steps that ask."""
+    names = ("verdicts", "test-verdicts", "selection")
+    return [path for name in names for path in run.glob(f"{name}-*")]
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_the_loop_learns_and_reports(undisturbed: tuple[Path, dict]) -> None:
 def test_no_pair_is_judged_twice(undisturbed: tuple[Path, dict]) -> None:
     run, summary = undisturbed
     pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
-    assert len(judged(run)) == 2
+    assert len(judged(run)) == 3
     assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"]
 
 
@@ -122,7 +123,8 @@ def test_killed_while_judging_and_while_training_ends_with_the_same_tables(
     assert not list(run.glob("encoder-1-*/MANIFEST.json"))
     summary = finish(start(inputs, run))
     whole, expected = undisturbed
-    for name in ("verdicts", "selection", "dense", "hybrid", "examples", "encoder"):
+    names = ("verdicts", "test-verdicts", "selection", "dense", "hybrid", "examples", "encoder")
+    for name in names:
         assert hashes(run, name) == hashes(whole, name)
         assert hashes(run, name)
     pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
@@ -148,5 +150,5 @@ def test_a_second_cycle_goes_on_from_the_first(
     assert list(summary["methods"])[-2:] == ["cycle_2", "cycle_2_hybrid"]
     assert summary["methods"]["cycle_1"] == first["methods"]["cycle_1"]
     pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
-    assert len(judged(run)) == 4
+    assert len(judged(run)) == 5
     assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"] > first["judge"]["asked"]

@@ -196,7 +196,15 @@ def test_a_node_with_other_files_of_the_model_is_refused(setting: Setting) -> No
 def test_the_store_keeps_what_the_judge_is(setting: Setting) -> None:
     setting.worker(about={"model": "m"})(*unit())
     setting.worker(about={"model": "other"})(*unit(9))
-    assert setting.partition.describe({}) == {"model": "m"}
+    assert setting.partition.describe({})["model"] == "m"
+
+
+def test_a_hub_model_that_is_another_commit_is_noticed(setting: Setting) -> None:
+    setting.teacher.commit = "a1"
+    setting.worker(about={"model": "m"})(*unit())
+    setting.teacher.commit = "b2"
+    with pytest.raises(JudgeRefused, match=r"b2 now.*of commit a1.*judge\.teacher\.revision"):
+        setting.worker(about={"model": "m"})(*unit(9))
 
 
 def test_a_budget_ends_the_asking_and_is_spent_to_the_last_question(
