@@ -17,11 +17,11 @@ from lmtx_ray.settings import RunConfig
 
 def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
     """Publish the bundle of the winning state; a published bundle is left alone."""
-    from lmtx_ray.bundle_folder import BundleParts, write_bundle  # takes seconds to import
-
     layout = result.layout
     if layout.bundle.is_complete():
         return
+    from lmtx_ray.bundle_folder import BundleParts, write_bundle  # takes seconds to import
+
     state = layout.states[result.best]
     rankings = (state.corpus.hybrid if fused else state.corpus.dense).read()
 
