@@ -16,7 +16,7 @@ from typing import Any
 
 from lmtx_ray import cli_serving, cli_tagging, cli_verdicts
 from lmtx_ray.cli_arguments import add_verb
-from lmtx_ray.one_line import one_line
+from lmtx_ray.one_line import is_users_to_mend, one_line
 
 logger = logging.getLogger("lmtx_ray")
 JOB_FOLDER = "/runtime_resources/working_dir_files/"
@@ -41,6 +41,9 @@ def carry_out(arguments: argparse.Namespace) -> int:
         logger.error("lmtx %s: %s", arguments.command, one_line(error))
         return cli_tagging.exit_code_of(error)
     except Exception as error:  # a bug, or a cluster that failed: its trace, then the line
+        if is_users_to_mend(error):
+            logger.error("lmtx %s: %s", arguments.command, one_line(error))
+            return 1
         logger.exception("failed")
         logger.error("lmtx %s: %s: %s", arguments.command, type(error).__name__, one_line(error))
         return 1

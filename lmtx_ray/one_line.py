@@ -5,6 +5,13 @@ from __future__ import annotations
 import re
 
 RAISED = re.compile(r"^(?!ray\.)[A-Za-z_][\w.]*: (.+)$", re.MULTILINE)
+# What a worker raises for a user to mend: its trace tells nothing.
+MENDABLE = re.compile(r"^lmtx_ray\.teacher\.\w+\.(?:Judge\w+|BudgetReached): ", re.MULTILINE)
+
+
+def is_users_to_mend(error: BaseException) -> bool:
+    """Whether an error of Ray's was raised in a worker because of the judge, its key or budget."""
+    return type(error).__module__.startswith("ray.") and MENDABLE.search(str(error)) is not None
 
 
 def one_line(error: BaseException) -> str:

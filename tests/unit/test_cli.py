@@ -11,6 +11,7 @@ import yaml
 
 from lmtx_ray import schemas, storage
 from lmtx_ray.cli import main
+from lmtx_ray.one_line import is_users_to_mend
 from lmtx_ray.publish import StepOutput
 
 
@@ -112,3 +113,16 @@ def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("raised", "mendable"),
+    [("lmtx_ray.teacher.health.JudgeUseless: judge: useless here", True),
+     ("lmtx_ray.teacher.protocol.BudgetReached: judge.budget.requests: used up", True),
+     ("KeyError: 'choices'", False)],
+)  # fmt: skip
+def test_what_a_worker_raises_for_a_user_to_mend_is_told_without_its_trace(
+    raised: str, mendable: bool
+) -> None:
+    kind = type("UserCodeException", (Exception,), {"__module__": "ray.data.exceptions"})
+    assert is_users_to_mend(kind(f"Traceback:\n  File x\n{raised}\n")) is mendable
