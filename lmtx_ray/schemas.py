@@ -59,17 +59,20 @@ RANKINGS = _contract(
         _required("scores", pa.list_(pa.float32())),
     ],
 )
+ANSWER_FIELDS = [
+    _required("answer", pa.string()),
+    pa.field("p_yes", pa.float32()),
+    pa.field("mass", pa.float32()),
+    pa.field("raw", pa.string()),
+    _required("prompt", pa.string()),
+    _required("teacher", pa.string()),
+]
 STORED_VERDICTS = _contract(  # what a judge said, whoever asked: the verdict store
     "stored_verdicts",
     [
         _required("document", pa.binary(16)),
         _required("label", pa.binary(16)),
-        _required("answer", pa.string()),
-        pa.field("p_yes", pa.float32()),
-        pa.field("mass", pa.float32()),
-        pa.field("raw", pa.string()),
-        _required("prompt", pa.string()),
-        _required("teacher", pa.string()),
+        *ANSWER_FIELDS,
         _required("source", pa.string()),
     ],
 )
@@ -78,12 +81,7 @@ VERDICTS = _contract(  # a run's view of the store: its own pairs, by its own id
     [
         _required("doc_id", pa.string()),
         _required("label_id", pa.int32()),
-        _required("answer", pa.string()),
-        pa.field("p_yes", pa.float32()),
-        pa.field("mass", pa.float32()),
-        pa.field("raw", pa.string()),
-        _required("prompt", pa.string()),
-        _required("teacher", pa.string()),
+        *ANSWER_FIELDS,
         _required("cycle", pa.int32()),
         _required("rank", pa.int32()),
         _required("asked", pa.bool_()),

@@ -25,6 +25,7 @@ from lmtx_ray.publish import read_published
 from lmtx_ray.run_verdicts import resolver_for
 from lmtx_ray.settings import RunConfig
 from lmtx_ray.stages.first_question import DOCUMENT
+from lmtx_ray.text_keys import text_key
 from lmtx_ray.verdicts.exchange import import_rows
 from tests.fake_llm import KEY, FakeJudge
 from tests.small_run import write_inputs
@@ -123,7 +124,7 @@ def test_a_new_document_asks_only_its_own(
     text = (config.parent / "documents.jsonl").read_text()
     more.write_text(json.dumps(new) + "\n" + text)  # first: every unit is another
     documents = f"corpus.documents=[{more}]"
-    go(config, run, at(judge), documents, "corpus.seed=13", stop=UNTIL_JUDGE)
+    go(config, run, at(judge), documents, stop=UNTIL_JUDGE)
     fresh = asked(judge) - before
     assert fresh
     assert {document for document, _ in fresh} == {"A late study. of liver disease and pain"}
@@ -234,16 +235,15 @@ def test_a_killed_run_asks_again_only_what_was_under_way(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     time.sleep(1)  # workers of a lost driver end what they are at, or are ended
-    parts = list((run / "verdict-store").rglob("*.parquet"))
-    kept = sum(read_published(str(path)).num_rows for path in parts)
+    parts = [read_published(str(path)) for path in (run / "verdict-store").rglob("*.parquet")]
+    kept = {(row["document"], row["label"]) for part in parts for row in part.to_pylist()}
     done = lmtx(config, run, *overrides, RAY_ADDRESS=ray_address)
     _, err = done.communicate(timeout=400)
     assert done.returncode == 0, err[-2000:]
-    pairs = asked(judge)
-    assert kept > 0
-    assert max(pairs.values()) <= 2
-    again = sum(count - 1 for count in pairs.values())
-    assert again <= sum(pairs.values()) - again - kept + 1  # nothing that was kept
+    by_key = {tuple(map(text_key, pair)): count for pair, count in asked(judge).items()}
+    assert len(kept & by_key.keys()) >= 10  # at least a unit
+    assert {by_key[key] for key in kept & by_key.keys()} == {1}
+    assert max(by_key.values()) <= 2
 
 
 def test_answers_of_people_outrank_the_judge_and_are_not_asked(
@@ -281,5 +281,6 @@ def test_a_failed_step_is_named_by_its_error_not_published(
         go(config, run, at(judge), "judge.teacher.tries=1", "judge.teacher.model=busy",
            "judge.check=false", stop=UNTIL_JUDGE)  # fmt: skip
     assert not list(run.glob("verdicts-1-*/MANIFEST.json"))
+    judge.requests.clear()
     go(config, run, at(judge), "judge.check=false", stop=UNTIL_JUDGE)
-    assert set(asked(judge).values()) <= {1, 2}
+    assert set(asked(judge).values()) == {1}

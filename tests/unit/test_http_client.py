@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import time
 import traceback
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -19,26 +18,10 @@ from lmtx_ray.teacher.adapting import Refusal, Shape, changed
 from lmtx_ray.teacher.client import api_key, chat_url, is_loopback
 from lmtx_ray.teacher.failures import of_error, of_status
 from lmtx_ray.teacher.protocol import JudgeRefused, JudgeUnavailable
-from tests.fake_llm import REPLIES, FakeJudge
+from tests.fake_llm import REPLIES
 from tests.unit.test_http_teacher import answers, asked, teacher
 
 SECRET = "sk-live-SECRET"
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[FakeJudge]:
-    with FakeJudge() as judge:
-        yield judge
-
-
-@pytest.fixture
-def judge(shared: FakeJudge, monkeypatch: pytest.MonkeyPatch) -> FakeJudge:
-    monkeypatch.setattr(pacing, "FIRST_WAIT", 0.002)
-    monkeypatch.setattr(pacing, "LONGEST_WAIT", 0.01)
-    shared.requests.clear()
-    shared.tries.clear()
-    shared.connections.clear()
-    return shared
 
 
 @pytest.mark.parametrize(

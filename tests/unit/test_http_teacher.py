@@ -31,21 +31,6 @@ from lmtx_ray.teacher.replies import NoAnswer, plain, read_reply
 from tests.fake_llm import REPLIES, FakeJudge
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[FakeJudge]:
-    with FakeJudge() as judge:
-        yield judge
-
-
-@pytest.fixture
-def judge(shared: FakeJudge, monkeypatch: pytest.MonkeyPatch) -> FakeJudge:
-    monkeypatch.setattr(pacing, "FIRST_WAIT", 0.002)
-    monkeypatch.setattr(pacing, "LONGEST_WAIT", 0.01)
-    shared.requests.clear()
-    shared.tries.clear()
-    return shared
-
-
 def teacher(judge: FakeJudge, model: str = "ok", budget: Any = None, **more: Any) -> HttpTeacher:
     prompt = get_prompt(more.pop("prompt", "tag"))
     config = TeacherConfig(kind="http", model=model, **{"url": judge.url, **more})
