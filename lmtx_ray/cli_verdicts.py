@@ -103,13 +103,15 @@ def export_file(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _rows(arguments: argparse.Namespace, store: Any, config: Any, named: bool) -> Iterator[Any]:
+    from lmtx_ray.layout import lay_out
     from lmtx_ray.run_verdicts import judges_of, named_rows
     from lmtx_ray.verdicts.exchange import rows_of
     from lmtx_ray.verdicts.reading import read_all
 
-    for partition in judges_of(store, None if arguments.all_judges else config):
+    layout = lay_out(config) if config else None
+    for partition in judges_of(store, None if arguments.all_judges else layout):
         if named:
-            yield from named_rows(config, partition)
+            yield from named_rows(layout, partition)
         else:
             yield from rows_of(read_all(partition))
 

@@ -21,11 +21,11 @@ from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Partition, VerdictStore
 
 
-def judges_of(store: VerdictStore, config: RunConfig | None) -> list[Partition]:
-    """Partitions of a store that hold anything; with a config those that the run looks at."""
+def judges_of(store: VerdictStore, layout: Layout | None) -> list[Partition]:
+    """Partitions of a store that hold anything; with a layout those that its run looks at."""
     names = store.judges()
-    if config is not None:
-        prompt, teacher = lay_out(config).judge
+    if layout is not None:
+        prompt, teacher = layout.judge
         names = [name for name in names if name in {f"{teacher}-{prompt}", HUMAN}]
     return [Partition(storage.join(store.uri, "judges", name)) for name in names]
 
@@ -43,9 +43,8 @@ def document_files(layout: Layout) -> list[str]:
     return files
 
 
-def named_rows(config: RunConfig, partition: Partition) -> Iterator[Row]:
+def named_rows(layout: Layout, partition: Partition) -> Iterator[Row]:
     """Verdicts of a partition on the run's documents, with ids, keys and texts; unit by unit."""
-    layout = lay_out(config)
     files = document_files(layout)
     labels = _labels_by_key(layout, layout.prompt)
     lookup = Lookup(partition.snapshot())
