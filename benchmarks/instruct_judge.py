@@ -26,11 +26,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-import pyarrow as pa
-from plain_bundle import sample_rows
 from serving import show
 
-from lmtx_ray.lexical import LexicalIndex
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import Teacher, TeacherConfig, Unlimited
 from lmtx_ray.teacher.registry import build_teacher
@@ -51,21 +48,6 @@ class Listening(VllmTeacher):
         found = output.outputs[0].logprobs[0]
         self.heard.append({self._text_of(token): entry.logprob for token, entry in found.items()})
         return super()._read(output)
-
-
-def questions(documents: int) -> pa.Table:
-    """QUESTIONS of the sample's first documents and the labels whose words they name."""
-    labels = [row["title"] for row in sample_rows("labels")]
-    rows = sample_rows("documents")[:documents]
-    texts = [" ".join(row["content"].split()[:WORDS]) for row in rows]
-    ids_BK, _ = LexicalIndex.build(labels).search(texts, CANDIDATES)
-    return pa.table({
-        "doc_id": [row["uid"] for row in rows],
-        "title": [row["title"] for row in rows],
-        "text": pa.array(texts, pa.large_string()),
-        "label_ids": ids_BK.tolist(),
-        "label_texts": [[labels[label] for label in ids_K] for ids_K in ids_BK],
-    })  # fmt: skip
 
 
 def before(heard: list[dict[str, float]]) -> list[Row]:
@@ -105,7 +87,7 @@ def agreement(rows: list[Row], served: list[Row]) -> dict[str, float]:
 
 
 def run(documents: int, work: Path) -> dict[str, Any]:
-    table = questions(documents)
+    table = instruct.sample_questions(documents, CANDIDATES, WORDS)
     folder = instruct.save_instruct(work)
     judge = Listening(TeacherConfig(model=folder, dtype="float32", threads=1), PROMPT, Unlimited())
     judge.heard = []

