@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import uuid
 from pathlib import Path
 
-from lmtx_ray import storage
+from lmtx_ray import disk, storage
 from lmtx_ray.publish import MANIFEST, StepOutput
 
 
@@ -26,16 +25,11 @@ def local_bundle(uri: str) -> str:
         StepOutput(folder, "").verify()
         return folder
     manifest = storage.read_bytes(storage.join(uri, MANIFEST))
-    kept = _cache() / hashlib.sha256(manifest).hexdigest()[:32]
+    kept = disk.cache("bundles") / hashlib.sha256(manifest).hexdigest()[:32]
     if not kept.is_dir():
         _fetch(uri, kept)
     StepOutput(str(kept), "").verify()
     return str(kept)
-
-
-def _cache() -> Path:
-    default = Path.home() / ".cache" / "lmtx_ray"
-    return Path(os.environ.get("LMTX_CACHE_DIR") or default) / "bundles"
 
 
 def _fetch(uri: str, kept: Path) -> None:

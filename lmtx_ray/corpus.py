@@ -124,6 +124,12 @@ def _read_test(config: CorpusConfig, labels: int, seen: dict[str, str]) -> TestC
     collected = _Collected(seen=dict(seen))
     for uri in _files([config.test]):
         _read_documents(uri, config, collected, labels)
+    if not collected.documents:
+        first = next(iter(collected.rejects), {"reason": "it is empty", "position": 0})
+        raise CorpusError(
+            f"{config.test}: no readable document with gold labels; row {first['position']}: "
+            f"{first['reason']}"
+        )
     return TestCorpus(
         _table(_equal_texts_together(collected.documents), schemas.DOCUMENTS),
         _table(collected.gold, schemas.GOLD),

@@ -14,6 +14,13 @@ from lmtx_ray.locations import Entry, StorageError
 DRAFT = ".draft-"  # how the name of a file begins that is not whole yet
 
 
+def cache(kind: str) -> Path:
+    """The folder of this machine's copies of one kind: under LMTX_CACHE_DIR, or else under
+    ~/.cache/lmtx_ray. It need not be there."""
+    default = Path.home() / ".cache" / "lmtx_ray"
+    return Path(os.environ.get("LMTX_CACHE_DIR") or default) / kind
+
+
 @contextmanager
 def named(path: Path | str) -> Iterator[None]:
     """An OSError of the block as a StorageError that names `path`."""

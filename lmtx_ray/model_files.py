@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from lmtx_ray import storage
+from lmtx_ray import disk, storage
 from lmtx_ray.config import fingerprint
 
 SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
@@ -41,8 +41,7 @@ def _content(path: Path) -> bytes:
     stat = path.stat()
     seen = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
     name = hashlib.sha256(seen.encode()).hexdigest()
-    default = Path.home() / ".cache" / "lmtx_ray"
-    kept = Path(os.environ.get("LMTX_CACHE_DIR") or default) / "hashes" / name
+    kept = disk.cache("hashes") / name
     try:
         content = bytes.fromhex(kept.read_text())
     except (OSError, ValueError):

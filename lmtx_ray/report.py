@@ -94,8 +94,7 @@ def final_method(best: int, ranking: str) -> str:
 def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]:
     """Pairs asked and saved, unclear answers and mean mass; precision, recall and AUC on judged
     test pairs. Saved are wanted pairs that an earlier step or the store had an answer to."""
-    wanted = asked = 0
-    tables = []
+    documents, wanted, tables = layout.documents.read(), 0, []
     for cycle in layout.cycles[:ran]:
         before, after = layout.states[cycle.number - 1], layout.states[cycle.number]
         steps = [
@@ -104,7 +103,7 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
         ]
         for step, rankings, plan in steps:
             read = {"dense": rankings.dense.read(), "hybrid": rankings.hybrid.read()}
-            candidates = wanted_candidates(layout.documents.read(), read, plan)
+            candidates = wanted_candidates(documents, read, plan)
             wanted += sum(map(len, candidates.values()))
             tables.append(step.read())
     test = layout.test.verdicts.read() if ran and layout.test and layout.test.verdicts else None

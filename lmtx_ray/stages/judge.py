@@ -156,7 +156,7 @@ class AskTeacher:
                 "judge.teacher.model: this node holds other files under that name than the one "
                 "where the run was started"
             )
-        self._describe(getattr(teacher, "commit", ""))
+        self._describe(teacher.commit)
         return teacher
 
     def _describe(self, commit: str) -> None:

@@ -45,7 +45,7 @@ class HttpTeacher:
         chat_url(config.url)
         api_key(config.api_key_env)
         self.prompt_fingerprint, self.fingerprint = teacher_identity(config, prompt)
-        self.usage = Usage()
+        self.commit, self.usage = "", Usage()
         self._config, self._prompt, self._budget = config, prompt, budget
         self._clients: dict[int, ChatClient] = {}  # by process; a parent's is never touched
         self._warned = False

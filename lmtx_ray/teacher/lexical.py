@@ -17,7 +17,7 @@ class LexicalTeacher:
 
     def __init__(self, config: TeacherConfig, prompt: Prompt, budget: Budget) -> None:
         self.prompt_fingerprint, self.fingerprint = teacher_identity(config, prompt)
-        self.usage, self._budget = Usage(), budget
+        self.commit, self.usage, self._budget = "", Usage(), budget
 
     def judge(self, questions: pa.Table) -> pa.Table:
         pairs, readings = [], []

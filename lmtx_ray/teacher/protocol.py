@@ -126,6 +126,7 @@ class Teacher(Protocol):
 
     fingerprint: str
     prompt_fingerprint: str
+    commit: str  # of a model from the hub, as loaded; else empty
     usage: Usage
 
     def judge(self, questions: pa.Table) -> pa.Table: ...

@@ -14,7 +14,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from lmtx_ray import storage
+from lmtx_ray import disk, storage
 
 KEYS = ".npy"  # what the array of document prefixes beside a layer's file ends in
 KEPT_SECONDS = 7 * 86_400
@@ -25,7 +25,7 @@ def local_file(partition: str, name: str) -> Path:
     location = storage.parse_uri(partition)
     if location.scheme == "file":
         return Path(location.path) / "layers" / name
-    folder = _cache() / hashlib.sha256(partition.encode()).hexdigest()[:16]
+    folder = disk.cache("verdicts") / hashlib.sha256(partition.encode()).hexdigest()[:16]
     path = folder / name
     for file in (path.with_suffix(KEYS), path):
         if not _in_use(file):
@@ -41,11 +41,6 @@ def _in_use(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _cache() -> Path:
-    default = Path.home() / ".cache" / "lmtx_ray"
-    return Path(os.environ.get("LMTX_CACHE_DIR") or default) / "verdicts"
 
 
 def _fetch(uri: str, path: Path) -> None:

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from lmtx_ray import schemas, storage
 from lmtx_ray.text_keys import prefixes
 from lmtx_ray.verdicts.files import KEYS, local_file
-from lmtx_ray.verdicts.store import SORT, LayerFile, Partition
+from lmtx_ray.verdicts.store import SORT, WORDS, LayerFile, Partition
 
 logger = logging.getLogger(__name__)
 MANY_PARTS = 64  # from this many on, they are merged before they are searched
@@ -127,9 +127,9 @@ def _layer_paths(partition: Partition, layer: Sequence[LayerFile]) -> list[Path]
 def _writing(path: Path) -> Iterator[Callable[[pa.Table], None]]:
     """A function that adds rows to a new file: with LZ4, which is decoded fast, and no statistics,
     which nobody reads and every process that opens the file would hold."""
-    schema, words = schemas.STORED_VERDICTS, ["answer", "prompt", "teacher", "source"]
+    schema = schemas.STORED_VERDICTS
     with pq.ParquetWriter(
-        path, schema, compression="lz4", use_dictionary=words, write_statistics=False
+        path, schema, compression="lz4", use_dictionary=WORDS, write_statistics=False
     ) as writer:
         yield lambda table: writer.write_table(schemas.conform(table, schema), GROUP_ROWS)
 

@@ -17,10 +17,9 @@ import pyarrow.parquet as pq
 from lmtx_ray import schemas
 from lmtx_ray.text_keys import prefix_of, prefixes
 from lmtx_ray.verdicts.files import KEYS, local_file
-from lmtx_ray.verdicts.store import LayerFile, Partition, Snapshot
+from lmtx_ray.verdicts.store import WORDS, LayerFile, Partition, Snapshot
 
 RECENT_ROWS = 500_000
-WORDS = ["answer", "prompt", "teacher", "source"]
 GROUPS_AT_ONCE = 32  # row groups that are decoded together
 
 

@@ -26,6 +26,7 @@ from lmtx_ray import schemas, storage
 from lmtx_ray.config import fingerprint
 from lmtx_ray.teacher.identity import HUMAN
 
+WORDS = ["answer", "prompt", "teacher", "source"]  # columns of few values
 SORT = [("document", "ascending"), ("label", "ascending")]
 
 
@@ -66,10 +67,9 @@ class Partition:
         """
         if verdicts.num_rows == 0:
             return
-        table = schemas.conform(verdicts, schemas.STORED_VERDICTS).sort_by(SORT)
-        data = storage.table_bytes(table)
-        digest = hashlib.sha256(data).hexdigest()[:8]
-        storage.write_bytes(storage.join(self.uri, "parts", f"{name}-{digest}.parquet"), data)
+        data = _bytes(verdicts)
+        uri = storage.join(self.uri, "parts", f"{name}-{_digest(data)}.parquet")
+        storage.write_bytes(uri, data)
 
     def describe(self, about: dict[str, Any]) -> dict[str, Any]:
         """Keep what the judge is, if nobody did before; returns what is kept."""
@@ -106,6 +106,17 @@ class Partition:
 
     def read_part(self, name: str) -> pa.Table:
         return storage.read_table(storage.join(self.uri, "parts", name))
+
+
+def _bytes(verdicts: pa.Table) -> bytes:
+    """Of a part: the same for the same rows, in whatever order they come."""
+    table = schemas.conform(verdicts, schemas.STORED_VERDICTS)
+    return storage.table_bytes(table.sort_by(SORT))
+
+
+def _digest(part: bytes) -> str:
+    """What the name of a part ends in."""
+    return hashlib.sha256(part).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -148,21 +159,14 @@ def add_human(store: VerdictStore, answers: pa.Table) -> int:
     names = partition.part_names()
     pairs = zip(answers["document"].to_pylist(), answers["label"].to_pylist(), strict=True)
     last = {pair: place for place, pair in enumerate(pairs)}
-    answers = answers.take(pa.array(last.values(), pa.int64()))
-    rows = answers.num_rows
-    filled = {
-        "document": answers["document"], "label": answers["label"], "answer": answers["answer"],
-        "p_yes": pa.nulls(rows, pa.float32()), "mass": pa.nulls(rows, pa.float32()),
-        "raw": pa.nulls(rows, pa.string()), "prompt": pa.array([""] * rows, pa.string()),
-        "teacher": pa.array([HUMAN] * rows, pa.string()),
-        "source": pa.array([HUMAN] * rows, pa.string()),
-    }  # fmt: skip
-    table = schemas.conform(pa.table(filled), schemas.STORED_VERDICTS).sort_by(SORT)
-    digest = hashlib.sha256(storage.table_bytes(table)).hexdigest()[:8]
-    if rows == 0 or (names and names[-1].endswith(f"-{digest}.parquet")):
+    said = answers["answer"].take(pa.array(last.values(), pa.int64()))
+    unknown = {"p_yes": pa.float32(), "mass": pa.float32(), "raw": pa.string()}
+    given = pa.table({"answer": said, **{n: pa.nulls(len(last), t) for n, t in unknown.items()}})
+    table = as_stored(list(last), given, ("", HUMAN), HUMAN)
+    if not last or (names and names[-1].endswith(f"-{_digest(_bytes(table))}.parquet")):
         return 0
     partition.append(table, f"{len(names) + 1:06d}")
-    return rows
+    return len(last)
 
 
 def as_stored(

@@ -37,7 +37,7 @@ class Counting:
         self.say, self.most = say, most
         self.asked: list[tuple[str, str]] = []
         self.built = 0
-        self.usage = Usage()
+        self.commit, self.usage = "", Usage()
 
     def judge(self, questions: pa.Table) -> pa.Table:
         pairs, readings = [], []

@@ -115,6 +115,16 @@ def test_a_header_without_the_mapped_column_is_one_clear_error(tmp_path: Path) -
         prepare(tmp_path, "d.csv", b"uid,abstract\na,b\n", columns={"text": "abstrct"})
 
 
+def test_a_test_file_without_a_readable_document_is_an_error_with_its_first_reason(
+    tmp_path: Path,
+) -> None:
+    test = tmp_path / "test.jsonl"
+    test.write_bytes(lines(document(7, target_ind=["heart"]), document(8)))
+    said = r"test\.jsonl: no readable document with gold labels; row 1: field 'target_ind' needs a list"
+    with pytest.raises(CorpusError, match=said):
+        prepare(tmp_path, "d.jsonl", lines(document(1)), test=str(test))
+
+
 def test_gold_outside_the_label_set_is_rejected(tmp_path: Path) -> None:
     test = tmp_path / "test.jsonl"
     test.write_bytes(lines(document(7, target_ind=[1, 0]), document(8, target_ind=[2]),
