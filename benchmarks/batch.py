@@ -26,9 +26,9 @@ from typing import Any
 from benchmarks.plain_bundle import publish_plain, sample_rows
 from lmtx_ray.batch.chunks import read_chunks
 from lmtx_ray.batch.inputs import list_inputs
+from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.plan import make_units
-from lmtx_ray.batch.settings import TagJob
-from lmtx_ray.corpus import DocumentsConfig
+from lmtx_ray.config.corpus import DocumentsConfig
 from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
 
@@ -94,7 +94,7 @@ def run_job(bundle: str, source: str, output: Path, *options: str) -> dict[str, 
 
 def bare_loop(bundle: str, source: str) -> float:
     """Rows a second of reader and Tagger alone, the model loaded."""
-    from lmtx_ray.tagger import Tagger
+    from lmtx_ray.bundle.tagger import Tagger
 
     tagger = Tagger.load(bundle)
     job = TagJob(bundle=bundle, output="unused", source=DocumentsConfig(documents=(source,)))
@@ -109,7 +109,8 @@ def bare_loop(bundle: str, source: str) -> float:
 
 def job_loop(bundle: str, source: str, output: str) -> float:
     """Rows a second of everything else but loading the model, which is done once either way."""
-    from lmtx_ray import tagger, tagging
+    from lmtx_ray.bundle import tagger
+    from lmtx_ray.loop import tagging
 
     loaded = tagger.Tagger.load(bundle)
     job = TagJob(bundle=bundle, output=output, source=DocumentsConfig(documents=(source,)))

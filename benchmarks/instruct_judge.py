@@ -28,8 +28,9 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from serving import show
 
+from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.teacher.prompts import get_prompt
-from lmtx_ray.teacher.protocol import Teacher, TeacherConfig, Unlimited
+from lmtx_ray.teacher.protocol import Teacher, Unlimited
 from lmtx_ray.teacher.registry import build_teacher
 from lmtx_ray.teacher.vllm import VllmTeacher
 from tests import instruct

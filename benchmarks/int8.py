@@ -24,11 +24,11 @@ import numpy as np
 from plain_bundle import publish_plain, sample_rows
 from serving import CHARACTERS, show
 
-from lmtx_ray import metrics
-from lmtx_ray.config_models import EncoderConfig
-from lmtx_ray.corpus import document_text
-from lmtx_ray.encoder import Encoder
-from lmtx_ray.tagger import Tagger
+from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.evaluation import metrics
+from lmtx_ray.student.encoder import Encoder
 
 MEASURES = {
     "P@1": (metrics.precision_at_k, 1), "P@5": (metrics.precision_at_k, 5),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lmtx_ray import schemas
-from lmtx_ray.asks import Candidate
+from lmtx_ray.corpus import schemas
+from lmtx_ray.teacher.questions import Candidate
 
 LABELS, VOCABULARY = 20, 30_000
 SHIFT = 2  # of a stored document so many candidates are not stored

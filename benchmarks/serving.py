@@ -119,7 +119,7 @@ def bare_latency(bundle: str, texts: list[str], seconds: float) -> dict[str, flo
     _, threads = engines_for(os.cpu_count() or 1)
     code = (
         "import json, os, sys, time\n"
-        "from lmtx_ray.tagger import Tagger\n"
+        "from lmtx_ray.bundle.tagger import Tagger\n"
         "bundle, seconds, texts = sys.argv[1], float(sys.argv[2]), json.load(sys.stdin)\n"
         "tagger = Tagger.load(bundle, threads=int(os.environ['OMP_NUM_THREADS']))\n"
         "tagger.tag_texts(texts[:8], 5); spent = []; begun = time.perf_counter()\n"

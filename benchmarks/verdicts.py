@@ -5,8 +5,8 @@ Verdicts have generated keys, 20 labels a document, out of a vocabulary of 30,00
 in parts, and merged where a judging step begins, about each million; the last few parts stay as
 they are. Half of the wanted documents are in the store, with 18 of their 20 candidates. Each
 measurement has a process of its own, alone, with one thread and the files in the page cache. The
-join is what a judging step does with a unit of 128 documents: Lookup.find, asks.first_by_key,
-asks.to_ask. "private" is RssAnon, what a process has for itself, at its peak, less what it was
+join is what a judging step does with a unit of 128 documents: Lookup.find, questions.first_by_key,
+questions.to_ask. "private" is RssAnon, what a process has for itself, at its peak, less what it was
 before the store was opened; "resident" is VmHWM less the same, mapped pages of files with it.
 "cpu_seconds" are the process's for the same span, and for making the candidates and checking them.
 The plain ways read every part: into an Arrow table for Table.join, and into a dict.
@@ -39,7 +39,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import made_verdicts as made
 from benchmarks.made_verdicts import LABELS, SHIFT
-from lmtx_ray import asks
+from lmtx_ray.teacher import questions
 from lmtx_ray.verdicts import layers
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Partition
@@ -132,8 +132,8 @@ def join(rows: int, folder: Path, documents: int) -> dict[str, Any]:
             documents_N = wanted_N[start : start + UNIT]
             candidates = made.candidates_of(documents_N)
             started = time.perf_counter()
-            known = asks.first_by_key(lookup.find({c.key[0] for c in candidates}))
-            to_ask = asks.to_ask(candidates, known)
+            known = questions.first_by_key(lookup.find({c.key[0] for c in candidates}))
+            to_ask = questions.to_ask(candidates, known)
             spent.append(time.perf_counter() - started)
             asked += len(to_ask)
             errors += made.wrong(candidates, known, documents_N, rows // LABELS)
@@ -180,7 +180,7 @@ def plain_dict(rows: int, folder: Path, documents: int) -> dict[str, Any]:
             candidates = made.candidates_of(documents_N := wanted_N[start : start + UNIT])
             started = time.perf_counter()
             found = {c.key: {"p_yes": known[c.key]} for c in candidates if c.key in known}
-            asks.to_ask(candidates, found)
+            questions.to_ask(candidates, found)
             spent += time.perf_counter() - started
             errors += made.wrong(candidates, found, documents_N, rows // LABELS)
     return {"seconds": round(read + spent, 2), "seconds_reading": round(read, 2), **peaks,

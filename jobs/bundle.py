@@ -2,7 +2,7 @@
 
 import sys
 
-from lmtx_ray.jobs import run_job
+from lmtx_ray.cli.jobs import run_job
 
 if __name__ == "__main__":
     sys.exit(run_job("bundle"))

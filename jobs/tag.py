@@ -2,7 +2,7 @@
 
 import sys
 
-from lmtx_ray.cli import main
+from lmtx_ray.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["tag", *sys.argv[1:]]))

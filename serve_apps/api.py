@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lmtx_ray import __version__
-from lmtx_ray.label_set import Label
+from lmtx_ray.corpus.label_set import Label
 from serve_apps import contracts
 from serve_apps.generation import Answer, TagCall
 from serve_apps.guard import (

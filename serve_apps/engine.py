@@ -15,10 +15,10 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from lmtx_ray.bundle_cache import local_bundle
-from lmtx_ray.candidates import Candidates
-from lmtx_ray.index import use_threads
-from lmtx_ray.tagger import Tagger
+from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.search.candidates import Candidates
+from lmtx_ray.search.index import use_threads
 from serve_apps.bundles import BundleConfig, Bundles
 from serve_apps.gather import Gather
 from serve_apps.generation import Answer, Found, Generation, TagCall, merge_shards

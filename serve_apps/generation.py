@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lmtx_ray import canary
-from lmtx_ray.candidates import Candidates, merge_top_k
-from lmtx_ray.corpus import document_text
-from lmtx_ray.tagger import Ranked, Tagger
+from lmtx_ray.bundle import canary
+from lmtx_ray.bundle.tagger import Ranked, Tagger
+from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.search.candidates import Candidates, merge_top_k
 
 Row = dict[str, Any]
 

@@ -14,7 +14,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
-from lmtx_ray.label_set import Label
+from lmtx_ray.corpus.label_set import Label
 from serve_apps.api import build_api
 from serve_apps.engine import BUNDLE_GONE, SHARD_MISSING
 from serve_apps.generation import Answer, TagCall

@@ -23,8 +23,8 @@ from ray._private.authentication.authentication_token_setup import (
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 from ray.util import get_node_ip_address
 
-from lmtx_ray import storage
-from lmtx_ray.bundle_cache import local_bundle
+from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.io import storage
 from serve_apps.bundles import BundleConfig
 from serve_apps.running import APP
 

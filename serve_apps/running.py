@@ -16,8 +16,8 @@ import yaml
 from ray import serve
 from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
-from lmtx_ray import storage
-from lmtx_ray.bundle_cache import local_bundle
+from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.io import storage
 from serve_apps.guard import check_binding, load_keys
 
 APP = "tagger"

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from ray import serve
 
-from lmtx_ray import storage
-from lmtx_ray.bundle_cache import local_bundle
-from lmtx_ray.candidates import Candidates, merge_top_k
-from lmtx_ray.index import IndexShard, load_shard, shard_files, use_threads
+from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.io import storage
+from lmtx_ray.search.candidates import Candidates, merge_top_k
+from lmtx_ray.search.index import IndexShard, load_shard, shard_files, use_threads
 from serve_apps.bundles import BundleConfig, Bundles
 
 

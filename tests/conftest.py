@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.served_judge import judge, shared_judge  # noqa: F401  fixtures
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

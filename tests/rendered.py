@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
-from lmtx_ray.teacher.protocol import TeacherConfig
 from lmtx_ray.teacher.rendering import Rendering
 from tests.tiny_tokenizers import FAMILIES, tokenizer_of
 

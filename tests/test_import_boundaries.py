@@ -1,4 +1,4 @@
-"""Tiers: an import only points downwards, and light modules stay light."""
+"""Rooms: an import only points downwards, and light files stay light."""
 
 from __future__ import annotations
 
@@ -11,39 +11,36 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "lmtx_ray"
 HEAVY = ("ray", "torch", "vllm", "faiss", "transformers", "sentence_transformers", "boto3")
-TIERS = (
-    {"schemas", "locations", "disk", "storage", "s3", "publish", "config", "config_models", "run",
-     "lines", "parquet", "readers", "corpus", "lexical", "metrics", "evaluation", "candidates",
-     "pseudo_labels", "batch", "batch.settings", "batch.inputs", "batch.plan", "batch.fence",
-     "batch.formats", "batch.chunks", "batch.unit", "batch.settle", "batch.outputs",
-     "calibration", "settings", "asks", "selection", "model_files", "layout", "until", "record",
-     "sizing", "text_keys", "lease", "run_verdicts", "verdicts", "verdicts.store",
-     "verdicts.files", "verdicts.layers", "verdicts.lookup", "verdicts.reading",
-     "verdicts.exchange", "teacher", "teacher.protocol", "teacher.prompts", "teacher.reading",
-     "teacher.health", "teacher.budget", "teacher.registry", "teacher.identity",
-     "teacher.lexical", "teacher.adapting", "teacher.pacing", "teacher.failures",
-     "teacher.replies", "teacher.framing", "teacher.rendering", "teacher.spellings",
-     "judge_numbers", "label_set", "canary", "evidence", "bundle_cache", "one_line"},
-    {"hardware", "index", "int8_product", "int8_nearest", "int8_bert", "encoder", "losses",
-     "batching", "tagger", "training", "checkpoints", "bundle_folder", "teacher.vllm",
-     "teacher.http", "teacher.client"},
-    {"stages", "stages.resources", "stages.units", "stages.embed", "stages.shortlist",
-     "stages.judge", "stages.examples", "stages.fit", "stages.tag", "stages.nodes",
-     "stages.budget", "stages.first_question", "stages.sample"},
-    {"prepare", "plan", "cycle", "bundle", "report", "outcome", "tagging", "cli", "jobs",
-     "cli_arguments", "cli_serving", "cli_tagging", "cli_verdicts", "judging", "judge_check"},
-)  # fmt: skip
-LAZY = {("storage", "s3")} | {("teacher.registry", f"teacher.{kind}") for kind in ("vllm", "http")}
+# A room, and the rooms below it that it may look into. `io`, `config` and `corpus` are open to all
+# above them. Only these files of a room may import what takes seconds to load.
+ROOMS = {
+    "io": set(),
+    "config": {"io"},
+    "corpus": {"io", "config"},
+    "search": set(),
+    "evaluation": {"search"},
+    "student": {"search"},
+    "teacher": {"search"},
+    "verdicts": set(),
+    "bundle": {"search", "evaluation", "student"},
+    "batch": set(),
+    "stages": {"search", "student", "teacher", "verdicts", "bundle", "batch"},
+    "loop": {"search", "evaluation", "student", "teacher", "verdicts", "bundle", "batch", "stages"},
+    "cli": {"evaluation", "teacher", "verdicts", "bundle", "batch", "stages", "loop"},
+}
+GROUND = {"io", "config", "corpus"}
+HEAVY_FILES = {
+    "io.s3", "search.hardware", "search.index", "search.int8_product", "search.int8_nearest",
+    "student.int8_bert", "student.encoder", "student.losses", "student.batching",
+    "student.training", "student.checkpoints", "bundle.tagger", "bundle.folder", "teacher.vllm",
+    "loop.cycle", "loop.judging", "loop.judge_check", "loop.bundling", "loop.ending",
+}  # fmt: skip
 
 
 def modules() -> dict[str, Path]:
     paths = (path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
     names = {path: path.relative_to(PACKAGE).with_suffix("").as_posix() for path in paths}
     return {name.replace("/__init__", "").replace("/", "."): path for path, name in names.items()}
-
-
-def tier_of(name: str) -> int:
-    return next(tier for tier, names in enumerate(TIERS) if name in names)
 
 
 def imported(path: Path) -> set[str]:
@@ -56,18 +53,30 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-def test_every_module_has_a_tier() -> None:
-    assert set(modules()) == set().union(*TIERS)
+def room_of(name: str) -> str:
+    return name.split(".")[0]
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_imports_point_downwards(name: str) -> None:
+def test_every_module_has_a_room() -> None:
+    assert {room_of(name) for name in modules()} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_looks_only_into_rooms_below(room: str) -> None:
+    below = ROOMS[room] | (GROUND if room not in GROUND else set()) | {room}
     upwards = {
-        other
-        for other in imported(modules()[name])
-        if tier_of(other) > tier_of(name) and (name, other) not in LAZY
+        (name, other)
+        for name, path in modules().items()
+        if room_of(name) == room
+        for other in imported(path)
+        if room_of(other) not in below
     }
     assert not upwards
+
+
+def test_the_service_is_imported_by_nothing_below_it() -> None:
+    assert not [name for name, path in modules().items() if "import serve_apps" in path.read_text()
+                or "from serve_apps" in path.read_text()]  # fmt: skip
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -79,11 +88,11 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_help_loads_nothing_that_takes_its_time() -> None:
-    script = "from lmtx_ray.cli import build_parser; build_parser().format_help()"
+    script = "from lmtx_ray.cli.main import build_parser; build_parser().format_help()"
     assert not loaded_by(script) & {*HEAVY, "pyarrow", "numpy", "pydantic", "httpx"}
 
 
-def test_plain_data_and_the_command_line_load_nothing_heavy() -> None:
-    names = [*sorted(TIERS[0] - {"s3"}), "cli", "jobs", "plan", "report"]
-    loaded = loaded_by("import " + ", ".join(f"lmtx_ray.{name}" for name in names))
+def test_light_files_load_nothing_heavy() -> None:
+    light = sorted(name for name in set(modules()) - HEAVY_FILES if room_of(name) != "stages")
+    loaded = loaded_by("import " + ", ".join(f"lmtx_ray.{name}" for name in light))
     assert not loaded & set(HEAVY)

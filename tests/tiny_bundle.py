@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lmtx_ray import schemas
-from lmtx_ray.bundle_folder import BundleParts, write_bundle
-from lmtx_ray.calibration import Calibration
-from lmtx_ray.config_models import EncoderConfig
-from lmtx_ray.encoder import Encoder
-from lmtx_ray.index import LabelIndex
-from lmtx_ray.publish import StepOutput
+from lmtx_ray.bundle.folder import BundleParts, write_bundle
+from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.corpus import schemas
+from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.search.index import LabelIndex
+from lmtx_ray.student.encoder import Encoder
 from tests.tiny import TOPICS
 
 LABELS = [f"{topic} {word}" for topic in TOPICS for word in ("disease", "pain")]

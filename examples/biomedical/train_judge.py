@@ -50,8 +50,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import mse_loss
 from transformers import AutoModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lmtx_ray.hardware import has_native_bfloat16
-from lmtx_ray.pseudo_labels import area_under_curve
+from lmtx_ray.search.hardware import has_native_bfloat16
+from lmtx_ray.student.pseudo_labels import area_under_curve
 
 BATCH, WIDTH, LAYERS = 16, 256, 6
 log = logging.getLogger("train_judge")

@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmtx_ray import schemas, storage
-from lmtx_ray.batch.settings import OutputFormat
-from lmtx_ray.publish import PublishError
+from lmtx_ray.batch.job import OutputFormat
+from lmtx_ray.corpus import schemas
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import PublishError
 
 GROUP_ROWS = 16_384
 LISTS = ("label_keys", "labels", "scores", "probabilities")

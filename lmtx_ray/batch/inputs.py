@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
-from lmtx_ray import storage
-from lmtx_ray.lines import CorpusError
-from lmtx_ray.locations import Entry
-from lmtx_ray.publish import MANIFEST, StepOutput
+from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.io import storage
+from lmtx_ray.io.locations import Entry
+from lmtx_ray.io.publish import MANIFEST, StepOutput
 
 PLAN = "PLAN.json"
 PARTITION = re.compile(r"[A-Za-z_][\w-]*=[^/]+")

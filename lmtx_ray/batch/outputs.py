@@ -14,14 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from lmtx_ray import disk, schemas, storage
-from lmtx_ray.batch.fence import Fence, StaleDriver
 from lmtx_ray.batch.formats import read_file
 from lmtx_ray.batch.plan import Unit, name_of, read_plans
 from lmtx_ray.batch.settle import Done, settle, with_bases
 from lmtx_ray.batch.unit import receipt_uri
-from lmtx_ray.lines import CorpusError
-from lmtx_ray.publish import PublishError
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.io import disk, storage
+from lmtx_ray.io.fence import Fence, StaleDriver
+from lmtx_ray.io.publish import PublishError
 
 KINDS = ("data", "rejects", "ids")
 

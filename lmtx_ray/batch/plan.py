@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lmtx_ray import storage
 from lmtx_ray.batch.inputs import InputFile
-from lmtx_ray.batch.settings import TagJob
-from lmtx_ray.config import fingerprint
-from lmtx_ray.corpus import kind_of
-from lmtx_ray.lines import CorpusError
-from lmtx_ray.parquet import open_parquet
-from lmtx_ray.publish import MANIFEST, PublishError
+from lmtx_ray.batch.job import TagJob
+from lmtx_ray.corpus.documents import kind_of
+from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.parquet import open_parquet
+from lmtx_ray.io import storage
+from lmtx_ray.io.identity import fingerprint
+from lmtx_ray.io.publish import MANIFEST, PublishError
 
 MOST_UNITS = 10_000
 MOST_FILES = 1_000  # of one unit

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from lmtx_ray import storage
 from lmtx_ray.batch.formats import TableWriter, copy_without, ids_at
+from lmtx_ray.batch.job import OutputFormat
 from lmtx_ray.batch.plan import Unit
-from lmtx_ray.batch.settings import OutputFormat
 from lmtx_ray.batch.unit import data_name, put, rejects_table
+from lmtx_ray.io import storage
 
 Receipt = dict[str, Any]
 BLOCK = 4096  # rejects written at once

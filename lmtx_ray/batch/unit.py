@@ -17,13 +17,14 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from lmtx_ray import schemas, storage
 from lmtx_ray.batch.chunks import Chunk, read_chunks
-from lmtx_ray.batch.fence import Fence
 from lmtx_ray.batch.formats import TableWriter, TagWriter
+from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.plan import Unit
-from lmtx_ray.batch.settings import TagJob
-from lmtx_ray.lines import Tally
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.lines import Tally
+from lmtx_ray.io import storage
+from lmtx_ray.io.fence import Fence
 
 IDS = pa.schema([("hash", pa.uint64()), ("part", pa.int32()), ("position", pa.int64())])
 

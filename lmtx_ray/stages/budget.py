@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import ray
 
-from lmtx_ray.teacher.budget import Blocks, BudgetConfig, Ledger
+from lmtx_ray.config.judge import BudgetConfig
+from lmtx_ray.teacher.budget import Blocks, Ledger
 from lmtx_ray.teacher.protocol import BudgetReached
 
 

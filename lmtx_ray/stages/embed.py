@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from lmtx_ray import schemas
-from lmtx_ray.config_models import EncoderConfig
-from lmtx_ray.corpus import document_text
+from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.documents import document_text
 
 
 class Embed:
@@ -17,7 +17,9 @@ class Embed:
     expands: ClassVar[bool] = False
 
     def __init__(self, config: EncoderConfig, model: str) -> None:
-        from lmtx_ray.encoder import Encoder  # takes seconds to import, and the driver needs none
+        from lmtx_ray.student.encoder import (
+            Encoder,  # takes seconds to import, and the driver needs none
+        )
 
         self._encoder = Encoder(config, model=model)
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lmtx_ray.pseudo_labels import PseudoLabelConfig, build_examples
+from lmtx_ray.config.components import PseudoLabelConfig
+from lmtx_ray.student.pseudo_labels import build_examples
 
 
 class BuildExamples:

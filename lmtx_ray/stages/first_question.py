@@ -7,12 +7,12 @@ import logging
 import pyarrow as pa
 import ray
 
-from lmtx_ray.settings import Resources
+from lmtx_ray.config.resources import Resources
+from lmtx_ray.corpus.text_keys import document_keys, text_key
 from lmtx_ray.stages.budget import worker_budget
 from lmtx_ray.stages.judge import Asking
 from lmtx_ray.teacher.protocol import QUESTIONS
 from lmtx_ray.teacher.registry import build_teacher
-from lmtx_ray.text_keys import document_keys, text_key
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import VerdictStore, as_stored
 

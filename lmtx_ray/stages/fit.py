@@ -17,10 +17,10 @@ import ray.train
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 
-from lmtx_ray import storage
-from lmtx_ray.config_models import FitConfig
-from lmtx_ray.publish import StepOutput
-from lmtx_ray.settings import FitResources
+from lmtx_ray.config.components import FitConfig
+from lmtx_ray.config.resources import FitResources
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import StepOutput
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
@@ -97,7 +97,7 @@ def reported_progress(uri: str) -> Iterator[None]:
 
 def train_loop(loop: dict[str, Any]) -> None:
     """One worker's part."""
-    from lmtx_ray.training import train
+    from lmtx_ray.student.training import train
 
     context = ray.train.get_context()
     train(**loop, rank=context.get_world_rank(), world=context.get_world_size(),

@@ -9,15 +9,16 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lmtx_ray import asks, storage
-from lmtx_ray.asks import Candidate, Key
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.corpus.schemas import HUMAN
+from lmtx_ray.corpus.text_keys import document_keys, text_key
+from lmtx_ray.io import storage
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
-from lmtx_ray.teacher import health
-from lmtx_ray.teacher.identity import HUMAN
+from lmtx_ray.teacher import health, questions
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Interrupted, JudgeRefused, Teacher, TeacherConfig, Usage
+from lmtx_ray.teacher.protocol import Interrupted, JudgeRefused, Teacher, Usage
+from lmtx_ray.teacher.questions import Candidate, Key
 from lmtx_ray.teacher.registry import build_teacher
-from lmtx_ray.text_keys import document_keys, text_key
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Snapshot, VerdictStore, as_stored
 
@@ -78,11 +79,12 @@ class AskTeacher:
     def __call__(self, documents: pa.Table, *fragments: pa.Table) -> pa.Table:
         count = len(self._asking.rankings)
         rankings = dict(zip(self._asking.rankings, fragments[:count], strict=True))
-        wanted = asks.wanted_candidates(documents, rankings, self._asking.plan)
-        candidates = asks.without_judged(self._candidates(documents, wanted), fragments[count:])
+        wanted = questions.wanted_candidates(documents, rankings, self._asking.plan)
+        judged = fragments[count:]
+        candidates = questions.without_judged(self._candidates(documents, wanted), judged)
         keys = {candidate.key[0] for candidate in candidates}
-        known = asks.first_by_key(self._known.find(keys))
-        human = asks.first_by_key(self._human.find(keys))
+        known = questions.first_by_key(self._known.find(keys))
+        human = questions.first_by_key(self._human.find(keys))
         answered: list[pa.Table] = []
         try:
             for part in _parts(candidates):
@@ -122,7 +124,7 @@ class AskTeacher:
         self, candidates: Sequence[Candidate], known: Mapping[Key, Any], human: Mapping[Key, Any]
     ) -> pa.Table:
         least_mass = self._asking.prompt.least_mass(self._asking.teacher.least_mass)
-        return asks.view(
+        return questions.view(
             candidates, known, human, self._asking.sources, self._asking.cycle, least_mass
         )
 
@@ -132,13 +134,13 @@ class AskTeacher:
     ) -> list[pa.Table]:  # fmt: skip
         """Asks what neither the store nor a person has answered; `known` gets the answers."""
         open_ones = [candidate for candidate in part if candidate.plain not in human]
-        asked = asks.to_ask(open_ones, known)
+        asked = questions.to_ask(open_ones, known)
         if not asked:
             return []
         if self._teacher is None:  # an engine takes a while to start: only when there is a question
             self._teacher = self._start()
         try:
-            answers = self._teacher.judge(asks.build_questions(documents, asked))
+            answers = self._teacher.judge(questions.build_questions(documents, asked))
         except Interrupted as stop:
             if stop.answers is not None:
                 self._keep(self._stored(asked, stop.answers))
@@ -146,7 +148,7 @@ class AskTeacher:
         if answers.num_rows != len(asked):
             raise RuntimeError("the teacher did not answer each question once")
         tables = self._stored(asked, answers)
-        known |= asks.first_by_key(pa.concat_tables(tables))
+        known |= questions.first_by_key(pa.concat_tables(tables))
         return tables
 
     def _start(self) -> Teacher:
@@ -173,7 +175,7 @@ class AskTeacher:
     def _stored(self, asked: Sequence[Candidate], answers: pa.Table) -> list[pa.Table]:
         """Rows for the store, by the split whose step asked."""
         by_pair = {(c.doc_id, c.label_id): c for c in asked}
-        given = [by_pair[pair] for pair in asks.pairs_of(answers)]
+        given = [by_pair[pair] for pair in questions.pairs_of(answers)]
         tables = []
         for split, source in self._asking.sources.items():
             rows = [place for place, candidate in enumerate(given) if candidate.split == split]

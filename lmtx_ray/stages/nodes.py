@@ -7,8 +7,8 @@ import uuid
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from lmtx_ray import storage
-from lmtx_ray.locations import StorageError, parse_uri
+from lmtx_ray.io import storage
+from lmtx_ray.io.locations import StorageError, parse_uri
 
 PATIENCE_SECONDS = 60
 

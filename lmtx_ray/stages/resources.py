@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
-from lmtx_ray.settings import Resources
+from lmtx_ray.config.resources import Resources
 
 
 def as_pool(resources: Resources) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from lmtx_ray.settings import Resources
+from lmtx_ray.config.resources import Resources
 from lmtx_ray.stages.judge import Asking, AskTeacher
 
 

@@ -7,11 +7,12 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from lmtx_ray import candidates, storage
-from lmtx_ray.corpus import document_text
-from lmtx_ray.index import LabelIndex
-from lmtx_ray.lexical import LexicalIndex
-from lmtx_ray.settings import ShortlistConfig
+from lmtx_ray.config.components import ShortlistConfig
+from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.io import storage
+from lmtx_ray.search import candidates
+from lmtx_ray.search.index import LabelIndex
+from lmtx_ray.search.lexical import LexicalIndex
 
 
 def matrix(vectors: pa.Table) -> np.ndarray:

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import ray
 
-from lmtx_ray import storage
-from lmtx_ray.batch.fence import StaleDriver
 from lmtx_ray.batch.plan import Unit
 from lmtx_ray.batch.unit import UnitWork, label_texts, run_unit
-from lmtx_ray.publish import PublishError
-from lmtx_ray.settings import Resources
+from lmtx_ray.config.resources import Resources
+from lmtx_ray.io import storage
+from lmtx_ray.io.fence import StaleDriver
+from lmtx_ray.io.publish import PublishError
 from lmtx_ray.stages.resources import as_pool
 
 ERRORS = {"StaleDriver": StaleDriver, "PublishError": PublishError,
@@ -29,7 +29,9 @@ class TagUnits:
     """Ray Data callable: units in, receipts (or an error) out."""
 
     def __init__(self, work: UnitWork) -> None:
-        from lmtx_ray.tagger import Tagger  # takes seconds to import, and the driver needs none
+        from lmtx_ray.bundle.tagger import (
+            Tagger,  # takes seconds to import, and the driver needs none
+        )
 
         self._work = work
         self._tagger = Tagger.load(work.job.bundle)

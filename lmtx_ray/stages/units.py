@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 import ray
 
-from lmtx_ray import storage
-from lmtx_ray.publish import StepOutput
-from lmtx_ray.settings import Resources
+from lmtx_ray.config.resources import Resources
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import StepOutput
 from lmtx_ray.stages.resources import as_pool
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lmtx_ray.teacher.protocol import TeacherConfig
+from lmtx_ray.config.judge import TeacherConfig
 
 logger = logging.getLogger(__name__)
 

@@ -9,25 +9,13 @@ from __future__ import annotations
 import threading
 import uuid
 
-from pydantic import Field
-
-from lmtx_ray import storage
-from lmtx_ray.config import Config
+from lmtx_ray.config.judge import BudgetConfig
+from lmtx_ray.io import storage
 from lmtx_ray.teacher.protocol import BudgetReached
 
 BLOCKS = 50  # the budget is written ahead in this many parts
 
 
-class BudgetConfig(Config):
-    """Most requests and most tokens (of prompts and answers) that the judge may use in this run,
-    over all its starts; None is no limit."""
-
-    requests: int | None = Field(None, ge=1)
-    tokens: int | None = Field(None, ge=1)
-
-    @property
-    def is_set(self) -> bool:
-        return self.requests is not None or self.tokens is not None
 
 
 class Ledger:

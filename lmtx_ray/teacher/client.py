@@ -12,18 +12,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from lmtx_ray.config import ConfigError
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher import failures, pacing
 from lmtx_ray.teacher.adapting import Adapting, Message, Shape, answer_limit, request_body
 from lmtx_ray.teacher.failures import Failure
 from lmtx_ray.teacher.pacing import Gate, Stopped
-from lmtx_ray.teacher.protocol import (
-    Budget,
-    JudgeRefused,
-    JudgeUnavailable,
-    TeacherConfig,
-    Usage,
-)
+from lmtx_ray.teacher.protocol import Budget, JudgeRefused, JudgeUnavailable, Usage
 from lmtx_ray.teacher.reading import Reading, Words
 from lmtx_ray.teacher.replies import NoAnswer, read_reply
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.teacher.adapting import PREFIX_PARAMETERS, TOO_LONG, Refusal
 from lmtx_ray.teacher.pacing import told_wait
-from lmtx_ray.teacher.protocol import TeacherConfig
 from lmtx_ray.teacher.replies import plain
 
 MOST_SENTENCE = 300  # characters of what a server says that are shown

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmtx_ray.config import ConfigError
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import TeacherConfig
 from lmtx_ray.teacher.reading import OPEN_THOUGHT, without_thoughts
 
 DOCUMENT, LABEL, SYSTEM = (f"\u2983{name}\u2984" for name in ("document", "label", "system"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from lmtx_ray.config import ConfigError
+from lmtx_ray.config.loading import ConfigError
 
 ENOUGH_PAIRS = 100  # below this nothing is concluded
 LEAST_CLEAR = 0.5

@@ -18,14 +18,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
-from lmtx_ray.config import ConfigError
-from lmtx_ray.corpus import document_text
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.documents import document_text
 from lmtx_ray.teacher.adapting import Message
 from lmtx_ray.teacher.client import ChatClient, api_key, chat_url
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.pacing import Stopped
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Budget, Interrupted, TeacherConfig, Usage, answers_table
+from lmtx_ray.teacher.protocol import Budget, Interrupted, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.teacher.replies import thinks
 

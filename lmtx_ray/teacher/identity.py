@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from lmtx_ray.config import fingerprint
-from lmtx_ray.model_files import model_identity
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import TeacherConfig
 
-HUMAN = "human"  # the teacher whose answers outrank any model's
 # Of each kind, the settings that change what is answered. `url` is not among them: a model that
 # moves to another port is the same one; `revision` tells models of one name apart.
 IDENTITY = {

@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from lmtx_ray.config import Config, ConfigError, fingerprint, load_config
+from lmtx_ray.config.loading import Config, ConfigError, load_config
+from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.teacher.reading import YES_NO, Words
 
 PLACEHOLDERS = ("label", "description", "aliases")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import pyarrow as pa
-from pydantic import Field
 
-from lmtx_ray.config import Config, ConfigError
-from lmtx_ray.schemas import VERDICTS
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.schemas import VERDICTS
 from lmtx_ray.teacher.reading import Reading
 
 QUESTIONS = pa.schema(
@@ -28,43 +27,6 @@ ANSWERS = pa.schema(
 )
 
 
-class TeacherConfig(Config):
-    """Which judge, and how it is asked.
-
-    `model` is a local folder, an s3:// folder or a hub id (vllm), or the served name (http);
-    `revision` a hub commit, or any mark of your own that tells two models of one name apart.
-    `prompt` is a name or the path of a YAML file. `chat` wraps the prompt in the model's chat
-    template: "auto" does if the model has one and the prompt is for instruct models.
-    `answer_prefix` begins the model's own turn. `thinking_tokens` is how long a model that thinks
-    first may think about one pair; at 0 templates are told not to. An answer whose words have less
-    than `least_mass` of the probability together is unclear.
-
-    `url` and `api_key_env` are for http; the key is only read from that environment variable.
-    `tries` bounds how often one request is sent, `timeout_seconds` how long it may take.
-    """
-
-    kind: Literal["vllm", "http", "lexical"] = "vllm"
-    model: str = ""
-    revision: str = ""
-    prompt: str = "subject"
-    chat: Literal["auto", "always", "never"] = "auto"
-    answer_prefix: str = ""
-    thinking_tokens: int = Field(0, ge=0)
-    max_document_tokens: int = Field(430, ge=1)
-    max_label_tokens: int = Field(64, ge=1)
-    least_mass: float = Field(0.1, ge=0, le=1)
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    threads: int | None = Field(None, ge=1)
-    kv_cache_gib: int = Field(1, ge=1)
-    gpu_memory_share: float = Field(0.9, gt=0, le=1)
-    tensor_parallel_size: int = Field(1, ge=1)
-    max_num_batched_tokens: int = Field(8192, ge=256)
-    url: str = ""
-    api_key_env: str = "OPENAI_API_KEY"
-    concurrency: int = Field(16, ge=1)
-    top_logprobs: int = Field(20, ge=0)
-    tries: int = Field(8, ge=1)
-    timeout_seconds: float = Field(60.0, gt=0)
 
 
 @dataclass

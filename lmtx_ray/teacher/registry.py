@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Budget, Teacher, TeacherConfig, Unlimited
+from lmtx_ray.teacher.protocol import Budget, Teacher, Unlimited
 
 
 def build_teacher(config: TeacherConfig, prompt: Prompt, budget: Budget | None = None) -> Teacher:
     """The configured teacher, loaded. Raises ConfigError for settings its kind cannot use."""
     budget = budget or Unlimited()
     if config.kind == "lexical":
-        from lmtx_ray.teacher.lexical import LexicalTeacher
+        from lmtx_ray.teacher.rule import LexicalTeacher
 
         return LexicalTeacher(config, prompt, budget)
     if config.kind == "http":

@@ -16,11 +16,11 @@ from typing import Any
 
 from tokenizers import AddedToken, Encoding, Tokenizer
 
-from lmtx_ray.config import ConfigError
-from lmtx_ray.corpus import document_text
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.documents import document_text
 from lmtx_ray.teacher.framing import Part, frame_of
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import TeacherConfig
 from lmtx_ray.teacher.reading import OPEN_THOUGHT
 
 PRIVATE = 0xF0000  # first code point of a plane for private use

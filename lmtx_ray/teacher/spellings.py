@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import zip_longest
 
-from lmtx_ray.config import ConfigError
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher.reading import Words, spelling_of
 from lmtx_ray.teacher.rendering import Rendering
 

@@ -18,11 +18,13 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from lmtx_ray import hardware, storage
-from lmtx_ray.config import ConfigError
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.io import storage
+from lmtx_ray.search import hardware
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Budget, BudgetReached, TeacherConfig, Usage, answers_table
+from lmtx_ray.teacher.protocol import Budget, BudgetReached, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading, begins_with, from_log_probabilities
 from lmtx_ray.teacher.rendering import Rendering
 from lmtx_ray.teacher.spellings import answer_tokens

@@ -13,11 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmtx_ray import schemas, storage
-from lmtx_ray.corpus import CorpusError
-from lmtx_ray.lines import BadRow
-from lmtx_ray.readers import format_of, read_rows
-from lmtx_ray.text_keys import KEY_BYTES
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.documents import CorpusError
+from lmtx_ray.corpus.lines import BadRow
+from lmtx_ray.corpus.readers import format_of, read_rows
+from lmtx_ray.corpus.text_keys import KEY_BYTES
+from lmtx_ray.io import storage
 from lmtx_ray.verdicts.store import HUMAN, VerdictStore, add_human
 
 Row = dict[str, Any]

@@ -14,7 +14,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from lmtx_ray import disk, storage
+from lmtx_ray.io import disk, storage
 
 KEYS = ".npy"  # what the array of document prefixes beside a layer's file ends in
 KEPT_SECONDS = 7 * 86_400

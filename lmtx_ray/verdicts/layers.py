@@ -24,8 +24,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmtx_ray import schemas, storage
-from lmtx_ray.text_keys import prefixes
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.text_keys import prefixes
+from lmtx_ray.io import storage
 from lmtx_ray.verdicts.files import KEYS, local_file
 from lmtx_ray.verdicts.store import SORT, WORDS, LayerFile, Partition
 

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmtx_ray import schemas
-from lmtx_ray.text_keys import prefix_of, prefixes
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.text_keys import prefix_of, prefixes
 from lmtx_ray.verdicts.files import KEYS, local_file
 from lmtx_ray.verdicts.store import WORDS, LayerFile, Partition, Snapshot
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lmtx_ray import storage
+from lmtx_ray.io import storage
 from lmtx_ray.verdicts.layers import merged_tables
 from lmtx_ray.verdicts.store import Partition, VerdictStore
 

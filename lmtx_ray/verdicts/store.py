@@ -22,9 +22,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from lmtx_ray import schemas, storage
-from lmtx_ray.config import fingerprint
-from lmtx_ray.teacher.identity import HUMAN
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.schemas import HUMAN
+from lmtx_ray.io import storage
+from lmtx_ray.io.identity import fingerprint
 
 WORDS = ["answer", "prompt", "teacher", "source"]  # columns of few values
 SORT = [("document", "ascending"), ("label", "ascending")]

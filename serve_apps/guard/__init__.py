@@ -9,9 +9,9 @@ from serve_apps.guard.errors import (
     install_error_handlers,
 )
 from serve_apps.guard.keys import ApiKey, KeysError, load_keys, new_key, parse_keys
+from serve_apps.guard.limits import GuardSettings
 from serve_apps.guard.middleware import Guard
 from serve_apps.guard.plain_text import PlainText
-from serve_apps.guard.settings import GuardSettings
 
 __all__ = [
     "ERROR_RESPONSES",

@@ -25,9 +25,9 @@ from serve_apps.guard.exchange import Exchange
 from serve_apps.guard.headers import client_network, declared_length, is_json
 from serve_apps.guard.json_check import parse_json
 from serve_apps.guard.keys import find_key, presented
+from serve_apps.guard.limits import OPEN_PATHS, STATIC_PREFIX, GuardSettings
 from serve_apps.guard.logs import log_failure
 from serve_apps.guard.rate import TokenBuckets
-from serve_apps.guard.settings import OPEN_PATHS, STATIC_PREFIX, GuardSettings
 
 WITH_BODY = ("POST", "PUT", "PATCH", "DELETE", "QUERY")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lmtx_ray import storage
+from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import read_rejects, read_tags
-from lmtx_ray.batch.settings import TagJob
-from lmtx_ray.corpus import DocumentsConfig
-from lmtx_ray.tagging import tag_corpus
+from lmtx_ray.config.corpus import DocumentsConfig
+from lmtx_ray.io import storage
+from lmtx_ray.loop.tagging import tag_corpus
 from tests.chaos.batch_runs import published, write_corpus
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]

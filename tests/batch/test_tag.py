@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lmtx_ray import storage
 from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags, sweep
-from lmtx_ray.cli import main
-from lmtx_ray.publish import PublishError, StepOutput
-from lmtx_ray.tagger import Tagger
+from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.cli.main import main
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import PublishError, StepOutput
 from tests.lake import s3_server
 from tests.tiny import TOPICS
 from tests.tiny_bundle import LABELS

@@ -11,9 +11,10 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from lmtx_ray import s3, storage, tagger  # noqa: F401  (loaded once, before the forks)
 from lmtx_ray.batch.outputs import published_files
-from lmtx_ray.cli import main
+from lmtx_ray.bundle import tagger  # noqa: F401  (loaded once, before the forks)
+from lmtx_ray.cli.main import main
+from lmtx_ray.io import s3, storage
 from tests.tiny import TOPICS
 
 

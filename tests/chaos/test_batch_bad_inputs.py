@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from lmtx_ray.batch.outputs import read_rejects, read_tags
-from lmtx_ray.cli import main
+from lmtx_ray.cli.main import main
 from tests.tiny import TOPICS
 
 

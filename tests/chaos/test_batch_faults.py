@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from lmtx_ray import s3, storage
 from lmtx_ray.batch.outputs import read_manifests, read_rejects, read_tags
-from lmtx_ray.cli import main
+from lmtx_ray.cli.main import main
+from lmtx_ray.io import s3, storage
 from tests.chaos.batch_runs import published, tag_arguments, write_corpus
 from tests.chaos.faulty_proxy import faulty
 from tests.lake import s3_server
@@ -150,7 +150,7 @@ def test_a_store_without_conditional_writes_falls_back_to_a_lease(
 
     monkeypatch.setattr(s3.Bucket, "call", call)
     monkeypatch.setattr(s3.Bucket, "put_if_absent", ignores_conditions)
-    monkeypatch.setattr("lmtx_ray.lease.SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr("lmtx_ray.io.lease.SETTLE_SECONDS", 0.1)
     place = "s3://lake/unconditional"
     write_corpus(f"{place}/in", 2)
     held = {"holder": "someone", "process": 7, "host": "other", "expires": 9e9}

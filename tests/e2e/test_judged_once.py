@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 import yaml
 
-from lmtx_ray.config import load_config
-from lmtx_ray.cycle import run_cycles
-from lmtx_ray.layout import lay_out
-from lmtx_ray.outcome import finish
-from lmtx_ray.publish import read_published
-from lmtx_ray.run_verdicts import resolver_for
-from lmtx_ray.settings import RunConfig
+from lmtx_ray.config.loading import load_config
+from lmtx_ray.corpus.text_keys import text_key
+from lmtx_ray.io.publish import read_published
+from lmtx_ray.loop.cycle import run_cycles
+from lmtx_ray.loop.ending import finish
+from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_verdicts import resolver_for
 from lmtx_ray.stages.first_question import DOCUMENT
-from lmtx_ray.text_keys import text_key
 from lmtx_ray.verdicts.exchange import import_rows
 from tests.fake_llm import KEY, FakeJudge
 from tests.small_run import write_inputs

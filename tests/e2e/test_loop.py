@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lmtx_ray.asks import pairs_of
-from lmtx_ray.publish import read_published
+from lmtx_ray.io.publish import read_published
+from lmtx_ray.teacher.questions import pairs_of
 from tests.small_run import write_inputs
 
 TIMEOUT_SECONDS = 300

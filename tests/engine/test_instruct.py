@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
+from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.teacher.prompts import get_prompt
-from lmtx_ray.teacher.protocol import Teacher, TeacherConfig
+from lmtx_ray.teacher.protocol import Teacher
 from lmtx_ray.teacher.registry import build_teacher
 from tests import instruct
 

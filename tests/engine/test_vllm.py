@@ -11,9 +11,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from lmtx_ray.config import ConfigError
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher.prompts import get_prompt
-from lmtx_ray.teacher.protocol import BudgetReached, TeacherConfig, Unlimited
+from lmtx_ray.teacher.protocol import BudgetReached, Unlimited
 from lmtx_ray.teacher.reading import spelling_of
 from lmtx_ray.teacher.registry import build_teacher
 from lmtx_ray.teacher.rendering import Rendering

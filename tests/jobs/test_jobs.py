@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lmtx_ray import cli, jobs, storage
-from lmtx_ray.config import load_config
-from lmtx_ray.locations import StorageError
-from lmtx_ray.record import describe_start, write_record
-from lmtx_ray.settings import RunConfig
-from lmtx_ray.until import stop_name
+from lmtx_ray.cli import jobs
+from lmtx_ray.cli import main as cli
+from lmtx_ray.config.loading import load_config
+from lmtx_ray.io import storage
+from lmtx_ray.io.locations import StorageError
+from lmtx_ray.loop.record import describe_start, write_record
+from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.stopping import stop_name
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 JOBS = sorted((ROOT / "jobs").glob("*.py"))

@@ -17,9 +17,10 @@ import yaml
 from jsonschema import ValidationError
 from packaging.requirements import Requirement
 
-from lmtx_ray import cli, jobs
-from lmtx_ray.config import load_config
-from lmtx_ray.settings import RunConfig
+from lmtx_ray.cli import jobs
+from lmtx_ray.cli import main as cli
+from lmtx_ray.config.loading import load_config
+from lmtx_ray.loop.run_config import RunConfig
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLUSTER = ROOT / "cluster"

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lmtx_ray import storage
-from lmtx_ray.publish import StepOutput
-from lmtx_ray.tagger import Tagger
+from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import StepOutput
 from tests.serving.conftest import ROOT, Running
 from tests.serving.fuzzing import fuzz
 

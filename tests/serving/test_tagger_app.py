@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmtx_ray import storage
-from lmtx_ray.candidates import Candidates
-from lmtx_ray.publish import PublishError
-from lmtx_ray.tagger import Tagger
+from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import PublishError
+from lmtx_ray.search.candidates import Candidates
 from serve_apps.api import tag_in_chunks
+from serve_apps.application import TaggerArgs, app
 from serve_apps.bundles import BundleConfig, BundleError, Bundles
 from serve_apps.generation import Answer, TagCall, merge_shards
 from serve_apps.guard import BindingError, Refusal
 from serve_apps.shard import load_held
-from serve_apps.tagger import TaggerArgs, app
 
 
 class Held:

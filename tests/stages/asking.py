@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lmtx_ray import schemas, storage
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.corpus import schemas
+from lmtx_ray.io import storage
 from lmtx_ray.stages import judge
 from lmtx_ray.stages.judge import Asking, AskTeacher
 from lmtx_ray.teacher.prompts import get_prompt
-from lmtx_ray.teacher.protocol import BudgetReached, TeacherConfig, Usage, answers_table
+from lmtx_ray.teacher.protocol import BudgetReached, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.verdicts.store import VerdictStore
 

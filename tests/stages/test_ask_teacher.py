@@ -7,14 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lmtx_ray import schemas
+from lmtx_ray.config.judge import BudgetConfig
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.stages.judge import CHECKED_DOCUMENTS, AskTeacher
-from lmtx_ray.teacher.budget import BudgetConfig, Ledger
+from lmtx_ray.teacher.budget import Ledger
 from lmtx_ray.teacher.health import JudgeUseless
 from lmtx_ray.teacher.protocol import BudgetReached, JudgeRefused
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.teacher.registry import build_teacher
-from lmtx_ray.text_keys import text_key
 from lmtx_ray.verdicts.store import add_human
 from tests.stages.asking import Counting, Setting, by_length, documents, fragments
 

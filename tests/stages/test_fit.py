@@ -10,11 +10,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-from lmtx_ray import batching, checkpoints, schemas, storage, training
-from lmtx_ray.config_models import EncoderConfig, FitConfig
-from lmtx_ray.encoder import Encoder, load_model
-from lmtx_ray.publish import StepOutput
+from lmtx_ray.config.components import EncoderConfig, FitConfig
+from lmtx_ray.corpus import schemas
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import StepOutput
 from lmtx_ray.stages.fit import fit
+from lmtx_ray.student import batching, checkpoints, training
+from lmtx_ray.student.encoder import Encoder, load_model
 from tests.tiny import TOPICS, save_encoder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from lmtx_ray.asks import judge_asks, select_asks
-from lmtx_ray.config import load_config
-from lmtx_ray.judging import asking_of
-from lmtx_ray.layout import lay_out
-from lmtx_ray.settings import RunConfig
+from lmtx_ray.config.judge import BudgetConfig
+from lmtx_ray.config.loading import load_config
+from lmtx_ray.loop.judging import asking_of
+from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.stages.budget import shared_budget, worker_budget
 from lmtx_ray.stages.judge import Asking
-from lmtx_ray.teacher.budget import BudgetConfig
 from lmtx_ray.teacher.protocol import BudgetReached
+from lmtx_ray.teacher.questions import judge_asks, select_asks
 from tests.small_run import write
 
 

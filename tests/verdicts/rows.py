@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from lmtx_ray import schemas
-from lmtx_ray.text_keys import text_key
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.text_keys import text_key
 
 Pair = tuple[int, int]
 

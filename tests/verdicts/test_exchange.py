@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from lmtx_ray import storage
-from lmtx_ray.cli import main
-from lmtx_ray.config import load_config
-from lmtx_ray.layout import lay_out
-from lmtx_ray.prepare import prepare
-from lmtx_ray.settings import RunConfig
-from lmtx_ray.text_keys import document_text, text_key
+from lmtx_ray.cli.main import main
+from lmtx_ray.config.loading import load_config
+from lmtx_ray.corpus.text_keys import document_text, text_key
+from lmtx_ray.io import storage
+from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.prepare import prepare
+from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.verdicts.layers import merge
 from lmtx_ray.verdicts.reading import read_all, stats
 from lmtx_ray.verdicts.store import Partition, VerdictStore

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lmtx_ray import s3, storage
-from lmtx_ray.cli import main
-from lmtx_ray.text_keys import text_key
+from lmtx_ray.cli.main import main
+from lmtx_ray.corpus.text_keys import text_key
+from lmtx_ray.io import s3, storage
 from lmtx_ray.verdicts import files, layers
 from lmtx_ray.verdicts.layers import merge, merge_if_due
 from lmtx_ray.verdicts.lookup import Lookup

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmtx_ray.text_keys import text_key
+from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.verdicts import layers
 from lmtx_ray.verdicts.layers import merge, merge_if_due
 from lmtx_ray.verdicts.lookup import Lookup

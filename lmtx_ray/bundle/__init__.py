@@ -1,0 +1,1 @@
+"""The servable folder, and the one object behind batch and online tagging."""

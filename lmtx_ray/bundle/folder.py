@@ -1,0 +1,72 @@
+"""The files of a bundle, written in one place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lmtx_ray.bundle import canary
+from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.corpus import schemas
+from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import MANIFEST, StepOutput
+from lmtx_ray.search.lexical import LexicalIndex
+
+
+@dataclass(frozen=True)
+class BundleParts:
+    """What a bundle is made of.
+
+    `model` is a sentence-transformers folder, local or s3; `save_index` writes the label index's
+    shards into a folder; `fusion` holds the weights "dense" and "lexical" and the "constant" of
+    reciprocal rank fusion, None for the dense ranking alone; `depth` is the candidates a document
+    gets from each side.
+    """
+
+    bundle_id: str
+    model: str
+    encoder: EncoderConfig
+    save_index: Callable[[Path], object]
+    labels: pa.Table
+    depth: int
+    fusion: dict[str, float] | None
+    calibration: Calibration
+
+    def description(self) -> dict[str, Any]:
+        """The content of bundle.json."""
+        return {
+            "version": schemas.BUNDLE_VERSION, "bundle_id": self.bundle_id, "depth": self.depth,
+            "encoder": self.encoder.model_dump(mode="json", exclude={"model", "threads"}),
+            "fusion": self.fusion, "calibration": self.calibration.to_dict(),
+        }  # fmt: skip
+
+
+def write_bundle(parts: BundleParts, folder: Path) -> None:
+    """Write everything a Tagger loads, then ask it the canaries and keep its answers."""
+    _copy_model(parts.model, folder / "encoder")
+    (folder / "index").mkdir()
+    parts.save_index(folder / "index")
+    storage.write_table(str(folder / "labels.parquet"), parts.labels)
+    texts = parts.labels["text"].to_pylist()
+    if parts.fusion:
+        LexicalIndex.build(texts).save(folder / "lexical")
+    text = json.dumps(parts.description(), indent=1, sort_keys=True)
+    (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
+    answers = Tagger(str(folder), parts.encoder.threads).tag_texts
+    canary.make(texts, answers).save(folder)
+
+
+def _copy_model(model: str, folder: Path) -> None:
+    if storage.exists(storage.join(model, MANIFEST)):
+        StepOutput(model, "").verify()
+    storage.download_folder(model, str(folder))
+    (folder / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(folder / "onnx", ignore_errors=True)

@@ -1,0 +1,177 @@
+"""Encoder, index and labels in one object: the only code behind batch and online tagging."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lmtx_ray.bundle import canary
+from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.evidence import evidence
+from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.label_set import LabelSet
+from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import PublishError
+from lmtx_ray.search.candidates import PADDING, Candidates, reciprocal_rank_fusion
+from lmtx_ray.search.index import LabelIndex
+from lmtx_ray.search.lexical import LexicalIndex
+from lmtx_ray.student.encoder import Encoder
+
+EXAMPLES = 256  # labels that show the encoder the values it works with
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What was found for B documents: the ranking that counts, and what it was made from."""
+
+    ids_BK: np.ndarray
+    scores_BK: np.ndarray
+    dense: Candidates
+    lexical_BK: np.ndarray | None
+
+
+class Tagger:
+    """Tags documents with labels of one bundle. Every tag is in the label set.
+
+    A document's answer does not depend on the other documents of a call.
+    """
+
+    def __init__(
+        self, folder: str, threads: int | None = None, with_index: bool = True
+    ) -> None:
+        """`folder` as `local_bundle` gives it; without the index, `tag` and `search` are not to be
+        called: the shards are elsewhere."""
+        description = storage.read_json(f"{folder}/bundle.json")
+        if description.get("version") != schemas.BUNDLE_VERSION:
+            raise PublishError(
+                f"{folder}: a bundle of version {description.get('version')}, this reads "
+                f"{schemas.BUNDLE_VERSION}"
+            )
+        self.folder = folder
+        self.bundle_id: str = description["bundle_id"]
+        settings = {**description["encoder"], "threads": threads}
+        self.labels = LabelSet(storage.read_table(f"{folder}/labels.parquet"))
+        step = max(len(self.labels) // EXAMPLES, 1)
+        self.encoder = Encoder(EncoderConfig(**settings), model=f"{folder}/encoder",
+                               examples=self.labels.texts[::step][:EXAMPLES])  # fmt: skip
+        self._index = LabelIndex.load(f"{folder}/index") if with_index else None
+        self._fusion = description["fusion"]
+        self._lexical = LexicalIndex.load(f"{folder}/lexical") if self._fusion else None
+        self._depth = description["depth"]
+        self._calibration = Calibration.from_dict(description["calibration"])
+
+    @classmethod
+    def load(cls, bundle: str, threads: int | None = None) -> Tagger:
+        """Load a bundle from a local or s3 URI.
+
+        Raises:
+            PublishError: The folder is not a published bundle, or a file was changed.
+        """
+        return cls(local_bundle(bundle), threads)
+
+    def tag(
+        self,
+        ids: Sequence[str],
+        titles: Sequence[str | None],
+        texts: Sequence[str],
+        top_k: int,
+        min_probability: float = 0.0,
+        allow: Collection[str] | None = None,
+        deny: Collection[str] = (),
+    ) -> pa.Table:
+        """A `tags` row for each document, in order.
+
+        A document without text has no tags and the reason "empty". `allow` and `deny` are label
+        keys that alone, or never, may be tags; both act on the bundle's top candidates.
+        """
+        documents = [document_text(title, text) for title, text in zip(titles, texts, strict=True)]
+        ranked = self.rank(documents, self.search(self.encode(documents), self.depth(top_k)))
+        rows = self.answers(ids, documents, ranked, top_k, min_probability, allow, deny)
+        return schemas.conform(pa.Table.from_pylist(rows, schema=schemas.TAGS), schemas.TAGS)
+
+    def check(self) -> str:
+        """Ask the bundle's canaries; what is wrong with the answers, empty if nothing is."""
+        canaries = canary.Canaries.load(self.folder)
+        rows = self.tag_texts(canaries.texts, canary.TOP_K).to_pylist()
+        return canary.deviation(canaries, rows)
+
+    def tag_texts(self, texts: Sequence[str], top_k: int) -> pa.Table:
+        """`tag` for bare texts."""
+        return self.tag([""] * len(texts), [None] * len(texts), texts, top_k)
+
+    def depth(self, top_k: int) -> int:
+        """How many candidates a search has to find for `top_k` tags."""
+        return max(self._depth, top_k)
+
+    def encode(self, documents: Sequence[str]) -> np.ndarray:
+        """float32 unit vectors [B, D] of prepared texts (`document_text`)."""
+        return self.encoder.encode(documents, "document")
+
+    def search(self, vectors_BD: np.ndarray, depth: int) -> Candidates:
+        """The nearest labels in the bundle's own index."""
+        assert self._index is not None
+        return self._index.search(vectors_BD, depth)
+
+    def rank(self, documents: Sequence[str], dense: Candidates) -> Ranked:
+        """The ranking that counts: the dense one, or it fused with the lexical side."""
+        if self._lexical is None:
+            return Ranked(*dense, dense, None)
+        depth = dense[0].shape[1]
+        lexical_BK, _ = self._lexical.search(documents, depth)
+        fused = reciprocal_rank_fusion(
+            [dense[0], lexical_BK], depth, constant=self._fusion["constant"],
+            weights=[self._fusion["dense"], self._fusion["lexical"]],
+        )  # fmt: skip
+        return Ranked(*fused, dense, lexical_BK)
+
+    def answers(
+        self, ids: Sequence[str], documents: Sequence[str], ranked: Ranked, top_k: int,
+        min_probability: float = 0.0, allow: Collection[str] | None = None,
+        deny: Collection[str] = (),
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """The rows of the `tags` table of ranked documents, see `tag`."""
+        rows = []
+        for place, (doc_id, document) in enumerate(zip(ids, documents, strict=True)):
+            row: dict[str, Any] = {"doc_id": doc_id, "label_keys": [], "labels": [], "scores": [],
+                                   "probabilities": [], "reason": ""}  # fmt: skip
+            if document:
+                found = ranked.ids_BK[place], ranked.scores_BK[place]
+                self._fill(row, *found, top_k, min_probability, allow, deny)
+            else:
+                row["reason"] = "empty"
+            rows.append(row)
+        return rows
+
+    def _fill(
+        self, row: dict[str, Any], ids_K: np.ndarray, scores_K: np.ndarray, top_k: int,
+        min_probability: float, allow: Collection[str] | None, deny: Collection[str],
+    ) -> None:  # fmt: skip
+        probabilities_K = self._calibration.apply(scores_K)
+        for label, score, probability in zip(
+            ids_K.tolist(), scores_K.tolist(), probabilities_K.tolist(), strict=True
+        ):
+            if label == PADDING or probability < min_probability:
+                continue
+            key = self.labels.keys[label]
+            if key in deny or (allow is not None and key not in allow):
+                continue
+            row["label_keys"].append(key)
+            row["labels"].append(self.labels.texts[label])
+            row["scores"].append(score)
+            row["probabilities"].append(probability)
+            if len(row["scores"]) == top_k:
+                return
+
+    def explain(self, document: str, ranked: Ranked, place: int, key: str) -> dict[str, Any]:
+        """Why the document at `place` has the tag `key`, see `evidence`."""
+        label = self.labels.place(key)
+        dense = ranked.dense[0][place], ranked.dense[1][place]
+        lexical_K = None if ranked.lexical_BK is None else ranked.lexical_BK[place]
+        return evidence(document, self.labels.texts[label], label, dense, lexical_K)

@@ -1,0 +1,45 @@
+"""Where documents and labels are, and how they are written."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from lmtx_ray.config.loading import Config
+
+
+class ColumnMap(Config):
+    """Names of the fields in the raw files; None takes the format's usual ones."""
+
+    doc_id: str | None = None
+    title: str | None = None
+    text: str | None = None
+    label_key: str | None = None
+    label_text: str | None = None
+    gold: str = "target_ind"
+
+
+class DocumentsConfig(Config):
+    """Where unlabelled documents are: files or folders, and how they are written.
+
+    "xmc" JSON lines have the fields uid, title, content and, in a test file, target_ind.
+    """
+
+    documents: tuple[str, ...] = Field(min_length=1)
+    format: Literal["auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text"] = "auto"
+    columns: ColumnMap = ColumnMap()
+    limit: int | None = Field(None, ge=1)
+
+
+class CorpusConfig(DocumentsConfig):
+    """Documents and the label set.
+
+    `test` holds documents with gold labels, read for evaluation only. `held_aside` documents are
+    kept from training for selection, chosen by a hash of their id.
+    """
+
+    labels: str
+    test: str | None = None
+    held_aside: int = Field(250, ge=0)
+    seed: int = 13

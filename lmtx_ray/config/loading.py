@@ -1,0 +1,93 @@
+"""Settings: frozen pydantic models from a YAML file plus dotted overrides, and fingerprints."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class ConfigError(ValueError):
+    """Settings a user has to mend; the message names the file and the dotted field."""
+
+
+class Config(BaseModel):
+    """Base of every settings model: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+C = TypeVar("C", bound=Config)
+
+
+def load_config(kind: type[C], path: str | None, overrides: Sequence[str] = ()) -> C:
+    """Read `path` (YAML), apply overrides of the form a.b=c (c read as YAML), validate.
+
+    Raises:
+        ConfigError: Unreadable file, bad YAML, unknown key (with near matches) or wrong value.
+    """
+    source = path or "defaults"
+    values = _read_yaml(path) if path else {}
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_explain(kind, problem) for problem in error.errors())
+        raise ConfigError(f"{source}: {problems}") from None
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: needs sections (a mapping), found {type(values).__name__}")
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    dotted, equals, text = override.partition("=")
+    keys = dotted.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"override {override!r}: needs the form section.field=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override {override!r}: {error}") from None
+    for key in keys[:-1]:
+        inner = values.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"override {override!r}: {key!r} is not a section")
+        values = inner
+    values[keys[-1]] = value
+
+
+def _explain(kind: type[Config], problem: Any) -> str:
+    location = [str(part) for part in problem["loc"]]
+    dotted = ".".join(location)
+    if problem["type"] != "extra_forbidden":
+        return f"{dotted}: {problem['msg']}, got {problem['input']!r}"
+    known = _fields_at(kind, location[:-1])
+    near = difflib.get_close_matches(location[-1], known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known here: {', '.join(known)}"
+    return f"{dotted}: unknown key; {hint}"
+
+
+def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:
+    model: Any = kind
+    for name in path:
+        annotation = model.model_fields[name].annotation if name in model.model_fields else None
+        options = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+        model = next((option for option in options if issubclass(option, Config)), Config)
+    return sorted(model.model_fields)
+
+

@@ -1,0 +1,1 @@
+"""Raw files to documents, labels, gold and rejects; the tables every room shares."""

@@ -1,0 +1,89 @@
+"""Files on a local disk: whole or not at all, and every failure a StorageError naming the file."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from lmtx_ray.io.locations import Entry, StorageError
+
+DRAFT = ".draft-"  # how the name of a file begins that is not whole yet
+
+
+def cache(kind: str) -> Path:
+    """The folder of this machine's copies of one kind: under LMTX_CACHE_DIR, or else under
+    ~/.cache/lmtx_ray. It need not be there."""
+    default = Path.home() / ".cache" / "lmtx_ray"
+    return Path(os.environ.get("LMTX_CACHE_DIR") or default) / kind
+
+
+@contextmanager
+def named(path: Path | str) -> Iterator[None]:
+    """An OSError of the block as a StorageError that names `path`."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+
+
+def replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """What `write` writes becomes the file's content: readers see the old or the new."""
+    _place(path, write, os.replace)
+
+
+def put_if_absent(path: Path, data: bytes) -> bool:
+    """Write only if nothing is there; False when another write came first."""
+    try:
+        _place(path, lambda file: _write(file, data), os.link)
+    except StorageError as error:
+        if isinstance(error.__cause__, FileExistsError) and path.exists():
+            return False
+        raise
+    return True
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+def _place(
+    path: Path, write: Callable[[BinaryIO], None], place: Callable[[Path, Path], object]
+) -> None:
+    draft = path.parent / f"{DRAFT}{uuid.uuid4().hex[:12]}"
+    with named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with draft.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            place(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def entries(root: Path) -> list[Entry]:
+    """All files under a folder, sorted by path; drafts are not files yet."""
+
+    def refuse(error: OSError) -> None:
+        raise StorageError(f"{error.filename}: {error.strerror}") from error
+
+    found: list[Entry] = []
+    for folder, _, names in os.walk(root, onerror=refuse if root.is_dir() else None):
+        for name in names:
+            path = os.path.join(folder, name)
+            with named(path):
+                if os.path.isfile(path) and not name.startswith(DRAFT):
+                    found.append(Entry(path, os.path.getsize(path)))
+    return sorted(found, key=lambda entry: entry.uri)
+
+
+def drafts(root: Path) -> list[Path]:
+    """What killed writers left under a folder."""
+    return sorted(root.rglob(f"{DRAFT}*"))

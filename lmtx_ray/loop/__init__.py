@@ -1,0 +1,1 @@
+"""Drivers: a run as values, its steps, its end; batch tagging."""

@@ -1,0 +1,220 @@
+"""The loop: a run is a flat list of steps, each skipped when it is already published.
+
+No data work happens here; a step names its inputs (fragments of published steps) and the worker
+that maps them. See `layout` for what identifies a step.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from lmtx_ray.evaluation.selection import Opinion, judged_precision, to_ship
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.loop.judging import first_question, fragments, judge_step, select_step
+from lmtx_ray.loop.layout import Cycle, Layout, Rankings, State
+from lmtx_ray.loop.prepare import prepare
+from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.search.index import LabelIndex
+from lmtx_ray.stages.embed import Embed
+from lmtx_ray.stages.examples import BuildExamples
+from lmtx_ray.stages.fit import fit
+from lmtx_ray.stages.shortlist import DenseShortlist, Fuse, LexicalShortlist, matrix
+from lmtx_ray.stages.units import Work, run_units
+from lmtx_ray.student.pseudo_labels import relative
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class RunResult:
+    """What a run came to: which state won, by whose opinion, and what it took."""
+
+    layout: Layout
+    best: int
+    ran: int  # cycles that ran
+    opinions: dict[int, dict[str, Opinion]]  # state -> ranking name -> judged P@1
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def run_cycles(config: RunConfig, layout: Layout, stop: str | None = None) -> RunResult:
+    """Run (or resume) all cycles of a laid-out config, or up to `stop` (see `until`). `ray.init` is
+    the caller's business."""
+    result = RunResult(layout, best=0, ran=0, opinions={})
+    for name in _steps(config, layout, result):
+        if name == stop:
+            break
+    return result
+
+
+def _steps(config: RunConfig, layout: Layout, result: RunResult) -> Iterator[str]:
+    """Does one step after the other, and yields its name when it is done."""
+    with timed(result, "prepare"):
+        prepare(config, layout)
+    yield "prepare"
+    with timed(result, "first question"):
+        first_question(config, layout)
+    with timed(result, "lexical"):
+        lexical_step(config, layout)
+    yield from _state_steps(config, layout, layout.states[0], result)
+    for cycle, after in zip(layout.cycles, layout.states[1:], strict=True):
+        yield from _cycle_steps(config, layout, cycle, after, result)
+        result.ran = cycle.number
+        judge_states(config, layout, result)
+        if cycle.number - result.best >= config.cycles.patience:
+            logger.info("no better since cycle %d: stopping", result.best)
+            break
+
+
+def _cycle_steps(
+    config: RunConfig, layout: Layout, cycle: Cycle, after: State, result: RunResult
+) -> Iterator[str]:
+    """One teacher-student round, from the rankings of the state before to those after it."""
+    number, before = cycle.number, layout.states[cycle.number - 1]
+    earlier = verdict_steps(layout, number - 1)
+    with timed(result, f"judge {number}"):
+        judge_step(config, layout, cycle, before, earlier)
+    yield f"judge {number}"
+    with timed(result, f"fit {number}"):
+        examples_step(config, layout, cycle, [*earlier, cycle.verdicts])
+        fit_step(config, layout, cycle)
+    yield f"train {number}"
+    yield from _state_steps(config, layout, after, result)
+    with timed(result, f"select {number}"):
+        select_step(config, layout, cycle, after, [*earlier, cycle.verdicts])
+    yield f"select {number}"
+
+
+def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
+    """The judge's opinion of every state so far on the held-aside documents; keeps the best."""
+    verdicts = [step.read() for step in verdict_steps(layout, result.ran)]
+    judged = relative(pa.concat_tables(verdicts), config.pseudo_labels)
+    held_aside = held_aside_ids(layout)
+    k = config.judge.select_k
+    for state in layout.states[: result.ran + 1]:
+        result.opinions[state.number] = {
+            name: judged_precision(step.read(), judged, held_aside, k)
+            for name, step in (("dense", state.corpus.dense), ("hybrid", state.corpus.hybrid))
+        }
+    shipped = {
+        number: opinions[to_ship(opinions, config.ship)]
+        for number, opinions in result.opinions.items()
+    }
+    result.best = max(shipped, key=lambda n: (shipped[n].mean, shipped[n].at_k, -n))
+    for number in (0, 1) if result.ran == 1 else (result.ran,):
+        for name, opinion in result.opinions[number].items():
+            logger.info("after cycle %d, %s, the judge says: %s", number, name, opinion)
+
+
+def held_aside_ids(layout: Layout) -> set[str]:
+    """Ids of the documents that only selection may look at."""
+    documents = layout.documents.read().select(["doc_id", "split"]).to_pylist()
+    return {row["doc_id"] for row in documents if row["split"] == "held_aside"}
+
+
+def verdict_steps(layout: Layout, cycles: int) -> list[StepOutput]:
+    """The verdict store after so many cycles: every step that ever asked, oldest first."""
+    return [step for cycle in layout.cycles[:cycles] for step in (cycle.verdicts, cycle.selection)]
+
+
+def _state_steps(
+    config: RunConfig, layout: Layout, state: State, result: RunResult
+) -> Iterator[str]:
+    """Vectors, index and rankings of one encoder."""
+    with timed(result, f"embed {state.number}"):
+        embed_step(config, layout, state)
+    yield f"embed {state.number}"
+    with timed(result, f"shortlist {state.number}"):
+        index_step(config, state)
+        shortlist_steps(config, layout, state)
+    yield f"shortlist {state.number}"
+
+
+def lexical_step(config: RunConfig, layout: Layout) -> None:
+    kwargs = {"labels": layout.labels.files(), "depth": config.shortlist.depth}
+    works = [Work(layout.lexical, fragments(layout.documents), "doc_id")]
+    if layout.test:
+        works.append(Work(layout.test.lexical, fragments(layout.test.documents), "doc_id"))
+    run_units(works, LexicalShortlist, kwargs, config.resources.shortlist, "lexical")
+
+
+def model_of(layout: Layout, state: State) -> str:
+    """Folder, URI or hub id of a state's encoder."""
+    return state.encoder.uri if state.encoder else layout.pretrained
+
+
+def sides(layout: Layout, state: State) -> Iterator[tuple[StepOutput, StepOutput, Rankings]]:
+    """(documents, lexical rankings, what the state makes of them) of the corpus and of the test."""
+    yield layout.documents, layout.lexical, state.corpus
+    if layout.test and state.test:
+        yield layout.test.documents, layout.test.lexical, state.test
+
+
+def embed_step(config: RunConfig, layout: Layout, state: State) -> None:
+    works = [Work(state.labels, fragments(layout.labels))]
+    for documents, _, made in sides(layout, state):
+        works.append(Work(made.vectors, fragments(documents)))
+    kwargs = {"config": config.encoder, "model": model_of(layout, state)}
+    run_units(works, Embed, kwargs, config.resources.embed, f"embed {state.number}")
+
+
+def index_step(config: RunConfig, state: State) -> None:
+    if state.index.is_complete():
+        return
+    parts = [matrix(storage.read_table(file)) for file in state.labels.files()]
+    index = LabelIndex.build(np.concatenate(parts), config.index.shards)
+    state.index.publish_folder(index.save)
+
+
+def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:
+    pool, number = config.resources.shortlist, state.number
+    made = list(sides(layout, state))
+    works = [Work(side.dense, fragments(side.vectors), "doc_id") for _, _, side in made]
+    kwargs: dict[str, object] = {"index": state.index.uri, "depth": config.shortlist.depth}
+    run_units(works, DenseShortlist, kwargs, pool, f"dense {number}")
+    works = [
+        Work(side.hybrid, fragments(side.dense, lexical), "doc_id") for _, lexical, side in made
+    ]
+    run_units(works, Fuse, {"config": config.shortlist}, pool, f"hybrid {number}")
+
+
+def examples_step(
+    config: RunConfig, layout: Layout, cycle: Cycle, verdicts: Sequence[StepOutput]
+) -> None:
+    works = [Work(cycle.examples, fragments(layout.documents, *verdicts), "doc_id")]
+    kwargs = {"config": config.pseudo_labels, "seed": config.fit.seed}
+    run_units(works, BuildExamples, kwargs, config.resources.shortlist, "examples")
+
+
+def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
+    if cycle.encoder.is_complete():
+        logger.info("fit %d: complete", cycle.number)
+        return
+    start = layout.states[cycle.number - 1 if config.fit.init == "previous" else 0]
+    fit(
+        layout.documents,
+        layout.labels,
+        cycle.examples,
+        initial_model=model_of(layout, start),
+        config=config.fit,
+        output=cycle.encoder,
+        work_uri=storage.join(config.run, "work", f"fit-{cycle.encoder.fingerprint}"),
+        resources=config.resources.fit,
+    )
+
+
+@contextmanager
+def timed(result: RunResult, name: str) -> Iterator[None]:
+    """Adds the wall-clock seconds of a step to the result."""
+    started = time.monotonic()
+    yield
+    seconds = time.monotonic() - started
+    result.seconds[name] = round(seconds, 1)
+    logger.info("%s took %.1f s", name, seconds)

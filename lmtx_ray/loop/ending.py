@@ -1,0 +1,78 @@
+"""The end of a run: bundle the winner, evaluate every method, print the table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from lmtx_ray.evaluation import evaluation
+from lmtx_ray.evaluation.selection import to_ship
+from lmtx_ray.loop import report
+from lmtx_ray.loop.bundling import bundle_step
+from lmtx_ray.loop.cycle import RunResult, timed
+from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.stopping import outputs_of
+
+
+def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
+    """Publish bundle, then evaluation; print the table when there is gold; return the summary."""
+    ranking = to_ship(result.opinions[result.best], config.ship)
+    final = report.final_method(result.best, ranking)
+    with timed(result, "bundle"):
+        bundle_step(config, result, fused=ranking == "hybrid")
+    summary: dict[str, Any] = {"final": final}
+    if result.layout.test:
+        with timed(result, "evaluate"):
+            summary = evaluate_methods(config, result, final)
+    summary["judge"] = report.judge_summary(config, result.layout, result.ran)
+    summary["selection"] = {
+        number: {name: asdict(opinion) for name, opinion in opinions.items()}
+        for number, opinions in result.opinions.items()
+    }
+    summary |= {"seconds": result.seconds, "run": config.run, "bundle": result.layout.bundle.uri}
+    evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
+    evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)
+    return report.show(config, report.read_summary(evaluation_step))
+
+
+def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]:
+    """The end of a run that was to stop at `stop`: what is published there, and how many rows.
+
+    A loop that ended before, as its own rule says, leaves some of it unpublished: `reached` tells.
+    """
+    if stop == "bundle":
+        ranking = to_ship(result.opinions[result.best], config.ship)
+        with timed(result, "bundle"):
+            bundle_step(config, result, fused=ranking == "hybrid")
+    steps = outputs_of(result.layout, stop)
+    done = {name: step for name, step in steps.items() if step.is_complete()}
+    manifests = {name: step.manifest() for name, step in done.items()}
+    rows = {name: sum(unit["rows_out"] for unit in manifest["units"])
+            for name, manifest in manifests.items() if "units" in manifest}  # fmt: skip
+    return {
+        "run": config.run, "until": stop, "reached": len(done) == len(steps),
+        "outputs": {name: step.uri for name, step in done.items()}, "rows": rows,
+        "seconds": result.seconds,
+    }  # fmt: skip
+
+
+def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[str, Any]:
+    """`methods`, the same without the excluded labels, and the paired gain of `final`."""
+    layout, settings = result.layout, config.evaluation
+    rankings = report.method_rankings(layout, result.ran)
+    gold = layout.test.gold.read()
+    keys = layout.labels.read().select(["label_id", "label_key"]).to_pylist()
+    excluded = {row["label_id"] for row in keys if row["label_key"] in settings.exclude_keys}
+    summary: dict[str, Any] = {}
+    for name, labels in (("methods", frozenset()), ("methods_excluding", frozenset(excluded))):
+        if name == "methods" or labels:
+            rows = report.method_rows(rankings, gold, settings, labels)
+            summary[name] = {method: evaluation.summarise(table) for method, table in rows.items()}
+            gain = {}
+            for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}"):
+                gain |= evaluation.compare(rows[final], rows["encoder"], metric)
+            summary["gain" if name == "methods" else "gain_excluding"] = gain
+    return {**summary, "final": final}

@@ -1,0 +1,83 @@
+"""What a run would do: steps complete or to do, and how many judge calls and tokens at most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmtx_ray.corpus.documents import Corpus, document_text, prepare_corpus
+from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.run_config import RunConfig
+
+TOKENS_PER_WORD = 1.5  # word pieces of scientific English; an estimate until a tokenizer is loaded
+QUESTION_TOKENS = 8  # a label and the words around it
+
+
+def describe(config: RunConfig) -> dict[str, Any]:
+    """Validated inputs, every step's state, and upper bounds of the teacher's work.
+
+    Reads the corpus; loads no model and starts no cluster. Raises what a run would raise for bad
+    inputs.
+    """
+    layout = lay_out(config)
+    corpus = prepare_corpus(config.corpus)
+    steps = {name: step.is_complete() for name, step in layout.steps()}
+    return {
+        "run": config.run,
+        "documents": _splits(corpus),
+        "labels": corpus.labels.num_rows,
+        "gold": corpus.test.gold.num_rows if corpus.test else 0,
+        "rejects": corpus.rejects.num_rows + (corpus.test.rejects.num_rows if corpus.test else 0),
+        "steps": {name: "complete" if done else "to do" for name, done in steps.items()},
+        "judge": _judge_bounds(config, corpus, steps),
+    }
+
+
+def _splits(corpus: Corpus) -> dict[str, int]:
+    counts = corpus.documents["split"].value_counts().to_pylist()
+    splits = {entry["values"]: entry["counts"] for entry in counts}
+    return splits | ({"test": corpus.test.documents.num_rows} if corpus.test else {})
+
+
+def _judge_bounds(
+    config: RunConfig, corpus: Corpus, complete: dict[str, bool]
+) -> dict[str, int | float]:
+    splits, judge = _splits(corpus), config.judge
+    calls = 0
+    for number in range(1, config.cycles.most + 1):
+        if not complete[f"verdicts {number}"]:
+            calls += splits.get("train", 0) * judge.top_k
+            if number == 1:
+                calls += splits.get("held_aside", 0) * 2 * judge.select_k
+        if not complete[f"selection {number}"]:
+            calls += splits.get("held_aside", 0) * 2 * judge.select_k
+    if not complete.get("test verdicts", True):
+        calls += splits["test"] * judge.rerank_k
+    document = min(judge.teacher.max_document_tokens, _mean_tokens(corpus))
+    per_document = document / max(judge.top_k, 1)
+    return {
+        "calls_at_most": calls,
+        "prompt_tokens_at_most": round(calls * (document + QUESTION_TOKENS)),
+        "computed_tokens_with_shared_prefix": round(calls * (per_document + QUESTION_TOKENS)),
+    }
+
+
+def _mean_tokens(corpus: Corpus) -> float:
+    rows = corpus.documents.slice(0, 1000).select(["title", "text"]).to_pylist()
+    words = [len(document_text(row["title"], row["text"]).split()) for row in rows]
+    return TOKENS_PER_WORD * sum(words) / max(len(words), 1)
+
+
+def render_plan(plan: dict[str, Any]) -> str:
+    """The plan for a terminal."""
+    documents = ", ".join(f"{count:,} {split}" for split, count in plan["documents"].items())
+    judge = plan["judge"]
+    steps = "\n".join(f"  {state:9} {name}" for name, state in plan["steps"].items())
+    return (
+        f"run {plan['run']}\n"
+        f"documents: {documents}; labels: {plan['labels']:,}; "
+        f"gold: {plan['gold']:,}; rejected rows: {plan['rejects']:,}\n"
+        f"{steps}\n"
+        f"judge: at most {judge['calls_at_most']:,} calls, {judge['prompt_tokens_at_most']:,} "
+        f"prompt tokens, of which about {judge['computed_tokens_with_shared_prefix']:,} are "
+        "computed when a document's candidates share its prefix"
+    )

@@ -1,0 +1,139 @@
+"""The steps that ask the judge: of a cycle, of selection, and the first question of all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmtx_ray.io import storage
+from lmtx_ray.io.identity import fingerprint
+from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.loop.layout import Cycle, Layout, State
+from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.stages.budget import shared_budget
+from lmtx_ray.stages.first_question import ask_first
+from lmtx_ray.stages.judge import Asking, AskTeacher
+from lmtx_ray.stages.units import Work, run_units
+from lmtx_ray.teacher.questions import judge_asks, select_asks
+from lmtx_ray.verdicts.layers import merge_if_due
+
+logger = logging.getLogger(__name__)
+
+
+def fragments(*steps: StepOutput) -> dict[str, list[str]]:
+    """Unit name -> the steps' fragments of that unit; the steps must share their units."""
+    units = [step.unit_files() for step in steps]
+    return {unit: [files[unit] for files in units] for unit in units[0]}
+
+
+def judge_step(
+    config: RunConfig, layout: Layout, cycle: Cycle, before: State, earlier: Sequence[StepOutput]
+) -> None:
+    """Ask about the candidates of the state before a cycle, and the first time about what
+    evaluation compares with."""
+    first, test = cycle.number == 1, layout.test
+    rankings = (before.corpus.dense, before.corpus.hybrid)
+    works = [Work(cycle.verdicts, fragments(layout.documents, *rankings, *earlier))]
+    sources = {"train": cycle.verdicts, "held_aside": cycle.verdicts}
+    if first and test and test.verdicts:
+        rankings = (before.test.dense, before.test.hybrid)
+        works.append(Work(test.verdicts, fragments(test.documents, *rankings)))
+        sources["test"] = test.verdicts
+    ask(config, layout, works, sources, judge_asks(config.judge, first), cycle.number)
+
+
+def select_step(
+    config: RunConfig, layout: Layout, cycle: Cycle, after: State, earlier: Sequence[StepOutput]
+) -> None:
+    """Ask about the first labels that the state after a cycle gives the held-aside documents."""
+    rankings = (after.corpus.dense, after.corpus.hybrid)
+    work = Work(cycle.selection, fragments(layout.documents, *rankings, *earlier))
+    sources = {"held_aside": cycle.selection}
+    ask(config, layout, [work], sources, select_asks(config.judge), cycle.number)
+
+
+def ask(
+    config: RunConfig,
+    layout: Layout,
+    works: Sequence[Work],
+    sources: Mapping[str, StepOutput],
+    plan: Mapping[str, Sequence[tuple[str, int]]],
+    cycle: int,
+) -> None:
+    """Run steps that ask, with the run's budget and what the store holds now."""
+    if all(work.output.is_complete() for work in works):
+        logger.info("judge: complete")
+        return
+    with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
+        marks = {split: _mark(config, step) for split, step in sources.items()}
+        asking = asking_of(config, layout, plan, marks, cycle, budget)
+        kwargs = {"asking": asking, "labels": layout.labels.files()}
+        run_units(works, AskTeacher, kwargs, config.resources.judge, "judge")
+
+
+def _mark(config: RunConfig, step: StepOutput) -> str:
+    return fingerprint(config.run, step.fingerprint)
+
+
+def asking_of(
+    config: RunConfig,
+    layout: Layout,
+    plan: Mapping[str, Sequence[tuple[str, int]]],
+    marks: Mapping[str, str],
+    cycle: int,
+    budget: Any = None,
+) -> Asking:
+    """How a step of this run asks; merges the store's parts first if there are many.
+
+    A judge is checked on its first candidates: what a trained student adds to them may all be
+    accepted, or all be refused, by a good one too.
+    """
+    store = config.verdict_store
+    prompt, teacher = layout.judge
+    partition = store.partition(teacher, prompt)
+    merge_if_due(partition)
+    return Asking(
+        teacher=config.judge.teacher,
+        prompt=layout.prompt,
+        identity=layout.judge,
+        store=store.uri,
+        known=partition.snapshot(),
+        human=store.human().snapshot(),
+        rankings=("dense", "hybrid"),
+        plan=plan,
+        sources=marks,
+        cycle=cycle,
+        check=config.judge.check and cycle == 1 and "train" in plan,
+        by_order=config.pseudo_labels.accept_deviations is not None,
+        budget=budget,
+        about=describe(config, layout),
+    )
+
+
+def describe(config: RunConfig, layout: Layout) -> dict[str, Any]:
+    """What the store keeps of a judge, for people who look there."""
+    teacher = config.judge.teacher
+    return {
+        "kind": teacher.kind, "model": teacher.model, "revision": teacher.revision,
+        "prompt": {"name": layout.prompt.name, "before": layout.prompt.before,
+                   "label": layout.prompt.label, "after": layout.prompt.after},
+        "fingerprints": {"prompt": layout.judge[0], "teacher": layout.judge[1]},
+    }  # fmt: skip
+
+
+def first_question(config: RunConfig, layout: Layout) -> None:
+    """One question before anything long: a wrong key, model or template shows now and not after
+    hours of embedding. An engine on this cluster is started for it only if its answer is not in the
+    store; a service is asked each time.
+
+    Raises:
+        Interrupted: The judge refused, or was not there.
+    """
+    if not config.judge.check or config.judge.teacher.kind == "lexical":
+        return
+    if layout.cycles[0].verdicts.is_complete():
+        return
+    with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
+        asking = asking_of(config, layout, {}, {}, 0, budget)
+        ask_first(asking, config.resources.judge)

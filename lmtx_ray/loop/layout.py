@@ -1,0 +1,252 @@
+"""Where every artefact of a run lives: the run's whole plan as values, before anything is run.
+
+A step's identity is a fingerprint of the settings that change its result and of the identities
+of its inputs, so the folders of all cycles are known from the config and the input files alone.
+What only changes how a step is computed or laid out (threads, token budgets, shards, unit sizes)
+is no part of it, nor is anything of the evaluation in what is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from lmtx_ray import __version__
+from lmtx_ray.config.components import resolve_model
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.documents import TRAINING_FIELDS
+from lmtx_ray.io import storage
+from lmtx_ray.io.identity import fingerprint, model_identity
+from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_folder import RunLayout
+from lmtx_ray.teacher.identity import teacher_identity
+from lmtx_ray.teacher.prompts import Prompt, get_prompt
+
+LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """What one encoder makes of some documents."""
+
+    vectors: StepOutput
+    dense: StepOutput
+    hybrid: StepOutput
+
+
+@dataclass(frozen=True)
+class State:
+    """An encoder (after `number` cycles) and everything computed with it."""
+
+    number: int
+    encoder: StepOutput | None  # None: the pretrained encoder
+    labels: StepOutput  # vectors
+    index: StepOutput
+    corpus: Rankings
+    test: Rankings | None
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One teacher-student round: from the state before it to the encoder after it."""
+
+    number: int
+    verdicts: StepOutput
+    examples: StepOutput
+    encoder: StepOutput
+    selection: StepOutput
+
+
+@dataclass(frozen=True)
+class Test:
+    """What only evaluation reads."""
+
+    documents: StepOutput
+    gold: StepOutput
+    rejects: StepOutput
+    lexical: StepOutput
+    verdicts: StepOutput | None  # the judge at inference; None where it is not asked
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All steps of a run, in the order in which they are needed."""
+
+    documents: StepOutput
+    labels: StepOutput
+    rejects: StepOutput
+    lexical: StepOutput
+    test: Test | None
+    states: tuple[State, ...]
+    cycles: tuple[Cycle, ...]
+    bundle: StepOutput
+    evaluation: StepOutput
+    pretrained: str  # folder, URI or hub id of the untouched encoder
+    prompt: Prompt
+    judge: tuple[str, str]  # fingerprints of prompt and teacher
+
+    def steps(self) -> Iterator[tuple[str, StepOutput]]:
+        """(name, step) in running order."""
+        for name in ("documents", "labels", "rejects"):
+            yield name, getattr(self, name)
+        for name in ("documents", "gold", "rejects", "lexical") if self.test else ():
+            yield f"test {name}", getattr(self.test, name)
+        yield "lexical", self.lexical
+        yield from _state_steps(self.states[0])
+        for cycle, state in zip(self.cycles, self.states[1:], strict=True):
+            yield f"verdicts {cycle.number}", cycle.verdicts
+            if cycle.number == 1 and self.test and self.test.verdicts:
+                yield "test verdicts", self.test.verdicts
+            yield f"examples {cycle.number}", cycle.examples
+            yield f"encoder {cycle.number}", cycle.encoder
+            yield from _state_steps(state)
+            yield f"selection {cycle.number}", cycle.selection
+        yield "bundle", self.bundle
+        yield "evaluation", self.evaluation
+
+
+def _state_steps(state: State) -> Iterator[tuple[str, StepOutput]]:
+    yield f"label vectors {state.number}", state.labels
+    yield f"index {state.number}", state.index
+    for kind, rankings in (("", state.corpus), ("test ", state.test)):
+        for name in ("vectors", "dense", "hybrid") if rankings else ():
+            yield f"{kind}{name} {state.number}", getattr(rankings, name)
+
+
+def lay_out(config: RunConfig) -> Layout:
+    """Every step's folder. Reads (hashes) the input files and local models, loads none."""
+    return _Planner(config).layout()
+
+
+class _Planner:
+    """Makes the steps one after the other, each from the fingerprints of its inputs."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
+        self._run = RunLayout(config.run)
+        self._pretrained = resolve_model(config.encoder.model)
+        self._prompt = get_prompt(config.judge.teacher.prompt)
+        self._judge = teacher_identity(config.judge.teacher, self._prompt)
+        self._human = config.verdict_store.human_identity()
+
+    def layout(self) -> Layout:
+        self._plan_corpus()
+        encoder = model_identity(self._pretrained)
+        states, cycles = [self._state(0, None, encoder)], []
+        for number in range(1, self._config.cycles.most + 1):
+            cycle = self._cycle(number, states, cycles)
+            states.append(self._state(number, cycle.encoder, cycle.encoder.fingerprint))
+            cycles.append(self._with_selection(cycle, states[-1]))
+        bundle = self._bundle(states, cycles)
+        test = self._with_verdicts(states[0])
+        return Layout(
+            self._documents, self._labels, self._rejects, self._lexical, test, tuple(states),
+            tuple(cycles), bundle, self._evaluation(bundle, test), self._pretrained, self._prompt,
+            self._judge,
+        )  # fmt: skip
+
+    def _step(self, name: str, *identity: object) -> StepOutput:
+        return self._run.step(name, *identity)
+
+    def _plan_corpus(self) -> None:
+        corpus = self._config.corpus
+        reading = corpus.model_dump(mode="json", include={"format", "columns"})
+        training = corpus.model_dump(mode="json", include=TRAINING_FIELDS)
+        labels = fingerprint(__version__, reading, _content_hashes([corpus.labels]))
+        documents = fingerprint(
+            __version__, reading, training, _content_hashes(corpus.documents)
+        )
+        self._labels = self._step("labels", labels)
+        self._documents = self._step("documents", documents)
+        self._rejects = self._step("rejects", documents)
+        depth = self._config.shortlist.depth
+        self._lexical = self._step("lexical", documents, labels, depth)
+        self._test = None
+        if corpus.test:
+            test = fingerprint(documents, labels, _content_hashes([corpus.test]))
+            steps = [self._step(f"test-{name}", test) for name in ("documents", "gold", "rejects")]
+            self._test = Test(*steps, self._step("test-lexical", test, depth), None)
+
+    def _state(self, number: int, encoder: StepOutput | None, identity: str) -> State:
+        encoding = self._config.encoder.model_dump(mode="json", exclude={"model", *LAID_OUT})
+        labels = self._step(
+            f"label-vectors-{number}", self._labels.fingerprint, identity, encoding
+        )
+        index = self._step(f"index-{number}", labels.fingerprint)
+
+        def rankings(kind: str, documents: StepOutput, lexical: StepOutput) -> Rankings:
+            vectors = self._step(
+                f"{kind}vectors-{number}", documents.fingerprint, identity, encoding
+            )
+            depth = self._config.shortlist.depth
+            dense = self._step(
+                f"{kind}dense-{number}", index.fingerprint, vectors.fingerprint, depth
+            )
+            fusion = self._config.shortlist.model_dump(mode="json")
+            hybrid = self._step(
+                f"{kind}hybrid-{number}", dense.fingerprint, lexical.fingerprint, fusion
+            )
+            return Rankings(vectors, dense, hybrid)
+
+        test = self._test
+        return State(
+            number, encoder, labels, index, rankings("", self._documents, self._lexical),
+            rankings("test-", test.documents, test.lexical) if test else None,
+        )  # fmt: skip
+
+    def _asked_by(self, *settings: object) -> list[object]:
+        """What a step that asks depends on beside its rankings."""
+        return [*self._judge, self._config.judge.teacher.least_mass, self._human, *settings]
+
+    def _cycle(self, number: int, states: list[State], before: list[Cycle]) -> Cycle:
+        config, judge = self._config, self._config.judge
+        earlier = [cycle.selection.fingerprint for cycle in before]
+        asked = self._asked_by(judge.top_k, judge.select_k)
+        hybrid = states[-1].corpus.hybrid.fingerprint
+        verdicts = self._step(f"verdicts-{number}", hybrid, asked, earlier)
+        rules = config.pseudo_labels.model_dump(mode="json")
+        examples = self._step(
+            f"examples-{number}", verdicts.fingerprint, rules, config.fit.seed
+        )
+        start = states[-1] if config.fit.init == "previous" else states[0]
+        fitting = config.fit.model_dump(mode="json", exclude=LAID_OUT)
+        encoder = self._step(
+            f"encoder-{number}", examples.fingerprint, start.labels.fingerprint, fitting
+        )
+        return Cycle(number, verdicts, examples, encoder, verdicts)
+
+    def _with_selection(self, cycle: Cycle, after: State) -> Cycle:
+        identity = (
+            cycle.verdicts.fingerprint, after.corpus.hybrid.fingerprint, self._config.judge.select_k
+        )  # fmt: skip
+        selection = self._step(f"selection-{cycle.number}", *identity)
+        return replace(cycle, selection=selection)
+
+    def _bundle(self, states: list[State], cycles: list[Cycle]) -> StepOutput:
+        config = self._config
+        outcome = [
+            states[0].corpus.hybrid.fingerprint, [cycle.selection.fingerprint for cycle in cycles],
+            config.cycles.patience, config.ship,
+            config.pseudo_labels.model_dump(mode="json", include={"accept_deviations"}),
+        ]  # fmt: skip
+        return self._step("bundle", schemas.BUNDLE_VERSION, *outcome)
+
+    def _with_verdicts(self, first: State) -> Test | None:
+        k = self._config.judge.rerank_k
+        if self._test is None or not k:
+            return self._test
+        hybrid = first.test.hybrid.fingerprint
+        return replace(self._test, verdicts=self._step("test-verdicts", hybrid, self._asked_by(k)))
+
+    def _evaluation(self, bundle: StepOutput, test: Test | None) -> StepOutput:
+        inputs: list[object] = []
+        if test:
+            settings = self._config.evaluation.model_dump(mode="json")
+            asked = test.verdicts.fingerprint if test.verdicts else ""
+            inputs = [test.documents.fingerprint, asked, settings]
+        return self._step("evaluation", bundle.fingerprint, *inputs)
+
+
+def _content_hashes(uris: list[str] | tuple[str, ...]) -> dict[str, str]:
+    return {uri: storage.content_hash(uri) for uri in uris}

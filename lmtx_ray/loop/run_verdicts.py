@@ -1,0 +1,126 @@
+"""A run's documents and labels beside the store's verdicts, which know only hashes of texts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.lines import BadRow
+from lmtx_ray.corpus.schemas import HUMAN
+from lmtx_ray.corpus.text_keys import document_keys, document_text, text_key
+from lmtx_ray.io import storage
+from lmtx_ray.loop.layout import Layout, lay_out
+from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.teacher.prompts import Prompt
+from lmtx_ray.verdicts.exchange import Resolver, Row, from_hex, read_file
+from lmtx_ray.verdicts.lookup import Lookup
+from lmtx_ray.verdicts.store import Partition, VerdictStore
+
+
+def judges_of(store: VerdictStore, layout: Layout | None) -> list[Partition]:
+    """Partitions of a store that hold anything; with a layout those that its run looks at."""
+    names = store.judges()
+    if layout is not None:
+        prompt, teacher = layout.judge
+        names = [name for name in names if name in {f"{teacher}-{prompt}", HUMAN}]
+    return [Partition(storage.join(store.uri, "judges", name)) for name in names]
+
+
+def document_files(layout: Layout) -> list[str]:
+    """Fragments of all published documents of a run. Raises ConfigError where there are none."""
+    if not layout.documents.is_complete():
+        raise ConfigError(
+            f"{layout.documents.uri}: the run's documents are not prepared yet; "
+            "lmtx run --until prepare does it"
+        )
+    files = layout.documents.files()
+    if layout.test and layout.test.documents.is_complete():
+        files += layout.test.documents.files()
+    return files
+
+
+def named_rows(layout: Layout, partition: Partition) -> Iterator[Row]:
+    """Verdicts of a partition on the run's documents, with ids, keys and texts; unit by unit."""
+    files = document_files(layout)
+    labels = _labels_by_key(layout, layout.prompt)
+    lookup = Lookup(partition.snapshot())
+    for file in files:
+        documents = storage.read_table(file)
+        by_key: dict[bytes, list[Row]] = {}
+        for key, row in zip(document_keys(documents), documents.to_pylist(), strict=True):
+            by_key.setdefault(key, []).append(row)
+        verdicts: dict[tuple[bytes, bytes], Row] = {}
+        for row in lookup.find(by_key).to_pylist():
+            verdicts.setdefault((row["document"], row["label"]), row)
+        for row in verdicts.values():
+            for document in by_key.get(row["document"], ()):
+                yield _named(row, document, labels.get(row["label"]))
+
+
+def _named(verdict: Row, document: Row, label: tuple[str, str] | None) -> Row:
+    key, text = label or (None, None)
+    return {
+        **verdict, "document": verdict["document"].hex(), "label": verdict["label"].hex(),
+        "doc_id": document["doc_id"], "label_key": key, "label_text": text,
+        "document_text": document_text(document["title"], document["text"]),
+    }  # fmt: skip
+
+
+def _labels_by_key(layout: Layout, prompt: Prompt) -> dict[bytes, tuple[str, str]]:
+    """Key of a label's name, and of what the judge sees of it -> (label_key, name)."""
+    found: dict[bytes, tuple[str, str]] = {}
+    for file in layout.labels.files():
+        for row in storage.read_table(file).to_pylist():
+            for text in {row["text"], prompt.label_text(row)}:
+                found.setdefault(text_key(text), (row["label_key"], row["text"]))
+    return found
+
+
+def resolver_for(config: RunConfig | None, path: str) -> Resolver:
+    """What the ids and label keys in a verdict file mean. Without a run only hashes are known."""
+    if config is None:
+        return Resolver({}, {})
+    wanted = _ids_in(path)
+    if not wanted:
+        return Resolver({}, {})
+    layout = lay_out(config)
+    documents: dict[str, bytes] = {}
+    for file in document_files(layout):
+        table = storage.read_table(file)
+        pairs = zip(table["doc_id"].to_pylist(), document_keys(table), strict=True)
+        documents |= {doc_id: key for doc_id, key in pairs if doc_id in wanted}
+    labels: dict[str, bytes] = {}
+    for file in layout.labels.files():
+        for row in storage.read_table(file).select(["label_key", "text"]).to_pylist():
+            key = text_key(row["text"])
+            labels.setdefault(row["text"], key)
+            labels[row["label_key"]] = key
+    return Resolver(documents, labels)
+
+
+def _ids_in(path: str) -> set[str]:
+    """Ids of documents in rows that do not give both hashes, as exported ones do."""
+    ids: set[str] = set()
+    for _, row in read_file(path):
+        if isinstance(row, BadRow):
+            continue
+        if any(from_hex(str(row.get(name) or "")) is None for name in ("document", "label")):
+            ids |= {str(row[name]) for name in ("doc_id", "document") if row.get(name)}
+    return ids
+
+
+def keep_rejects(store: VerdictStore, rejects: list[dict[str, Any]]) -> str | None:
+    """Write the rejected rows of an import beside the verdicts; where, or None without any."""
+    if not rejects:
+        return None
+    table = schemas.conform(pa.Table.from_pylist(rejects, schema=schemas.REJECTS), schemas.REJECTS)
+    data = storage.table_bytes(table)
+    digest = hashlib.sha256(data).hexdigest()[:12]
+    uri = storage.join(store.uri, "rejects", f"{digest}.parquet")
+    storage.write_bytes(uri, data)
+    return uri

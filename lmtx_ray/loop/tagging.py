@@ -1,0 +1,188 @@
+"""Batch tagging: plan the inputs, tag what is not done yet, settle and publish.
+
+Every step may be killed and repeated; `batch.outputs` says what lies where.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from lmtx_ray.batch.inputs import InputFile, identity_of, list_inputs
+from lmtx_ray.batch.job import TagJob
+from lmtx_ray.batch.outputs import done_units, publish, read_manifests, units_of
+from lmtx_ray.batch.plan import Unit, make_plan, make_units, name_of, new_inputs, read_plans
+from lmtx_ray.batch.unit import UnitWork, label_texts, run_unit
+from lmtx_ray.io import storage
+from lmtx_ray.io.fence import claimed
+from lmtx_ray.io.publish import MANIFEST, PublishError
+
+__all__ = ["TagJob", "plan_tags", "tag_corpus"]
+logger = logging.getLogger(__name__)
+REPORT_EVERY_SECONDS = 5.0
+LOCAL_BYTES = 32 << 20  # so little is done before a cluster has started
+BYTES_A_ROW = 1500  # of plain text, for estimates
+
+Plan = dict[str, Any]
+
+
+def plan_tags(job: TagJob) -> dict[str, Any]:
+    """What tagging would read, without loading a model or writing anything."""
+    _bundle_identity(job)
+    inputs = list_inputs(job.source.documents, identify=False)
+    units = make_units(inputs, job, len(read_plans(job.output)))
+    size = sum(file.size for file in inputs)
+    return {
+        "bundle": job.bundle, "output": job.output, "files": len(inputs), "units": len(units),
+        "bytes": size, "rows_about": size // BYTES_A_ROW,
+        "complete": bool(_is_complete(job.output)),
+        "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs[:20]],
+    }  # fmt: skip
+
+
+def _is_complete(output: str) -> bool:
+    plans = read_plans(output)
+    return bool(plans) and len(read_manifests(output)) == len(plans)
+
+
+def tag_corpus(
+    job: TagJob, append_new: bool = False, actors: int | None = None, local: bool | None = None,
+    start: Callable[[], None] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Tag every readable document of the inputs and publish tags and rejects.
+
+    Args:
+        append_new: Tag only files that were not there before, as a further generation.
+        actors: Taggers in the pool; as many as the cluster has GPUs or CPUs if None.
+        local: In this process, without Ray; None decides by the size of the input.
+        start: Called before Ray is needed.
+
+    Raises:
+        PublishError: The output folder holds another job's tags, or inputs, settings or bundle
+            changed; the message says what. Its subclass StaleDriver: another driver took over.
+        CorpusError: There is no readable document.
+        StorageError: An input or the output failed; a repeated call goes on.
+    """
+    began, started = time.time(), time.monotonic()
+    job = job.model_copy(update={"bundle": storage.absolute(job.bundle),
+                                 "output": storage.absolute(job.output)})  # fmt: skip
+    bundle, inputs = _bundle_identity(job), list_inputs(job.source.documents)
+    plans = read_plans(job.output)
+    tagged = 0
+    while plan := _next_plan(job, bundle, inputs, plans, append_new):
+        local = _is_small(plan) and actors is None if local is None else local
+        tagged += _run(job, [*plans[: plan["generation"]], plan], inputs, local, actors, start,
+                       began)  # fmt: skip
+        plans = read_plans(job.output)
+    return _result(job, plans, tagged, time.monotonic() - started)
+
+
+def _bundle_identity(job: TagJob) -> dict[str, str]:
+    manifest = storage.join(job.bundle, MANIFEST)
+    if not storage.stat(manifest):
+        raise storage.StorageError(f"{job.bundle}: not a bundle, it has no {MANIFEST}")
+    return {"fingerprint": storage.read_json(manifest)["fingerprint"],
+            "sha256": storage.sha256_of(manifest)}  # fmt: skip
+
+
+def _next_plan(
+    job: TagJob, bundle: dict[str, str], inputs: Sequence[InputFile], plans: list[Plan],
+    append: bool,
+) -> Plan | None:  # fmt: skip
+    """An unfinished plan, else a new one for files that no plan has, else None."""
+    fresh = new_inputs(plans, job, bundle, inputs, append) if plans else list(inputs)
+    if plans and len(read_manifests(job.output)) < len(plans):
+        return plans[-1]
+    if not fresh:
+        return None
+    conditional = storage.put_is_conditional(job.output)
+    plan = make_plan(job, bundle, fresh, len(plans), conditional)
+    uri = storage.join(job.output, name_of("PLAN", len(plans)))
+    data = storage.to_json(plan)
+    if conditional and not storage.put_if_absent(uri, data):
+        plan = storage.read_json(uri)
+        new_inputs([*plans, plan], job, bundle, inputs, append)
+    elif not conditional and not storage.stat(uri):
+        storage.write_bytes(uri, data)
+    return plan
+
+
+def _is_small(plan: Plan) -> bool:
+    return sum(unit["size"] for unit in plan["units"]) <= LOCAL_BYTES
+
+
+def _run(
+    job: TagJob, plans: list[Plan], inputs: Sequence[InputFile], local: bool, actors: int | None,
+    start: Callable[[], None] | None, began: float,
+) -> int:  # fmt: skip
+    """Do what is left of the newest plan and publish it; returns the rows tagged here."""
+    plan, tagged = plans[-1], 0
+    with claimed(job.output, plan["conditional"]) as fence:
+        done = done_units(job.output, plan)
+        waiting = [unit for unit in units_of(plan) if unit.name not in done]
+        if done:
+            logger.info("tag: %d of %d units were done before", len(done), len(plan["units"]))
+        work = UnitWork(job, plan["fingerprint"], fence)
+        if waiting:
+            if not local and start:
+                start()
+            receipts = _locally(waiting, work) if local else _on_ray(waiting, work, actors)
+            tagged = _watch(receipts, waiting)
+        check_unchanged(inputs, began)
+        publish(job.output, plans, fence)
+    return tagged
+
+
+def _locally(units: Sequence[Unit], work: UnitWork) -> Iterator[dict[str, Any]]:
+    from lmtx_ray.bundle.tagger import Tagger
+
+    tagger, texts = Tagger.load(work.job.bundle), label_texts(work.job)
+    for unit in units:
+        yield run_unit(unit, work, tagger, texts)
+
+
+def _on_ray(
+    units: Sequence[Unit], work: UnitWork, actors: int | None
+) -> Iterator[dict[str, Any]]:
+    from lmtx_ray.stages.tag import pool_of, tag_units
+
+    return tag_units(units, work, pool_of(actors, len(units)))
+
+
+def _watch(receipts: Iterator[dict[str, Any]], units: Sequence[Unit]) -> int:
+    sizes = {unit.name: unit.size for unit in units}
+    total, size, rows = sum(sizes.values()), 0, 0
+    started = reported = time.monotonic()
+    for number, receipt in enumerate(receipts, start=1):
+        rows += receipt["rows_out"]
+        size += sizes[receipt["unit"]]
+        now = time.monotonic()
+        if now - reported >= REPORT_EVERY_SECONDS or number == len(units):
+            reported, seconds = now, max(now - started, 1e-9)
+            left = seconds * (total - size) / max(size, 1)
+            logger.info("tag: %d/%d units, %s rows, %.0f rows/s, about %.0f s left",
+                        number, len(units), f"{rows:,}", rows / seconds, left)  # fmt: skip
+    return rows
+
+
+def check_unchanged(inputs: Sequence[InputFile], began: float) -> None:
+    """Local files have no version to ask for while reading: those written since `began` (seconds
+    since 1970) are hashed again. Raises PublishError naming the first that differs."""
+    for file in inputs:
+        if file.identity.startswith("sha256:"):
+            path = storage.local_path(file.uri)
+            written = path.stat().st_mtime >= began - 1 if path.exists() else True
+            if written and identity_of(file.uri) != file.identity:
+                raise PublishError(f"{file.uri}: it was changed since the job began")
+
+
+def _result(job: TagJob, plans: list[Plan], tagged: int, seconds: float) -> dict[str, Any]:
+    units = [unit for manifest in read_manifests(job.output) for unit in manifest["units"]]
+    return {
+        "documents": sum(unit["rows_out"] for unit in units),
+        "rejects": sum(unit["rejected"] for unit in units), "tags": job.output,
+        "generations": len(plans), "units": len(units), "tagged_now": tagged,
+        "seconds": round(seconds, 1), "rows_per_second": round(tagged / max(seconds, 1e-9), 1),
+    }  # fmt: skip

@@ -1,0 +1,91 @@
+"""Top-k arithmetic on candidate lists: merging, fusion, and the way to and from `rankings`.
+
+Shapes: B documents, K candidates. Lists are padded with id -1 and score -inf. Equal scores are
+ordered by label id, so results never depend on sharding or on the order of inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from lmtx_ray.corpus import schemas
+
+PADDING = -1
+Candidates = tuple[np.ndarray, np.ndarray]  # ids_BK, scores_BK
+
+
+def top_k(ids_BK: np.ndarray, scores_BK: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of each row, best first: int32 ids and float32 scores, padded to width k."""
+    scores_BK = np.where(ids_BK == PADDING, -np.inf, scores_BK).astype(np.float32)
+    order = np.lexsort((ids_BK, -scores_BK), axis=1)[:, :k]
+    ids = np.take_along_axis(ids_BK, order, axis=1).astype(np.int32)
+    scores = np.take_along_axis(scores_BK, order, axis=1)
+    short = k - ids.shape[1]
+    if short > 0:
+        ids = np.pad(ids, ((0, 0), (0, short)), constant_values=PADDING)
+        scores = np.pad(scores, ((0, 0), (0, short)), constant_values=-np.inf)
+    return ids, scores
+
+
+def merge_top_k(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Top k over disjoint shards' (ids_BK, scores_BK): equals the search of the whole."""
+    ids = np.concatenate([ids for ids, _ in parts], axis=1)
+    scores = np.concatenate([scores for _, scores in parts], axis=1)
+    return top_k(ids, scores, k)
+
+
+def reciprocal_rank_fusion(
+    rankings: Sequence[np.ndarray], k: int, weights: Sequence[float] | None = None,
+    constant: int = 60,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Fuse id lists: score = sum of weight / (constant + rank), rank from 1 (Cormack 2009).
+
+    Args:
+        rankings: One ids_BK array a source, best first, padded with -1; widths may differ.
+        k: Width of the result.
+        weights: One a source; equal if None.
+    """
+    weights = [1.0] * len(rankings) if weights is None else weights
+    rows = max((ids.shape[0] for ids in rankings), default=0)
+    ids_BK = np.full((rows, k), PADDING, dtype=np.int32)
+    scores_BK = np.full((rows, k), -np.inf, dtype=np.float32)
+    for row in range(rows):
+        fused: dict[int, float] = {}
+        for ids, weight in zip(rankings, weights, strict=True):
+            for rank, label in enumerate(ids[row].tolist(), start=1):
+                if label != PADDING and weight > 0:
+                    fused[label] = fused.get(label, 0.0) + weight / (constant + rank)
+        best = sorted(fused.items(), key=lambda item: (-item[1], item[0]))[:k]
+        ids_BK[row, : len(best)] = [label for label, _ in best]
+        scores_BK[row, : len(best)] = [score for _, score in best]
+    return ids_BK, scores_BK
+
+
+def to_rankings(
+    doc_ids: Sequence[str], ids_BK: np.ndarray, scores_BK: np.ndarray
+) -> pa.Table:
+    """A `rankings` table; padding is dropped."""
+    kept_BK = ids_BK != PADDING
+    lengths = kept_BK.sum(axis=1)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    ids = pa.ListArray.from_arrays(offsets, pa.array(ids_BK[kept_BK].astype(np.int32)))
+    scores = pa.ListArray.from_arrays(offsets, pa.array(scores_BK[kept_BK].astype(np.float32)))
+    table = pa.table({"doc_id": pa.array(doc_ids, pa.string()), "label_ids": ids, "scores": scores})
+    return schemas.conform(table, schemas.RANKINGS)
+
+
+def rankings_arrays(rankings: pa.Table, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """First k candidates of each row: ids_BK int32 and scores_BK float32, padded."""
+    rows = rankings.num_rows
+    ids_BK = np.full((rows, k), PADDING, dtype=np.int32)
+    scores_BK = np.full((rows, k), -np.inf, dtype=np.float32)
+    columns = zip(rankings["label_ids"].to_pylist(), rankings["scores"].to_pylist(), strict=True)
+    for row, (labels, scores) in enumerate(columns):
+        ids_BK[row, : min(k, len(labels))] = labels[:k]
+        scores_BK[row, : min(k, len(scores))] = scores[:k]
+    return ids_BK, scores_BK

@@ -1,0 +1,1 @@
+"""The bi-encoder: encoding, examples, training."""

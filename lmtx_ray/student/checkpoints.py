@@ -1,0 +1,75 @@
+"""Training checkpoints: weights and AdamW state as safetensors in published folders of our own, so
+that a new driver finds them as well as a restarted worker does."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import PublishError, StepOutput
+
+logger = logging.getLogger(__name__)
+KEPT = 2
+
+
+def save_checkpoint(
+    student: torch.nn.Module, optimizer: torch.optim.Optimizer, work: str, step: int
+) -> None:
+    """Publish weights and AdamW state after `step` steps; keeps the newest few."""
+    names = [name for name, _ in student.named_parameters()]
+
+    def save(folder: Path) -> None:
+        save_file({name: value.contiguous() for name, value in student.state_dict().items()},
+                  folder / "model.safetensors")  # fmt: skip
+        state = optimizer.state_dict()["state"]
+        flat = {f"{kind}/{names[place]}": value.contiguous() for place, entry in state.items()
+                for kind, value in entry.items()}  # fmt: skip
+        save_file(flat, folder / "optimizer.safetensors")
+        (folder / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
+
+    StepOutput(storage.join(work, f"checkpoint-{step:07d}"), "").publish_folder(save)
+    for old in checkpoints(work)[:-KEPT]:
+        storage.remove_folder(old)
+
+
+def checkpoints(work: str) -> list[str]:
+    """URIs of published checkpoints, oldest first."""
+    manifests = storage.list_files(work, "/MANIFEST.json")
+    return [uri.removesuffix("/MANIFEST.json") for uri in manifests]
+
+
+def restore(student: torch.nn.Module, optimizer: torch.optim.Optimizer, work: str) -> int:
+    """Load the newest checkpoint that is whole; returns the step to go on with, 0 without one."""
+    for uri in reversed(checkpoints(work)):
+        try:
+            step = _load(student, optimizer, uri)
+        except (PublishError, OSError) as error:
+            logger.warning("checkpoint passed over: %s", error)
+            continue
+        logger.info("training goes on after step %d", step)
+        return step
+    return 0
+
+
+def _load(student: torch.nn.Module, optimizer: torch.optim.Optimizer, uri: str) -> int:
+    with storage.scratch_folder() as folder:
+        storage.download_folder(uri, folder)
+        StepOutput(folder, "").verify()
+        weights = load_file(f"{folder}/model.safetensors")
+        flat = load_file(f"{folder}/optimizer.safetensors")
+        step = json.loads(Path(folder, "step.json").read_text(encoding="utf-8"))["step"]
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for place, (name, _) in enumerate(student.named_parameters()):
+        entry = {key.split("/", 1)[0]: value for key, value in flat.items()
+                 if key.split("/", 1)[1] == name}  # fmt: skip
+        if entry:
+            state[place] = entry
+    student.load_state_dict(weights)
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return step

@@ -1,0 +1,144 @@
+"""The student: texts to unit vectors, with any sentence-transformers folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from lmtx_ray.config.components import EncoderConfig, resolve_model
+from lmtx_ray.io import storage
+from lmtx_ray.search.hardware import has_int8, uses_bfloat16
+from lmtx_ray.student.int8_bert import Int8Bert, is_supported
+
+WIDTH_STEP = 8  # tokens
+PACK_TOKENS = 2048  # in int8; each pack reads all weights once
+Embedded = tuple[list[int], torch.Tensor]  # places of B texts, and their embeddings_BD
+
+
+def load_model(model: str, device: str | None = None) -> SentenceTransformer:
+    """A sentence-transformers model in fp32, without remote code, from safetensors only."""
+    folder = storage.local_copy(model) if "://" in model else model
+    return SentenceTransformer(
+        folder,
+        device=device,
+        trust_remote_code=False,
+        model_kwargs={"use_safetensors": True, "torch_dtype": torch.float32},
+    )
+
+
+def padded(length: int) -> int:
+    """The width a text of `length` tokens is padded to: a function of the text alone."""
+    return max(-(-length // WIDTH_STEP), 1) * WIDTH_STEP
+
+
+def equal_width_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Positions in batches of one padded width, each within `budget` tokens, widest first; texts
+    without a token are in none."""
+    widths: dict[int, list[int]] = {}
+    for place, length in enumerate(lengths):
+        if length:
+            widths.setdefault(padded(length), []).append(place)
+    batches = []
+    for width in sorted(widths, reverse=True):
+        places, most = widths[width], max(budget // width, 1)
+        batches += [places[start : start + most] for start in range(0, len(places), most)]
+    return batches
+
+
+def packs(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Positions in packs of at most `budget` tokens, or one text, longest first; texts without a
+    token are in none."""
+    found: list[list[int]] = []
+    left = 0
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if lengths[place] > left or not found:
+            found.append([])
+            left = budget
+        if lengths[place]:
+            found[-1].append(place)
+            left -= lengths[place]
+    return [pack for pack in found if pack]
+
+
+class Encoder:
+    """encode(texts) -> float32 unit vectors.
+
+    A text's bits depend on the text, the settings and the machine, not on what else is in the call:
+    kernels sum in another order for another width, so a text is padded to a width of its own
+    length's and travels only with texts of that width. Batch and online answers agree by this.
+    In int8 there is no padding, see `int8_bert`.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, model: str | None = None, examples: Sequence[str] = ()
+    ) -> None:
+        """With `examples`, texts that set the ranges of int8, dtype "auto" takes int8 where machine
+        and model can."""
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self._config = config
+        self._model = load_model(resolve_model(model or config.model)).eval()
+        self._int8 = self._in_int8(examples) if examples else None
+        if self._int8 is None and uses_bfloat16(config.dtype):
+            self._model.to(torch.bfloat16)
+
+    def _in_int8(self, examples: Sequence[str]) -> Int8Bert | None:
+        inner = getattr(self._model[0], "auto_model", None)
+        if self._config.dtype != "auto" or not has_int8() or not inner or not is_supported(inner):
+            return None
+        ids = self.tokenize(examples, self._config.max_tokens)
+        return Int8Bert(inner, lambda: list(self._padded(ids)))
+
+    @property
+    def max_tokens(self) -> int:
+        """Where documents are cut."""
+        return self._config.max_tokens
+
+    @property
+    def dimensions(self) -> int:
+        """D, the width of a vector."""
+        return int(self._model.get_embedding_dimension() or 0)
+
+    def encode(self, texts: Sequence[str], kind: Literal["document", "label"]) -> np.ndarray:
+        """float32 [N, D] in the order of `texts`; documents and labels are cut differently. A text
+        without a token is the zero vector."""
+        cut = self._config.max_tokens if kind == "document" else self._config.label_tokens
+        vectors_ND = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        if not texts:
+            return vectors_ND
+        ids = self.tokenize(texts, cut)
+        embed = self._packed if self._int8 else self._padded
+        with torch.inference_mode():
+            for places, embeddings_BD in embed(ids):
+                unit_BD = torch.nn.functional.normalize(embeddings_BD.float(), dim=1)
+                vectors_ND[places] = unit_BD.cpu().numpy()
+        return vectors_ND
+
+    def _padded(self, ids: Sequence[Sequence[int]]) -> Iterator[Embedded]:
+        for places in equal_width_batches([len(row) for row in ids], self._config.token_budget):
+            batch = self._model.tokenizer.pad(
+                {"input_ids": [ids[place] for place in places]}, return_tensors="pt",
+                pad_to_multiple_of=WIDTH_STEP,
+            ).to(self._model.device)  # fmt: skip
+            yield places, self._model(dict(batch))["sentence_embedding"]
+
+    def _packed(self, ids: Sequence[Sequence[int]]) -> Iterator[Embedded]:
+        assert self._int8 is not None
+        for pack in packs([len(row) for row in ids], PACK_TOKENS):
+            hidden = self._int8([ids[place] for place in pack])
+            groups = groupby(pack, key=lambda place: len(ids[place]))
+            for (_, places), hidden_BWH in zip(groups, hidden, strict=True):
+                features = {"token_embeddings": hidden_BWH,
+                            "attention_mask": torch.ones(hidden_BWH.shape[:2], dtype=torch.long)}
+                for module in list(self._model)[1:]:
+                    features = module(features)
+                yield list(places), features["sentence_embedding"]
+
+    def tokenize(self, texts: Sequence[str], cut: int) -> list[list[int]]:
+        """Token ids of each text, at most `cut` of them."""
+        return self._model.tokenizer(list(texts), truncation=True, max_length=cut)["input_ids"]

@@ -1,0 +1,169 @@
+"""Trains the student on a cycle's examples: the loop of one worker, whoever runs it.
+
+A step is a function of the weights, the seed and its number: data order and dropout are seeded by
+step. So a run that is killed and started again from its last checkpoint ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from sentence_transformers import SentenceTransformer
+from torch import distributed
+
+from lmtx_ray.config.components import FitConfig
+from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.search.hardware import uses_bfloat16
+from lmtx_ray.student import batching, losses
+from lmtx_ray.student.checkpoints import restore, save_checkpoint
+from lmtx_ray.student.encoder import load_model
+
+PROGRESS_SECONDS = 5.0
+
+
+def train(
+    config: FitConfig, model: str, documents: Sequence[str], labels: Sequence[str],
+    examples: Sequence[str], output: StepOutput, work: str, rank: int, world: int, device: str,
+) -> None:  # fmt: skip
+    """One worker: resume, take its share of every batch, checkpoint and publish from rank 0.
+
+    `documents`, `labels` and `examples` are the URIs of their fragments; `work` is where
+    checkpoints and progress live.
+    """
+    if config.threads:
+        torch.set_num_threads(max(config.threads // world, 1))
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    student = load_model(model, device=device).train()
+    kept = read_examples(documents, labels, examples, student.tokenizer, config)
+    per_pass = batching.steps_per_pass(
+        len(kept), config.batch_size, drop_last=config.recipe == "paper"
+    )
+    total = per_pass * config.passes
+    optimizer = new_optimizer(student, config)
+    first = restore(student, optimizer, work)
+    told = time.monotonic()
+    for step in range(first, total):
+        rows = batching.batch_rows(len(kept), config.batch_size, per_pass, config.seed, step)
+        loss = train_step(student, optimizer, kept, rows[rank::world], config, step, total)
+        last = step + 1 == total
+        if rank == 0 and (last or time.monotonic() - told > PROGRESS_SECONDS):
+            told = time.monotonic()
+            progress = {"step": step + 1, "of": total, "loss": round(loss, 4)}
+            storage.write_bytes(storage.join(work, "progress.json"), storage.to_json(progress))
+        if rank == 0 and (step + 1) % config.checkpoint_every == 0 and not last:
+            save_checkpoint(student, optimizer, work, step + 1)
+    if rank == 0 and not output.is_complete():
+        student.eval()
+        output.publish_folder(lambda folder: student.save(str(folder)))
+
+
+def read_examples(
+    documents: Sequence[str], labels: Sequence[str], examples: Sequence[str], tokenizer: Any,
+    config: FitConfig,
+) -> batching.Examples:  # fmt: skip
+    """The examples with the texts of their documents and labels, tokenised."""
+    table = pa.concat_tables([storage.read_table(uri) for uri in examples])
+    wanted = pa.array(table["doc_id"].to_pylist(), pa.string())
+    texts: dict[str, str] = {}
+    for uri in documents:
+        rows = storage.read_table(uri).select(["doc_id", "title", "text"])
+        for row in rows.filter(pc.is_in(rows["doc_id"], value_set=wanted)).to_pylist():
+            texts[row["doc_id"]] = document_text(row["title"], row["text"])
+    names = pa.concat_tables([storage.read_table(uri) for uri in labels])["text"]
+    return batching.make_examples(
+        table, texts, names.to_pylist(), tokenizer, config.max_tokens, config.label_tokens
+    )
+
+
+def new_optimizer(student: SentenceTransformer, config: FitConfig) -> torch.optim.Optimizer:
+    """AdamW; single-tensor updates, as the fused ones differ in the last bit by device."""
+    return torch.optim.AdamW(
+        student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
+        eps=1e-6, foreach=False,
+    )  # fmt: skip
+
+
+def train_step(
+    student: SentenceTransformer, optimizer: torch.optim.Optimizer, examples: batching.Examples,
+    rows: list[int], config: FitConfig, step: int, total: int,
+) -> float:  # fmt: skip
+    """One optimiser step, gradients averaged over workers; returns this worker's loss."""
+    torch.manual_seed(config.seed * 1_000_003 + step)
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * rate(step, total, config.warmup)
+    optimizer.zero_grad(set_to_none=True)
+    loss = 0.0
+    if rows:  # the last batch of a pass may leave a worker without one
+        value = batch_loss(student, examples, rows, config, step)
+        value.backward()
+        loss = float(value.detach())
+    average_gradients(student)
+    if config.recipe == "default":
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0, foreach=False)
+    optimizer.step()
+    return loss
+
+
+def batch_loss(
+    student: SentenceTransformer, examples: batching.Examples, rows: list[int], config: FitConfig,
+    step: int,
+) -> torch.Tensor:  # fmt: skip
+    """The recipe's loss on these rows."""
+    if config.recipe == "paper":
+        batch = batching.paper_batch(examples, rows, config.seed, step)
+    else:
+        batch = batching.soft_batch(examples, rows, config.negatives)
+    budget, narrow = config.token_budget, uses_bfloat16(config.dtype)
+    with torch.autocast(student.device.type, torch.bfloat16, enabled=narrow):
+        documents_BD, labels_MD = (
+            embed(student, ids, budget) for ids in (batch.documents, batch.labels)
+        )
+    scores_BM = documents_BD @ labels_MD.T
+    targets_BM = batch.targets_BM.to(scores_BM.device)
+    judged_BM = batch.judged_BM.to(scores_BM.device)
+    if config.recipe == "paper":
+        return losses.online_hard_negative_triplet(
+            scores_BM, judged_BM, config.margin, config.negatives
+        )
+    return losses.multi_positive_info_nce(
+        scores_BM, targets_BM, judged_BM, config.temperature, config.mask_share
+    )
+
+
+def embed(student: SentenceTransformer, ids: list[list[int]], budget: int) -> torch.Tensor:
+    """Unit vectors of token ids, float32 in their order, in passes of texts of like length."""
+    batches = batching.token_budget_batches([len(row) for row in ids], budget)
+    parts = []
+    for places in batches:
+        texts = {"input_ids": [ids[place] for place in places]}
+        padded = student.tokenizer.pad(texts, return_tensors="pt").to(student.device)
+        parts.append(student(dict(padded))["sentence_embedding"].float())
+    order = torch.tensor([place for places in batches for place in places])
+    return torch.nn.functional.normalize(torch.cat(parts)[order.argsort()], dim=1)
+
+
+def average_gradients(student: SentenceTransformer) -> None:
+    """Mean gradient over workers. Two forward passes share one backward pass here, which
+    DistributedDataParallel does not support, and one call at its end needs no hooks."""
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return
+    parameters = [value for value in student.parameters() if value.requires_grad]
+    grads = [torch.zeros_like(value) if value.grad is None else value.grad for value in parameters]
+    flat = torch.cat([grad.reshape(-1) for grad in grads])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    for value, part in zip(parameters, flat.split([grad.numel() for grad in grads]), strict=True):
+        value.grad = part.view_as(value)
+
+
+def rate(step: int, total: int, warmup: float) -> float:
+    """Linear warm-up, then linear to 0; `warmup` is a share below 1 and steps from 1."""
+    rising = warmup if warmup >= 1 else max(warmup * total, 1.0)
+    return min((step + 1) / rising, max(total - step, 0) / max(total - rising, 1.0))

@@ -1,0 +1,154 @@
+"""Which questions are worth asking, and what a run sees of their answers, as pure tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from lmtx_ray.config.judge import JudgeConfig
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.schemas import HUMAN
+from lmtx_ray.teacher.protocol import QUESTIONS
+from lmtx_ray.teacher.reading import decide
+
+Pair = tuple[str, int]
+Key = tuple[bytes, bytes]  # document, label: hashes of their texts
+Plan = Mapping[str, Sequence[tuple[str, int]]]  # split -> (ranking name, its top k)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pair that a verdict is wanted for; `rank` is its place among the document's, from 0.
+
+    `label_text` is what the judge sees of the label; `plain` is the key by which people's answers
+    are found: they saw the label's name, whatever the prompt shows a model.
+    """
+
+    doc_id: str
+    label_id: int
+    rank: int
+    split: str
+    key: Key
+    plain: Key
+    label_text: str
+
+
+def pairs_of(verdicts: pa.Table) -> Iterable[Pair]:
+    """The (doc_id, label_id) of each row, in order."""
+    return zip(verdicts["doc_id"].to_pylist(), verdicts["label_id"].to_pylist(), strict=True)
+
+
+def wanted_candidates(
+    documents: pa.Table,
+    rankings: Mapping[str, pa.Table],
+    plan: Plan,
+) -> dict[str, list[int]]:
+    """doc_id -> label ids worth a question, best first, each once, documents in table order."""
+    by_doc = {
+        name: dict(zip(table["doc_id"].to_pylist(), table["label_ids"].to_pylist(), strict=True))
+        for name, table in rankings.items()
+    }
+    wanted: dict[str, list[int]] = {}
+    for doc_id, split in zip(
+        documents["doc_id"].to_pylist(), documents["split"].to_pylist(), strict=True
+    ):
+        tops = [by_doc[name][doc_id][:k] for name, k in plan.get(split, ())]
+        wanted[doc_id] = list(dict.fromkeys(label for top in tops for label in top))
+    return wanted
+
+
+def without_judged(
+    candidates: Sequence[Candidate], earlier: Sequence[pa.Table]
+) -> list[Candidate]:
+    """Those that no earlier view of the run holds."""
+    judged = {pair for verdicts in earlier for pair in pairs_of(verdicts)}
+    return [c for c in candidates if (c.doc_id, c.label_id) not in judged]
+
+
+def to_ask(candidates: Sequence[Candidate], known: Mapping[Key, Any]) -> list[Candidate]:
+    """The anti-join with what is known; of several pairs with the same texts the first."""
+    first: dict[Key, Candidate] = {}
+    for candidate in candidates:
+        if candidate.key not in known:
+            first.setdefault(candidate.key, candidate)
+    return list(first.values())
+
+
+def build_questions(documents: pa.Table, asked: Sequence[Candidate]) -> pa.Table:
+    """One row for each document with its candidates (QUESTIONS), in the order of `asked`."""
+    rows = {row["doc_id"]: row for row in documents.select(["doc_id", "title", "text"]).to_pylist()}
+    by_doc: dict[str, list[Candidate]] = {}
+    for candidate in asked:
+        by_doc.setdefault(candidate.doc_id, []).append(candidate)
+    questions = [
+        {
+            "doc_id": doc_id, "title": rows[doc_id]["title"], "text": rows[doc_id]["text"],
+            "label_ids": [c.label_id for c in candidates],
+            "label_texts": [c.label_text for c in candidates],
+        }
+        for doc_id, candidates in by_doc.items()
+    ]  # fmt: skip
+    return schemas.conform(pa.Table.from_pylist(questions, schema=QUESTIONS), QUESTIONS)
+
+
+def first_by_key(stored: pa.Table) -> dict[Key, dict[str, Any]]:
+    """(document, label) -> the first row of STORED_VERDICTS on it."""
+    rows: dict[Key, dict[str, Any]] = {}
+    for row in stored.to_pylist():
+        rows.setdefault((row["document"], row["label"]), row)
+    return rows
+
+
+def view(
+    candidates: Sequence[Candidate],
+    known: Mapping[Key, Mapping[str, Any]],
+    human: Mapping[Key, Mapping[str, Any]],
+    sources: Mapping[str, str],
+    cycle: int,
+    least_mass: float,
+) -> pa.Table:
+    """VERDICTS: a run's view of stored rows, one for each candidate that has a verdict, in order.
+
+    A person's answer goes before a model's. With too little mass the answer is unclear and P(yes)
+    null, whatever the store says: the threshold may have changed since. `sources` gives for each
+    split the step whose questions count as asked now.
+    """
+    rows = []
+    counted: set[Key] = set()
+    for c in candidates:
+        stored = human.get(c.plain) or known.get(c.key)
+        if stored is None:
+            continue
+        answer, p_yes = stored["answer"], stored["p_yes"]
+        asked = stored["teacher"] != HUMAN and stored["source"] == sources[c.split]
+        if p_yes is not None:
+            answer = decide(p_yes, stored["mass"], least_mass)
+        rows.append(
+            {
+                "doc_id": c.doc_id, "label_id": c.label_id, "answer": answer,
+                "p_yes": None if answer == "unclear" else p_yes,
+                "mass": stored["mass"], "raw": stored["raw"], "prompt": stored["prompt"],
+                "teacher": stored["teacher"], "cycle": cycle, "rank": c.rank,
+                "asked": asked and c.key not in counted,
+            }
+        )  # fmt: skip
+        counted.add(c.key)
+    return schemas.conform(pa.Table.from_pylist(rows, schema=schemas.VERDICTS), schemas.VERDICTS)
+
+
+def judge_asks(config: JudgeConfig, first: bool) -> dict[str, list[tuple[str, int]]]:
+    """What a cycle's judging asks. The first also judges what evaluation compares with: the
+    untouched encoder on held-aside documents, and the test documents to re-rank."""
+    asks = {"train": [("hybrid", config.top_k)]}
+    if first:
+        asks |= select_asks(config)
+        asks |= {"test": [("hybrid", config.rerank_k)]} if config.rerank_k else {}
+    return asks
+
+
+def select_asks(config: JudgeConfig) -> dict[str, list[tuple[str, int]]]:
+    """What selection asks: the top of both rankings of each held-aside document."""
+    return {"held_aside": [("dense", config.select_k), ("hybrid", config.select_k)]}

@@ -1,0 +1,79 @@
+"""The tagging service as a Ray Serve application.
+
+    lmtx serve --bundle FOLDER
+    serve run serve_apps.application:app bundle=FOLDER
+    serve deploy serve_apps/tagger.yaml
+
+Ingress (HTTP) → Engine (encoder, labels, lexical side, small indexes) → one Shard deployment for
+each part of a large index. The bundle travels as `user_config`, so another one takes over without a
+restart: see `promotion`.
+"""
+
+# No `from __future__ import annotations` here: Serve turns arguments into TaggerArgs only where the
+# builder's annotation is the class itself.
+
+import os
+
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+
+from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.io import storage
+from lmtx_ray.search.index import shard_files
+from serve_apps.bundles import BundleConfig
+from serve_apps.engine import Engine
+from serve_apps.guard import GuardSettings, check_binding
+from serve_apps.ingress import Ingress
+from serve_apps.shard import Shard
+
+IN_PROCESS_VECTORS_MIB = 1024  # larger indexes get deployments of their own
+
+
+class TaggerArgs(BaseModel):
+    """Arguments of the application.
+
+    `shards` is the number of Shard deployments, `shard_replicas` how often each is there: 0 keeps
+    the index in the engine, None takes 0 for an index below IN_PROCESS_VECTORS_MIB and else one for
+    each of the bundle's shards. `partial` lets the service answer, and say so, while a shard is
+    missing. `host` is where the HTTP proxy is bound; beyond loopback it takes API keys or
+    `insecure`. `guard` overrides GuardSettings.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    bundle: str = Field(min_length=1)
+    threads: int = Field(1, ge=1)
+    shards: int | None = Field(None, ge=0)
+    shard_replicas: int = Field(1, ge=1)
+    partial: bool = False
+    host: str = "127.0.0.1"
+    insecure: bool = False
+    guard: dict[str, int | float | str] = {}
+
+
+def app(args: TaggerArgs) -> serve.Application:
+    """Entry point of `serve run` and `serve deploy`.
+
+    Raises:
+        BindingError: Reachable from a network without API keys.
+        PublishError: `bundle` is no published bundle.
+    """
+    guard = GuardSettings.from_environment(os.environ, host=args.host, **args.guard)
+    check_binding(args.host, guard.keys, args.insecure)
+    bundle = storage.absolute(args.bundle)
+    config = BundleConfig(bundle=bundle).model_dump()
+    shards = shard_count(bundle) if args.shards is None else args.shards
+    shard = Shard.options(user_config=config, num_replicas=args.shard_replicas)
+    handles = [
+        shard.options(name=f"Shard{number}").bind(number, shards, args.threads)
+        for number in range(shards)
+    ]
+    engine = Engine.options(user_config=config).bind(args.threads, args.partial, handles)
+    return Ingress.bind(guard.model_dump(mode="json"), engine)
+
+
+def shard_count(bundle: str) -> int:
+    """How many Shard deployments a bundle's index asks for."""
+    files = shard_files(f"{local_bundle(bundle)}/index")
+    size = sum(file.stat().st_size for file in files)
+    return len(files) if size > IN_PROCESS_VECTORS_MIB * 2**20 else 0

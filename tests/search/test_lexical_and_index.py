@@ -1,0 +1,134 @@
+"""Searching labels: words a document names, vectors near it, and shards that change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmtx_ray.search.candidates import PADDING, merge_top_k
+from lmtx_ray.search.hardware import has_int8
+from lmtx_ray.search.index import LabelIndex, load_shard
+from lmtx_ray.search.int8_nearest import Int8Nearest
+from lmtx_ray.search.lexical import LexicalIndex, words
+
+LABELS = ["Heart Failure", "Heart", "Kidney Failure, Chronic", "Études", "the", "Lenses"]
+
+
+def test_words_are_folded_to_what_labels_and_texts_share() -> None:
+    assert words("The Études of arteries, lenses & viruses") == words("étude artery lense viruse")
+    assert words("analysis of mass in the pus") == ["analysis", "mass", "pus"]
+
+
+def test_labels_named_in_full_come_before_labels_named_in_part() -> None:
+    index = LexicalIndex.build(LABELS)
+    ids, scores = index.search(["Failure of the heart in chronic disease", "no word known"], 4)
+    assert ids[0].tolist() == [0, 1, 2, PADDING]
+    assert (np.diff(scores[0][:3]) < 0).all()
+    assert ids[1].tolist() == [PADDING] * 4
+
+
+def test_a_lexical_index_answers_the_same_after_loading(tmp_path: Path) -> None:
+    index = LexicalIndex.build(LABELS)
+    index.save(tmp_path)
+    texts = ["heart failure and kidney", "lens"]
+    for before, after in zip(
+        index.search(texts, 3), LexicalIndex.load(tmp_path).search(texts, 3), strict=True
+    ):
+        assert np.array_equal(before, after)
+
+
+def vectors(rows: int, seed: int) -> np.ndarray:
+    drawn = np.random.default_rng(seed).normal(size=(rows, 16)).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+@settings(deadline=None, max_examples=25)
+@given(labels=st.integers(1, 60), shards=st.integers(1, 70), k=st.integers(1, 80))
+def test_any_number_of_shards_gives_the_search_of_the_whole(
+    labels: int, shards: int, k: int
+) -> None:
+    known, queries = vectors(labels, 1), vectors(9, 2)
+    expected = np.argsort(-(queries @ known.T), axis=1, kind="stable")[:, :k]
+    ids, scores = LabelIndex.build(known, shards).search(queries, k)
+    assert np.array_equal(ids[:, : min(k, labels)], expected)
+    assert (ids[:, labels:] == PADDING).all()
+    assert np.allclose(scores[:, 0], (queries @ known.T).max(axis=1), atol=1e-5)
+
+
+def test_a_score_has_the_same_bits_in_any_batch_and_sharding() -> None:
+    known, queries = vectors(5000, 1), vectors(40, 2)
+    ids, scores = LabelIndex.build(known).search(queries, 30)
+    for shards in (3, 4, 11):
+        index = LabelIndex.build(known, shards)
+        parts = [index.search(queries[start : start + 1], 30) for start in range(len(queries))]
+        assert np.array_equal(np.concatenate([part[0] for part in parts]), ids)
+        assert np.array_equal(np.concatenate([part[1] for part in parts]), scores)
+
+
+@pytest.mark.skipif(not has_int8(), reason="this CPU multiplies no int8")
+def test_rows_found_in_int8_hold_the_nearest_of_float64() -> None:
+    rng = np.random.default_rng(4)
+    near = np.repeat(vectors(500, 1), 10, axis=0) + 0.02 * vectors(5000, 2)  # ten times the same
+    far = vectors(3000, 3) * rng.uniform(1e-3, 30, (3000, 1)).astype(np.float32)
+    for known in (near, far, np.concatenate([near, far])):
+        queries = np.concatenate([known[::500] + 0.1 * vectors(len(known[::500]), 5),
+                                  1e-3 * vectors(3, 6), 1e3 * vectors(3, 7)])  # fmt: skip
+        found_B = Int8Nearest(known).search(queries, 40)
+        assert sum(found is not None for found in found_B) > len(queries) / 2
+        ids, _ = LabelIndex.build(known).search(queries, 40)
+        products = queries.astype(np.float64) @ known.T.astype(np.float64)
+        for found, row, product in zip(found_B, ids, products, strict=True):
+            expected = set(np.argsort(-product.astype(np.float32), kind="stable")[:40])
+            assert set(row) == expected
+            assert found is None or (expected <= set(found) and len(found) < 400)
+
+
+@pytest.mark.skipif(not has_int8(), reason="this CPU multiplies no int8")
+def test_what_int8_cannot_tell_apart_is_left_to_faiss() -> None:
+    known = np.concatenate([vectors(100, 1), np.repeat(vectors(1, 2), 5000, axis=0)])
+    queries = np.stack([known[0], known[-1], 0 * known[0], np.nan * known[0]])
+    found = Int8Nearest(known).search(queries, 1)
+    assert [rows is None for rows in found] == [False, True, True, True]
+    ids, _ = LabelIndex.build(known).search(queries[:2], 1)
+    assert ids[:, 0].tolist() == [0, 100]
+
+
+def test_shards_loaded_alone_and_merged_are_the_whole_index(tmp_path: Path) -> None:
+    known, queries = vectors(100, 1), vectors(5, 2)
+    whole = LabelIndex.build(known, shards=4)
+    whole.save(tmp_path)
+    parts = [load_shard(tmp_path, number).search(queries, 9) for number in range(4)]
+    for merged, expected in zip(merge_top_k(parts, 9), whole.search(queries, 9), strict=True):
+        assert np.array_equal(merged, expected)
+    with pytest.raises(FileNotFoundError, match="no index shard 4, there are 4"):
+        load_shard(tmp_path, 4)
+
+
+def test_equal_scores_are_ordered_by_label_id_in_any_sharding() -> None:
+    same = np.repeat(vectors(1, 3), 7, axis=0)
+    for shards in (1, 3, 7):
+        ids, _ = LabelIndex.build(same, shards).search(same[:1], 4)
+        assert ids[0].tolist() == [0, 1, 2, 3]
+
+
+def test_an_index_answers_the_same_after_loading(tmp_path: Path) -> None:
+    index = LabelIndex.build(vectors(50, 1), shards=3)
+    index.save(tmp_path)
+    loaded = LabelIndex.load(tmp_path)
+    assert len(loaded) == 50
+    assert np.array_equal(loaded.search(vectors(5, 2), 8)[0], index.search(vectors(5, 2), 8)[0])
+
+
+def test_vectors_that_cannot_be_ranked_are_refused_by_name() -> None:
+    broken = vectors(4, 1)
+    broken[2, 3] = np.nan
+    with pytest.raises(ValueError, match="label 2 is not finite"):
+        LabelIndex.build(broken)
+    with pytest.raises(ValueError, match="at least one label"):
+        LabelIndex.build(broken[:0])
+    with pytest.raises(FileNotFoundError, match="no index shards"):
+        LabelIndex.load("absent")
