@@ -33,10 +33,20 @@ from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
 
 RESULTS = Path(__file__).resolve().parent / "results"
-FULL = {"memory": (10_000, 200_000), "documents": 800, "workers": (200, 1_000), "files": 50_000,
-        "big_bytes": 2 << 30}  # fmt: skip
-QUICK = {"memory": (1_000, 20_000), "documents": 200, "workers": (50, 200), "files": 5_000,
-         "big_bytes": 64 << 20}  # fmt: skip
+FULL = {
+    "memory": (10_000, 200_000),
+    "documents": 800,
+    "workers": (200, 1_000),
+    "files": 50_000,
+    "big_bytes": 2 << 30,
+}
+QUICK = {
+    "memory": (1_000, 20_000),
+    "documents": 200,
+    "workers": (50, 200),
+    "files": 5_000,
+    "big_bytes": 64 << 20,
+}
 SHORT = 100  # characters
 # by the kernel's own line: what wait4 tells of a child is at least what its parent had
 WITH_PEAK = """
@@ -83,8 +93,19 @@ def write_small(folder: Path, count: int) -> str:
 
 def run_job(bundle: str, source: str, output: Path, *options: str) -> dict[str, Any]:
     """`lmtx tag` in a process of its own: its JSON line, and its peak memory in MiB."""
-    command = [sys.executable, "-c", WITH_PEAK, "tag", "--bundle", bundle, "--input", source,
-               "--output", str(output), *options]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        WITH_PEAK,
+        "tag",
+        "--bundle",
+        bundle,
+        "--input",
+        source,
+        "--output",
+        str(output),
+        *options,
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if done.returncode:
         raise RuntimeError(f"exit {done.returncode}: {' '.join(command)}")
@@ -101,8 +122,9 @@ def bare_loop(bundle: str, source: str) -> float:
     rows, started = 0, time.perf_counter()
     for unit in make_units(list_inputs([source]), job, 0):
         for chunk in read_chunks(unit, job, []):
-            ids, titles, texts = ([row[name] for row in chunk.documents]
-                                  for name in ("doc_id", "title", "text"))  # fmt: skip
+            ids, titles, texts = (
+                [row[name] for row in chunk.documents] for name in ("doc_id", "title", "text")
+            )
             rows += tagger.tag(ids, titles, texts, 5).num_rows
     return rows / (time.perf_counter() - started)
 
@@ -137,11 +159,16 @@ def throughput(tiny: str, minilm: str, count: int, folder: Path) -> dict[str, An
     """Medians of three turns, bare loop and job one after the other."""
     source = write_documents(folder / "throughput.jsonl", count)
     bare_loop(tiny, source)  # warm caches
-    speeds = [(bare_loop(minilm, source), job_loop(minilm, source, str(folder / f"job-{turn}")))
-              for turn in range(3)]  # fmt: skip
+    speeds = [
+        (bare_loop(minilm, source), job_loop(minilm, source, str(folder / f"job-{turn}")))
+        for turn in range(3)
+    ]
     bare, job = (sorted(one)[1] for one in zip(*speeds, strict=True))
-    return {"bare_rows_per_second": round(bare, 1), "job_rows_per_second": round(job, 1),
-            "ratio": round(job / bare, 3)}  # fmt: skip
+    return {
+        "bare_rows_per_second": round(bare, 1),
+        "job_rows_per_second": round(job, 1),
+        "ratio": round(job / bare, 3),
+    }
 
 
 def workers(minilm: str, counts: tuple[int, int], folder: Path) -> dict[str, Any]:
@@ -150,13 +177,25 @@ def workers(minilm: str, counts: tuple[int, int], folder: Path) -> dict[str, Any
     less, more = (write_documents(folder / f"workers-{count}.jsonl", count) for count in counts)
     speeds = {}
     for actors in (1, 2):
-        jobs = [run_job(minilm, source, folder / f"actors-{actors}-{name}", "--actors", str(actors),
-                        "--unit-bytes", "30000")
-                for name, source in (("less", less), ("more", more))]  # fmt: skip
+        jobs = [
+            run_job(
+                minilm,
+                source,
+                folder / f"actors-{actors}-{name}",
+                "--actors",
+                str(actors),
+                "--unit-bytes",
+                "30000",
+            )
+            for name, source in (("less", less), ("more", more))
+        ]
         seconds = jobs[1]["seconds"] - jobs[0]["seconds"]
         speeds[actors] = (counts[1] - counts[0]) / seconds
-    return {"rows_per_second_1": round(speeds[1], 1), "rows_per_second_2": round(speeds[2], 1),
-            "speedup": round(speeds[2] / speeds[1], 2)}  # fmt: skip
+    return {
+        "rows_per_second_1": round(speeds[1], 1),
+        "rows_per_second_2": round(speeds[2], 1),
+        "speedup": round(speeds[2] / speeds[1], 2),
+    }
 
 
 def measure(sizes: dict[str, Any], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -165,8 +204,9 @@ def measure(sizes: dict[str, Any], folder: Path) -> Iterator[tuple[str, dict[str
     minilm = publish_plain(folder / "minilm", fused=True)
     yield "throughput", throughput(tiny, minilm, sizes["documents"], folder)
     yield "workers", workers(minilm, sizes["workers"], folder)
-    done = run_job(tiny, write_small(folder / "small", sizes["files"]), folder / "out-small",
-                   "--local")  # fmt: skip
+    done = run_job(
+        tiny, write_small(folder / "small", sizes["files"]), folder / "out-small", "--local"
+    )
     yield "small_files", {"files": sizes["files"], **_short(done)}
     source = write_big(folder / "big.jsonl", sizes["big_bytes"])
     done = run_job(tiny, source, folder / "out-big", "--local")
@@ -183,8 +223,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, a few minutes")
     quick = parser.parse_args().quick
     day = datetime.date.today().isoformat()
-    result: dict[str, Any] = {"date": day, "quick": quick, "cpus": os.cpu_count(),
-                              "machine": platform.machine()}  # fmt: skip
+    result: dict[str, Any] = {
+        "date": day,
+        "quick": quick,
+        "cpus": os.cpu_count(),
+        "machine": platform.machine(),
+    }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"batch-{day}{'-quick' if quick else ''}.json"
     with tempfile.TemporaryDirectory(prefix="lmtx-bench-") as folder:

@@ -76,8 +76,11 @@ def summary(rows: list[Row]) -> dict[str, float]:
 
 def agreement(rows: list[Row], served: list[Row]) -> dict[str, float]:
     """Over the pairs that are clear in both."""
-    both = [(a, b) for a, b in zip(rows, served, strict=True)
-            if "unclear" not in (a["answer"], b["answer"]) and b["p_yes"] is not None]  # fmt: skip
+    both = [
+        (a, b)
+        for a, b in zip(rows, served, strict=True)
+        if "unclear" not in (a["answer"], b["answer"]) and b["p_yes"] is not None
+    ]
     apart = [abs(a["p_yes"] - b["p_yes"]) for a, b in both]
     return {
         "pairs": len(both),
@@ -98,23 +101,27 @@ def run(documents: int, work: Path) -> dict[str, Any]:
     with instruct.serve(folder, work / "server.log", *limits) as url:
         servers = {listed: served_by(url, listed) for listed in (20, LISTED)}
         served = {listed: each.judge(table).to_pylist() for listed, each in servers.items()}
-    pace = {name: round(len(now) / each.usage.seconds, 1) for name, each in
-            (("in_process", judge), ("served", servers[20]))}  # fmt: skip
+    pace = {
+        name: round(len(now) / each.usage.seconds, 1)
+        for name, each in (("in_process", judge), ("served", servers[20]))
+    }
     return {
         "pairs": len(now),
-        "before": summary(old), "now": summary(now),
+        "before": summary(old),
+        "now": summary(now),
         **{f"served_{listed}_listed": summary(rows) for listed, rows in served.items()},
         "before_and_served": agreement(old, served[LISTED]),
         "now_and_served": agreement(now, served[LISTED]),
         "now_and_served_20_listed": agreement(now, served[20]),
         "tokens_apart": abs(judge.usage.prompt_tokens - servers[20].usage.prompt_tokens),
         "answers_a_second": pace,
-    }  # fmt: skip
+    }
 
 
 def served_by(url: str, listed: int) -> Teacher:
-    config = TeacherConfig(kind="http", model="instruct", url=f"{url}/v1", concurrency=8,
-                           top_logprobs=listed)  # fmt: skip
+    config = TeacherConfig(
+        kind="http", model="instruct", url=f"{url}/v1", concurrency=8, top_logprobs=listed
+    )
     return build_teacher(config, PROMPT)
 
 
@@ -123,15 +130,31 @@ def asked(result: dict[str, Any]) -> list[dict[str, Any]]:
     gained = result["now"]["mass"] / result["before"]["mass"]
     same = result["now_and_served"]
     values = (
-        ("mass of all spellings, times that of two tokens", round(gained, 1), ">= 10",
-         gained >= 10),
-        ("P(yes) in process and served, most apart", same["p_yes_apart_most"], "<= 0.01",
-         same["p_yes_apart_most"] <= 0.01),
-        ("equal answers in process and served", same["equal_answers"], ">= 0.99",
-         same["equal_answers"] >= 0.99),
-        ("prompt tokens in process and served, apart", result["tokens_apart"], "0",
-         result["tokens_apart"] == 0),
-    )  # fmt: skip
+        (
+            "mass of all spellings, times that of two tokens",
+            round(gained, 1),
+            ">= 10",
+            gained >= 10,
+        ),
+        (
+            "P(yes) in process and served, most apart",
+            same["p_yes_apart_most"],
+            "<= 0.01",
+            same["p_yes_apart_most"] <= 0.01,
+        ),
+        (
+            "equal answers in process and served",
+            same["equal_answers"],
+            ">= 0.99",
+            same["equal_answers"] >= 0.99,
+        ),
+        (
+            "prompt tokens in process and served, apart",
+            result["tokens_apart"],
+            "0",
+            result["tokens_apart"] == 0,
+        ),
+    )
     return [dict(zip(("what", "value", "wanted", "met"), row, strict=True)) for row in values]
 
 

@@ -31,9 +31,11 @@ from lmtx_ray.evaluation import metrics
 from lmtx_ray.student.encoder import Encoder
 
 MEASURES = {
-    "P@1": (metrics.precision_at_k, 1), "P@5": (metrics.precision_at_k, 5),
-    "R@10": (metrics.recall_at_k, 10), "R@100": (metrics.recall_at_k, 100),
-}  # fmt: skip
+    "P@1": (metrics.precision_at_k, 1),
+    "P@5": (metrics.precision_at_k, 5),
+    "R@10": (metrics.recall_at_k, 10),
+    "R@100": (metrics.recall_at_k, 100),
+}
 SEED = 7
 
 
@@ -41,10 +43,12 @@ def encoders(bundle: str, tagger: Tagger) -> dict[str, Encoder]:
     """The bundle's encoder in each number format."""
     description = json.loads(Path(bundle, "bundle.json").read_text())["encoder"]
     plain = {
-        dtype: Encoder(EncoderConfig(**{**description, "dtype": dtype, "threads": 1}),
-                       model=f"{bundle}/encoder")
+        dtype: Encoder(
+            EncoderConfig(**{**description, "dtype": dtype, "threads": 1}),
+            model=f"{bundle}/encoder",
+        )
         for dtype in ("float32", "bfloat16")
-    }  # fmt: skip
+    }
     return {**plain, "int8": tagger.encoder}
 
 
@@ -78,14 +82,18 @@ def run(bundle: str, seconds: float) -> dict[str, Any]:
     }
     return {
         "documents": len(rows),
-        "metrics": {name: {m: round(100 * float(v.mean()), 2) for m, v in own.items()}
-                    for name, own in values.items()},
-        "int8_minus_float32": {m: difference(values["int8"][m], values["float32"][m])
-                               for m in MEASURES},
+        "metrics": {
+            name: {m: round(100 * float(v.mean()), 2) for m, v in own.items()}
+            for name, own in values.items()
+        },
+        "int8_minus_float32": {
+            m: difference(values["int8"][m], values["float32"][m]) for m in MEASURES
+        },
         "cpu_ms_a_document": speed,
-        "bfloat16_over_int8": {n: round(ms / speed["int8"][n], 2)
-                               for n, ms in speed["bfloat16"].items()},
-    }  # fmt: skip
+        "bfloat16_over_int8": {
+            n: round(ms / speed["int8"][n], 2) for n, ms in speed["bfloat16"].items()
+        },
+    }
 
 
 def difference(a_B: np.ndarray, b_B: np.ndarray) -> dict[str, float]:

@@ -42,8 +42,10 @@ class Outcome:
 def request_bytes(port: int, body: dict, path: str = "/v1/tag") -> bytes:
     """A whole POST request."""
     content = json.dumps(body).encode()
-    head = (f"POST {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(content)}\r\n\r\n")  # fmt: skip
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
     return head.encode() + content
 
 
@@ -106,9 +108,7 @@ async def closed_loop(
     return outcome
 
 
-async def open_loop(
-    port: int, requests: Sequence[bytes], rate: float, seconds: float
-) -> Outcome:
+async def open_loop(port: int, requests: Sequence[bytes], rate: float, seconds: float) -> Outcome:
     """`rate` requests a second, whether or not the earlier ones are answered."""
     outcome, turn = Outcome(), itertools.cycle(requests)
     idle: list[Connection] = []

@@ -51,11 +51,14 @@ def verdicts(documents_N: np.ndarray) -> pa.Table:
     rows = len(document_P)
     same = {"prompt": "0123456789ab", "teacher": "ba9876543210", "source": "judge-1"}
     columns = {
-        "document": document_keys(document_P), "label": label_keys(label_P),
-        "answer": pa.array(np.where(p_yes_P > 0.5, "yes", "no")), "p_yes": p_yes_P,
-        "mass": (1 - p_yes_P / 10).astype(np.float32), "raw": pa.nulls(rows, pa.string()),
+        "document": document_keys(document_P),
+        "label": label_keys(label_P),
+        "answer": pa.array(np.where(p_yes_P > 0.5, "yes", "no")),
+        "p_yes": p_yes_P,
+        "mass": (1 - p_yes_P / 10).astype(np.float32),
+        "raw": pa.nulls(rows, pa.string()),
         **{name: pa.repeat(text, rows) for name, text in same.items()},
-    }  # fmt: skip
+    }
     return schemas.conform(pa.table(columns), schemas.STORED_VERDICTS)
 
 
@@ -68,23 +71,29 @@ def wanted_documents(rows: int, count: int) -> np.ndarray:
 
 def candidates_of(documents_N: np.ndarray) -> list[Candidate]:
     document_P, label_P, _ = pairs(documents_N, SHIFT)
-    columns = (document_P.tolist(), label_P.tolist(), document_keys(document_P).to_pylist(),
-               label_keys(label_P).to_pylist())  # fmt: skip
+    columns = (
+        document_P.tolist(),
+        label_P.tolist(),
+        document_keys(document_P).to_pylist(),
+        label_keys(label_P).to_pylist(),
+    )
     return [
         Candidate(f"d{number}", label, place % LABELS, "train", key := (document, seen), key, "")
         for place, (number, label, document, seen) in enumerate(zip(*columns, strict=True))
     ]
 
 
-def wrong(candidates: list[Candidate], found: dict[Any, Any], documents_N: np.ndarray,
-          stored: int) -> int:  # fmt: skip
+def wrong(
+    candidates: list[Candidate], found: dict[Any, Any], documents_N: np.ndarray, stored: int
+) -> int:
     """How many candidates were found and not stored, or the other way round, or found with another
     number. Of a stored document all but the last SHIFT candidates are stored."""
     p_yes = pairs(documents_N, SHIFT)[2].tolist()
     is_stored = [
         number < stored and place < LABELS - SHIFT
-        for number in documents_N.tolist() for place in range(LABELS)
-    ]  # fmt: skip
+        for number in documents_N.tolist()
+        for place in range(LABELS)
+    ]
     expected = [p if there else None for p, there in zip(p_yes, is_stored, strict=True)]
     got = [found[c.key]["p_yes"] if c.key in found else None for c in candidates]
     return sum(a != b for a, b in zip(got, expected, strict=True))

@@ -30,8 +30,13 @@ def sample_rows(name: str) -> list[dict]:
 def sample_labels() -> pa.Table:
     """All 29,351 labels of the sample."""
     rows = sample_rows("labels")
-    table = pa.table({"label_id": range(len(rows)), "label_key": [row["uid"] for row in rows],
-                      "text": [row["title"] for row in rows]})  # fmt: skip
+    table = pa.table(
+        {
+            "label_id": range(len(rows)),
+            "label_key": [row["uid"] for row in rows],
+            "text": [row["title"] for row in rows],
+        }
+    )
     return schemas.conform(table, schemas.LABELS)
 
 
@@ -42,9 +47,14 @@ def publish_plain(folder: Path, shards: int = 1, fused: bool = False) -> str:
         labels = sample_labels()
         vectors_LD = Encoder(ENCODER).encode(labels["text"].to_pylist(), "label")
         parts = BundleParts(
-            step.fingerprint, resolve_model("minilm"), ENCODER,
-            LabelIndex.build(vectors_LD, shards).save, labels, depth=100,
-            fusion=FUSION if fused else None, calibration=Calibration(10.0, -3.0, 0.0, 1.0),
-        )  # fmt: skip
+            step.fingerprint,
+            resolve_model("minilm"),
+            ENCODER,
+            LabelIndex.build(vectors_LD, shards).save,
+            labels,
+            depth=100,
+            fusion=FUSION if fused else None,
+            calibration=Calibration(10.0, -3.0, 0.0, 1.0),
+        )
         step.publish_folder(lambda local: write_bundle(parts, local))
     return step.uri

@@ -1,6 +1,6 @@
 """The few lines that a tagging service usually is: what ours is measured against.
 
-    python benchmarks/plain_service.py BUNDLE PORT
+python benchmarks/plain_service.py BUNDLE PORT
 """
 
 from __future__ import annotations

@@ -53,8 +53,12 @@ class Load:
 @contextlib.contextmanager
 def server(command: Sequence[str], port: int, body: dict[str, Any]) -> Iterator[int]:
     """A server in a process group of its own, ready to answer; stopped at the end."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LMTX_GUARD_REQUESTS_PER_MINUTE": "0",
-                   "LMTX_GUARD_DOCUMENTS_PER_MINUTE": "0"}  # fmt: skip
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "LMTX_GUARD_REQUESTS_PER_MINUTE": "0",
+        "LMTX_GUARD_DOCUMENTS_PER_MINUTE": "0",
+    }
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(
         command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True
@@ -72,8 +76,11 @@ def server(command: Sequence[str], port: int, body: dict[str, Any]) -> Iterator[
 
 def wait_for(port: int, body: dict[str, Any], process: subprocess.Popen) -> None:
     """Until the server tags; RuntimeError if it ends or takes over five minutes."""
-    request = urllib.request.Request(f"http://{HOST}:{port}/v1/tag", json.dumps(body).encode(),
-                                     {"Content-Type": "application/json"})  # fmt: skip
+    request = urllib.request.Request(
+        f"http://{HOST}:{port}/v1/tag",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
     for _ in range(300):
         if process.poll() is not None:
             raise RuntimeError(f"the server on port {port} ended with {process.returncode}")
@@ -101,8 +108,11 @@ def ask(port: int, loads: dict[str, Load]) -> dict[str, dict[str, Any]]:
 
 def middle(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Medians over rounds of what is a time or a rate."""
-    return {key: statistics.median(one[key] for one in runs)
-            for key in runs[0] if key.endswith(("_ms", "_second"))}  # fmt: skip
+    return {
+        key: statistics.median(one[key] for one in runs)
+        for key in runs[0]
+        if key.endswith(("_ms", "_second"))
+    }
 
 
 def compared(plain: dict[str, float], ours: dict[str, float]) -> dict[str, Any]:
@@ -130,10 +140,13 @@ def bare_latency(bundle: str, texts: list[str], seconds: float) -> dict[str, flo
         "print(json.dumps(spent))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, bundle, str(seconds)], input=json.dumps(texts), text=True,
-        stdout=subprocess.PIPE, check=True,
+        [sys.executable, "-c", code, bundle, str(seconds)],
+        input=json.dumps(texts),
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)},
-    )  # fmt: skip
+    )
     spent = np.array(json.loads(done.stdout)) * 1000
     return {f"p{q}_ms": round(float(np.percentile(spent, q)), 1) for q in (50, 95, 99)}
 
@@ -173,13 +186,16 @@ def overload(bodies: list[dict], seconds: float) -> dict[str, Any]:
     accepted = outcome.summary()
     refusals = [s for status, values in outcome.seconds.items() if status != 200 for s in values]
     return {
-        "at_capacity": at_capacity, "offered_per_second": round(rate, 1), "accepted": accepted,
+        "at_capacity": at_capacity,
+        "offered_per_second": round(rate, 1),
+        "accepted": accepted,
         "refusal_p99_ms": round(float(np.percentile(refusals, 99)) * 1000, 1) if refusals else None,
-        "goodput_share": round(accepted["requests_per_second"]
-                               / at_capacity["requests_per_second"], 3),
+        "goodput_share": round(
+            accepted["requests_per_second"] / at_capacity["requests_per_second"], 3
+        ),
         "p99_ratio": round(accepted["p99_ms"] / at_capacity["p99_ms"], 2),
         "memory_mib": {"before": before, "after": resident_mib()},
-    }  # fmt: skip
+    }
 
 
 def run(seconds: float, rounds: int, work: Path) -> dict[str, Any]:
@@ -187,8 +203,10 @@ def run(seconds: float, rounds: int, work: Path) -> dict[str, Any]:
     rows = sample_rows("test")[:256]
     texts = [f"{row['title']}. {row['content']}"[:CHARACTERS] for row in rows]
     single = [{"documents": [text], "top_k": 5} for text in texts]
-    many = [{"documents": texts[start : start + BATCH], "top_k": 5}
-            for start in range(0, len(texts), BATCH)]  # fmt: skip
+    many = [
+        {"documents": texts[start : start + BATCH], "top_k": 5}
+        for start in range(0, len(texts), BATCH)
+    ]
     loads = {f"concurrency_{clients}": Load(single, clients, seconds) for clients in CONCURRENCY}
     loads["batch"] = Load(many, 4, seconds)
     ours = [sys.executable, "-m", "lmtx_ray.cli", "serve", "--bundle", bundle, "--port", str(OURS)]
@@ -225,8 +243,10 @@ def results(found: dict[str, list[dict[str, Any]]], loads: Sequence[str]) -> dic
 def processor() -> str:
     """Its name, and what it multiplies in hardware, which decides most here."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    name, flags = (next(line.split(": ", 1)[1] for line in lines if line.startswith(key))
-                   for key in ("model name", "flags"))  # fmt: skip
+    name, flags = (
+        next(line.split(": ", 1)[1] for line in lines if line.startswith(key))
+        for key in ("model name", "flags")
+    )
     told = {"amx_bf16", "avx512_bf16", "avx512_vnni"} & set(flags.split())
     return " ".join([name, *sorted(told)])
 

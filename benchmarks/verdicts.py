@@ -111,11 +111,13 @@ def build(rows: int, folder: Path) -> dict[str, Any]:
         "append_rows_per_second": round(rows / spent["append"]),
         "merge_rows_per_second": round(written / spent["merge"]),
         "rows_written_for_each_merged": round(written / snapshot.rows_in_layers, 2),
-        "merges": merges, "layers": len(snapshot.layers), "layer_files": len(names),
+        "merges": merges,
+        "layers": len(snapshot.layers),
+        "layer_files": len(names),
         "parts_not_merged": len(snapshot.parts),
         "bytes_per_verdict": round(size / snapshot.rows_in_layers, 1),
         "merge_private_mib": peaks["private_mib"],
-    }  # fmt: skip
+    }
 
 
 def join(rows: int, folder: Path, documents: int) -> dict[str, Any]:
@@ -139,19 +141,30 @@ def join(rows: int, folder: Path, documents: int) -> dict[str, Any]:
             errors += made.wrong(candidates, known, documents_N, rows // LABELS)
     pairs_joined, seconds = len(wanted_N) * LABELS, opened + sum(spent)
     return {
-        "pairs": pairs_joined, "asked": asked, "units": len(units), "seconds": round(seconds, 2),
-        "seconds_opening": round(opened, 3), "ms_per_unit": round(1000 * seconds / len(units), 2),
+        "pairs": pairs_joined,
+        "asked": asked,
+        "units": len(units),
+        "seconds": round(seconds, 2),
+        "seconds_opening": round(opened, 3),
+        "ms_per_unit": round(1000 * seconds / len(units), 2),
         "first_unit_ms": round(1000 * spent[0], 1),
-        "us_per_pair": round(1e6 * seconds / pairs_joined, 2), **peaks, "wrong": errors,
-    }  # fmt: skip
+        "us_per_pair": round(1e6 * seconds / pairs_joined, 2),
+        **peaks,
+        "wrong": errors,
+    }
 
 
 def plain_arrow(rows: int, folder: Path, documents: int) -> dict[str, Any]:
     """All verdicts in one Arrow table, joined at once."""
     wanted_N = made.wanted_documents(rows, documents)
     document_P, label_P, p_yes_P = made.pairs(wanted_N, SHIFT)
-    wanted = pa.table({"document": made.document_keys(document_P),
-                       "label": made.label_keys(label_P), "expected": p_yes_P})  # fmt: skip
+    wanted = pa.table(
+        {
+            "document": made.document_keys(document_P),
+            "label": made.label_keys(label_P),
+            "expected": p_yes_P,
+        }
+    )
     with watched() as peaks:
         started = time.perf_counter()
         table = pq.read_table(folder / "parts", use_threads=False)
@@ -161,8 +174,12 @@ def plain_arrow(rows: int, folder: Path, documents: int) -> dict[str, Any]:
     there = found["p_yes"].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
     equal = found["p_yes"].to_numpy()[there] == found["expected"].to_numpy()[there]
     stored = int((wanted_N < rows // LABELS).sum()) * (LABELS - SHIFT)
-    return {"seconds": round(ended - started, 2), "seconds_reading": round(read - started, 2),
-            **peaks, "wrong": int((~equal).sum()) + abs(int(there.sum()) - stored)}  # fmt: skip
+    return {
+        "seconds": round(ended - started, 2),
+        "seconds_reading": round(read - started, 2),
+        **peaks,
+        "wrong": int((~equal).sum()) + abs(int(there.sum()) - stored),
+    }
 
 
 def plain_dict(rows: int, folder: Path, documents: int) -> dict[str, Any]:
@@ -183,18 +200,37 @@ def plain_dict(rows: int, folder: Path, documents: int) -> dict[str, Any]:
             questions.to_ask(candidates, found)
             spent += time.perf_counter() - started
             errors += made.wrong(candidates, found, documents_N, rows // LABELS)
-    return {"seconds": round(read + spent, 2), "seconds_reading": round(read, 2), **peaks,
-            "wrong": errors}  # fmt: skip
+    return {
+        "seconds": round(read + spent, 2),
+        "seconds_reading": round(read, 2),
+        **peaks,
+        "wrong": errors,
+    }
 
 
-MEASUREMENTS = {"build": lambda rows, folder, _: build(rows, folder), "join": join,
-                "plain_arrow": plain_arrow, "plain_dict": plain_dict}  # fmt: skip
+MEASUREMENTS = {
+    "build": lambda rows, folder, _: build(rows, folder),
+    "join": join,
+    "plain_arrow": plain_arrow,
+    "plain_dict": plain_dict,
+}
 
 
 def alone(name: str, rows: int, folder: Path, documents: int) -> dict[str, Any]:
     """One measurement in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.verdicts", "--only", name, "--rows", str(rows),
-               "--documents", str(documents), "--folder", str(folder)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.verdicts",
+        "--only",
+        name,
+        "--rows",
+        str(rows),
+        "--documents",
+        str(documents),
+        "--folder",
+        str(folder),
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     result = json.loads(done.stdout.splitlines()[-1])
     print(f"{rows} {name}", result, file=sys.stderr, flush=True)
@@ -242,8 +278,13 @@ def growth(result: dict[str, Any], less: int, more: int) -> dict[str, Any]:
 
 def run(sizes: dict[str, Any], folder: Path, path: Path) -> dict[str, Any]:
     day, (rows, documents) = datetime.date.today().isoformat(), sizes.values()
-    result: dict[str, Any] = {"date": day, "cpus": os.cpu_count(), "machine": platform.machine(),
-                              "documents": documents, "labels": LABELS}  # fmt: skip
+    result: dict[str, Any] = {
+        "date": day,
+        "cpus": os.cpu_count(),
+        "machine": platform.machine(),
+        "documents": documents,
+        "labels": LABELS,
+    }
     for count in rows:
         own = result[str(count)] = {}
         for name, part in measure(count, store := folder / str(count), documents):
@@ -263,12 +304,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", help="verdicts in the store, each in turn")
     parser.add_argument("--documents", type=int, help="to judge")
     parser.add_argument("--folder", type=Path, help="where to make stores, for a while")
-    parser.add_argument("--only", choices=list(MEASUREMENTS),
-                        help="one measurement, of the store --folder")  # fmt: skip
+    parser.add_argument(
+        "--only", choices=list(MEASUREMENTS), help="one measurement, of the store --folder"
+    )
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else FULL
-    sizes = {"rows": tuple(arguments.rows or sizes["rows"]),
-             "documents": arguments.documents or sizes["documents"]}  # fmt: skip
+    sizes = {
+        "rows": tuple(arguments.rows or sizes["rows"]),
+        "documents": arguments.documents or sizes["documents"],
+    }
     if arguments.only:
         pa.set_cpu_count(1)
         pa.array(np.zeros(1))  # imports pandas where there is one: not the store's doing

@@ -46,17 +46,33 @@ class LocalCluster:
     def ray(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """`ray …` with this cluster's token; `more` overrides environment variables."""
         return subprocess.run(
-            [RAY, *arguments], env={**self.environment, **more}, cwd=ROOT, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=JOB_SECONDS,
-        )  # fmt: skip
+            [RAY, *arguments],
+            env={**self.environment, **more},
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=JOB_SECONDS,
+        )
 
     def submit(self, name: str, *entrypoint: str, wait: bool = True) -> tuple[int, str]:
         """`ray job submit`; exit code and log."""
         done = self.ray(
-            "job", "submit", "--address", self.address, "--submission-id", name,
-            "--working-dir", ".", "--runtime-env", "cluster/runtime_env.yaml",
-            *([] if wait else ["--no-wait"]), "--", "python", *entrypoint,
-        )  # fmt: skip
+            "job",
+            "submit",
+            "--address",
+            self.address,
+            "--submission-id",
+            name,
+            "--working-dir",
+            ".",
+            "--runtime-env",
+            "cluster/runtime_env.yaml",
+            *([] if wait else ["--no-wait"]),
+            "--",
+            "python",
+            *entrypoint,
+        )
         return done.returncode, done.stdout
 
     def stop(self, name: str) -> None:
@@ -95,16 +111,21 @@ def local_cluster(cpus: int) -> Iterator[LocalCluster]:
     (temporary / "token").write_text(token)
     clean = {k: v for k, v in os.environ.items() if k not in {"RAY_ADDRESS", "RAY_AUTH_TOKEN"}}
     environment = {
-        **clean, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(temporary / "token"),
+        **clean,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(temporary / "token"),
         "PATH": f"{Path(sys.executable).parent}:{clean.get('PATH', '')}",
-    }  # fmt: skip
+    }
     environment.pop("PYTHONPATH", None)  # the nodes get the code by working_dir or not at all
     dashboard = free_port()
     with (temporary / "head.log").open("w") as log:
         head = subprocess.Popen(
-            head_command(temporary, dashboard, cpus), env=environment, stdout=log, stderr=log,
+            head_command(temporary, dashboard, cpus),
+            env=environment,
+            stdout=log,
+            stderr=log,
             start_new_session=True,
-        )  # fmt: skip
+        )
     try:
         cluster = LocalCluster(f"http://127.0.0.1:{dashboard}", token, environment)
         wait_until(lambda: is_up(cluster, head, temporary / "head.log"), START_SECONDS)
@@ -116,16 +137,29 @@ def local_cluster(cpus: int) -> Iterator[LocalCluster]:
 
 def head_command(temporary: Path, dashboard: int, cpus: int) -> list[str]:
     ports = {
-        "port": free_port(), "dashboard-port": dashboard, "ray-client-server-port": free_port(),
-        "node-manager-port": free_port(), "object-manager-port": free_port(),
-        "dashboard-agent-listen-port": free_port(), "dashboard-agent-grpc-port": free_port(),
-        "runtime-env-agent-port": free_port(), "metrics-export-port": free_port(),
-    }  # fmt: skip
+        "port": free_port(),
+        "dashboard-port": dashboard,
+        "ray-client-server-port": free_port(),
+        "node-manager-port": free_port(),
+        "object-manager-port": free_port(),
+        "dashboard-agent-listen-port": free_port(),
+        "dashboard-agent-grpc-port": free_port(),
+        "runtime-env-agent-port": free_port(),
+        "metrics-export-port": free_port(),
+    }
     return [
-        RAY, "start", "--head", "--block", "--disable-usage-stats", f"--num-cpus={cpus}",
-        "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--temp-dir={temporary}",
-        "--object-store-memory=200000000", *(f"--{name}={port}" for name, port in ports.items()),
-    ]  # fmt: skip
+        RAY,
+        "start",
+        "--head",
+        "--block",
+        "--disable-usage-stats",
+        f"--num-cpus={cpus}",
+        "--node-ip-address=127.0.0.1",
+        "--dashboard-host=127.0.0.1",
+        f"--temp-dir={temporary}",
+        "--object-store-memory=200000000",
+        *(f"--{name}={port}" for name, port in ports.items()),
+    ]
 
 
 def free_port() -> int:
@@ -196,8 +230,17 @@ def refused(cluster: LocalCluster) -> list[int]:
     job = {"entrypoint": "true", "submission_id": "intruder"}
     codes = [cluster.get("/api/jobs/", token, job)[0] for token in (None, "0" * 64)]
     check(all(code in (401, 403) for code in codes), f"submissions not refused: {codes}")
-    done = cluster.ray("job", "submit", "--address", cluster.address, "--submission-id",
-                       "intruder", "--", "true", RAY_AUTH_MODE="disabled")  # fmt: skip
+    done = cluster.ray(
+        "job",
+        "submit",
+        "--address",
+        cluster.address,
+        "--submission-id",
+        "intruder",
+        "--",
+        "true",
+        RAY_AUTH_MODE="disabled",
+    )
     check(done.returncode != 0, "ray job submit without a token was not refused")
     jobs = json.loads(cluster.get("/api/jobs/", cluster.token)[1])
     check(not any(job["submission_id"] == "intruder" for job in jobs), "a refused job exists")
@@ -207,8 +250,13 @@ def refused(cluster: LocalCluster) -> list[int]:
 def entrypoint(arguments: argparse.Namespace, run: str) -> list[str]:
     settings = [f"run={run}", *arguments.set]
     until = ["--until", arguments.until] if arguments.until else []
-    return ["jobs/run.py", "--config", arguments.config,
-            *(part for setting in settings for part in ("--set", setting)), *until]  # fmt: skip
+    return [
+        "jobs/run.py",
+        "--config",
+        arguments.config,
+        *(part for setting in settings for part in ("--set", setting)),
+        *until,
+    ]
 
 
 def half_way(cluster: LocalCluster, arguments: argparse.Namespace, run: str) -> bool:
@@ -249,8 +297,12 @@ def main() -> int:
     parser.add_argument("--runs", required=True, type=Path, help="empty folder for the two runs")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=c")
     parser.add_argument("--until", help="stop both runs after this step")
-    parser.add_argument("--stop-when", default="verdicts-1-*/done/*.json", metavar="GLOB",
-                        help="the first job is stopped when its run has such a file")  # fmt: skip
+    parser.add_argument(
+        "--stop-when",
+        default="verdicts-1-*/done/*.json",
+        metavar="GLOB",
+        help="the first job is stopped when its run has such a file",
+    )
     parser.add_argument("--cpus", type=int, default=2)
     arguments = parser.parse_args()
     arguments.runs = arguments.runs.absolute()

@@ -46,8 +46,12 @@ class Backend(Protocol):
 
 def build_api(backend: Backend, guard: GuardSettings, telemetry: Telemetry) -> FastAPI:
     """The application, guarded and measured."""
-    api = FastAPI(title="lmtx tagger", version=__version__, responses=ERROR_RESPONSES,
-                  summary="Tags documents with labels of a closed label set")  # fmt: skip
+    api = FastAPI(
+        title="lmtx tagger",
+        version=__version__,
+        responses=ERROR_RESPONSES,
+        summary="Tags documents with labels of a closed label set",
+    )
     install_error_handlers(api)
     api.add_exception_handler(Refusal, _refused)
     _add_tagging(api, backend, telemetry)
@@ -71,9 +75,7 @@ def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
         answers = await tag_in_chunks(backend, _calls(request))
         for answer in answers:
             telemetry.answered(answer)
-        results = [
-            _result(row, request.explain) for answer in answers for row in answer.rows
-        ]
+        results = [_result(row, request.explain) for answer in answers for row in answer.rows]
         body = {
             "bundle_id": answers[0].bundle_id,
             "partial": any(answer.partial for answer in answers),
@@ -89,10 +91,16 @@ def _calls(request: contracts.TagRequest) -> list[TagCall]:
     ]
     allow = None if request.allow is None else frozenset(request.allow)
     return [
-        TagCall(documents[start : start + CHUNK_DOCUMENTS], request.top_k,
-                request.min_probability, allow, frozenset(request.deny), request.explain)
+        TagCall(
+            documents[start : start + CHUNK_DOCUMENTS],
+            request.top_k,
+            request.min_probability,
+            allow,
+            frozenset(request.deny),
+            request.explain,
+        )
         for start in range(0, len(documents), CHUNK_DOCUMENTS)
-    ]  # fmt: skip
+    ]
 
 
 async def tag_in_chunks(backend: Backend, calls: Sequence[TagCall]) -> list[Answer]:
@@ -145,9 +153,13 @@ def _add_labels(api: FastAPI, backend: Backend) -> None:
         entries = [_entry(label) for label in found]
         return JSONResponse({"bundle_id": bundle_id, "count": count, "labels": entries})
 
-    @api.get("/v1/labels/{key:path}", response_model=contracts.LabelResponse,
-             responses={404: {"description": "No label has this key",
-                              "model": ERROR_RESPONSES[422]["model"]}})  # fmt: skip
+    @api.get(
+        "/v1/labels/{key:path}",
+        response_model=contracts.LabelResponse,
+        responses={
+            404: {"description": "No label has this key", "model": ERROR_RESPONSES[422]["model"]}
+        },
+    )
     async def label(key: Annotated[contracts.Name, PathParameter(min_length=1)]) -> Response:
         """One label, with the way up from it, nearest first."""
         bundle_id, found, parents = await backend.label(key)
@@ -167,14 +179,20 @@ def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> Non
         status = "ok" if state["bundle_id"] else "starting"
         return JSONResponse({"status": status, "bundle_id": state["bundle_id"] or None})
 
-    @api.get("/readyz", response_model=contracts.Readiness,
-             responses={503: {"description": "Not ready", "model": contracts.Readiness}})
-    async def readyz() -> Response:  # fmt: skip
+    @api.get(
+        "/readyz",
+        response_model=contracts.Readiness,
+        responses={503: {"description": "Not ready", "model": contracts.Readiness}},
+    )
+    async def readyz() -> Response:
         """Whether requests will be answered; 503 if not."""
         state = await kept.state()
         ready = bool(state["bundle_id"])
-        body = {"ready": ready, "bundle_id": state["bundle_id"] or None,
-                "promotion": state["promotion"]}  # fmt: skip
+        body = {
+            "ready": ready,
+            "bundle_id": state["bundle_id"] or None,
+            "promotion": state["promotion"],
+        }
         return JSONResponse(body, 200 if ready else 503)
 
     @api.get("/metrics", response_class=Response)

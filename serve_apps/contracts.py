@@ -40,11 +40,15 @@ class TagRequest(BaseModel):
         json_schema_extra={
             "examples": [
                 {"documents": ["Beta blockers after myocardial infarction"], "top_k": 3},
-                {"documents": [{"id": "a1", "title": "A trial", "text": "of beta blockers"}],
-                 "min_probability": 0.2, "deny": ["D006801"], "explain": True},
+                {
+                    "documents": [{"id": "a1", "title": "A trial", "text": "of beta blockers"}],
+                    "min_probability": 0.2,
+                    "deny": ["D006801"],
+                    "explain": True,
+                },
             ]
         },
-    )  # fmt: skip
+    )
 
     documents: list[Document | Text] = Field(min_length=1, max_length=MOST_DOCUMENTS)
     top_k: int = Field(5, ge=1, le=MOST_TAGS, strict=True, description="most tags of a document")

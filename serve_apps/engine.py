@@ -38,9 +38,7 @@ class MissingShard(RuntimeError):
 class Engine:
     """One pass through the model at a time, over the calls that gathered during the one before."""
 
-    def __init__(
-        self, threads: int, partial: bool, shards: Sequence[DeploymentHandle]
-    ) -> None:
+    def __init__(self, threads: int, partial: bool, shards: Sequence[DeploymentHandle]) -> None:
         self._threads, self._partial, self._handles = threads, partial, list(shards)
         self._models = ThreadPoolExecutor(1, "model", use_threads, (threads,))
         self._loading = ThreadPoolExecutor(1, "loading")
@@ -81,9 +79,7 @@ class Engine:
         answer.seconds = {"queue": began - arrived, **answer.seconds}
         return answer
 
-    async def _pass(
-        self, items: list[tuple[Generation, TagCall]]
-    ) -> list[tuple[Answer, float]]:
+    async def _pass(self, items: list[tuple[Generation, TagCall]]) -> list[tuple[Answer, float]]:
         began = time.perf_counter()
         answers: dict[int, Answer] = {}
         for generation in {id(held): held for held, _ in items}.values():

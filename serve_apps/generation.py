@@ -79,8 +79,9 @@ class Generation:
 
     async def answer(self, calls: Sequence[TagCall]) -> list[Answer]:
         """An Answer for each call; their documents go through the encoder together."""
-        texts = [[document_text(title, text) for _, title, text in call.documents]
-                 for call in calls]  # fmt: skip
+        texts = [
+            [document_text(title, text) for _, title, text in call.documents] for call in calls
+        ]
         documents = [text for call in texts for text in call]
         depth = self.tagger.depth(max(call.top_k for call in calls))
         if self._shards is None:
@@ -105,9 +106,13 @@ class Generation:
         return self._finish(calls, texts, documents, found, spent)
 
     def _finish(
-        self, calls: Sequence[TagCall], texts: list[list[str]], documents: list[str],
-        found: Found, spent: dict[str, float],
-    ) -> list[Answer]:  # fmt: skip
+        self,
+        calls: Sequence[TagCall],
+        texts: list[list[str]],
+        documents: list[str],
+        found: Found,
+        spent: dict[str, float],
+    ) -> list[Answer]:
         started = time.perf_counter()
         answers, start = [], 0
         for call, own in zip(calls, texts, strict=True):
@@ -126,8 +131,9 @@ class Generation:
 
     def _rows(self, call: TagCall, documents: list[str], ranked: Ranked) -> list[Row]:
         ids = [doc_id for doc_id, _, _ in call.documents]
-        rows = self.tagger.answers(ids, documents, ranked, call.top_k, call.min_probability,
-                                   call.allow, call.deny)  # fmt: skip
+        rows = self.tagger.answers(
+            ids, documents, ranked, call.top_k, call.min_probability, call.allow, call.deny
+        )
         if call.explain:
             for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
                 keys = row["label_keys"]

@@ -73,9 +73,10 @@ class Service:
             listed[name] = {**listed.get(name, {"name": name}), "user_config": vars(config)}
         application["deployments"] = list(listed.values())
         others = [
-            one["deployed_app_config"] for name, one in whole["applications"].items()
+            one["deployed_app_config"]
+            for name, one in whole["applications"].items()
             if name != self._name and one.get("deployed_app_config")
-        ]  # fmt: skip
+        ]
         self._client.deploy_applications({"applications": [application, *others]})
 
     def state(self) -> dict[str, str]:
@@ -105,8 +106,12 @@ def promote(service: Service, bundle: str, seconds: float = 300.0) -> dict[str, 
         raise
     time.sleep(DRAIN_SECONDS)  # calls that began with the old bundle end
     service.set_config(BundleConfig(bundle=bundle, rollback=old))
-    return {"bundle": bundle, "bundle_id": bundle_id, "rollback": old,
-            "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
+    return {
+        "bundle": bundle,
+        "bundle_id": bundle_id,
+        "rollback": old,
+        "seconds": round(time.monotonic() - started, 1),
+    }
 
 
 def rollback(service: Service, seconds: float = 300.0) -> dict[str, Any]:

@@ -41,9 +41,11 @@ def deploy_config(
     config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["http_options"] |= {"host": host, "port": port}
     config["applications"][0]["args"] |= {
-        "bundle": storage.absolute(bundle), "host": host, "insecure": insecure,
+        "bundle": storage.absolute(bundle),
+        "host": host,
+        "insecure": insecure,
         **args,
-    }  # fmt: skip
+    }
     return config
 
 
@@ -79,9 +81,13 @@ def start_ray() -> str:
         os.environ.setdefault(flag, "0")
     slots = (os.cpu_count() or 1) + 1  # beside engines of one slot, shards of a tenth
     context = ray.init(
-        address="local", num_cpus=slots, include_dashboard=True,
-        dashboard_host="127.0.0.1", logging_level=logging.WARNING, log_to_driver=False,
-    )  # fmt: skip
+        address="local",
+        num_cpus=slots,
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        logging_level=logging.WARNING,
+        log_to_driver=False,
+    )
     return f"http://{context.dashboard_url}"
 
 
@@ -129,8 +135,11 @@ def run_config(config: dict[str, Any]) -> None:
         deploy(dashboard, config)
         http = config["http_options"]
         address = ray.get_runtime_context().gcs_address
-        print(f"serving at http://{http['host']}:{http['port']}/ (Ctrl-C stops; "
-              f"lmtx promote --address {address})", flush=True)  # fmt: skip
+        print(
+            f"serving at http://{http['host']}:{http['port']}/ (Ctrl-C stops; "
+            f"lmtx promote --address {address})",
+            flush=True,
+        )
         stop.wait()
     finally:
         serve.shutdown()

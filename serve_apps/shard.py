@@ -40,9 +40,13 @@ def load_held(folder: str, number: int, of: int) -> HeldShards:
 
 
 @serve.deployment(
-    name="Shard", max_ongoing_requests=32, max_queued_requests=256, max_surge_percent=100,
-    health_check_period_s=10, ray_actor_options={"num_cpus": 0.1},
-)  # fmt: skip
+    name="Shard",
+    max_ongoing_requests=32,
+    max_queued_requests=256,
+    max_surge_percent=100,
+    health_check_period_s=10,
+    ray_actor_options={"num_cpus": 0.1},
+)
 class Shard:
     """Searches in a thread; answers None for a bundle it does not hold."""
 
@@ -56,9 +60,7 @@ class Shard:
         await self._bundles.apply(BundleConfig(**config))
 
     async def _load(self, uri: str) -> HeldShards:
-        return await asyncio.to_thread(
-            lambda: load_held(local_bundle(uri), self._number, self._of)
-        )
+        return await asyncio.to_thread(lambda: load_held(local_bundle(uri), self._number, self._of))
 
     async def _check(self, held: HeldShards) -> str:
         """Every vector finds itself first, or an equal one before it."""

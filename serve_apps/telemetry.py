@@ -28,19 +28,28 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self.replica = "none"
         own = {"registry": self.registry}
-        self._requests = Counter("lmtx_requests", "Requests by route and status",
-                                 ["route", "status", "replica"], **own)  # fmt: skip
-        self._seconds = Histogram("lmtx_request_seconds", "Whole requests", ["route", "replica"],
-                                  buckets=SECONDS, **own)  # fmt: skip
-        self._stages = Histogram("lmtx_stage_seconds", "Parts of tagging: queue, encode, search, "
-                                 "rank", ["stage", "replica"], buckets=SECONDS, **own)  # fmt: skip
-        self._batch = Histogram("lmtx_batch_documents", "Documents of a pass", ["replica"],
-                                buckets=BATCHES, **own)  # fmt: skip
+        self._requests = Counter(
+            "lmtx_requests", "Requests by route and status", ["route", "status", "replica"], **own
+        )
+        self._seconds = Histogram(
+            "lmtx_request_seconds", "Whole requests", ["route", "replica"], buckets=SECONDS, **own
+        )
+        self._stages = Histogram(
+            "lmtx_stage_seconds",
+            "Parts of tagging: queue, encode, search, rank",
+            ["stage", "replica"],
+            buckets=SECONDS,
+            **own,
+        )
+        self._batch = Histogram(
+            "lmtx_batch_documents", "Documents of a pass", ["replica"], buckets=BATCHES, **own
+        )
         self._documents = Counter("lmtx_documents", "Documents tagged", ["replica"], **own)
         self._tokens = Counter("lmtx_tokens", "Tokens encoded, about", ["replica"], **own)
         self._in_flight = Gauge("lmtx_in_flight", "Requests being answered", ["replica"], **own)
-        self._bundle = Gauge("lmtx_bundle", "1 for the bundle of the newest answer",
-                             ["bundle_id", "replica"], **own)  # fmt: skip
+        self._bundle = Gauge(
+            "lmtx_bundle", "1 for the bundle of the newest answer", ["bundle_id", "replica"], **own
+        )
         self._bundle_id = ""
 
     def answered(self, answer: Answer) -> None:

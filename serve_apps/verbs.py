@@ -17,13 +17,17 @@ def add_verbs(verbs: Any) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="others need API keys or --insecure")
     serve.add_argument("--port", type=positive, default=8000)
     serve.add_argument("--insecure", action="store_true", help="no API keys on an open address")
-    promote = add_verb(verbs, "promote", "let a running service answer with another bundle",
-                       promote_bundle)  # fmt: skip
+    promote = add_verb(
+        verbs, "promote", "let a running service answer with another bundle", promote_bundle
+    )
     promote.add_argument("--bundle", required=True, help="bundle folder, local or s3")
     back = add_verb(verbs, "rollback", "let it answer with the bundle before", roll_back)
     for parser in (promote, back):
-        parser.add_argument("--address", default=os.environ.get("RAY_ADDRESS", "auto"),
-                            help="of the Ray cluster; default: the one here")  # fmt: skip
+        parser.add_argument(
+            "--address",
+            default=os.environ.get("RAY_ADDRESS", "auto"),
+            help="of the Ray cluster; default: the one here",
+        )
         parser.add_argument("--timeout", type=positive, default=300, metavar="SECONDS")
     key = add_verb(verbs, "key", "make an API key: a secret, and the line to keep", make_key)
     key.add_argument("name", help="what logs and limits call it")

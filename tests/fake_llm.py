@@ -91,37 +91,72 @@ def extra(name: str) -> Value:
 
 # What a request may not hold, and what is said to it.
 REFUSALS: dict[str, tuple[Callable[[Value], Any], int, Value]] = {
-    "maxtokens": (lambda body: "max_tokens" in body, 400, refusal(
-        "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
-        "'max_completion_tokens' instead.", param="max_tokens")),
-    "mosttops": (lambda body: body.get("top_logprobs", 0) > 5, 422, refusal(
-        "top_logprobs: at most 5")),
-    "fourtops": (lambda body: body.get("top_logprobs", 0) > 4, 400, {
-        "message": "Requested sample logprobs of 20, which is greater than max allowed: 4"}),
-    "nologprobs": (lambda body: "logprobs" in body, 400, refusal(
-        "logprobs is not supported by this model")),
-    "notemperature": (lambda body: "temperature" in body, 400, refusal(
-        "Unsupported value: 'temperature' does not support 0 with this model.")),
+    "maxtokens": (
+        lambda body: "max_tokens" in body,
+        400,
+        refusal(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
+            param="max_tokens",
+        ),
+    ),
+    "mosttops": (
+        lambda body: body.get("top_logprobs", 0) > 5,
+        422,
+        refusal("top_logprobs: at most 5"),
+    ),
+    "fourtops": (
+        lambda body: body.get("top_logprobs", 0) > 4,
+        400,
+        {"message": "Requested sample logprobs of 20, which is greater than max allowed: 4"},
+    ),
+    "nologprobs": (
+        lambda body: "logprobs" in body,
+        400,
+        refusal("logprobs is not supported by this model"),
+    ),
+    "notemperature": (
+        lambda body: "temperature" in body,
+        400,
+        refusal("Unsupported value: 'temperature' does not support 0 with this model."),
+    ),
     "notemplate": (lambda body: "chat_template_kwargs" in body, 422, extra("chat_template_kwargs")),
-    "noprefix": (lambda body: "continue_final_message" in body, 422,
-                 extra("continue_final_message")),
-    "toolong": (lambda body: True, 400, refusal(
-        "This model's maximum context length is 512 tokens; lower max_tokens")),
-    "never": (lambda body: True, 400, refusal("temperature, max_tokens, top_logprobs and "
-                                              "chat_template_kwargs are wrong")),
-    "filtered": (lambda body: "heart" in body["messages"][-1]["content"], 400, refusal(
-        "The response was filtered due to the prompt triggering our content management policy.",
-        code="content_filter")),
+    "noprefix": (
+        lambda body: "continue_final_message" in body,
+        422,
+        extra("continue_final_message"),
+    ),
+    "toolong": (
+        lambda body: True,
+        400,
+        refusal("This model's maximum context length is 512 tokens; lower max_tokens"),
+    ),
+    "never": (
+        lambda body: True,
+        400,
+        refusal("temperature, max_tokens, top_logprobs and chat_template_kwargs are wrong"),
+    ),
+    "filtered": (
+        lambda body: "heart" in body["messages"][-1]["content"],
+        400,
+        refusal(
+            "The response was filtered due to the prompt triggering our content management policy.",
+            code="content_filter",
+        ),
+    ),
     "badkey": (lambda body: True, 401, refusal("Incorrect API key provided")),
     "forbidden": (lambda body: True, 403, refusal("This project has no access to the model")),
     "unknown": (lambda body: True, 404, refusal("The model `unknown` does not exist")),
-    "quota": (lambda body: True, 429, refusal("You exceeded your quota",
-                                              code="insufficient_quota")),
+    "quota": (
+        lambda body: True,
+        429,
+        refusal("You exceeded your quota", code="insufficient_quota"),
+    ),
     "busy": (lambda body: True, 503, refusal("overloaded")),
     "limited": (lambda body: True, 429, refusal("Rate limit reached")),
     "told": (lambda body: True, 429, refusal("Rate limit reached, come at once")),
     "moved": (lambda body: True, 307, {}),
-}  # fmt: skip
+}
 
 
 class FakeJudge(ThreadingHTTPServer):
@@ -158,8 +193,13 @@ class FakeJudge(ThreadingHTTPServer):
             self.requests.append({"path": path, "body": body, "key": key})
             self.tries[model, prompt] += 1
             if self.log_path:
-                line = {"t": round(time.time(), 2), "path": path, "model": model,
-                        "n": len(self.requests), "tail": prompt[-120:]}  # fmt: skip
+                line = {
+                    "t": round(time.time(), 2),
+                    "path": path,
+                    "model": model,
+                    "n": len(self.requests),
+                    "tail": prompt[-120:],
+                }
                 with open(self.log_path, "a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
             return self.tries[model, prompt]

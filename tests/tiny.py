@@ -17,8 +17,10 @@ from transformers import (
 from tests.tiny_tokenizers import FAMILIES, tokenizer_of
 
 TOPICS = ("heart", "lung", "brain", "skin", "bone", "liver", "eye", "ear")
-WORDS = ("a study of disease treatment in patients with pain and trial care risk yes no . , < > "
-         "tag ask document").split()  # fmt: skip
+WORDS = (
+    "a study of disease treatment in patients with pain and trial care risk yes no . , < > "
+    "tag ask document"
+).split()
 
 
 def tokenizer(**special: str) -> PreTrainedTokenizerFast:
@@ -40,8 +42,13 @@ def save_encoder(folder: Path) -> str:
 
     torch.manual_seed(0)
     words = tokenizer()
-    config = BertConfig(vocab_size=len(words), hidden_size=32, num_hidden_layers=2,
-                        num_attention_heads=2, intermediate_size=64)  # fmt: skip
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
     BertModel(config).save_pretrained(folder / "bert", safe_serialization=True)
     words.save_pretrained(folder / "bert")
     module = Transformer(str(folder / "bert"))
@@ -55,9 +62,15 @@ def save_judge(folder: Path) -> str:
     torch.manual_seed(0)
     words = tokenizer()
     words.add_special_tokens({"additional_special_tokens": ["<tag>", "<ask>"]})
-    config = LlamaConfig(vocab_size=len(words), hidden_size=64, intermediate_size=128,
-                         num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
-                         max_position_embeddings=512)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+    )
     LlamaForCausalLM(config).save_pretrained(folder, safe_serialization=True)
     words.save_pretrained(folder)
     return str(folder)
@@ -68,10 +81,18 @@ def save_chat(folder: Path, family: str, follows: dict[str, str] | None = None) 
     `follows` its value and nothing else."""
     torch.manual_seed(0)
     words = tokenizer_of(FAMILIES[family])
-    config = LlamaConfig(vocab_size=len(words), hidden_size=64, intermediate_size=128,
-                         num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
-                         max_position_embeddings=1024, initializer_range=0.3,
-                         bos_token_id=None, eos_token_id=None)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        initializer_range=0.3,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
     model = LlamaForCausalLM(config)
     if follows:
         _chain(model, {_token(words, last): _token(words, then) for last, then in follows.items()})

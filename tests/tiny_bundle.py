@@ -22,23 +22,37 @@ FUSION = {"dense": 1.0, "lexical": 1.0, "constant": 60}
 def labels_table() -> pa.Table:
     """Keys L0, L1, …; each odd label ("… pain") is the child of the one before it."""
     numbers = range(len(LABELS))
-    table = pa.table({
-        "label_id": numbers, "label_key": [f"L{n}" for n in numbers], "text": LABELS,
-        "parent_keys": [[f"L{n - 1}"] if n % 2 else None for n in numbers],
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "label_id": numbers,
+            "label_key": [f"L{n}" for n in numbers],
+            "text": LABELS,
+            "parent_keys": [[f"L{n - 1}"] if n % 2 else None for n in numbers],
+        }
+    )
     return schemas.conform(table, schemas.LABELS)
 
 
 def publish_bundle(
-    folder: Path, encoder: str, bundle_id: str = "test-bundle", shards: int = 2,
-    fusion: dict[str, float] | None = FUSION, slope: float = 1.0,
-) -> str:  # fmt: skip
+    folder: Path,
+    encoder: str,
+    bundle_id: str = "test-bundle",
+    shards: int = 2,
+    fusion: dict[str, float] | None = FUSION,
+    slope: float = 1.0,
+) -> str:
     """A published bundle at `folder`; other `slope`s give other probabilities."""
     settings = EncoderConfig(model=encoder, max_tokens=64, dtype="float32", threads=1)
     vectors = Encoder(settings).encode(LABELS, "label")
     parts = BundleParts(
-        bundle_id, encoder, settings, LabelIndex.build(vectors, shards).save, labels_table(),
-        depth=16, fusion=fusion, calibration=Calibration(slope, 0.0, 0.0, 0.01),
-    )  # fmt: skip
+        bundle_id,
+        encoder,
+        settings,
+        LabelIndex.build(vectors, shards).save,
+        labels_table(),
+        depth=16,
+        fusion=fusion,
+        calibration=Calibration(slope, 0.0, 0.0, 0.01),
+    )
     StepOutput(str(folder), bundle_id).publish_folder(lambda local: write_bundle(parts, local))
     return str(folder)

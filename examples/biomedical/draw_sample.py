@@ -40,12 +40,18 @@ def main() -> int:
     test = [row for row in read(source / "test.jsonl.gz") if row["uid"] in free]
     fields = ("uid", "title", "content")
     written = [
-        write(HERE / "documents.jsonl.gz",
-              [{name: row[name] for name in fields} for row in documents]),
-        write(HERE / "test.jsonl.gz", [{**{name: row[name] for name in fields},
-                                        "target_ind": row["target_ind"]} for row in test]),
+        write(
+            HERE / "documents.jsonl.gz", [{name: row[name] for name in fields} for row in documents]
+        ),
+        write(
+            HERE / "test.jsonl.gz",
+            [
+                {**{name: row[name] for name in fields}, "target_ind": row["target_ind"]}
+                for row in test
+            ],
+        ),
         write(HERE / "labels.jsonl.gz", read(source / "labels.jsonl.gz")),
-    ]  # fmt: skip
+    ]
     print(f"{len(documents)} documents, {len(test)} test, {sum(written):,} bytes", file=sys.stderr)
     return 0
 

@@ -40,8 +40,7 @@ def encode(texts: list[str]) -> np.ndarray:
     """Unit vectors of the untouched encoder."""
     model = SentenceTransformer(ENCODER, device="cpu")
     model.max_seq_length = 128
-    return model.encode(texts, batch_size=64, normalize_embeddings=True,
-                        show_progress_bar=False)  # fmt: skip
+    return model.encode(texts, batch_size=64, normalize_embeddings=True, show_progress_bar=False)
 
 
 def tokenise(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:

@@ -81,11 +81,19 @@ def make_tokenizer(texts: list[str]) -> tuple[Tokenizer, list[int]]:
 def make_model(tokenizer: Tokenizer, old_ids: list[int]) -> LlamaForCausalLM:
     """A fresh model; its embeddings are the encoder's, reduced to the width by PCA."""
     config = LlamaConfig(
-        vocab_size=tokenizer.get_vocab_size(), hidden_size=WIDTH, intermediate_size=704,
-        num_hidden_layers=LAYERS, num_attention_heads=4, num_key_value_heads=2,
-        max_position_embeddings=512, tie_word_embeddings=True, initializer_range=0.04,
-        pad_token_id=tokenizer.token_to_id("[PAD]"), bos_token_id=None, eos_token_id=None,
-    )  # fmt: skip
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=WIDTH,
+        intermediate_size=704,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        initializer_range=0.04,
+        pad_token_id=tokenizer.token_to_id("[PAD]"),
+        bos_token_id=None,
+        eos_token_id=None,
+    )
     model = LlamaForCausalLM(config)
     encoder = AutoModel.from_pretrained(ENCODER, dtype=torch.float32)
     rows = encoder.get_input_embeddings().weight.detach()[old_ids]
@@ -159,10 +167,13 @@ def evaluate(model: LlamaForCausalLM, split: Split, chosen: Iterable[int], k: in
     value, truth = (np.concatenate(part) for part in zip(*pairs, strict=True))
     names = ("p1_reranked", "p1_fused", "p1_encoder")
     result = dict(zip(names, np.mean(firsts, axis=0), strict=True)) | {
-        "documents": len(pairs), "pairs": len(value), "gold_share": truth.mean(),
+        "documents": len(pairs),
+        "pairs": len(value),
+        "gold_share": truth.mean(),
         "pair_auc": area_under_curve(value, truth),
-        "precision": truth[value > 0].mean(), "recall": (value[truth] > 0).mean(),
-    }  # fmt: skip
+        "precision": truth[value > 0].mean(),
+        "recall": (value[truth] > 0).mean(),
+    }
     return {name: round(float(number), 4) for name, number in result.items()}
 
 
@@ -225,8 +236,13 @@ def train(args) -> None:
             some = evaluate(model, split, split.aside)
             log.info(f"validation {some}")
             save_model(model, tokenizer, args.out)
-            kept = (step, seconds, model.state_dict(), aside_head.state_dict(),
-                    optimiser.state_dict())
+            kept = (
+                step,
+                seconds,
+                model.state_dict(),
+                aside_head.state_dict(),
+                optimiser.state_dict(),
+            )
             torch.save(kept, state.with_suffix(".part"))
             state.with_suffix(".part").replace(state)
     save_model(model, tokenizer, args.out)

@@ -92,17 +92,22 @@ def _parquet_rows(part: Part, job: TagJob) -> Iterator[tuple[int, Row | BadRow]]
             yield position, row
 
 
-def _add(
-    chunk: Chunk, job: TagJob, place: int, uri: str, position: int, row: Row | BadRow
-) -> None:
+def _add(chunk: Chunk, job: TagJob, place: int, uri: str, position: int, row: Row | BadRow) -> None:
     document = row if isinstance(row, BadRow) else _document(row, job)
     kept = _kept(row, job.keep_field) if isinstance(row, dict) else []
     extras = _extras(row, job) if isinstance(row, dict) else {}
     for part in (document, kept, extras):
         if isinstance(part, BadRow):
             raw = part.raw[:MOST_RAW].encode("utf-8", "replace").decode().replace("\0", " ")
-            chunk.rejects.append({"part": place, "source": uri, "position": position,
-                                  "reason": part.reason, "raw": raw})  # fmt: skip
+            chunk.rejects.append(
+                {
+                    "part": place,
+                    "source": uri,
+                    "position": position,
+                    "reason": part.reason,
+                    "raw": raw,
+                }
+            )
             return
     chunk.places.append((place, position))
     chunk.documents.append(document)

@@ -60,8 +60,9 @@ class TableWriter:
 
     def write(self, table: pa.Table) -> None:
         if self._waiting and table.schema != self._waiting[0].schema:
-            raise PublishError(f"a column changes its type: {table.schema} follows "
-                               f"{self._waiting[0].schema}")  # fmt: skip
+            raise PublishError(
+                f"a column changes its type: {table.schema} follows {self._waiting[0].schema}"
+            )
         self._waiting.append(table)
         self._rows += table.num_rows
         if self._rows >= self._group_rows:
@@ -107,8 +108,11 @@ class TagWriter:
             first = next((value for value in values if isinstance(value, pa.Scalar)), None)
             kind = self._types.setdefault(name, pa.string() if first is None else first.type)
             try:
-                column = pa.array([value.as_py() for value in values], kind) if first else pa.array(
-                    [as_text(value) for value in values], pa.string()).cast(kind)  # fmt: skip
+                column = (
+                    pa.array([value.as_py() for value in values], kind)
+                    if first
+                    else pa.array([as_text(value) for value in values], pa.string()).cast(kind)
+                )
             except (pa.ArrowException, TypeError) as error:
                 raise PublishError(
                     f"pass-through column {name!r} is {kind} in one input and something else in "
@@ -128,8 +132,10 @@ class TagWriter:
 
 
 def _json_line(row: dict[str, Any], passed: dict[str, Any]) -> str:
-    plain = {name: value.as_py() if isinstance(value, pa.Scalar) else value
-             for name, value in passed.items()}  # fmt: skip
+    plain = {
+        name: value.as_py() if isinstance(value, pa.Scalar) else value
+        for name, value in passed.items()
+    }
     return json.dumps({**row, **plain}, ensure_ascii=False, default=str) + "\n"
 
 
@@ -187,8 +193,10 @@ def _rows(uri: str, kind: OutputFormat) -> Iterator[dict[str, Any]]:
             return
         for row in csv.DictReader(lines):
             items = {name: split_items(row[name]) for name in LISTS}
-            numbers = {name: [float(item) if item else None for item in items[name]]
-                       for name in ("scores", "probabilities")}  # fmt: skip
+            numbers = {
+                name: [float(item) if item else None for item in items[name]]
+                for name in ("scores", "probabilities")
+            }
             yield {**row, **items, **numbers}
 
 

@@ -59,9 +59,11 @@ def list_inputs(uris: Sequence[str], identify: bool = True) -> list[InputFile]:
         entries |= {entry.uri: entry for entry in _expand(storage.absolute(uri))}
     if not entries:
         raise CorpusError(f"{', '.join(uris)}: no file there")
-    return _identified(entries.values()) if identify else [
-        InputFile(entry.uri, entry.size) for entry in entries.values()
-    ]  # fmt: skip
+    return (
+        _identified(entries.values())
+        if identify
+        else [InputFile(entry.uri, entry.size) for entry in entries.values()]
+    )
 
 
 def _identified(entries: Iterable[Entry]) -> list[InputFile]:
@@ -129,7 +131,8 @@ def _matching(pattern: str) -> list[Entry]:
     head = re.split(r"[*\[]", pattern, maxsplit=1)[0].rsplit("/", 1)[0]
     depth = pattern.count("/")
     return [
-        entry for entry in storage.list_entries(head)
+        entry
+        for entry in storage.list_entries(head)
         if fnmatch.fnmatchcase(entry.uri, pattern)
         and ("**" in pattern or entry.uri.count("/") == depth)
-    ]  # fmt: skip
+    ]

@@ -1,10 +1,10 @@
 """Published tags: one manifest a generation, written last; readers see the union of all.
 
-    PLAN.json, MANIFEST.json                     the first generation
-    PLAN-001.json, MANIFEST-001.json             what --append-new added, and so on
-    data/<partition>/<unit>-<attempt>.parquet    tags, of which the manifests name those that count
-    rejects/…, ids/…                             bad rows; hashes of ids for the next generation
-    done/<unit>.json, epochs/…                   receipts, and which driver may commit
+PLAN.json, MANIFEST.json                     the first generation
+PLAN-001.json, MANIFEST-001.json             what --append-new added, and so on
+data/<partition>/<unit>-<attempt>.parquet    tags, of which the manifests name those that count
+rejects/…, ids/…                             bad rows; hashes of ids for the next generation
+done/<unit>.json, epochs/…                   receipts, and which driver may commit
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ def done_units(output: str, plan: dict[str, Any]) -> set[str]:
     return names & {unit["name"] for unit in plan["units"]}
 
 
-def publish(
-    output: str, plans: Sequence[dict[str, Any]], fence: Fence
-) -> dict[str, Any]:
+def publish(output: str, plans: Sequence[dict[str, Any]], fence: Fence) -> dict[str, Any]:
     """Settle the newest plan's units and write its manifest.
 
     Raises:
@@ -97,10 +95,15 @@ def publish(
     final = settle(output, kind, earlier, with_bases(units, receipts))
     _check(output, plan, final)
     manifest = {
-        "version": 1, "contract": "tags/1", "format": kind, "generation": plan["generation"],
-        "fingerprint": plan["fingerprint"], "bundle": plan["bundle"], "publisher": fence.token,
+        "version": 1,
+        "contract": "tags/1",
+        "format": kind,
+        "generation": plan["generation"],
+        "fingerprint": plan["fingerprint"],
+        "bundle": plan["bundle"],
+        "publisher": fence.token,
         "units": final,
-    }  # fmt: skip
+    }
     uri = storage.join(output, name_of("MANIFEST", plan["generation"]))
     if not fence.put_if_absent(uri, storage.to_json(manifest)):
         raise StaleDriver(f"{output}: another driver published it first")
@@ -124,8 +127,12 @@ def _check(output: str, plan: dict[str, Any], units: Sequence[dict[str, Any]]) -
                 f"{output}: unit {unit['unit']} read {unit['rows_in']} rows but wrote "
                 f"{unit['rows_out']} and rejected {unit['rejected']}"
             )
-    named = {storage.join(output, unit[kind]) for unit in units
-             for kind in ("file", "rejects", "ids") if unit[kind]}  # fmt: skip
+    named = {
+        storage.join(output, unit[kind])
+        for unit in units
+        for kind in ("file", "rejects", "ids")
+        if unit[kind]
+    }
     if absent := sorted(named - set(_files(output))):
         raise PublishError(f"{output}: file {absent[0]} is missing")
     if plan["generation"] == 0 and not any(unit["rows_out"] for unit in units):
@@ -153,8 +160,12 @@ def sweep(output: str) -> list[str]:
     if not manifests or len(plans) != len(manifests):
         raise PublishError(f"{output}: a run is not published yet; finish it, then sweep")
     units = [unit for manifest in manifests for unit in manifest["units"]]
-    named = {storage.join(output, unit[kind]) for unit in units
-             for kind in ("file", "rejects", "ids") if unit[kind]}  # fmt: skip
+    named = {
+        storage.join(output, unit[kind])
+        for unit in units
+        for kind in ("file", "rejects", "ids")
+        if unit[kind]
+    }
     orphans = [uri for uri in there if uri not in named]
     for uri in orphans:
         storage.remove_file(uri)

@@ -72,8 +72,11 @@ def make_units(inputs: Sequence[InputFile], job: TagJob, generation: int) -> lis
     for file in inputs:
         pieces = list(_cut(file, job, target)) if file.size > target else []
         full = sum(other.size for other in waiting) + file.size > target
-        if pieces or full or len(waiting) == MOST_FILES or (
-            waiting and waiting[0].partition != file.partition
+        if (
+            pieces
+            or full
+            or len(waiting) == MOST_FILES
+            or (waiting and waiting[0].partition != file.partition)
         ):
             flush()
         for size, part in pieces:
@@ -113,16 +116,22 @@ def _cut_groups(file: InputFile, target: int) -> Iterator[tuple[int, Part]]:
 
 
 def make_plan(
-    job: TagJob, bundle: dict[str, str], inputs: Sequence[InputFile], generation: int,
+    job: TagJob,
+    bundle: dict[str, str],
+    inputs: Sequence[InputFile],
+    generation: int,
     conditional: bool,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """The content of PLAN.json; `conditional` says whether the store heeds put-if-absent."""
     plan = {
-        "version": 1, "generation": generation, "bundle": bundle,
-        "settings": job.result_settings(), "conditional": conditional,
+        "version": 1,
+        "generation": generation,
+        "bundle": bundle,
+        "settings": job.result_settings(),
+        "conditional": conditional,
         "inputs": [file.to_dict() for file in inputs],
         "units": [unit.to_dict() for unit in make_units(inputs, job, generation)],
-    }  # fmt: skip
+    }
     return {**plan, "fingerprint": fingerprint(plan)}
 
 
@@ -142,9 +151,12 @@ def read_plans(output: str) -> list[dict[str, Any]]:
 
 
 def new_inputs(
-    plans: Sequence[dict[str, Any]], job: TagJob, bundle: dict[str, str],
-    inputs: Sequence[InputFile], append: bool,
-) -> list[InputFile]:  # fmt: skip
+    plans: Sequence[dict[str, Any]],
+    job: TagJob,
+    bundle: dict[str, str],
+    inputs: Sequence[InputFile],
+    append: bool,
+) -> list[InputFile]:
     """The files that no plan holds. With `append`, files may have gone and new ones may be there.
 
     Raises:

@@ -61,7 +61,7 @@ def settle(
         if done.repeated or (any(done.bases) and done.receipt["rejected"])
         else done.receipt
         for done in now
-    ]  # fmt: skip
+    ]
 
 
 def repeated_hashes(output: str, done: Sequence[Done]) -> np.ndarray:
@@ -100,8 +100,13 @@ def _find_repeated(output: str, kind: OutputFormat, done: list[Done], first_new:
                 seen[doc_id] = f"{source} row {position}"
             elif number >= first_new:
                 reason = f"duplicate id {doc_id!r}, first in {seen[doc_id]}"
-                one.repeated[place] = {"part": row["part"], "source": source, "reason": reason,
-                                       "position": position, "raw": ""}  # fmt: skip
+                one.repeated[place] = {
+                    "part": row["part"],
+                    "source": source,
+                    "reason": reason,
+                    "position": position,
+                    "raw": "",
+                }
 
 
 def _rewrite(output: str, kind: OutputFormat, done: Done) -> Receipt:
@@ -119,10 +124,14 @@ def _rewrite(output: str, kind: OutputFormat, done: Done) -> Receipt:
         files = {name: data_name(unit, name, attempt, endings[name]) for name in endings}
         hashes = {name: put(paths[name], output, files[name]) for name in endings}
     return {
-        **receipt, "file": files["data"], "rejects": files["rejects"], "ids": files["ids"],
+        **receipt,
+        "file": files["data"],
+        "rejects": files["rejects"],
+        "ids": files["ids"],
         "rows_out": receipt["rows_out"] - len(done.repeated),
-        "rejected": receipt["rejected"] + len(done.repeated), "sha256": hashes["data"],
-    }  # fmt: skip
+        "rejected": receipt["rejected"] + len(done.repeated),
+        "sha256": hashes["data"],
+    }
 
 
 def _hash_of(paths: Any) -> str:
@@ -134,8 +143,11 @@ def _hash_of(paths: Any) -> str:
 
 
 def _merge_rejects(output: str, done: Done, writer: TableWriter) -> None:
-    rows = heapq.merge(_rejects(output, done), done.repeated.values(),
-                       key=lambda row: (row["part"], row["position"]))  # fmt: skip
+    rows = heapq.merge(
+        _rejects(output, done),
+        done.repeated.values(),
+        key=lambda row: (row["part"], row["position"]),
+    )
     writer.write(rejects_table([]))
     waiting: list[Mapping[str, Any]] = []
     for row in rows:

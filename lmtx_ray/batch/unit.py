@@ -33,9 +33,13 @@ class Tags(Protocol):
     """What a unit needs of `tagger.Tagger`."""
 
     def tag(
-        self, ids: Sequence[str], titles: Sequence[str | None], texts: Sequence[str],
-        top_k: int, min_probability: float,
-    ) -> pa.Table: ...  # fmt: skip
+        self,
+        ids: Sequence[str],
+        titles: Sequence[str | None],
+        texts: Sequence[str],
+        top_k: int,
+        min_probability: float,
+    ) -> pa.Table: ...
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,7 @@ def data_name(unit: Unit, kind: str, attempt: str, ending: str) -> str:
     return "/".join(part for part in parts if part)
 
 
-def run_unit(
-    unit: Unit, work: UnitWork, tagger: Tags, texts: Mapping[str, str]
-) -> dict[str, Any]:
+def run_unit(unit: Unit, work: UnitWork, tagger: Tags, texts: Mapping[str, str]) -> dict[str, Any]:
     """Tag a unit and commit it; returns the winning receipt, ours or an earlier one.
 
     Raises:
@@ -81,9 +83,14 @@ def run_unit(
         work.fence.check()
         hashes = {kind: put(paths[kind], output, name) for kind, name in files.items()}
     receipt = {
-        "unit": unit.name, "fingerprint": work.fingerprint, **counts, "file": files["data"],
-        "rejects": files.get("rejects"), "ids": files["ids"], "sha256": hashes["data"],
-    }  # fmt: skip
+        "unit": unit.name,
+        "fingerprint": work.fingerprint,
+        **counts,
+        "file": files["data"],
+        "rejects": files.get("rejects"),
+        "ids": files["ids"],
+        "sha256": hashes["data"],
+    }
     uri = receipt_uri(output, unit.name)
     if work.fence.put_if_absent(uri, storage.to_json(receipt)):
         return receipt
@@ -120,8 +127,12 @@ def _write(
             rejects.write(rejects_table(chunk.rejects))
         for writer in (tags, ids, rejects):
             writer.close()
-    return {"rows_in": rows_in, "rows_out": rows_out, "rejected": rows_in - rows_out,
-            "lines": [tally.lines for tally in tallies]}  # fmt: skip
+    return {
+        "rows_in": rows_in,
+        "rows_out": rows_out,
+        "rejected": rows_in - rows_out,
+        "lines": [tally.lines for tally in tallies],
+    }
 
 
 def rejects_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -145,10 +156,17 @@ def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, texts: Mapping[str, str])
     """`tags` of a chunk's documents, what a person set first. Texts without content, which are
     here for their kept tags alone, are no work for the tagger."""
     full = [row for row in chunk.documents if row["title"] or row["text"]]
-    tags = tagger.tag(
-        [row["doc_id"] for row in full], [row["title"] for row in full],
-        [row["text"] for row in full], job.top_k, job.min_probability,
-    ) if full else schemas.TAGS.empty_table()  # fmt: skip
+    tags = (
+        tagger.tag(
+            [row["doc_id"] for row in full],
+            [row["title"] for row in full],
+            [row["text"] for row in full],
+            job.top_k,
+            job.min_probability,
+        )
+        if full
+        else schemas.TAGS.empty_table()
+    )
     if not any(chunk.kept):
         return tags
     found = iter(tags.to_pylist())
@@ -175,7 +193,11 @@ def keep(
     unknown = [key for key in kept if key not in texts]
     reasons = [row["reason"]] if row["reason"] else []
     reasons += [f"kept key {key!r} is not in the label set" for key in unknown]
-    begin = {"label_keys": list(kept), "labels": [texts.get(key, key) for key in kept],
-             "scores": [None] * len(kept), "probabilities": [1.0] * len(kept)}  # fmt: skip
+    begin = {
+        "label_keys": list(kept),
+        "labels": [texts.get(key, key) for key in kept],
+        "scores": [None] * len(kept),
+        "probabilities": [1.0] * len(kept),
+    }
     lists = {name: items + [row[name][n] for n in rest] for name, items in begin.items()}
     return {"doc_id": row["doc_id"], **lists, "reason": "; ".join(reasons)}

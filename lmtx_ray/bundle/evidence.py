@@ -10,9 +10,12 @@ from lmtx_ray.search.lexical import words
 
 
 def evidence(
-    document: str, label: str, label_id: int, dense: tuple[np.ndarray, np.ndarray],
+    document: str,
+    label: str,
+    label_id: int,
+    dense: tuple[np.ndarray, np.ndarray],
     lexical_K: np.ndarray | None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """cosine and place in the dense list, place in the lexical list (None where it is in neither),
     and the label's words that the document names. Places count from 1.
 

@@ -43,10 +43,13 @@ class BundleParts:
     def description(self) -> dict[str, Any]:
         """The content of bundle.json."""
         return {
-            "version": schemas.BUNDLE_VERSION, "bundle_id": self.bundle_id, "depth": self.depth,
+            "version": schemas.BUNDLE_VERSION,
+            "bundle_id": self.bundle_id,
+            "depth": self.depth,
             "encoder": self.encoder.model_dump(mode="json", exclude={"model", "threads"}),
-            "fusion": self.fusion, "calibration": self.calibration.to_dict(),
-        }  # fmt: skip
+            "fusion": self.fusion,
+            "calibration": self.calibration.to_dict(),
+        }
 
 
 def write_bundle(parts: BundleParts, folder: Path) -> None:

@@ -43,9 +43,7 @@ class Tagger:
     A document's answer does not depend on the other documents of a call.
     """
 
-    def __init__(
-        self, folder: str, threads: int | None = None, with_index: bool = True
-    ) -> None:
+    def __init__(self, folder: str, threads: int | None = None, with_index: bool = True) -> None:
         """`folder` as `local_bundle` gives it; without the index, `tag` and `search` are not to be
         called: the shards are elsewhere."""
         description = storage.read_json(f"{folder}/bundle.json")
@@ -59,8 +57,11 @@ class Tagger:
         settings = {**description["encoder"], "threads": threads}
         self.labels = LabelSet(storage.read_table(f"{folder}/labels.parquet"))
         step = max(len(self.labels) // EXAMPLES, 1)
-        self.encoder = Encoder(EncoderConfig(**settings), model=f"{folder}/encoder",
-                               examples=self.labels.texts[::step][:EXAMPLES])  # fmt: skip
+        self.encoder = Encoder(
+            EncoderConfig(**settings),
+            model=f"{folder}/encoder",
+            examples=self.labels.texts[::step][:EXAMPLES],
+        )
         self._index = LabelIndex.load(f"{folder}/index") if with_index else None
         self._fusion = description["fusion"]
         self._lexical = LexicalIndex.load(f"{folder}/lexical") if self._fusion else None
@@ -126,21 +127,34 @@ class Tagger:
         depth = dense[0].shape[1]
         lexical_BK, _ = self._lexical.search(documents, depth)
         fused = reciprocal_rank_fusion(
-            [dense[0], lexical_BK], depth, constant=self._fusion["constant"],
+            [dense[0], lexical_BK],
+            depth,
+            constant=self._fusion["constant"],
             weights=[self._fusion["dense"], self._fusion["lexical"]],
-        )  # fmt: skip
+        )
         return Ranked(*fused, dense, lexical_BK)
 
     def answers(
-        self, ids: Sequence[str], documents: Sequence[str], ranked: Ranked, top_k: int,
-        min_probability: float = 0.0, allow: Collection[str] | None = None,
+        self,
+        ids: Sequence[str],
+        documents: Sequence[str],
+        ranked: Ranked,
+        top_k: int,
+        min_probability: float = 0.0,
+        allow: Collection[str] | None = None,
         deny: Collection[str] = (),
-    ) -> list[dict[str, Any]]:  # fmt: skip
+    ) -> list[dict[str, Any]]:
         """The rows of the `tags` table of ranked documents, see `tag`."""
         rows = []
         for place, (doc_id, document) in enumerate(zip(ids, documents, strict=True)):
-            row: dict[str, Any] = {"doc_id": doc_id, "label_keys": [], "labels": [], "scores": [],
-                                   "probabilities": [], "reason": ""}  # fmt: skip
+            row: dict[str, Any] = {
+                "doc_id": doc_id,
+                "label_keys": [],
+                "labels": [],
+                "scores": [],
+                "probabilities": [],
+                "reason": "",
+            }
             if document:
                 found = ranked.ids_BK[place], ranked.scores_BK[place]
                 self._fill(row, *found, top_k, min_probability, allow, deny)
@@ -150,9 +164,15 @@ class Tagger:
         return rows
 
     def _fill(
-        self, row: dict[str, Any], ids_K: np.ndarray, scores_K: np.ndarray, top_k: int,
-        min_probability: float, allow: Collection[str] | None, deny: Collection[str],
-    ) -> None:  # fmt: skip
+        self,
+        row: dict[str, Any],
+        ids_K: np.ndarray,
+        scores_K: np.ndarray,
+        top_k: int,
+        min_probability: float,
+        allow: Collection[str] | None,
+        deny: Collection[str],
+    ) -> None:
         probabilities_K = self._calibration.apply(scores_K)
         for label, score, probability in zip(
             ids_K.tolist(), scores_K.tolist(), probabilities_K.tolist(), strict=True

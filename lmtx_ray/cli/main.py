@@ -98,13 +98,19 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What `lmtx run` and every job share."""
     _add_set_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would run and stop")
-    parser.add_argument("--force", action="store_true",
-                        help="go on with a judge whose first answers teach nothing")  # fmt: skip
+    parser.add_argument(
+        "--force", action="store_true", help="go on with a judge whose first answers teach nothing"
+    )
 
 
 def _add_set_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--set", action="append", default=[], metavar="a.b=c",
-                        help="override a setting (repeatable)")  # fmt: skip
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="a.b=c",
+        help="override a setting (repeatable)",
+    )
 
 
 def add_until_options(parser: argparse.ArgumentParser) -> None:
@@ -115,8 +121,12 @@ def add_until_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_cycle_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cycle", type=int, metavar="N",
-                        help="which one of a repeated step; the first if not given")  # fmt: skip
+    parser.add_argument(
+        "--cycle",
+        type=int,
+        metavar="N",
+        help="which one of a repeated step; the first if not given",
+    )
 
 
 def _add_evaluate_verb(verbs: Any) -> None:
@@ -200,9 +210,11 @@ def start_ray(output: str | None = None) -> None:
     import ray
 
     # "local", as Ray otherwise joins a cluster somebody started here, which refuses num_cpus
-    local = {} if os.environ.get("RAY_ADDRESS") else {
-        "address": "local", "num_cpus": os.cpu_count() or 1, "include_dashboard": False
-    }  # fmt: skip
+    local = (
+        {}
+        if os.environ.get("RAY_ADDRESS")
+        else {"address": "local", "num_cpus": os.cpu_count() or 1, "include_dashboard": False}
+    )
     global _joined
     ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)
     _joined = True

@@ -34,8 +34,13 @@ def add_verbs(verbs: Any, start_ray: Callable[[str], None]) -> None:
 
 
 def _add_inputs(tag: argparse.ArgumentParser) -> None:
-    tag.add_argument("--input", required=True, action="append", metavar="URI",
-                     help="file, folder, glob or manifest (repeatable)")  # fmt: skip
+    tag.add_argument(
+        "--input",
+        required=True,
+        action="append",
+        metavar="URI",
+        help="file, folder, glob or manifest (repeatable)",
+    )
     tag.add_argument("--format", default="auto", choices=FORMATS, help="if no name tells it")
     for name in ("id", "title", "text"):
         tag.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in the input")
@@ -46,8 +51,11 @@ def _add_inputs(tag: argparse.ArgumentParser) -> None:
 def _add_outputs(tag: argparse.ArgumentParser) -> None:
     tag.add_argument("--output", required=True, help="folder to publish the tags data set in")
     tag.add_argument("--output-format", default="parquet", choices=OUTPUT_FORMATS)
-    tag.add_argument("--append-new", action="store_true",
-                     help="tag files that were not there before, into the same output")  # fmt: skip
+    tag.add_argument(
+        "--append-new",
+        action="store_true",
+        help="tag files that were not there before, into the same output",
+    )
 
 
 def _add_running(tag: argparse.ArgumentParser) -> None:
@@ -75,16 +83,23 @@ def _job(arguments: argparse.Namespace) -> Any:
     from lmtx_ray.config.corpus import ColumnMap, DocumentsConfig
     from lmtx_ray.loop.tagging import TagJob
 
-    columns = ColumnMap(doc_id=arguments.id_field, title=arguments.title_field,
-                        text=arguments.text_field)  # fmt: skip
-    source = DocumentsConfig(documents=tuple(arguments.input), format=arguments.format,
-                             columns=columns)  # fmt: skip
+    columns = ColumnMap(
+        doc_id=arguments.id_field, title=arguments.title_field, text=arguments.text_field
+    )
+    source = DocumentsConfig(
+        documents=tuple(arguments.input), format=arguments.format, columns=columns
+    )
     return TagJob(
-        bundle=arguments.bundle, output=arguments.output, source=source, top_k=arguments.top_k,
-        min_probability=arguments.min_probability, output_format=arguments.output_format,
-        keep_field=arguments.keep_field, unit_bytes=arguments.unit_bytes,
+        bundle=arguments.bundle,
+        output=arguments.output,
+        source=source,
+        top_k=arguments.top_k,
+        min_probability=arguments.min_probability,
+        output_format=arguments.output_format,
+        keep_field=arguments.keep_field,
+        unit_bytes=arguments.unit_bytes,
         pass_through=tuple(name for name in arguments.pass_through.split(",") if name),
-    )  # fmt: skip
+    )
 
 
 def sweep_output(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -20,36 +20,63 @@ def add_verbs(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray: 
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     stats = add_verb(actions, "stats", "verdicts of each judge, counted", show_stats)
     export = add_verb(actions, "export", "write verdicts to a file", export_file)
-    take = add_verb(actions, "import", "add the verdicts of a file; people's outrank any model's",
-                    import_file)  # fmt: skip
+    take = add_verb(
+        actions, "import", "add the verdicts of a file; people's outrank any model's", import_file
+    )
     merge = add_verb(actions, "merge", "merge small files (happens by itself too)", merge_parts)
     for action in (stats, export, take, merge):
         action.add_argument("place", help="YAML file of a run, or a store's folder or URI")
-        action.add_argument("--set", action="append", default=[], metavar="a.b=c",
-                            help="override a setting of the run (repeatable)")  # fmt: skip
+        action.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="a.b=c",
+            help="override a setting of the run (repeatable)",
+        )
         action.set_defaults(load=load)
     export.add_argument("output", help=".parquet, .jsonl or .csv file to write")
-    export.add_argument("--keys", action="store_true",
-                        help="with doc_id and label_key; only verdicts on this run's documents")
+    export.add_argument(
+        "--keys",
+        action="store_true",
+        help="with doc_id and label_key; only verdicts on this run's documents",
+    )
     export.add_argument("--texts", action="store_true", help="with the texts too")
-    export.add_argument("--all-judges", action="store_true",
-                        help="also those of other judges, prompts and revisions")
-    take.add_argument("file", help=".parquet, .jsonl, .csv or .tsv with doc_id (or document), "
-                      "label_key, label_text (or label) and answer")  # fmt: skip
+    export.add_argument(
+        "--all-judges",
+        action="store_true",
+        help="also those of other judges, prompts and revisions",
+    )
+    take.add_argument(
+        "file",
+        help=".parquet, .jsonl, .csv or .tsv with doc_id (or document), "
+        "label_key, label_text (or label) and answer",
+    )
 
 
 def _add_check(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray: Any) -> None:
-    check = add_verb(verbs, "judge-check", "is this judge any good here, and what does it cost",
-                     check_judge)  # fmt: skip
+    check = add_verb(
+        verbs, "judge-check", "is this judge any good here, and what does it cost", check_judge
+    )
     check.set_defaults(load=load, start_ray=start_ray)
     check.add_argument("config", help="YAML file of the run")
-    check.add_argument("--set", action="append", default=[], metavar="a.b=c",
-                       help="override a setting (repeatable)")  # fmt: skip
+    check.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="a.b=c",
+        help="override a setting (repeatable)",
+    )
     check.add_argument("--pairs", type=positive, default=200, help="shortlisted pairs to ask about")
-    check.add_argument("--expected", metavar="FILE",
-                       help="pairs with the right answer: doc_id, label_key or label_text, answer")
-    check.add_argument("--second-prompt", metavar="NAME",
-                       help="to see whether it agrees with itself; none: do not ask twice")
+    check.add_argument(
+        "--expected",
+        metavar="FILE",
+        help="pairs with the right answer: doc_id, label_key or label_text, answer",
+    )
+    check.add_argument(
+        "--second-prompt",
+        metavar="NAME",
+        help="to see whether it agrees with itself; none: do not ask twice",
+    )
 
 
 def check_judge(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -57,8 +84,9 @@ def check_judge(arguments: argparse.Namespace) -> dict[str, Any]:
     from lmtx_ray.loop.judge_numbers import render
 
     config = arguments.load(arguments)
-    result = check(config, arguments.pairs, arguments.expected, arguments.second_prompt,
-                   arguments.start_ray)  # fmt: skip
+    result = check(
+        config, arguments.pairs, arguments.expected, arguments.second_prompt, arguments.start_ray
+    )
     print(render(result), file=sys.stderr)
     return result
 
@@ -83,8 +111,11 @@ def show_stats(arguments: argparse.Namespace) -> dict[str, Any]:
         about = entry["about"]
         name = f"{about.get('model') or about.get('kind') or ''} {entry['judge']}".strip()
         mass = "" if entry["mass"] is None else f", mean mass {entry['mass']:.2f}"
-        print(f"{name}: {entry['verdicts']:,} verdicts, {entry['yes']:,} yes, {entry['no']:,} no, "
-              f"{entry['unclear']:,} unclear{mass}", file=sys.stderr)  # fmt: skip
+        print(
+            f"{name}: {entry['verdicts']:,} verdicts, {entry['yes']:,} yes, {entry['no']:,} no, "
+            f"{entry['unclear']:,} unclear{mass}",
+            file=sys.stderr,
+        )
     return {"store": store.uri, "judges": found}
 
 
@@ -96,8 +127,11 @@ def export_file(arguments: argparse.Namespace) -> dict[str, Any]:
     named = arguments.keys or arguments.texts
     if named and config is None:
         raise ConfigError("--keys and --texts need the run's YAML file, not only a store")
-    columns = [*COLUMNS, *(["doc_id", "label_key"] if named else []),
-               *(["document_text", "label_text"] if arguments.texts else [])]  # fmt: skip
+    columns = [
+        *COLUMNS,
+        *(["doc_id", "label_key"] if named else []),
+        *(["document_text", "label_text"] if arguments.texts else []),
+    ]
     rows = write_rows(_rows(arguments, store, config, named), arguments.output, columns)
     return {"store": store.uri, "output": arguments.output, "verdicts": rows}
 

@@ -36,9 +36,16 @@ class IndexConfig(Config):
 
 # Reference: LMTX (COLING 2025), released code.
 PAPER = {
-    "init": "pretrained", "passes": 1, "batch_size": 128, "learning_rate": 2e-4, "warmup": 100,
-    "weight_decay": 0.0, "max_tokens": 450, "label_tokens": 15, "seed": 108,
-}  # fmt: skip
+    "init": "pretrained",
+    "passes": 1,
+    "batch_size": 128,
+    "learning_rate": 2e-4,
+    "warmup": 100,
+    "weight_decay": 0.0,
+    "max_tokens": 450,
+    "label_tokens": 15,
+    "seed": 108,
+}
 
 
 class FitConfig(Config):

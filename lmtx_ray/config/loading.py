@@ -89,5 +89,3 @@ def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:
         options = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
         model = next((option for option in options if issubclass(option, Config)), Config)
     return sorted(model.model_fields)
-
-

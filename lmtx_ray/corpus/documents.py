@@ -25,12 +25,6 @@ SURROGATES = re.compile(r"[\ud800-\udfff]")
 TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
 
 
-
-
-
-
-
-
 @dataclass(frozen=True)
 class TestCorpus:
     """Documents with gold labels: what only evaluation reads."""

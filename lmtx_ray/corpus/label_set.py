@@ -60,9 +60,7 @@ class LabelSet:
         wanted = query.casefold().strip()
         if not wanted:
             return []
-        found = [
-            place for place, text in enumerate(self._texts_searched()) if wanted in text
-        ]
+        found = [place for place, text in enumerate(self._texts_searched()) if wanted in text]
         best = sorted(found, key=lambda place: self._rank(place, wanted))[:limit]
         return [Label(self.keys[place], self.texts[place]) for place in best]
 

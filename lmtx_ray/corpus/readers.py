@@ -32,8 +32,15 @@ Row = dict[str, Any]
 def format_of(uri: str) -> str:
     """The format a file's name tells. Raises CorpusError for an unknown ending."""
     name = uri.removesuffix(".gz").removesuffix(".zst").lower()
-    endings = {".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".csv": "csv",
-               ".tsv": "tsv", ".parquet": "parquet", ".txt": "text"}  # fmt: skip
+    endings = {
+        ".jsonl": "jsonl",
+        ".json": "jsonl",
+        ".ndjson": "jsonl",
+        ".csv": "csv",
+        ".tsv": "tsv",
+        ".parquet": "parquet",
+        ".txt": "text",
+    }
     for ending, kind in endings.items():
         if name.endswith(ending):
             return kind
@@ -131,9 +138,7 @@ def _delimited_row(header: list[str], cells: list[str]) -> Row | BadRow:
     return BadRow(reason, " | ".join(cells)[:MOST_RAW])
 
 
-def _parquet(
-    uri: str, required: Sequence[str], etag: str
-) -> Iterator[tuple[int, Row | BadRow]]:
+def _parquet(uri: str, required: Sequence[str], etag: str) -> Iterator[tuple[int, Row | BadRow]]:
     with open_parquet(uri, etag) as file:
         check_columns(uri, file.schema_arrow.names, required)
     number = 0

@@ -131,9 +131,7 @@ def contract_of(schema: pa.Schema) -> str | None:
     return value.decode() if value else None
 
 
-def conform(
-    table: pa.Table, schema: pa.Schema, identity: dict[str, str] | None = None
-) -> pa.Table:
+def conform(table: pa.Table, schema: pa.Schema, identity: dict[str, str] | None = None) -> pa.Table:
     """Select and cast the columns of `schema`, in its order, with its metadata plus `identity`.
 
     Nullable columns that the table lacks are added as nulls. Raises ContractError naming every

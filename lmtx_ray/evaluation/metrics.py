@@ -44,9 +44,7 @@ def recall_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
 
 def r_precision_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
     """RP@k per document: hits / min(k, true labels)."""
-    return _ratio(
-        hits_at_k(predictions_BK, truth, k).sum(axis=1), np.minimum(_sizes(truth), k)
-    )
+    return _ratio(hits_at_k(predictions_BK, truth, k).sum(axis=1), np.minimum(_sizes(truth), k))
 
 
 def ndcg_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:

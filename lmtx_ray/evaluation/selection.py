@@ -26,13 +26,11 @@ class Opinion:
     at_k: float
 
     def __str__(self) -> str:
-        return (
-            f"P@1 {self.mean:.3f} [{self.low:.3f}, {self.high:.3f}], P@{self.k} {self.at_k:.3f}"
-        )
+        return f"P@1 {self.mean:.3f} [{self.low:.3f}, {self.high:.3f}], P@{self.k} {self.at_k:.3f}"
 
 
 def to_ship(opinions: Mapping[str, Opinion], ship: str) -> str:
-    """"dense" or "hybrid": which ranking of a state is tagged with.
+    """ "dense" or "hybrid": which ranking of a state is tagged with.
 
     `ship` is one of the two, or "auto": fused, unless the judge finds the student alone better than
     the fused ranking's interval. A student is trained to please the judge, so a small preference of
@@ -68,6 +66,4 @@ def judged_precision(
         raise ValueError("no held-aside documents: set corpus.held_aside above 0")
     yes_BK = np.array(accepted, dtype=np.float64)
     mean, low, high = bootstrap_mean(yes_BK[:, 0], SEED)
-    return Opinion(
-        float(mean), float(low), float(high), len(accepted), k, float(yes_BK.mean())
-    )
+    return Opinion(float(mean), float(low), float(high), len(accepted), k, float(yes_BK.mean()))

@@ -38,8 +38,13 @@ def read_lease(uri: str) -> dict[str, Any]:
 
 def me() -> dict[str, Any]:
     """What tells this process from others, and where to find it."""
-    return {"holder": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid(),
-            "machine": _machine(), "began": _began(os.getpid())}  # fmt: skip
+    return {
+        "holder": uuid.uuid4().hex,
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "machine": _machine(),
+        "began": _began(os.getpid()),
+    }
 
 
 def _machine() -> str:
@@ -100,8 +105,11 @@ def _outlast(uri: str) -> None:
     first = lease = read_lease(uri)
     while not is_over(lease) and not _is_here(lease) and lease["expires"] == first["expires"]:
         if lease is first:
-            logger.info("waiting whether process %s on %s is still at work here",
-                        lease.get("process"), lease.get("host"))  # fmt: skip
+            logger.info(
+                "waiting whether process %s on %s is still at work here",
+                lease.get("process"),
+                lease.get("host"),
+            )
         time.sleep(LOOK_SECONDS)
         lease = read_lease(uri)
 

@@ -50,13 +50,19 @@ def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]
     steps = outputs_of(result.layout, stop)
     done = {name: step for name, step in steps.items() if step.is_complete()}
     manifests = {name: step.manifest() for name, step in done.items()}
-    rows = {name: sum(unit["rows_out"] for unit in manifest["units"])
-            for name, manifest in manifests.items() if "units" in manifest}  # fmt: skip
+    rows = {
+        name: sum(unit["rows_out"] for unit in manifest["units"])
+        for name, manifest in manifests.items()
+        if "units" in manifest
+    }
     return {
-        "run": config.run, "until": stop, "reached": len(done) == len(steps),
-        "outputs": {name: step.uri for name, step in done.items()}, "rows": rows,
+        "run": config.run,
+        "until": stop,
+        "reached": len(done) == len(steps),
+        "outputs": {name: step.uri for name, step in done.items()},
+        "rows": rows,
         "seconds": result.seconds,
-    }  # fmt: skip
+    }
 
 
 def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[str, Any]:

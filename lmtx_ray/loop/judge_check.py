@@ -46,9 +46,12 @@ SOURCE = "judge check"
 
 
 def check(
-    config: RunConfig, pairs: int, expected: str | None, second_prompt: str | None,
+    config: RunConfig,
+    pairs: int,
+    expected: str | None,
+    second_prompt: str | None,
     start_ray: Callable[[str], None],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Asks, and returns numbers, costs, and a verdict: usable, weak or useless, with the reason."""
     layout = lay_out(config)
     documents, labels = _corpus(config, layout, _named_documents(expected) if expected else set())
@@ -204,9 +207,13 @@ def _other_prompt(config: RunConfig, wanted: str | None) -> str | None:
 
 
 def _ask(
-    config: RunConfig, layout: Layout, prompt: str | None, sample: pa.Table, rankings: pa.Table,
+    config: RunConfig,
+    layout: Layout,
+    prompt: str | None,
+    sample: pa.Table,
+    rankings: pa.Table,
     files: list[str],
-) -> tuple[pa.Table, dict[str, Any], float]:  # fmt: skip
+) -> tuple[pa.Table, dict[str, Any], float]:
     plan = {"train": [("sample", 10**6)]}
     if prompt:
         other = get_prompt(prompt)

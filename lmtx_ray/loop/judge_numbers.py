@@ -16,9 +16,12 @@ WEAK_AUC = 0.6
 
 
 def conclude(
-    verdicts: pa.Table, ranked: dict[str, list[int]], given: dict[str, dict[int, bool]],
-    second: pa.Table | None, by_order: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+    verdicts: pa.Table,
+    ranked: dict[str, list[int]],
+    given: dict[str, dict[int, bool]],
+    second: pa.Table | None,
+    by_order: bool = False,
+) -> dict[str, Any]:
     """Numbers over VERDICTS on shortlisted and random labels, or on pairs whose right answer is
     `given`; the verdict on the judge, and why. `second` are answers under another prompt."""
     rows = verdicts.to_pylist()
@@ -57,18 +60,21 @@ def _against(
     yes = np.array([row["answer"] == "yes" for row in rows], dtype=bool)
     places = [
         ranked[row["doc_id"]].index(row["label_id"])
-        if row["label_id"] in ranked[row["doc_id"]] else 10**6
+        if row["label_id"] in ranked[row["doc_id"]]
+        else 10**6
         for row in rows
-    ]  # fmt: skip
+    ]
     order = area_under_curve(-np.array(places, float), true)
     hits = float((true & yes).sum())
     return {
         "expected": {
-            "pairs": len(rows), "precision": round(hits / max(yes.sum(), 1), 4),
-            "recall": round(hits / max(true.sum(), 1), 4), "auc": _auc(rows, true),
+            "pairs": len(rows),
+            "precision": round(hits / max(yes.sum(), 1), 4),
+            "recall": round(hits / max(true.sum(), 1), 4),
+            "auc": _auc(rows, true),
             "auc_of_shortlist_order": None if np.isnan(order) else round(order, 4),
         }
-    }  # fmt: skip
+    }
 
 
 def _agreement(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> float | None:
@@ -91,8 +97,10 @@ def _verdict(
         if known["auc"] < WEAK_AUC:
             return "useless", f"its AUC on the expected answers is {known['auc']:.2f}"
         if order is not None and known["auc"] <= order:
-            return "weak", (f"its AUC on the expected answers, {known['auc']:.2f}, is not above "
-                            f"that of the shortlist's own order, {order:.2f}")  # fmt: skip
+            return "weak", (
+                f"its AUC on the expected answers, {known['auc']:.2f}, is not above "
+                f"that of the shortlist's own order, {order:.2f}"
+            )
     far = result.get("auc_against_random_labels")
     if far is not None and far < WEAK_AUC:
         return "useless", f"it hardly tells shortlisted labels from random ones (AUC {far:.2f})"
@@ -110,35 +118,44 @@ def cost_of(price: PriceConfig, usage: dict[str, Any], seconds: float) -> dict[s
     money = (usage["prompt_tokens"] * price.prompt + usage["answer_tokens"] * price.answer) / 1e6
     each = 1000 / asked
     return {
-        "asked": asked, "seconds_with_start": round(seconds, 1),
+        "asked": asked,
+        "seconds_with_start": round(seconds, 1),
         "per_1000": {
             "prompt_tokens": round(usage["prompt_tokens"] * each),
             "answer_tokens": round(usage["answer_tokens"] * each),
-            "seconds": round(usage["seconds"] * each, 2), "money": round(money * each, 4),
+            "seconds": round(usage["seconds"] * each, 2),
+            "money": round(money * each, 4),
         },
-    }  # fmt: skip
+    }
 
 
 def render(result: dict[str, Any]) -> str:
     """The result for a terminal."""
     state = result["health"]
-    lines = [f"judge: {result['verdict']}: {result['why']}",
-             f"pairs {state['pairs']}, yes {state['yes_rate']:.1%} of the clear ones, "
-             f"unclear {state['unclear_rate']:.1%}"]  # fmt: skip
+    lines = [
+        f"judge: {result['verdict']}: {result['why']}",
+        f"pairs {state['pairs']}, yes {state['yes_rate']:.1%} of the clear ones, "
+        f"unclear {state['unclear_rate']:.1%}",
+    ]
     if state["mass_mean"] is not None:
-        lines.append(f"mass of yes and no together: mean {state['mass_mean']:.3f}, "
-                     f"5th percentile {state['mass_low']:.3f}")  # fmt: skip
+        lines.append(
+            f"mass of yes and no together: mean {state['mass_mean']:.3f}, "
+            f"5th percentile {state['mass_low']:.3f}"
+        )
     if state["p_yes_quantiles"]:
         values = ", ".join(f"{q} {p:.3f}" for q, p in state["p_yes_quantiles"].items())
         lines.append(f"P(yes) at {values}")
-    names = {"auc_against_random_labels": "AUC of candidates against random labels",
-             "auc_of_shortlist_order": "AUC of the shortlist's first half against its second",
-             "agreement_with_itself": f"agreement under prompt {result.get('second_prompt')}",
-             }  # fmt: skip
+    names = {
+        "auc_against_random_labels": "AUC of candidates against random labels",
+        "auc_of_shortlist_order": "AUC of the shortlist's first half against its second",
+        "agreement_with_itself": f"agreement under prompt {result.get('second_prompt')}",
+    }
     lines += [f"{about}: {result[name]}" for name, about in names.items() if name in result]
     if known := result.get("expected"):
         lines.append(", ".join(f"{name} {value}" for name, value in known.items()))
     if per := result["cost"].get("per_1000"):
-        lines.append(f"1,000 judgements: {per['prompt_tokens']:,} prompt tokens, "
-                     f"{per['seconds']:.1f} s, {per['money']:g} in money")  # fmt: skip
+        lines.append(
+            f"1,000 judgements: {per['prompt_tokens']:,} prompt tokens, "
+            f"{per['seconds']:.1f} s, {per['money']:g} in money"
+        )
     return "\n".join(lines)

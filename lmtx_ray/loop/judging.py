@@ -115,11 +115,17 @@ def describe(config: RunConfig, layout: Layout) -> dict[str, Any]:
     """What the store keeps of a judge, for people who look there."""
     teacher = config.judge.teacher
     return {
-        "kind": teacher.kind, "model": teacher.model, "revision": teacher.revision,
-        "prompt": {"name": layout.prompt.name, "before": layout.prompt.before,
-                   "label": layout.prompt.label, "after": layout.prompt.after},
+        "kind": teacher.kind,
+        "model": teacher.model,
+        "revision": teacher.revision,
+        "prompt": {
+            "name": layout.prompt.name,
+            "before": layout.prompt.before,
+            "label": layout.prompt.label,
+            "after": layout.prompt.after,
+        },
         "fingerprints": {"prompt": layout.judge[0], "teacher": layout.judge[1]},
-    }  # fmt: skip
+    }
 
 
 def first_question(config: RunConfig, layout: Layout) -> None:

@@ -141,10 +141,19 @@ class _Planner:
         bundle = self._bundle(states, cycles)
         test = self._with_verdicts(states[0])
         return Layout(
-            self._documents, self._labels, self._rejects, self._lexical, test, tuple(states),
-            tuple(cycles), bundle, self._evaluation(bundle, test), self._pretrained, self._prompt,
+            self._documents,
+            self._labels,
+            self._rejects,
+            self._lexical,
+            test,
+            tuple(states),
+            tuple(cycles),
+            bundle,
+            self._evaluation(bundle, test),
+            self._pretrained,
+            self._prompt,
             self._judge,
-        )  # fmt: skip
+        )
 
     def _step(self, name: str, *identity: object) -> StepOutput:
         return self._run.step(name, *identity)
@@ -154,9 +163,7 @@ class _Planner:
         reading = corpus.model_dump(mode="json", include={"format", "columns"})
         training = corpus.model_dump(mode="json", include=TRAINING_FIELDS)
         labels = fingerprint(__version__, reading, _content_hashes([corpus.labels]))
-        documents = fingerprint(
-            __version__, reading, training, _content_hashes(corpus.documents)
-        )
+        documents = fingerprint(__version__, reading, training, _content_hashes(corpus.documents))
         self._labels = self._step("labels", labels)
         self._documents = self._step("documents", documents)
         self._rejects = self._step("rejects", documents)
@@ -170,9 +177,7 @@ class _Planner:
 
     def _state(self, number: int, encoder: StepOutput | None, identity: str) -> State:
         encoding = self._config.encoder.model_dump(mode="json", exclude={"model", *LAID_OUT})
-        labels = self._step(
-            f"label-vectors-{number}", self._labels.fingerprint, identity, encoding
-        )
+        labels = self._step(f"label-vectors-{number}", self._labels.fingerprint, identity, encoding)
         index = self._step(f"index-{number}", labels.fingerprint)
 
         def rankings(kind: str, documents: StepOutput, lexical: StepOutput) -> Rankings:
@@ -191,9 +196,13 @@ class _Planner:
 
         test = self._test
         return State(
-            number, encoder, labels, index, rankings("", self._documents, self._lexical),
+            number,
+            encoder,
+            labels,
+            index,
+            rankings("", self._documents, self._lexical),
             rankings("test-", test.documents, test.lexical) if test else None,
-        )  # fmt: skip
+        )
 
     def _asked_by(self, *settings: object) -> list[object]:
         """What a step that asks depends on beside its rankings."""
@@ -206,9 +215,7 @@ class _Planner:
         hybrid = states[-1].corpus.hybrid.fingerprint
         verdicts = self._step(f"verdicts-{number}", hybrid, asked, earlier)
         rules = config.pseudo_labels.model_dump(mode="json")
-        examples = self._step(
-            f"examples-{number}", verdicts.fingerprint, rules, config.fit.seed
-        )
+        examples = self._step(f"examples-{number}", verdicts.fingerprint, rules, config.fit.seed)
         start = states[-1] if config.fit.init == "previous" else states[0]
         fitting = config.fit.model_dump(mode="json", exclude=LAID_OUT)
         encoder = self._step(
@@ -218,18 +225,22 @@ class _Planner:
 
     def _with_selection(self, cycle: Cycle, after: State) -> Cycle:
         identity = (
-            cycle.verdicts.fingerprint, after.corpus.hybrid.fingerprint, self._config.judge.select_k
-        )  # fmt: skip
+            cycle.verdicts.fingerprint,
+            after.corpus.hybrid.fingerprint,
+            self._config.judge.select_k,
+        )
         selection = self._step(f"selection-{cycle.number}", *identity)
         return replace(cycle, selection=selection)
 
     def _bundle(self, states: list[State], cycles: list[Cycle]) -> StepOutput:
         config = self._config
         outcome = [
-            states[0].corpus.hybrid.fingerprint, [cycle.selection.fingerprint for cycle in cycles],
-            config.cycles.patience, config.ship,
+            states[0].corpus.hybrid.fingerprint,
+            [cycle.selection.fingerprint for cycle in cycles],
+            config.cycles.patience,
+            config.ship,
             config.pseudo_labels.model_dump(mode="json", include={"accept_deviations"}),
-        ]  # fmt: skip
+        ]
         return self._step("bundle", schemas.BUNDLE_VERSION, *outcome)
 
     def _with_verdicts(self, first: State) -> Test | None:

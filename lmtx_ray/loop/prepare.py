@@ -36,5 +36,8 @@ def prepare(config: RunConfig, layout: Layout) -> None:
     rejected = corpus.rejects.num_rows + (corpus.test.rejects.num_rows if corpus.test else 0)
     logger.info(
         "prepare: %d documents, %d to test on, %d labels, %d rejected rows",
-        corpus.documents.num_rows, tested, corpus.labels.num_rows, rejected,
-    )  # fmt: skip
+        corpus.documents.num_rows,
+        tested,
+        corpus.labels.num_rows,
+        rejected,
+    )

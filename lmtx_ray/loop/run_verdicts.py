@@ -65,10 +65,14 @@ def named_rows(layout: Layout, partition: Partition) -> Iterator[Row]:
 def _named(verdict: Row, document: Row, label: tuple[str, str] | None) -> Row:
     key, text = label or (None, None)
     return {
-        **verdict, "document": verdict["document"].hex(), "label": verdict["label"].hex(),
-        "doc_id": document["doc_id"], "label_key": key, "label_text": text,
+        **verdict,
+        "document": verdict["document"].hex(),
+        "label": verdict["label"].hex(),
+        "doc_id": document["doc_id"],
+        "label_key": key,
+        "label_text": text,
         "document_text": document_text(document["title"], document["text"]),
-    }  # fmt: skip
+    }
 
 
 def _labels_by_key(layout: Layout, prompt: Prompt) -> dict[bytes, tuple[str, str]]:

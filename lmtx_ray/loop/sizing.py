@@ -90,11 +90,15 @@ def _row(work: Workload) -> str:
     plain, shared = (judge_tokens(work, shared_prefix=shared) for shared in (False, True))
     encoded = encoder_tokens(work)
     cells = [
-        f"{work.documents:,}", f"{work.labels:,}", work.judge.name, f"{work.gpus}",
-        f"{plain / 1e6:,.0f} M", f"{shared / 1e6:,.0f} M",
+        f"{work.documents:,}",
+        f"{work.labels:,}",
+        work.judge.name,
+        f"{work.gpus}",
+        f"{plain / 1e6:,.0f} M",
+        f"{shared / 1e6:,.0f} M",
         f"{hours(shared, work.judge.rate, work.gpus):.2f}",
         f"{hours(encoded, ENCODER_RATE):.2f} / {hours(encoded, CPU_ENCODER_RATE):.1f}",
         f"{work.judge.weights / GIB:.1f}",
         f"{index_bytes(work.labels, work.dimensions) / GIB:.1f}",
-    ]  # fmt: skip
+    ]
     return "| " + " | ".join(cells) + " |"

@@ -35,11 +35,15 @@ def plan_tags(job: TagJob) -> dict[str, Any]:
     units = make_units(inputs, job, len(read_plans(job.output)))
     size = sum(file.size for file in inputs)
     return {
-        "bundle": job.bundle, "output": job.output, "files": len(inputs), "units": len(units),
-        "bytes": size, "rows_about": size // BYTES_A_ROW,
+        "bundle": job.bundle,
+        "output": job.output,
+        "files": len(inputs),
+        "units": len(units),
+        "bytes": size,
+        "rows_about": size // BYTES_A_ROW,
         "complete": bool(_is_complete(job.output)),
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs[:20]],
-    }  # fmt: skip
+    }
 
 
 def _is_complete(output: str) -> bool:
@@ -48,9 +52,12 @@ def _is_complete(output: str) -> bool:
 
 
 def tag_corpus(
-    job: TagJob, append_new: bool = False, actors: int | None = None, local: bool | None = None,
+    job: TagJob,
+    append_new: bool = False,
+    actors: int | None = None,
+    local: bool | None = None,
     start: Callable[[], None] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Tag every readable document of the inputs and publish tags and rejects.
 
     Args:
@@ -66,15 +73,17 @@ def tag_corpus(
         StorageError: An input or the output failed; a repeated call goes on.
     """
     began, started = time.time(), time.monotonic()
-    job = job.model_copy(update={"bundle": storage.absolute(job.bundle),
-                                 "output": storage.absolute(job.output)})  # fmt: skip
+    job = job.model_copy(
+        update={"bundle": storage.absolute(job.bundle), "output": storage.absolute(job.output)}
+    )
     bundle, inputs = _bundle_identity(job), list_inputs(job.source.documents)
     plans = read_plans(job.output)
     tagged = 0
     while plan := _next_plan(job, bundle, inputs, plans, append_new):
         local = _is_small(plan) and actors is None if local is None else local
-        tagged += _run(job, [*plans[: plan["generation"]], plan], inputs, local, actors, start,
-                       began)  # fmt: skip
+        tagged += _run(
+            job, [*plans[: plan["generation"]], plan], inputs, local, actors, start, began
+        )
         plans = read_plans(job.output)
     return _result(job, plans, tagged, time.monotonic() - started)
 
@@ -83,14 +92,19 @@ def _bundle_identity(job: TagJob) -> dict[str, str]:
     manifest = storage.join(job.bundle, MANIFEST)
     if not storage.stat(manifest):
         raise storage.StorageError(f"{job.bundle}: not a bundle, it has no {MANIFEST}")
-    return {"fingerprint": storage.read_json(manifest)["fingerprint"],
-            "sha256": storage.sha256_of(manifest)}  # fmt: skip
+    return {
+        "fingerprint": storage.read_json(manifest)["fingerprint"],
+        "sha256": storage.sha256_of(manifest),
+    }
 
 
 def _next_plan(
-    job: TagJob, bundle: dict[str, str], inputs: Sequence[InputFile], plans: list[Plan],
+    job: TagJob,
+    bundle: dict[str, str],
+    inputs: Sequence[InputFile],
+    plans: list[Plan],
     append: bool,
-) -> Plan | None:  # fmt: skip
+) -> Plan | None:
     """An unfinished plan, else a new one for files that no plan has, else None."""
     fresh = new_inputs(plans, job, bundle, inputs, append) if plans else list(inputs)
     if plans and len(read_manifests(job.output)) < len(plans):
@@ -114,9 +128,14 @@ def _is_small(plan: Plan) -> bool:
 
 
 def _run(
-    job: TagJob, plans: list[Plan], inputs: Sequence[InputFile], local: bool, actors: int | None,
-    start: Callable[[], None] | None, began: float,
-) -> int:  # fmt: skip
+    job: TagJob,
+    plans: list[Plan],
+    inputs: Sequence[InputFile],
+    local: bool,
+    actors: int | None,
+    start: Callable[[], None] | None,
+    began: float,
+) -> int:
     """Do what is left of the newest plan and publish it; returns the rows tagged here."""
     plan, tagged = plans[-1], 0
     with claimed(job.output, plan["conditional"]) as fence:
@@ -143,9 +162,7 @@ def _locally(units: Sequence[Unit], work: UnitWork) -> Iterator[dict[str, Any]]:
         yield run_unit(unit, work, tagger, texts)
 
 
-def _on_ray(
-    units: Sequence[Unit], work: UnitWork, actors: int | None
-) -> Iterator[dict[str, Any]]:
+def _on_ray(units: Sequence[Unit], work: UnitWork, actors: int | None) -> Iterator[dict[str, Any]]:
     from lmtx_ray.stages.tag import pool_of, tag_units
 
     return tag_units(units, work, pool_of(actors, len(units)))
@@ -162,8 +179,14 @@ def _watch(receipts: Iterator[dict[str, Any]], units: Sequence[Unit]) -> int:
         if now - reported >= REPORT_EVERY_SECONDS or number == len(units):
             reported, seconds = now, max(now - started, 1e-9)
             left = seconds * (total - size) / max(size, 1)
-            logger.info("tag: %d/%d units, %s rows, %.0f rows/s, about %.0f s left",
-                        number, len(units), f"{rows:,}", rows / seconds, left)  # fmt: skip
+            logger.info(
+                "tag: %d/%d units, %s rows, %.0f rows/s, about %.0f s left",
+                number,
+                len(units),
+                f"{rows:,}",
+                rows / seconds,
+                left,
+            )
     return rows
 
 
@@ -182,7 +205,11 @@ def _result(job: TagJob, plans: list[Plan], tagged: int, seconds: float) -> dict
     units = [unit for manifest in read_manifests(job.output) for unit in manifest["units"]]
     return {
         "documents": sum(unit["rows_out"] for unit in units),
-        "rejects": sum(unit["rejected"] for unit in units), "tags": job.output,
-        "generations": len(plans), "units": len(units), "tagged_now": tagged,
-        "seconds": round(seconds, 1), "rows_per_second": round(tagged / max(seconds, 1e-9), 1),
-    }  # fmt: skip
+        "rejects": sum(unit["rejected"] for unit in units),
+        "tags": job.output,
+        "generations": len(plans),
+        "units": len(units),
+        "tagged_now": tagged,
+        "seconds": round(seconds, 1),
+        "rows_per_second": round(tagged / max(seconds, 1e-9), 1),
+    }

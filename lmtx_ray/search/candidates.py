@@ -40,9 +40,11 @@ def merge_top_k(
 
 
 def reciprocal_rank_fusion(
-    rankings: Sequence[np.ndarray], k: int, weights: Sequence[float] | None = None,
+    rankings: Sequence[np.ndarray],
+    k: int,
+    weights: Sequence[float] | None = None,
     constant: int = 60,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray]:
     """Fuse id lists: score = sum of weight / (constant + rank), rank from 1 (Cormack 2009).
 
     Args:
@@ -66,9 +68,7 @@ def reciprocal_rank_fusion(
     return ids_BK, scores_BK
 
 
-def to_rankings(
-    doc_ids: Sequence[str], ids_BK: np.ndarray, scores_BK: np.ndarray
-) -> pa.Table:
+def to_rankings(doc_ids: Sequence[str], ids_BK: np.ndarray, scores_BK: np.ndarray) -> pa.Table:
     """A `rankings` table; padding is dropped."""
     kept_BK = ids_BK != PADDING
     lengths = kept_BK.sum(axis=1)

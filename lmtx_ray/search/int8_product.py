@@ -40,13 +40,30 @@ class Int8Product:
         return self._multiply(x_TI, scale, zero, out_scale, out_zero, torch.uint8, "gelu")
 
     def _multiply(
-        self, x_TI: torch.Tensor, scale: float, zero: int, out_scale: float, out_zero: int,
-        dtype: torch.dtype, then: str,
-    ) -> torch.Tensor:  # fmt: skip
+        self,
+        x_TI: torch.Tensor,
+        scale: float,
+        zero: int,
+        out_scale: float,
+        out_zero: int,
+        dtype: torch.dtype,
+        then: str,
+    ) -> torch.Tensor:
         return torch.ops.onednn.qlinear_pointwise(
-            x_TI, scale, zero, self._weight, self._scale_O, self._zero_O, self._bias_O,
-            out_scale, out_zero, dtype, then, [], "none",
-        )  # fmt: skip
+            x_TI,
+            scale,
+            zero,
+            self._weight,
+            self._scale_O,
+            self._zero_O,
+            self._bias_O,
+            out_scale,
+            out_zero,
+            dtype,
+            then,
+            [],
+            "none",
+        )
 
 
 def whole(centred_TI: torch.Tensor) -> torch.Tensor:

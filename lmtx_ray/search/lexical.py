@@ -104,8 +104,9 @@ class LexicalIndex:
         places: list[int] = []
         ends = [0]
         for text in texts:
-            known = sorted((self._places[w], n) for w, n in Counter(words(text)).items()
-                           if w in self._places)  # fmt: skip
+            known = sorted(
+                (self._places[w], n) for w, n in Counter(words(text)).items() if w in self._places
+            )
             places += [place for place, _ in known]
             data += [float(count) for _, count in known]
             ends.append(len(places))

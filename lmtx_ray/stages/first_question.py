@@ -35,8 +35,9 @@ def ask_first(asking: Asking, resources: Resources) -> None:
     here = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)(_ask)
     answers = ray.get(here.remote(asking))
     row = answers.to_pylist()[0]
-    logger.info("the judge answers: %s, P(yes) %s, mass %s", row["answer"], row["p_yes"],
-                row["mass"])  # fmt: skip
+    logger.info(
+        "the judge answers: %s, P(yes) %s, mass %s", row["answer"], row["p_yes"], row["mass"]
+    )
     if before is None:
         prompt, teacher = asking.identity
         partition = VerdictStore(asking.store).partition(teacher, prompt)
@@ -45,8 +46,10 @@ def ask_first(asking: Asking, resources: Resources) -> None:
         logger.warning(
             "the judge answered P(yes) %.2f before and %.2f now to the same question: if another "
             "model is behind this name, set judge.teacher.revision, so that its verdicts are kept "
-            "apart", before["p_yes"], row["p_yes"],
-        )  # fmt: skip
+            "apart",
+            before["p_yes"],
+            row["p_yes"],
+        )
 
 
 def _differs(before: float | None, now: float | None) -> bool:

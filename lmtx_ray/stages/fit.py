@@ -27,10 +27,15 @@ LOOK_SECONDS = 5.0
 
 
 def fit(
-    documents: StepOutput, labels: StepOutput, examples: StepOutput, initial_model: str,
-    config: FitConfig, output: StepOutput, work_uri: str,
+    documents: StepOutput,
+    labels: StepOutput,
+    examples: StepOutput,
+    initial_model: str,
+    config: FitConfig,
+    output: StepOutput,
+    work_uri: str,
     resources: FitResources | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Train and publish the encoder at `output`, a plain sentence-transformers folder.
 
     Args:
@@ -46,9 +51,14 @@ def fit(
     if not examples.rows():
         raise ValueError("no example to train on: the judge accepted no candidate")
     loop = {
-        "config": config, "model": initial_model, "output": output, "work": work_uri,
-        "documents": documents.files(), "labels": labels.files(), "examples": examples.files(),
-    }  # fmt: skip
+        "config": config,
+        "model": initial_model,
+        "output": output,
+        "work": work_uri,
+        "documents": documents.files(),
+        "labels": labels.files(),
+        "examples": examples.files(),
+    }
     trainer = TorchTrainer(
         train_loop,
         train_loop_config=loop,
@@ -100,5 +110,9 @@ def train_loop(loop: dict[str, Any]) -> None:
     from lmtx_ray.student.training import train
 
     context = ray.train.get_context()
-    train(**loop, rank=context.get_world_rank(), world=context.get_world_size(),
-          device=str(get_device()))  # fmt: skip
+    train(
+        **loop,
+        rank=context.get_world_rank(),
+        world=context.get_world_size(),
+        device=str(get_device()),
+    )

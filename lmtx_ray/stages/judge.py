@@ -97,9 +97,7 @@ class AskTeacher:
                 self._budget.close()
         return self._view(candidates, known, human)
 
-    def _candidates(
-        self, documents: pa.Table, wanted: Mapping[str, list[int]]
-    ) -> list[Candidate]:
+    def _candidates(self, documents: pa.Table, wanted: Mapping[str, list[int]]) -> list[Candidate]:
         columns = [documents[name].to_pylist() for name in ("doc_id", "split")]
         labels = self._label_texts({label for labels in wanted.values() for label in labels})
         found = []
@@ -129,9 +127,12 @@ class AskTeacher:
         )
 
     def _ask(
-        self, documents: pa.Table, part: Sequence[Candidate], known: dict[Key, Any],
+        self,
+        documents: pa.Table,
+        part: Sequence[Candidate],
+        known: dict[Key, Any],
         human: Mapping[Key, Any],
-    ) -> list[pa.Table]:  # fmt: skip
+    ) -> list[pa.Table]:
         """Asks what neither the store nor a person has answered; `known` gets the answers."""
         open_ones = [candidate for candidate in part if candidate.plain not in human]
         asked = questions.to_ask(open_ones, known)
@@ -204,8 +205,9 @@ def _parts(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
     together must be a function of the unit alone, as kernels round differently in other company."""
     first = dict.fromkeys(candidate.doc_id for candidate in candidates)
     checked = set(list(first)[:CHECKED_DOCUMENTS])
-    parts = [[c for c in candidates if (c.doc_id in checked) == is_first] for is_first in (True,
-             False)]  # fmt: skip
+    parts = [
+        [c for c in candidates if (c.doc_id in checked) == is_first] for is_first in (True, False)
+    ]
     return [part for part in parts if part]
 
 

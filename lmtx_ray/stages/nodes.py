@@ -28,8 +28,11 @@ def require_shared(uri: str) -> None:
     try:
         seen = [_sees_from(node["NodeID"], probe) for node in nodes]
         asked, _ = ray.wait(seen, num_returns=len(seen), timeout=PATIENCE_SECONDS)
-        blind = [node["NodeManagerAddress"] for node, answer in zip(nodes, seen, strict=True)
-                 if answer in asked and not _true(answer)]  # fmt: skip
+        blind = [
+            node["NodeManagerAddress"]
+            for node, answer in zip(nodes, seen, strict=True)
+            if answer in asked and not _true(answer)
+        ]
     finally:
         storage.remove_folder(folder)
     if blind:

@@ -20,8 +20,11 @@ from lmtx_ray.io.fence import StaleDriver
 from lmtx_ray.io.publish import PublishError
 from lmtx_ray.stages.resources import as_pool
 
-ERRORS = {"StaleDriver": StaleDriver, "PublishError": PublishError,
-          "StorageError": storage.StorageError}  # fmt: skip
+ERRORS = {
+    "StaleDriver": StaleDriver,
+    "PublishError": PublishError,
+    "StorageError": storage.StorageError,
+}
 MOST_BLOCKS = 1000
 
 
@@ -62,9 +65,12 @@ def tag_units(units: Sequence[Unit], work: UnitWork, pool: Resources) -> Iterato
     rows = [{"unit": json.dumps(unit.to_dict())} for unit in units]
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
     receipts = dataset.map_batches(
-        TagUnits, batch_format="pyarrow", batch_size=1, fn_constructor_kwargs={"work": work},
+        TagUnits,
+        batch_format="pyarrow",
+        batch_size=1,
+        fn_constructor_kwargs={"work": work},
         **as_pool(pool),
-    )  # fmt: skip
+    )
     for row in receipts.iter_rows():
         receipt = json.loads(row["receipt"])
         if "error" in receipt:

@@ -114,8 +114,11 @@ def run_units(
 def _waiting(work: Work) -> list[dict[str, Any]]:
     done = work.output.done_units()
     place = {"output": work.output.uri, "fingerprint": work.output.fingerprint}
-    return [{"unit": unit, "inputs": list(inputs), **place}
-            for unit, inputs in work.units.items() if unit not in done]  # fmt: skip
+    return [
+        {"unit": unit, "inputs": list(inputs), **place}
+        for unit, inputs in work.units.items()
+        if unit not in done
+    ]
 
 
 def _stream(
@@ -148,5 +151,10 @@ def _report(name: str, done: int, total: int, rows: int, seconds: float) -> None
     left = seconds / done * (total - done)
     logger.info(
         "%s: %d/%d units, %s rows, %.0f rows/s, about %.0f s left",
-        name, done, total, f"{rows:,}", rows / max(seconds, 1e-9), left,
-    )  # fmt: skip
+        name,
+        done,
+        total,
+        f"{rows:,}",
+        rows / max(seconds, 1e-9),
+        left,
+    )

@@ -37,9 +37,13 @@ class Batch:
 
 
 def make_examples(
-    examples: pa.Table, texts: dict[str, str], label_texts: Sequence[str], tokenizer: object,
-    max_tokens: int, label_tokens: int,
-) -> Examples:  # fmt: skip
+    examples: pa.Table,
+    texts: dict[str, str],
+    label_texts: Sequence[str],
+    tokenizer: object,
+    max_tokens: int,
+    label_tokens: int,
+) -> Examples:
     """Tokenise every document and every label that occurs, once."""
     rows = examples.to_pylist()
     used = sorted({label for row in rows for label in row["positives"] + row["hard_negatives"]})
@@ -108,8 +112,6 @@ def paper_batch(examples: Examples, rows: Sequence[int], seed: int, step: int) -
     """Batch of the paper recipe: one sampled positive a document, column i belonging to row i."""
     generator = np.random.default_rng([seed, step, 1])
     drawn = [int(generator.choice(examples.positives[row])) for row in rows]
-    own = torch.tensor(
-        [[label in set(examples.positives[row]) for label in drawn] for row in rows]
-    )
+    own = torch.tensor([[label in set(examples.positives[row]) for label in drawn] for row in rows])
     documents = [examples.documents[row] for row in rows]
     return Batch(documents, [examples.labels[label] for label in drawn], own.float(), own)

@@ -24,11 +24,16 @@ def save_checkpoint(
     names = [name for name, _ in student.named_parameters()]
 
     def save(folder: Path) -> None:
-        save_file({name: value.contiguous() for name, value in student.state_dict().items()},
-                  folder / "model.safetensors")  # fmt: skip
+        save_file(
+            {name: value.contiguous() for name, value in student.state_dict().items()},
+            folder / "model.safetensors",
+        )
         state = optimizer.state_dict()["state"]
-        flat = {f"{kind}/{names[place]}": value.contiguous() for place, entry in state.items()
-                for kind, value in entry.items()}  # fmt: skip
+        flat = {
+            f"{kind}/{names[place]}": value.contiguous()
+            for place, entry in state.items()
+            for kind, value in entry.items()
+        }
         save_file(flat, folder / "optimizer.safetensors")
         (folder / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
 
@@ -65,8 +70,11 @@ def _load(student: torch.nn.Module, optimizer: torch.optim.Optimizer, uri: str) 
         step = json.loads(Path(folder, "step.json").read_text(encoding="utf-8"))["step"]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for place, (name, _) in enumerate(student.named_parameters()):
-        entry = {key.split("/", 1)[0]: value for key, value in flat.items()
-                 if key.split("/", 1)[1] == name}  # fmt: skip
+        entry = {
+            key.split("/", 1)[0]: value
+            for key, value in flat.items()
+            if key.split("/", 1)[1] == name
+        }
         if entry:
             state[place] = entry
     student.load_state_dict(weights)

@@ -122,9 +122,10 @@ class Encoder:
     def _padded(self, ids: Sequence[Sequence[int]]) -> Iterator[Embedded]:
         for places in equal_width_batches([len(row) for row in ids], self._config.token_budget):
             batch = self._model.tokenizer.pad(
-                {"input_ids": [ids[place] for place in places]}, return_tensors="pt",
+                {"input_ids": [ids[place] for place in places]},
+                return_tensors="pt",
                 pad_to_multiple_of=WIDTH_STEP,
-            ).to(self._model.device)  # fmt: skip
+            ).to(self._model.device)
             yield places, self._model(dict(batch))["sentence_embedding"]
 
     def _packed(self, ids: Sequence[Sequence[int]]) -> Iterator[Embedded]:
@@ -133,8 +134,10 @@ class Encoder:
             hidden = self._int8([ids[place] for place in pack])
             groups = groupby(pack, key=lambda place: len(ids[place]))
             for (_, places), hidden_BWH in zip(groups, hidden, strict=True):
-                features = {"token_embeddings": hidden_BWH,
-                            "attention_mask": torch.ones(hidden_BWH.shape[:2], dtype=torch.long)}
+                features = {
+                    "token_embeddings": hidden_BWH,
+                    "attention_mask": torch.ones(hidden_BWH.shape[:2], dtype=torch.long),
+                }
                 for module in list(self._model)[1:]:
                     features = module(features)
                 yield list(places), features["sentence_embedding"]

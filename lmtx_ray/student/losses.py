@@ -8,8 +8,9 @@ from torch.nn.functional import relu
 FAR = -10.0  # below any cosine
 
 
-def suspicious(scores_BM: torch.Tensor, targets_BM: torch.Tensor, judged_BM: torch.Tensor,
-               share: float) -> torch.Tensor:  # fmt: skip
+def suspicious(
+    scores_BM: torch.Tensor, targets_BM: torch.Tensor, judged_BM: torch.Tensor, share: float
+) -> torch.Tensor:
     """Unjudged labels that score above `share` of the document's best positive (NV-Retriever's
     rule): more likely unasked positives than negatives. Boolean, [B, M]."""
     best_B = scores_BM.detach().masked_fill(targets_BM <= 0, FAR).amax(dim=1, keepdim=True)
@@ -45,9 +46,12 @@ def multi_positive_info_nce(
 
 
 def online_hard_negative_triplet(
-    scores_BB: torch.Tensor, positive_BB: torch.Tensor, margin: float, negatives: int,
+    scores_BB: torch.Tensor,
+    positive_BB: torch.Tensor,
+    margin: float,
+    negatives: int,
     temperature: float = 0.1,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """The released LMTX loss: hinge of the k hardest in-batch labels, softmax-weighted.
 
     As published, weights keep their gradient, inactive entries keep logit 0, and the mean runs

@@ -19,8 +19,6 @@ from lmtx_ray.corpus.schemas import HUMAN
 TINY = 1e-9
 
 
-
-
 def relative(verdicts: pa.Table, config: PseudoLabelConfig) -> pa.Table:
     """Verdicts as they are, or, with `accept_deviations`, with P(yes) and answer relative to the
     mean and standard deviation of the log-odds of each document's verdicts.
@@ -98,9 +96,9 @@ def _example(
 ) -> dict[str, Any]:
     ordered = sorted(judged, key=lambda pair: (-pair[0], _tie(doc_id, pair[1], seed)))
     positives = [(p, label) for p, label in ordered if p >= config.accept][: config.max_positives]
-    negatives = [
-        label for p, label in ordered if p < min(config.negative_below, config.accept)
-    ][: config.negatives]
+    negatives = [label for p, label in ordered if p < min(config.negative_below, config.accept)][
+        : config.negatives
+    ]
     return {
         "doc_id": doc_id,
         "positives": [label for _, label in positives],
@@ -120,8 +118,9 @@ def pair_report(verdicts: pa.Table, gold: pa.Table) -> dict[str, float]:
     Unclear pairs count as a no with P(yes) 0.5. Answers of people are left out.
     """
     truth = {row["doc_id"]: set(row["label_ids"]) for row in gold.to_pylist()}
-    rows = [row for row in verdicts.to_pylist()
-            if row["doc_id"] in truth and row["teacher"] != HUMAN]  # fmt: skip
+    rows = [
+        row for row in verdicts.to_pylist() if row["doc_id"] in truth and row["teacher"] != HUMAN
+    ]
     true = np.array([row["label_id"] in truth[row["doc_id"]] for row in rows], dtype=bool)
     yes = np.array([row["answer"] == "yes" for row in rows], dtype=bool)
     p_yes = np.array([0.5 if row["p_yes"] is None else row["p_yes"] for row in rows])

@@ -29,9 +29,17 @@ PROGRESS_SECONDS = 5.0
 
 
 def train(
-    config: FitConfig, model: str, documents: Sequence[str], labels: Sequence[str],
-    examples: Sequence[str], output: StepOutput, work: str, rank: int, world: int, device: str,
-) -> None:  # fmt: skip
+    config: FitConfig,
+    model: str,
+    documents: Sequence[str],
+    labels: Sequence[str],
+    examples: Sequence[str],
+    output: StepOutput,
+    work: str,
+    rank: int,
+    world: int,
+    device: str,
+) -> None:
     """One worker: resume, take its share of every batch, checkpoint and publish from rank 0.
 
     `documents`, `labels` and `examples` are the URIs of their fragments; `work` is where
@@ -65,9 +73,12 @@ def train(
 
 
 def read_examples(
-    documents: Sequence[str], labels: Sequence[str], examples: Sequence[str], tokenizer: Any,
+    documents: Sequence[str],
+    labels: Sequence[str],
+    examples: Sequence[str],
+    tokenizer: Any,
     config: FitConfig,
-) -> batching.Examples:  # fmt: skip
+) -> batching.Examples:
     """The examples with the texts of their documents and labels, tokenised."""
     table = pa.concat_tables([storage.read_table(uri) for uri in examples])
     wanted = pa.array(table["doc_id"].to_pylist(), pa.string())
@@ -85,15 +96,23 @@ def read_examples(
 def new_optimizer(student: SentenceTransformer, config: FitConfig) -> torch.optim.Optimizer:
     """AdamW; single-tensor updates, as the fused ones differ in the last bit by device."""
     return torch.optim.AdamW(
-        student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
-        eps=1e-6, foreach=False,
-    )  # fmt: skip
+        student.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        eps=1e-6,
+        foreach=False,
+    )
 
 
 def train_step(
-    student: SentenceTransformer, optimizer: torch.optim.Optimizer, examples: batching.Examples,
-    rows: list[int], config: FitConfig, step: int, total: int,
-) -> float:  # fmt: skip
+    student: SentenceTransformer,
+    optimizer: torch.optim.Optimizer,
+    examples: batching.Examples,
+    rows: list[int],
+    config: FitConfig,
+    step: int,
+    total: int,
+) -> float:
     """One optimiser step, gradients averaged over workers; returns this worker's loss."""
     torch.manual_seed(config.seed * 1_000_003 + step)
     for group in optimizer.param_groups:
@@ -112,9 +131,12 @@ def train_step(
 
 
 def batch_loss(
-    student: SentenceTransformer, examples: batching.Examples, rows: list[int], config: FitConfig,
+    student: SentenceTransformer,
+    examples: batching.Examples,
+    rows: list[int],
+    config: FitConfig,
     step: int,
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """The recipe's loss on these rows."""
     if config.recipe == "paper":
         batch = batching.paper_batch(examples, rows, config.seed, step)

@@ -121,8 +121,9 @@ class Adapting:
             if shape is None:
                 return False
             self.shape = shape
-            logger.warning("the judge's server: %s; from now on %s", refusal.sentence,
-                           _difference(sent, shape))  # fmt: skip
+            logger.warning(
+                "the judge's server: %s; from now on %s", refusal.sentence, _difference(sent, shape)
+            )
             return True
 
 
@@ -133,5 +134,6 @@ def _difference(old: Shape, new: Shape) -> str:
         if new.top_logprobs:
             return f"asked with top_logprobs {new.top_logprobs}"
         return "asked without log-probabilities: answers are read from text, without P(yes)"
-    return "asked without " + ("temperature" if old.temperature != new.temperature
-                               else "chat_template_kwargs")  # fmt: skip
+    return "asked without " + (
+        "temperature" if old.temperature != new.temperature else "chat_template_kwargs"
+    )

@@ -16,8 +16,6 @@ from lmtx_ray.teacher.protocol import BudgetReached
 BLOCKS = 50  # the budget is written ahead in this many parts
 
 
-
-
 class Ledger:
     """A Budget (see protocol) kept at a URI; one process of a run holds it."""
 
@@ -88,8 +86,10 @@ class Blocks:
                 try:
                     self._inner.take(*block)
                 except BudgetReached:
-                    block = [max(wanted - held, 0) for wanted, held in
-                             zip((requests, tokens), self._held, strict=True)]  # fmt: skip
+                    block = [
+                        max(wanted - held, 0)
+                        for wanted, held in zip((requests, tokens), self._held, strict=True)
+                    ]
                     self._inner.take(*block)
                 self._held = [h + b for h, b in zip(self._held, block, strict=True)]
             self._held = [self._held[0] - requests, self._held[1] - tokens]

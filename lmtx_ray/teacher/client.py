@@ -107,9 +107,7 @@ class ChatClient:
         """One request, paid for from the budget."""
         tokens = upper_bound(self._config, messages)
         self._budget.take(1, tokens)
-        body = json.dumps(
-            request_body(self._config, shape, messages), ensure_ascii=False
-        ).encode()
+        body = json.dumps(request_body(self._config, shape, messages), ensure_ascii=False).encode()
         received = self._exchange(body)
         if isinstance(received, Failure):
             self._count(tokens, None, worked=received.worked)
@@ -207,8 +205,10 @@ def chat_url(url: str) -> str:
         if not known or not url.strip().isprintable() or " " in url.strip():
             problem = needs
         elif "@" in parts.netloc or "?" in url or "#" in url:
-            problem = f"{needs}, without user, password, ? and #; a key is read from " \
-                      "judge.teacher.api_key_env"  # fmt: skip
+            problem = (
+                f"{needs}, without user, password, ? and #; a key is read from "
+                "judge.teacher.api_key_env"
+            )
         else:
             httpx.URL(url.strip())
     except (ValueError, httpx.InvalidURL):
@@ -261,8 +261,14 @@ def _open(config: TeacherConfig, url: str) -> httpx.Client:
     try:
         certificates = httpx.create_ssl_context()
         problem = "the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names cannot be used"
-        return httpx.Client(http2=True, limits=limits, timeout=timeout, verify=certificates,
-                            trust_env=proxies, follow_redirects=False)  # fmt: skip
+        return httpx.Client(
+            http2=True,
+            limits=limits,
+            timeout=timeout,
+            verify=certificates,
+            trust_env=proxies,
+            follow_redirects=False,
+        )
     except (ImportError, OSError, ValueError, httpx.InvalidURL):
         pass  # what they say may hold a proxy's password
     raise ConfigError(f"judge.teacher.url: {problem}")

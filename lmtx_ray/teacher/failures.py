@@ -157,8 +157,10 @@ def advice(failure: Failure, config: TeacherConfig) -> str:
     said = f"{failure.refusal.parameter} {failure.refusal.sentence}"
     if failure.status in (401, 403):
         given = "is set" if os.environ.get(config.api_key_env, "").strip() else "is not set"
-        return (f"the key is read from the environment variable {config.api_key_env}, which {given}"
-                " (judge.teacher.api_key_env)")  # fmt: skip
+        return (
+            f"the key is read from the environment variable {config.api_key_env}, which {given}"
+            " (judge.teacher.api_key_env)"
+        )
     if failure.status == 404:
         return "mend judge.teacher.url or judge.teacher.model"
     if failure.status == 405 or 300 <= failure.status < 400:

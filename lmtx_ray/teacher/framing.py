@@ -112,19 +112,25 @@ class _Template:
     def _render(self, messages: Messages) -> str:
         thinks = self._config.thinking_tokens > 0
         return self._tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, enable_thinking=thinks,
+            messages,
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=thinks,
             thinking=thinks,
-        )  # fmt: skip
+        )
 
     def _around(self, text: str, way: _Conversation, prompt: Prompt) -> Frame:
         before, _, after = text.partition(DOCUMENT)
         if not self._keeps(way):
             logger.warning(
                 "judge.teacher.model %s: its chat template quotes or escapes messages; documents "
-                "and labels are put in as they are", self._config.model,
-            )  # fmt: skip
-        trims = [self._render(way.messages(padded)) == text
-                 for padded in (f" {DOCUMENT}", f"{DOCUMENT}\n")]  # fmt: skip
+                "and labels are put in as they are",
+                self._config.model,
+            )
+        trims = [
+            self._render(way.messages(padded)) == text
+            for padded in (f" {DOCUMENT}", f"{DOCUMENT}\n")
+        ]
         head, tail = way.front + prompt.before, prompt.after
         head, tail = head.lstrip() if trims[0] else head, tail.rstrip() if trims[1] else tail
         return Frame(

@@ -48,8 +48,11 @@ def examine(verdicts: pa.Table) -> Health:
     clear = [answer for answer in answers if answer != "unclear"]
     mass = np.array(verdicts["mass"].drop_null().to_pylist(), np.float64)
     p_yes = np.array(verdicts["p_yes"].drop_null().to_pylist(), np.float64)
-    raws = [raw for raw, answer in zip(verdicts["raw"].to_pylist(), answers, strict=True)
-            if answer == "unclear" and raw]  # fmt: skip
+    raws = [
+        raw
+        for raw, answer in zip(verdicts["raw"].to_pylist(), answers, strict=True)
+        if answer == "unclear" and raw
+    ]
     return Health(
         pairs=len(answers),
         unclear_rate=1 - len(clear) / max(len(answers), 1),
@@ -57,9 +60,10 @@ def examine(verdicts: pa.Table) -> Health:
         mass_mean=float(mass.mean()) if len(mass) else None,
         mass_low=float(np.quantile(mass, 0.05)) if len(mass) else None,
         p_yes_quantiles={f"{q:.0%}": float(np.quantile(p_yes, q)) for q in QUANTILES}
-        if len(p_yes) else None,
+        if len(p_yes)
+        else None,
         openings=dict(Counter(map(_opening, raws)).most_common(5)),
-    )  # fmt: skip
+    )
 
 
 def _opening(raw: str) -> str:
@@ -123,9 +127,12 @@ def _unheard(health: Health) -> str:
         f"this model does not begin with yes or no{mass}"
         + (f"; it begins with {begins}" if begins else "")
         + ": try another judge.teacher.prompt, a judge.teacher.answer_prefix"
-        + (", or, as it thinks first, judge.teacher.thinking_tokens" if thinks else
-           " or, if it thinks first, judge.teacher.thinking_tokens")
-    )  # fmt: skip
+        + (
+            ", or, as it thinks first, judge.teacher.thinking_tokens"
+            if thinks
+            else " or, if it thinks first, judge.teacher.thinking_tokens"
+        )
+    )
 
 
 def refuse_useless(verdicts: pa.Table, by_order: bool = False) -> None:

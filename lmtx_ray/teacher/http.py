@@ -66,8 +66,11 @@ class HttpTeacher:
         finally:
             self.usage.seconds += time.monotonic() - begun
         self._warn_of_thoughts(said)
-        answered = [(pair, said[prompt]) for pair, prompt in zip(pairs, prompts, strict=True)
-                    if prompt in said]  # fmt: skip
+        answered = [
+            (pair, said[prompt])
+            for pair, prompt in zip(pairs, prompts, strict=True)
+            if prompt in said
+        ]
         table = answers_table([pair for pair, _ in answered], [reading for _, reading in answered])
         if job.problem is not None:
             job.problem.answers = table
@@ -83,9 +86,12 @@ class HttpTeacher:
                 named = first_words(text or "", self._config.max_label_tokens)
                 pairs.append((question["doc_id"], label))
                 prompts.append(
-                    self._prompt.before + document + self._prompt.between + named
+                    self._prompt.before
+                    + document
+                    + self._prompt.between
+                    + named
                     + self._prompt.after
-                )  # fmt: skip
+                )
         return pairs, prompts
 
     def _messages(self, prompt: str) -> list[Message]:
@@ -108,8 +114,10 @@ class HttpTeacher:
     def _warn_of_thoughts(self, said: dict[str, Reading]) -> None:
         if not self._warned and any(thinks(reading) for reading in said.values()):
             self._warned = True
-            logger.warning("the judge began to think instead of answering, so answers are unclear;"
-                           " judge.teacher.thinking_tokens gives it room")  # fmt: skip
+            logger.warning(
+                "the judge began to think instead of answering, so answers are unclear;"
+                " judge.teacher.thinking_tokens gives it room"
+            )
 
 
 def _close(client: ChatClient, process: int) -> None:
@@ -141,8 +149,11 @@ class _Job:
                         raise
         finally:
             self._give_up()
-        return {prompt: reading for prompt, reading in zip(prompts, readings, strict=True)
-                if reading is not None}  # fmt: skip
+        return {
+            prompt: reading
+            for prompt, reading in zip(prompts, readings, strict=True)
+            if reading is not None
+        }
 
     def _one(self, messages: list[Message]) -> Reading | None:
         if self._stop.is_set():

@@ -9,12 +9,26 @@ from lmtx_ray.teacher.prompts import Prompt
 # Of each kind, the settings that change what is answered. `url` is not among them: a model that
 # moves to another port is the same one; `revision` tells models of one name apart.
 IDENTITY = {
-    "vllm": ("kind", "revision", "chat", "answer_prefix", "thinking_tokens", "max_document_tokens",
-             "max_label_tokens", "dtype"),
-    "http": ("kind", "revision", "answer_prefix", "thinking_tokens", "max_document_tokens",
-             "max_label_tokens"),
+    "vllm": (
+        "kind",
+        "revision",
+        "chat",
+        "answer_prefix",
+        "thinking_tokens",
+        "max_document_tokens",
+        "max_label_tokens",
+        "dtype",
+    ),
+    "http": (
+        "kind",
+        "revision",
+        "answer_prefix",
+        "thinking_tokens",
+        "max_document_tokens",
+        "max_label_tokens",
+    ),
     "lexical": ("kind",),
-}  # fmt: skip
+}
 
 
 def teacher_identity(config: TeacherConfig, prompt: Prompt) -> tuple[str, str]:

@@ -115,8 +115,10 @@ class PromptFile(Config):
         if not isinstance(values, dict):
             return values
         spelt = {True: "yes", False: "no"}
-        return {spelt[key] if isinstance(key, bool) else str(key): value
-                for key, value in values.items()}  # fmt: skip
+        return {
+            spelt[key] if isinstance(key, bool) else str(key): value
+            for key, value in values.items()
+        }
 
 
 def _question(name: str, kind: str, question: str) -> Prompt:
@@ -149,15 +151,21 @@ PROMPTS = {
         _question("product", "Product description", "Is this product related to the one above?"),
         _question("wiki_page_title", "Wikipedia page", "Is the page of this title related to it?"),
         _question("wiki_page_name", "Wikipedia page", "Is the page of this name related to it?"),
-        _question("wiki_related", "Wikipedia page",
-                  "Does another page with this name have a relation to it?"),
-        _question("subject", "Document",
-                  "Would a careful librarian assign this subject heading to the document, because "
-                  "the document treats that subject and not merely mentions it?"),
+        _question(
+            "wiki_related",
+            "Wikipedia page",
+            "Does another page with this name have a relation to it?",
+        ),
+        _question(
+            "subject",
+            "Document",
+            "Would a careful librarian assign this subject heading to the document, because "
+            "the document treats that subject and not merely mentions it?",
+        ),
         GRADED,
         Prompt("judge", "", "<tag>{label}", "<ask>", cue="", instruct=False, control=True),
     )
-}  # fmt: skip
+}
 
 
 def get_prompt(name: str) -> Prompt:
@@ -193,8 +201,15 @@ def _from_file(path: str) -> Prompt:
                 f"{path}: {name}: no placeholder {misplaced[0]} here: the document goes between "
                 "before and label by itself, and only label has placeholders"
             )
-    return Prompt(Path(path).stem, given.before, given.label, given.after, given.cue,
-                  given.system, _answers(path, given.answers))  # fmt: skip
+    return Prompt(
+        Path(path).stem,
+        given.before,
+        given.label,
+        given.after,
+        given.cue,
+        given.system,
+        _answers(path, given.answers),
+    )
 
 
 def _answers(path: str, given: Mapping[str, float]) -> Words:

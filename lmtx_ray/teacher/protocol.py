@@ -27,8 +27,6 @@ ANSWERS = pa.schema(
 )
 
 
-
-
 @dataclass
 class Usage:
     """What a teacher has used since it was built. Tokens are those of prompts and of answers, as

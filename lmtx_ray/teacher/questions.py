@@ -60,9 +60,7 @@ def wanted_candidates(
     return wanted
 
 
-def without_judged(
-    candidates: Sequence[Candidate], earlier: Sequence[pa.Table]
-) -> list[Candidate]:
+def without_judged(candidates: Sequence[Candidate], earlier: Sequence[pa.Table]) -> list[Candidate]:
     """Those that no earlier view of the run holds."""
     judged = {pair for verdicts in earlier for pair in pairs_of(verdicts)}
     return [c for c in candidates if (c.doc_id, c.label_id) not in judged]
@@ -85,12 +83,14 @@ def build_questions(documents: pa.Table, asked: Sequence[Candidate]) -> pa.Table
         by_doc.setdefault(candidate.doc_id, []).append(candidate)
     questions = [
         {
-            "doc_id": doc_id, "title": rows[doc_id]["title"], "text": rows[doc_id]["text"],
+            "doc_id": doc_id,
+            "title": rows[doc_id]["title"],
+            "text": rows[doc_id]["text"],
             "label_ids": [c.label_id for c in candidates],
             "label_texts": [c.label_text for c in candidates],
         }
         for doc_id, candidates in by_doc.items()
-    ]  # fmt: skip
+    ]
     return schemas.conform(pa.Table.from_pylist(questions, schema=QUESTIONS), QUESTIONS)
 
 
@@ -128,13 +128,19 @@ def view(
             answer = decide(p_yes, stored["mass"], least_mass)
         rows.append(
             {
-                "doc_id": c.doc_id, "label_id": c.label_id, "answer": answer,
+                "doc_id": c.doc_id,
+                "label_id": c.label_id,
+                "answer": answer,
                 "p_yes": None if answer == "unclear" else p_yes,
-                "mass": stored["mass"], "raw": stored["raw"], "prompt": stored["prompt"],
-                "teacher": stored["teacher"], "cycle": cycle, "rank": c.rank,
+                "mass": stored["mass"],
+                "raw": stored["raw"],
+                "prompt": stored["prompt"],
+                "teacher": stored["teacher"],
+                "cycle": cycle,
+                "rank": c.rank,
                 "asked": asked and c.key not in counted,
             }
-        )  # fmt: skip
+        )
         counted.add(c.key)
     return schemas.conform(pa.Table.from_pylist(rows, schema=schemas.VERDICTS), schemas.VERDICTS)
 

@@ -36,8 +36,9 @@ def _in_context(rendering: Rendering, word: str, words: Words, model: str) -> li
     firsts = [rendering.token_after(space + case) for case in cases for space in ("", " ")]
     texts = rendering.letters.decode_each(token for token in firsts if token is not None)
     tokens = [token for token in firsts if token is not None]
-    spelt = [token for token, text in zip(tokens, texts, strict=True)
-             if spelling_of(text, words) == word]  # fmt: skip
+    spelt = [
+        token for token, text in zip(tokens, texts, strict=True) if spelling_of(text, words) == word
+    ]
     if not spelt:
         raise ConfigError(
             f"judge.teacher.model {model!r}: after the prompt no single token spells the answer "

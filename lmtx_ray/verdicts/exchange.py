@@ -26,13 +26,21 @@ BATCH_ROWS = 10_000
 FINGERPRINT = re.compile(r"\w+", re.ASCII)  # becomes the name of a folder
 EXPORTED = pa.schema(
     [
-        ("document", pa.string()), ("label", pa.string()), ("answer", pa.string()),
-        ("p_yes", pa.float32()), ("mass", pa.float32()), ("raw", pa.string()),
-        ("prompt", pa.string()), ("teacher", pa.string()), ("source", pa.string()),
-        ("doc_id", pa.string()), ("label_key", pa.string()),
-        ("document_text", pa.string()), ("label_text", pa.string()),
+        ("document", pa.string()),
+        ("label", pa.string()),
+        ("answer", pa.string()),
+        ("p_yes", pa.float32()),
+        ("mass", pa.float32()),
+        ("raw", pa.string()),
+        ("prompt", pa.string()),
+        ("teacher", pa.string()),
+        ("source", pa.string()),
+        ("doc_id", pa.string()),
+        ("label_key", pa.string()),
+        ("document_text", pa.string()),
+        ("label_text", pa.string()),
     ]
-)  # fmt: skip
+)
 
 
 def rows_of(tables: Iterable[pa.Table]) -> Iterator[Row]:
@@ -152,8 +160,9 @@ def import_rows(
     for position, given in read_file(path):
         row = given if isinstance(given, BadRow) else _stored_row(given, resolver)
         if isinstance(row, BadRow):
-            rejects.append({"source": path, "position": position, "reason": row.reason,
-                            "raw": row.raw[:1000]})  # fmt: skip
+            rejects.append(
+                {"source": path, "position": position, "reason": row.reason, "raw": row.raw[:1000]}
+            )
             continue
         judge = (row["teacher"], row["prompt"])
         by_judge.setdefault(judge, []).append(row)
@@ -193,12 +202,16 @@ def _stored_row(row: Row, resolver: Resolver) -> Row | BadRow:
     except ValueError as error:
         return BadRow(str(error), str(row))
     return {
-        "document": document, "label": label, "answer": answer,
-        "p_yes": None if by_people else p_yes, "mass": None if by_people else mass,
+        "document": document,
+        "label": label,
+        "answer": answer,
+        "p_yes": None if by_people else p_yes,
+        "mass": None if by_people else mass,
         "raw": _storable(row["raw"]) if row.get("raw") else None,
-        "teacher": judge[0], "prompt": judge[1],
+        "teacher": judge[0],
+        "prompt": judge[1],
         "source": _storable(row.get("source") or "import"),
-    }  # fmt: skip
+    }
 
 
 def _judge_of(row: Row) -> tuple[str, str] | BadRow:

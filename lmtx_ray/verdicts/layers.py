@@ -75,8 +75,11 @@ def merge(partition: Partition) -> bool:
         return False
     _remove_parts(partition, generation["absorbed"].keys() - content["absorbed"].keys())
     _remove_layers(partition, generation["retired"].keys() - content["retired"].keys())
-    logger.info("verdict store: merged %d parts into %d rows", len(parts),
-                sum(file.rows for file in written))  # fmt: skip
+    logger.info(
+        "verdict store: merged %d parts into %d rows",
+        len(parts),
+        sum(file.rows for file in written),
+    )
     return True
 
 

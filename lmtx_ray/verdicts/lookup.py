@@ -27,9 +27,7 @@ class Lookup:
     """Verdicts of one judge, as of a snapshot and with what is added here."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._files = [
-            _File(snapshot.uri, file) for layer in snapshot.layers for file in layer
-        ]
+        self._files = [_File(snapshot.uri, file) for layer in snapshot.layers for file in layer]
         partition = Partition(snapshot.uri)
         tables = [partition.read_part(name) for name in snapshot.parts]
         self._parts = _Held(pa.concat_tables(tables)) if tables else None

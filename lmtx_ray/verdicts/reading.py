@@ -37,8 +37,10 @@ def stats(store: VerdictStore) -> list[dict[str, Any]]:
         about = storage.join(partition.uri, "JUDGE.json")
         found.append(
             {
-                "judge": name, **counts, "mass": round(mass / weighed, 4) if weighed else None,
+                "judge": name,
+                **counts,
+                "mass": round(mass / weighed, 4) if weighed else None,
                 "about": storage.read_json(about) if storage.exists(about) else {},
             }
-        )  # fmt: skip
+        )
     return found

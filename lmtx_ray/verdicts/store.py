@@ -98,9 +98,7 @@ class Partition:
         parts = self.part_names()
         _, generation = self.generation()
         absorbed = generation["absorbed"]
-        layers = tuple(
-            tuple(LayerFile(**file) for file in layer) for layer in generation["layers"]
-        )
+        layers = tuple(tuple(LayerFile(**file) for file in layer) for layer in generation["layers"])
         waiting = tuple(p for p in parts if p not in absorbed)
         newest_first = self.uri.endswith(f"/{HUMAN}")
         return Snapshot(self.uri, layers, waiting[::-1] if newest_first else waiting)

@@ -81,8 +81,10 @@ def test_big_files_are_cut_and_rows_keep_their_numbers(bundle, place, capsys) ->
     assert result["units"] > 8
     assert (result["documents"], result["rejects"]) == (60, 3)
     assert ids(f"{place}/out") == [f"d{n}" for n in range(60)]
-    rejects = [(row["source"].rsplit("/", 1)[1], row["position"], row["reason"])
-               for row in read_rejects(f"{place}/out").to_pylist()]  # fmt: skip
+    rejects = [
+        (row["source"].rsplit("/", 1)[1], row["position"], row["reason"])
+        for row in read_rejects(f"{place}/out").to_pylist()
+    ]
     assert rejects[0][:2] == ("a.jsonl", 32)
     assert rejects[1] == ("a.jsonl", 33, f"duplicate id 'd3', first in {place}/in/a.jsonl row 4")
     assert rejects[2][:2] == ("b.parquet", 31)
@@ -101,8 +103,9 @@ def test_duplicates_across_units_keep_the_first_in_every_format(bundle, tmp_path
     table = read_tags(out)
     assert table["doc_id"].to_pylist() == ["d0", "d1", "d2", "d3"]
     assert all(len(row) == 5 for row in table["label_keys"].to_pylist())
-    notes = [note if isinstance(note, dict) else json.loads(note)
-             for note in table["note"].to_pylist()]  # fmt: skip
+    notes = [
+        note if isinstance(note, dict) else json.loads(note) for note in table["note"].to_pylist()
+    ]
     assert notes == [{"from": name} for name in "aabc"]
     rejects = read_rejects(out)
     assert rejects["reason"].to_pylist() == [
@@ -113,8 +116,13 @@ def test_duplicates_across_units_keep_the_first_in_every_format(bundle, tmp_path
 
 
 def test_what_a_person_set_stays_and_comes_first(bundle, tmp_path) -> None:
-    rows = [document(0, mine=["L9", "L3"]), document(1, mine="L1|own\\|key"), document(2),
-            {"id": "e", "text": "", "mine": ["L0"]}, document(4, mine=5)]  # fmt: skip
+    rows = [
+        document(0, mine=["L9", "L3"]),
+        document(1, mine="L1|own\\|key"),
+        document(2),
+        {"id": "e", "text": "", "mine": ["L0"]},
+        document(4, mine=5),
+    ]
     (tmp_path / "in.jsonl").write_bytes(lines(*rows))
     out = str(tmp_path / "out")
     options = ["--keep-field", "mine", "--top-k", "1", "--min-probability", "1"]
@@ -160,9 +168,11 @@ def test_only_new_files_are_appended(bundle, place, caplog) -> None:
 
 @pytest.mark.parametrize(
     ("more", "message"),
-    [(["--top-k", "2"], "top_k was 5, not 2"),
-     (["--text-field", "title"], "source.columns.text was None, not 'title'")],
-)  # fmt: skip
+    [
+        (["--top-k", "2"], "top_k was 5, not 2"),
+        (["--text-field", "title"], "source.columns.text was None, not 'title'"),
+    ],
+)
 def test_a_changed_job_is_refused_with_what_changed(
     bundle, tmp_path, caplog, more: list[str], message: str
 ) -> None:
@@ -177,8 +187,9 @@ def test_another_bundle_is_refused(bundle, tmp_path, caplog) -> None:
     assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 0
     storage.download_folder(bundle, tmp_path / "b")
     manifest = storage.read_json(f"{tmp_path}/b/MANIFEST.json")
-    storage.write_bytes(f"{tmp_path}/b/MANIFEST.json",
-                        storage.to_json({**manifest, "fingerprint": "other"}))  # fmt: skip
+    storage.write_bytes(
+        f"{tmp_path}/b/MANIFEST.json", storage.to_json({**manifest, "fingerprint": "other"})
+    )
     assert tag(f"{tmp_path}/b", str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 1
     assert "the bundle was" in caplog.text
 

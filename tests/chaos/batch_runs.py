@@ -37,8 +37,18 @@ def write_corpus(folder: str, units: int) -> None:
 
 
 def tag_arguments(bundle: str, source: str, output: str) -> list[str]:
-    return ["tag", "--bundle", bundle, "--input", source, "--output", output, "--local",
-            "--unit-bytes", "340"]  # fmt: skip
+    return [
+        "tag",
+        "--bundle",
+        bundle,
+        "--input",
+        source,
+        "--output",
+        output,
+        "--local",
+        "--unit-bytes",
+        "340",
+    ]
 
 
 def start(arguments: list[str], log: Path, before: Callable[[], None] = lambda: None) -> int:
@@ -91,8 +101,10 @@ def kill_at(number: int, by: int = signal.SIGKILL) -> Callable[[], None]:
         setattr(owner, name, counted)
 
     def install() -> None:
-        for owner, names in ((os, ("replace", "link")),
-                             (s3.Bucket, ("put", "put_if_absent", "upload"))):  # fmt: skip
+        for owner, names in (
+            (os, ("replace", "link")),
+            (s3.Bucket, ("put", "put_if_absent", "upload")),
+        ):
             for name in names:
                 around(owner, name)
 

@@ -12,8 +12,7 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Fault = str  # "500", "503", "403", "truncate", "hang" or "" for none
-HOP = {"connection", "transfer-encoding", "content-length", "host", "expect",
-       "server", "date"}  # fmt: skip
+HOP = {"connection", "transfer-encoding", "content-length", "host", "expect", "server", "date"}
 
 
 def kept(headers: Message) -> dict[str, str]:

@@ -53,54 +53,118 @@ LONG = lines(*({**row(n), "n": random.Random(n).randbytes(300).hex()} for n in r
 HALF_GZ, HALF_ZST = gzip.compress(LONG), zstandard.compress(LONG)
 # name -> (file, content, ids tagged (None: some), (position, part of the reason) of the rejects)
 CASES: dict[str, tuple[str, bytes, list[str] | None, list[tuple[int | None, str]]]] = {
-    "invalid UTF-8": ("a.jsonl", b'{"id":"x","text":"\xff"}\n' + GOOD, ["d1", "d2"],
-                      [(1, "invalid UTF-8 at byte 18")]),
+    "invalid UTF-8": (
+        "a.jsonl",
+        b'{"id":"x","text":"\xff"}\n' + GOOD,
+        ["d1", "d2"],
+        [(1, "invalid UTF-8 at byte 18")],
+    ),
     "NUL": ("a.jsonl", GOOD + b'{"id":"x","text":"a\0b"}\n', ["d1", "d2"], [(3, "NUL")]),
-    "escaped NUL": ("a.jsonl", GOOD + b'{"id":"x","text":"a\\u0000"}\n', ["d1", "d2"],
-                    [(3, "NUL character in field 'text'")]),
-    "lone surrogate": ("a.jsonl", b'{"id":"x","text":"\\ud800"}\n' + GOOD, ["d1", "d2"],
-                       [(1, "lone surrogate in field 'text'")]),
+    "escaped NUL": (
+        "a.jsonl",
+        GOOD + b'{"id":"x","text":"a\\u0000"}\n',
+        ["d1", "d2"],
+        [(3, "NUL character in field 'text'")],
+    ),
+    "lone surrogate": (
+        "a.jsonl",
+        b'{"id":"x","text":"\\ud800"}\n' + GOOD,
+        ["d1", "d2"],
+        [(1, "lone surrogate in field 'text'")],
+    ),
     "BOM": ("a.jsonl", b"\xef\xbb\xbf" + GOOD, ["d1", "d2"], []),
     "BOM in CSV": ("a.csv", b"\xef\xbb\xbfid,text\nd1,heart\n", ["d1"], []),
     "mixed newlines": ("a.jsonl", GOOD.replace(b"\n", b"\r\n", 1) + b"\n\r\n", ["d1", "d2"], []),
     "lone CR in CSV": ("a.csv", b"id,text\rd1,heart\r", [], [(0, "header is not ','-separated")]),
-    "huge line": ("a.jsonl", b'{"id":"x","text":"' + b"a" * (17 << 20) + b'"}\n' + GOOD,
-                  ["d1", "d2"], [(1, "a line of more than")]),
-    "deep JSON": ("a.jsonl", b'{"id":' + b"[" * 100_000 + b"\n" + GOOD, ["d1", "d2"],
-                  [(1, "not JSON")]),
-    "not an object": ("a.jsonl", b"[1]\n7\n" + GOOD, ["d1", "d2"],
-                      [(1, "a JSON object is needed"), (2, "a JSON object is needed")]),
-    "wrong types": ("a.jsonl", lines({"id": True, "text": "x"}, {"id": "x", "text": [1]}) + GOOD,
-                    ["d1", "d2"], [(1, "'id' is bool"), (2, "'text' is list")]),
-    "missing fields": ("a.jsonl", lines({"text": "x"}, {"id": "x"}) + GOOD, ["d1", "d2"],
-                       [(1, "missing field"), (2, "missing field")]),
-    "empty text": ("a.jsonl", lines({"id": "x", "text": " \n"}) + GOOD, ["d1", "d2"],
-                   [(1, "empty text")]),
-    "duplicate ids": ("a.jsonl", GOOD + GOOD, ["d1", "d2"],
-                      [(3, "duplicate id 'd1', first in"), (4, "duplicate id 'd2', first in")]),
+    "huge line": (
+        "a.jsonl",
+        b'{"id":"x","text":"' + b"a" * (17 << 20) + b'"}\n' + GOOD,
+        ["d1", "d2"],
+        [(1, "a line of more than")],
+    ),
+    "deep JSON": (
+        "a.jsonl",
+        b'{"id":' + b"[" * 100_000 + b"\n" + GOOD,
+        ["d1", "d2"],
+        [(1, "not JSON")],
+    ),
+    "not an object": (
+        "a.jsonl",
+        b"[1]\n7\n" + GOOD,
+        ["d1", "d2"],
+        [(1, "a JSON object is needed"), (2, "a JSON object is needed")],
+    ),
+    "wrong types": (
+        "a.jsonl",
+        lines({"id": True, "text": "x"}, {"id": "x", "text": [1]}) + GOOD,
+        ["d1", "d2"],
+        [(1, "'id' is bool"), (2, "'text' is list")],
+    ),
+    "missing fields": (
+        "a.jsonl",
+        lines({"text": "x"}, {"id": "x"}) + GOOD,
+        ["d1", "d2"],
+        [(1, "missing field"), (2, "missing field")],
+    ),
+    "empty text": (
+        "a.jsonl",
+        lines({"id": "x", "text": " \n"}) + GOOD,
+        ["d1", "d2"],
+        [(1, "empty text")],
+    ),
+    "duplicate ids": (
+        "a.jsonl",
+        GOOD + GOOD,
+        ["d1", "d2"],
+        [(3, "duplicate id 'd1', first in"), (4, "duplicate id 'd2', first in")],
+    ),
     "ragged CSV": ("a.csv", b"id,text\nd1,a,b\nd2,heart\n", ["d2"], [(2, "3 fields")]),
-    "open quote in CSV": ("a.csv", b'id,text\nd1,heart\nd2,"eye\n', ["d1"],
-                          [(3, "not ','-separated")]),
+    "open quote in CSV": (
+        "a.csv",
+        b'id,text\nd1,heart\nd2,"eye\n',
+        ["d1"],
+        [(3, "not ','-separated")],
+    ),
     "no header": ("a.csv", b"", [], [(0, "no header line")]),
-    "truncated gzip": ("a.jsonl.gz", HALF_GZ[: len(HALF_GZ) // 2], None,
-                       [(None, "damaged compressed file")]),
-    "truncated zstd": ("a.jsonl.zst", HALF_ZST[: len(HALF_ZST) // 2], None,
-                       [(None, "damaged compressed file")]),
+    "truncated gzip": (
+        "a.jsonl.gz",
+        HALF_GZ[: len(HALF_GZ) // 2],
+        None,
+        [(None, "damaged compressed file")],
+    ),
+    "truncated zstd": (
+        "a.jsonl.zst",
+        HALF_ZST[: len(HALF_ZST) // 2],
+        None,
+        [(None, "damaged compressed file")],
+    ),
     "not gzip": ("a.jsonl.gz", GOOD, [], [(1, "damaged compressed file")]),
-    "gzip bomb": ("a.jsonl.gz", gzip.compress(GOOD + b" " * (160 << 20), 1), ["d1", "d2"],
-                  [(3, "grows to more than 200 times")]),
+    "gzip bomb": (
+        "a.jsonl.gz",
+        gzip.compress(GOOD + b" " * (160 << 20), 1),
+        ["d1", "d2"],
+        [(3, "grows to more than 200 times")],
+    ),
     "truncated Parquet": ("a.parquet", parquet(TABLE)[:-20], [], [(0, "not a readable Parquet")]),
     "bad magic": ("a.parquet", GOOD, [], [(0, "not a readable Parquet")]),
     "broken page": ("a.parquet", broken_page(TABLE), [], [(0, "not a readable Parquet")]),
-    "bytes for text": ("a.parquet", parquet(RAW), [],
-                       [(1, "'text' is bytes"), (2, "'text' is bytes")]),
+    "bytes for text": (
+        "a.parquet",
+        parquet(RAW),
+        [],
+        [(1, "'text' is bytes"), (2, "'text' is bytes")],
+    ),
     "extension type": ("a.parquet", extension("ray.data.arrow_tensor"), [], [(0, "refused")]),
-    "pickled objects": ("a.parquet", extension("ray.data.arrow_pickled_object"), [],
-                        [(0, "refused")]),
+    "pickled objects": (
+        "a.parquet",
+        extension("ray.data.arrow_pickled_object"),
+        [],
+        [(0, "refused")],
+    ),
     "unknown ending": ("a.xlsx", b"PK", [], [(0, "cannot tell the format")]),
     "wrong ending": ("a.jsonl", parquet(TABLE), [], [(None, "")]),
     "empty file": ("a.jsonl", b"", [], []),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -112,8 +176,18 @@ def source(tmp_path: Path) -> Iterator[Path]:
 
 
 def tag(bundle: str, source: Path, *more: str) -> int:
-    return main(["tag", "--bundle", bundle, "--input", str(source), "--output",
-                 str(source.parent / "out"), *more])  # fmt: skip
+    return main(
+        [
+            "tag",
+            "--bundle",
+            bundle,
+            "--input",
+            str(source),
+            "--output",
+            str(source.parent / "out"),
+            *more,
+        ]
+    )
 
 
 @pytest.mark.parametrize("case", CASES)

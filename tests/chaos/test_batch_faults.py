@@ -28,8 +28,9 @@ def server() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LMTX_S3_TIMEOUT", "1")
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount",
-                        lambda self, context: 0.01)  # fmt: skip
+    monkeypatch.setattr(
+        "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.01
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,9 +86,7 @@ def test_a_lasting_fault_fails_with_the_object_named(
     assert not [reason for reason in reasons if "damaged" in reason or "made up" in reason]
 
 
-@pytest.mark.parametrize(
-    "fault", ["403", pytest.param("503", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("fault", ["403", pytest.param("503", marks=pytest.mark.slow)])
 def test_an_output_that_refuses_writes_is_named_and_nothing_published(
     bundle, server, monkeypatch, caplog, fault: str
 ) -> None:
@@ -105,9 +104,7 @@ def test_an_output_that_refuses_writes_is_named_and_nothing_published(
     assert read_manifests(f"{place}/out") == []
 
 
-def test_a_lost_answer_to_a_conditional_write_is_not_taken_for_a_rival(
-    server, monkeypatch
-) -> None:
+def test_a_lost_answer_to_a_conditional_write_is_not_taken_for_a_rival(server, monkeypatch) -> None:
     seen: Counter[str] = Counter()
 
     def decide(method: str, path: str) -> str:

@@ -19,8 +19,16 @@ from tests.small_run import write_inputs
 
 TIMEOUT_SECONDS = 600
 FEW_UNITS, MANY_UNITS = "unit_documents=16", "unit_documents=4"
-ACTORS = ["--set", "resources.judge.actors=2", "--set", "resources.judge.cpus=0.5",
-          "--set", "resources.embed.cpus=0.5", "--set", "resources.shortlist.cpus=0.5"]  # fmt: skip
+ACTORS = [
+    "--set",
+    "resources.judge.actors=2",
+    "--set",
+    "resources.judge.cpus=0.5",
+    "--set",
+    "resources.embed.cpus=0.5",
+    "--set",
+    "resources.shortlist.cpus=0.5",
+]
 TRAIN = ["--set", "fit.workers=2", "--set", "fit.passes=40", "--set", "resources.fit.cpus=0.5"]
 FILLER = """
 import sys, time, numpy, ray
@@ -54,8 +62,7 @@ class Nodes:
     def kill_a_worker_process(self, kind: str) -> None:
         """kill -9 of one process of this cluster whose title has `kind` in it."""
         nodes = [self.cluster.head_node, *self.workers]
-        pids = {info.process.pid for node in nodes
-                for info in node.all_processes.get("raylet", [])}  # fmt: skip
+        pids = {info.process.pid for node in nodes for info in node.all_processes.get("raylet", [])}
         below = [child for pid in pids for child in psutil.Process(pid).children(recursive=True)]
         found = [child for child in below if kind in " ".join(child.cmdline())]
         assert found, f"no process like {kind}: {[' '.join(child.cmdline()) for child in below]}"
@@ -78,8 +85,13 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def driver(nodes: Nodes, *command: str) -> Iterator[subprocess.Popen[str]]:
     """`python …` joined to the cluster; killed at the end if it still runs."""
     environment = {**os.environ, "RAY_ADDRESS": nodes.cluster.address}
-    process = subprocess.Popen([sys.executable, *command], env=environment, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         yield process
     finally:
@@ -117,9 +129,13 @@ def published(folder: Path) -> dict[str, str]:
 
 
 def disturbed(
-    nodes: Nodes, command: list[str], run: Path, reached: str, step: str,
+    nodes: Nodes,
+    command: list[str],
+    run: Path,
+    reached: str,
+    step: str,
     disturb: Callable[[], None],
-) -> dict:  # fmt: skip
+) -> dict:
     """Run a command and disturb it when `reached` is there and `step` is not yet published."""
     with driver(nodes, *command) as process:
         wait_for(process, lambda: any(run.glob(reached)))
@@ -137,9 +153,13 @@ def test_a_node_lost_while_judging_changes_no_verdict(
         ended(process)
     run = tmp_path / "lost"
     summary = disturbed(
-        nodes, lmtx_run(config, run, *options), run, "verdicts-1-*/done/*.json", "verdicts-1-*",
+        nodes,
+        lmtx_run(config, run, *options),
+        run,
+        "verdicts-1-*/done/*.json",
+        "verdicts-1-*",
         nodes.lose_one_and_get_another,
-    )  # fmt: skip
+    )
     assert summary["reached"]
     assert published(run) == published(tmp_path / "quiet")
 
@@ -170,9 +190,13 @@ def test_a_judge_killed_changes_no_verdict(nodes: Nodes, config: Path, tmp_path:
         ended(process)
     run = tmp_path / "killed"
     disturbed(
-        nodes, lmtx_run(config, run, *options), run, "verdicts-1-*/done/*.json", "verdicts-1-*",
+        nodes,
+        lmtx_run(config, run, *options),
+        run,
+        "verdicts-1-*/done/*.json",
+        "verdicts-1-*",
         lambda: nodes.kill_a_worker_process("UnitActor"),
-    )  # fmt: skip
+    )
     assert published(run) == published(tmp_path / "quiet")
 
 
@@ -184,8 +208,20 @@ def test_a_node_lost_while_tagging_changes_no_tag(
     source.write_text("\n".join(lines) + "\n")
 
     def tag(output: Path, *more: str) -> list[str]:
-        return ["-m", "lmtx_ray.cli", "tag", "--bundle", bundle, "--input", str(source),
-                "--unit-bytes", "20000", "--output", str(output), *more]  # fmt: skip
+        return [
+            "-m",
+            "lmtx_ray.cli",
+            "tag",
+            "--bundle",
+            bundle,
+            "--input",
+            str(source),
+            "--unit-bytes",
+            "20000",
+            "--output",
+            str(output),
+            *more,
+        ]
 
     with driver(nodes, *tag(tmp_path / "quiet", "--local")) as process:
         ended(process)
@@ -214,8 +250,10 @@ def other_disk(nodes: Nodes, tmp_path: Path) -> Iterator[Path]:
     """A folder, and a node more that has another one at its place, as another machine would."""
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
         pytest.skip("needs the right to make a mount namespace")
-    start = f"exec {Path(sys.executable).parent}/ray start --block --num-cpus=1 " \
-            f"--object-store-memory=80000000 --address={nodes.cluster.address}"  # fmt: skip
+    start = (
+        f"exec {Path(sys.executable).parent}/ray start --block --num-cpus=1 "
+        f"--object-store-memory=80000000 --address={nodes.cluster.address}"
+    )
     command = ["unshare", "--mount", "sh", "-c", f"mount -t tmpfs none {tmp_path} && {start}"]
     node = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -237,8 +275,18 @@ def test_an_output_on_the_disk_of_one_machine_is_refused(
     source = other_disk / "in.jsonl"
     source.write_text(json.dumps({"id": "d1", "text": "a study of heart pain"}) + "\n")
     output = other_disk / "out"
-    with driver(nodes, "-m", "lmtx_ray.cli", "tag", "--bundle", bundle, "--input", str(source),
-                "--output", str(output)) as process:  # fmt: skip
+    with driver(
+        nodes,
+        "-m",
+        "lmtx_ray.cli",
+        "tag",
+        "--bundle",
+        bundle,
+        "--input",
+        str(source),
+        "--output",
+        str(output),
+    ) as process:
         _, err = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 1
     assert "out: not seen on" in err.splitlines()[-1]

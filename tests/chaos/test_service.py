@@ -46,12 +46,11 @@ def two(models: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def service(
-    two: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
+def service(two: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Two engines and two replicas of each of two shards."""
-    config = deploy_config(two["one"], "127.0.0.1", 8124, threads=1, shards=2, shard_replicas=2,
-                           guard=UNLIMITED)  # fmt: skip
+    config = deploy_config(
+        two["one"], "127.0.0.1", 8124, threads=1, shards=2, shard_replicas=2, guard=UNLIMITED
+    )
     engine = next(d for d in config["applications"][0]["deployments"] if d["name"] == "Engine")
     engine["autoscaling_config"]["min_replicas"] = 2
     engine["autoscaling_config"]["max_replicas"] = 2
@@ -112,8 +111,16 @@ async def load(url: str, seconds: float, expected: dict) -> Counter[str]:
 
 
 def promoting(service: Running, bundle: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "lmtx_ray.cli", "promote", "--bundle", bundle,
-               "--address", service.ray]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "lmtx_ray.cli",
+        "promote",
+        "--bundle",
+        bundle,
+        "--address",
+        service.ray,
+    ]
     environment = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_MODE"}
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment)
 

@@ -26,12 +26,16 @@ def config(tmp_path: Path) -> dict:
         (tmp_path / f"{name}.jsonl").write_text(lines)
     return {
         "run": str(tmp_path / "run"),
-        "corpus": {"documents": [str(tmp_path / "documents.jsonl")], "held_aside": 10,
-                   "labels": str(tmp_path / "labels.jsonl"), "test": str(tmp_path / "test.jsonl")},
+        "corpus": {
+            "documents": [str(tmp_path / "documents.jsonl")],
+            "held_aside": 10,
+            "labels": str(tmp_path / "labels.jsonl"),
+            "test": str(tmp_path / "test.jsonl"),
+        },
         "encoder": {"model": "some/encoder"},
         "judge": {"teacher": {"kind": "lexical", "prompt": "tag"}, "top_k": 4, "select_k": 2},
         "cycles": {"most": 2},
-    }  # fmt: skip
+    }
 
 
 def lmtx(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -85,8 +89,9 @@ def test_a_mistake_is_named_and_nothing_is_written(
 
 
 def test_rankings_are_evaluated_against_gold(tmp_path, capsys) -> None:
-    rankings = pa.table({"doc_id": ["a", "b"], "label_ids": [[1, 2], [3, 4]],
-                         "scores": [[0.9, 0.1], [0.8, 0.2]]})  # fmt: skip
+    rankings = pa.table(
+        {"doc_id": ["a", "b"], "label_ids": [[1, 2], [3, 4]], "scores": [[0.9, 0.1], [0.8, 0.2]]}
+    )
     gold = pa.table({"doc_id": ["a", "b"], "label_ids": [[1], [4, 9]]})
     storage.write_table(str(tmp_path / "r.parquet"), schemas.conform(rankings, schemas.RANKINGS))
     step = StepOutput(str(tmp_path / "gold"), "g")
@@ -118,10 +123,12 @@ def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("raised", "mendable"),
-    [("lmtx_ray.teacher.health.JudgeUseless: judge: useless here", True),
-     ("lmtx_ray.teacher.protocol.BudgetReached: judge.budget.requests: used up", True),
-     ("KeyError: 'choices'", False)],
-)  # fmt: skip
+    [
+        ("lmtx_ray.teacher.health.JudgeUseless: judge: useless here", True),
+        ("lmtx_ray.teacher.protocol.BudgetReached: judge.budget.requests: used up", True),
+        ("KeyError: 'choices'", False),
+    ],
+)
 def test_what_a_worker_raises_for_a_user_to_mend_is_told_without_its_trace(
     raised: str, mendable: bool
 ) -> None:

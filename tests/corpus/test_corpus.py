@@ -103,8 +103,10 @@ def test_csv_positions_count_the_bad_lines_before_them(tmp_path: Path) -> None:
 
 
 def test_a_truncated_zst_says_so(tmp_path: Path) -> None:
-    rows = [document(number, content=random.Random(number).randbytes(200).hex())
-            for number in range(2000)]  # fmt: skip
+    rows = [
+        document(number, content=random.Random(number).randbytes(200).hex())
+        for number in range(2000)
+    ]
     whole = zstandard.compress(lines(*rows))
     corpus = prepare(tmp_path, "d.jsonl.zst", whole[: len(whole) // 2])
     assert 0 < corpus.documents.num_rows < 2000
@@ -128,8 +130,9 @@ def test_a_test_file_without_a_readable_document_is_an_error_with_its_first_reas
 
 def test_gold_outside_the_label_set_is_rejected(tmp_path: Path) -> None:
     test = tmp_path / "test.jsonl"
-    test.write_bytes(lines(document(7, target_ind=[1, 0]), document(8, target_ind=[2]),
-                           document(9)))  # fmt: skip
+    test.write_bytes(
+        lines(document(7, target_ind=[1, 0]), document(8, target_ind=[2]), document(9))
+    )
     corpus = prepare(tmp_path, "d.jsonl", lines(document(1)), test=str(test))
     assert corpus.test.gold.to_pylist() == [{"doc_id": "d7", "label_ids": [0, 1]}]
     reasons = corpus.test.rejects["reason"].to_pylist()
@@ -157,9 +160,13 @@ def test_documents_of_one_text_come_one_after_another(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(b"", "no labels"), (LABELS + LABELS, "row 3: duplicate key 'L0'"),
-     (b'{"uid": "a", "title": " "}\n', "row 1: field 'title'"), (b"x\n", "row 1: not JSON")],
-)  # fmt: skip
+    [
+        (b"", "no labels"),
+        (LABELS + LABELS, "row 3: duplicate key 'L0'"),
+        (b'{"uid": "a", "title": " "}\n', "row 1: field 'title'"),
+        (b"x\n", "row 1: not JSON"),
+    ],
+)
 def test_a_bad_label_file_is_an_error_because_places_are_ids(
     tmp_path: Path, labels: bytes, message: str
 ) -> None:

@@ -48,8 +48,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = yaml.safe_load(path.read_text())
     values["corpus"]["held_aside"] = 8
     values["unit_documents"] = 10
-    values["judge"] = {"teacher": {"kind": "http", "model": "ok", "prompt": "tag"}, "top_k": 4,
-                       "select_k": 2, "rerank_k": 3}  # fmt: skip
+    values["judge"] = {
+        "teacher": {"kind": "http", "model": "ok", "prompt": "tag"},
+        "top_k": 4,
+        "select_k": 2,
+        "rerank_k": 3,
+    }
     values["fit"] |= {"passes": 1, "checkpoint_every": 50}
     path.write_text(yaml.safe_dump(values))
     return path
@@ -81,8 +85,10 @@ def at(judge: FakeJudge) -> str:
 def asked(judge: FakeJudge) -> Counter[tuple[str, str]]:
     """(document, label) -> how often it was asked, the first question left out."""
     prompts = [request["body"]["messages"][-1]["content"] for request in judge.requests]
-    pairs = [(p.partition("<<<\n")[2].partition("\n>>>")[0], p.split("«")[1].split("»")[0])
-             for p in prompts]  # fmt: skip
+    pairs = [
+        (p.partition("<<<\n")[2].partition("\n>>>")[0], p.split("«")[1].split("»")[0])
+        for p in prompts
+    ]
     return Counter(pair for pair in pairs if pair[0] != DOCUMENT)
 
 
@@ -90,9 +96,13 @@ def lmtx(config: Path, run: Path, *overrides: str, **environment: str) -> subpro
     sets = [part for text in (f"run={run}", *overrides) for part in ("--set", text)]
     command = [sys.executable, "-m", "lmtx_ray.cli", "run", str(config), "--until", "judge", *sets]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
         env={**os.environ, **environment},
-    )  # fmt: skip
+    )
 
 
 def test_a_whole_run_asks_each_pair_once_and_other_settings_ask_nothing(
@@ -103,9 +113,16 @@ def test_a_whole_run_asks_each_pair_once_and_other_settings_ask_nothing(
     assert set(pairs.values()) == {1}
     assert summary["judge"]["asked"] == len(pairs)
     before = len(judge.requests)
-    others = ["index.shards=3", "unit_documents=7", "encoder.threads=2", "encoder.token_budget=512",
-              "judge.rerank_k=2", "evaluation.recall_at=[5]", "fit.threads=2",
-              "judge.teacher.concurrency=3"]  # fmt: skip
+    others = [
+        "index.shards=3",
+        "unit_documents=7",
+        "encoder.threads=2",
+        "encoder.token_budget=512",
+        "judge.rerank_k=2",
+        "evaluation.recall_at=[5]",
+        "fit.threads=2",
+        "judge.teacher.concurrency=3",
+    ]
     again = go(config, run, at(judge), *others)
     assert asked(judge) == pairs
     assert len(judge.requests) == before
@@ -188,8 +205,14 @@ def test_a_refusal_while_judging_publishes_nothing_and_keeps_what_was_answered(
     config: Path, run: Path, judge: FakeJudge
 ) -> None:
     with pytest.raises(Exception, match="Incorrect API key"):
-        go(config, run, at(judge), "judge.teacher.model=badkey", "judge.check=false",
-           stop=UNTIL_JUDGE)  # fmt: skip
+        go(
+            config,
+            run,
+            at(judge),
+            "judge.teacher.model=badkey",
+            "judge.check=false",
+            stop=UNTIL_JUDGE,
+        )
     assert not list(run.glob("verdicts-1-*/MANIFEST.json"))
     assert not list((run / "verdict-store").rglob("*.parquet"))
 
@@ -278,8 +301,15 @@ def test_a_failed_step_is_named_by_its_error_not_published(
     config: Path, run: Path, judge: FakeJudge
 ) -> None:
     with pytest.raises(Exception, match="no answer to a request"):
-        go(config, run, at(judge), "judge.teacher.tries=1", "judge.teacher.model=busy",
-           "judge.check=false", stop=UNTIL_JUDGE)  # fmt: skip
+        go(
+            config,
+            run,
+            at(judge),
+            "judge.teacher.tries=1",
+            "judge.teacher.model=busy",
+            "judge.check=false",
+            stop=UNTIL_JUDGE,
+        )
     assert not list(run.glob("verdicts-1-*/MANIFEST.json"))
     judge.requests.clear()
     go(config, run, at(judge), "judge.check=false", stop=UNTIL_JUDGE)

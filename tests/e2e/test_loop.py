@@ -38,8 +38,16 @@ def cluster(ray_cluster: None) -> Iterator[None]:
 
 
 def start(inputs: Path, run: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "lmtx_ray.cli", "run", str(inputs / "config.yaml"),
-               "--set", f"run={run}", *more]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "lmtx_ray.cli",
+        "run",
+        str(inputs / "config.yaml"),
+        "--set",
+        f"run={run}",
+        *more,
+    ]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -51,8 +51,9 @@ def questions() -> pa.Table:
 def test_in_process_and_behind_a_server_a_chat_model_says_the_same(
     teacher: Teacher, url: str, questions: pa.Table
 ) -> None:
-    config = TeacherConfig(kind="http", model="instruct", url=f"{url}/v1", concurrency=8,
-                           top_logprobs=LISTED)  # fmt: skip
+    config = TeacherConfig(
+        kind="http", model="instruct", url=f"{url}/v1", concurrency=8, top_logprobs=LISTED
+    )
     served = build_teacher(config, PROMPT)
     here, there = teacher.judge(questions).to_pylist(), served.judge(questions).to_pylist()
     assert len(here) == len(there) == DOCUMENTS * CANDIDATES
@@ -61,8 +62,10 @@ def test_in_process_and_behind_a_server_a_chat_model_says_the_same(
     clear = [(a, b) for a, b in pairs if "unclear" not in (a["answer"], b["answer"])]
     p_yes = max(abs(a["p_yes"] - b["p_yes"]) for a, b in clear)
     masses = [answer["mass"] for answer in here]
-    print(f"\n{len(clear)} of {len(pairs)} clear in both, P(yes) within {p_yes:.6f}, mass "
-          f"{min(masses):.3f} to {max(masses):.3f}")  # fmt: skip
+    print(
+        f"\n{len(clear)} of {len(pairs)} clear in both, P(yes) within {p_yes:.6f}, mass "
+        f"{min(masses):.3f} to {max(masses):.3f}"
+    )
     assert len(clear) > len(pairs) / 4
     assert p_yes <= 0.01
     assert max(abs(a["mass"] - b["mass"]) for a, b in pairs) <= 0.01

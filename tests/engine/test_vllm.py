@@ -72,8 +72,10 @@ def plainly(config: TeacherConfig, prompt: Any, table: pa.Table) -> list[tuple[f
     """(expected value, mass) by the plain model and every token that spells an answer."""
     tokenizer = load_tokenizer(config.model, config.model)
     model = AutoModelForCausalLM.from_pretrained(config.model, dtype=torch.float32).eval()
-    words = {token: spelling_of(tokenizer.decode([token]), prompt.answers)
-             for token in range(len(tokenizer))}  # fmt: skip
+    words = {
+        token: spelling_of(tokenizer.decode([token]), prompt.answers)
+        for token in range(len(tokenizer))
+    }
     values = {token: prompt.answers[word] for token, word in words.items() if word}
     found = []
     for ids in prompts(Rendering(tokenizer, prompt, config), table):

@@ -23,8 +23,14 @@ def verdicts(answers: dict[tuple[str, int], str]) -> pa.Table:
     )
 
 
-JUDGED = {("a", 1): "yes", ("a", 2): "no", ("b", 4): "unclear", ("b", 5): "yes", ("c", 6): "yes",
-          ("c", 7): "yes"}  # fmt: skip
+JUDGED = {
+    ("a", 1): "yes",
+    ("a", 2): "no",
+    ("b", 4): "unclear",
+    ("b", 5): "yes",
+    ("c", 6): "yes",
+    ("c", 7): "yes",
+}
 
 
 def test_precision_counts_unclear_and_absent_labels_as_no() -> None:
@@ -50,10 +56,15 @@ def opinion(mean: float) -> Opinion:
 
 @pytest.mark.parametrize(
     ("ship", "dense", "fused", "best", "expected"),
-    [("auto", 0.6, 0.55, 1, "cycle_1_hybrid"), ("auto", 0.7, 0.55, 2, "cycle_2"),
-     ("auto", 0.4, 0.6, 0, "hybrid"), ("dense", 0.1, 0.9, 1, "cycle_1"),
-     ("dense", 0.1, 0.9, 0, "encoder"), ("hybrid", 0.9, 0.1, 2, "cycle_2_hybrid")],
-)  # fmt: skip
+    [
+        ("auto", 0.6, 0.55, 1, "cycle_1_hybrid"),
+        ("auto", 0.7, 0.55, 2, "cycle_2"),
+        ("auto", 0.4, 0.6, 0, "hybrid"),
+        ("dense", 0.1, 0.9, 1, "cycle_1"),
+        ("dense", 0.1, 0.9, 0, "encoder"),
+        ("hybrid", 0.9, 0.1, 2, "cycle_2_hybrid"),
+    ],
+)
 def test_the_fused_ranking_ships_unless_the_judge_is_sure(
     ship: str, dense: float, fused: float, best: int, expected: str
 ) -> None:

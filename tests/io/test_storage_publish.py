@@ -20,9 +20,17 @@ def rows(*values: int) -> pa.Table:
 
 @pytest.mark.parametrize(
     "uri",
-    ["http://x/y", "s3://user:key@bucket/x", "s3://bucket/x?endpoint_override=169.254.169.254",
-     "s3://bucket/../other", "s3:///x", "gs://b/x", "a\0b", ""],
-)  # fmt: skip
+    [
+        "http://x/y",
+        "s3://user:key@bucket/x",
+        "s3://bucket/x?endpoint_override=169.254.169.254",
+        "s3://bucket/../other",
+        "s3:///x",
+        "gs://b/x",
+        "a\0b",
+        "",
+    ],
+)
 def test_a_uri_that_could_redirect_a_request_is_refused(uri: str) -> None:
     with pytest.raises(storage.StorageError):
         storage.parse_uri(uri)
@@ -96,9 +104,15 @@ def test_lost_rows_and_repeated_ids_are_not_published(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("groups", "parts"),
-    [("", [2, 2, 2, 1]), ("abcdefg", [2, 2, 2, 1]), ("aaabbbc", [3, 3, 1]), ("abbbbbb", [7]),
-     ("aabcccd", [2, 4, 1]), ("aaaaaab", [6, 1])],
-)  # fmt: skip
+    [
+        ("", [2, 2, 2, 1]),
+        ("abcdefg", [2, 2, 2, 1]),
+        ("aaabbbc", [3, 3, 1]),
+        ("abbbbbb", [7]),
+        ("aabcccd", [2, 4, 1]),
+        ("aaaaaab", [6, 1]),
+    ],
+)
 def test_a_table_is_cut_where_no_group_is(tmp_path: Path, groups: str, parts: list[int]) -> None:
     step = StepOutput(str(tmp_path / "s"), "f")
     step.publish_table(rows(*range(7)), rows=2, key="id", groups=groups)

@@ -27,16 +27,22 @@ LOOP_JOBS = {"prepare", "embed", "shortlist", "judge", "train", "run", "bundle"}
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    rows = "".join(json.dumps({"uid": f"d{n}", "title": "T", "content": f"x {n}"}) + "\n"
-                   for n in range(30))  # fmt: skip
+    rows = "".join(
+        json.dumps({"uid": f"d{n}", "title": "T", "content": f"x {n}"}) + "\n" for n in range(30)
+    )
     (tmp_path / "documents.jsonl").write_text(rows)
     (tmp_path / "labels.jsonl").write_text(rows)
     values = {
-        "run": str(tmp_path / "run"), "encoder": {"model": "some/encoder"},
-        "corpus": {"documents": [str(tmp_path / "documents.jsonl")], "held_aside": 10,
-                   "labels": str(tmp_path / "labels.jsonl")},
-        "judge": {"teacher": {"kind": "lexical", "prompt": "tag"}}, "cycles": {"most": 2},
-    }  # fmt: skip
+        "run": str(tmp_path / "run"),
+        "encoder": {"model": "some/encoder"},
+        "corpus": {
+            "documents": [str(tmp_path / "documents.jsonl")],
+            "held_aside": 10,
+            "labels": str(tmp_path / "labels.jsonl"),
+        },
+        "judge": {"teacher": {"kind": "lexical", "prompt": "tag"}},
+        "cycles": {"most": 2},
+    }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
     return tmp_path / "config.yaml"
 
@@ -73,8 +79,12 @@ def test_a_job_is_a_script_with_an_exit_code_and_one_line_of_json(config: Path) 
 @pytest.mark.parametrize("name", ["tag", "evaluate"])
 def test_the_other_jobs_have_the_options_of_their_verb(name: str) -> None:
     done = run(ROOT / "jobs" / f"{name}.py", "--help")
-    verb = subprocess.run([sys.executable, "-m", "lmtx_ray.cli", name, "--help"],
-                          capture_output=True, text=True, cwd=ROOT)  # fmt: skip
+    verb = subprocess.run(
+        [sys.executable, "-m", "lmtx_ray.cli", name, "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert done.returncode == 0
     assert done.stdout == verb.stdout
 
@@ -104,9 +114,14 @@ def test_the_record_of_a_start_is_written_once_and_tells_config_and_code(config:
 
 @pytest.mark.parametrize(
     ("step", "cycle", "expected"),
-    [("prepare", None, "prepare"), ("embed", None, "embed 0"), ("judge", None, "judge 1"),
-     ("train", 2, "train 2"), ("shortlist", 2, "shortlist 2")],
-)  # fmt: skip
+    [
+        ("prepare", None, "prepare"),
+        ("embed", None, "embed 0"),
+        ("judge", None, "judge 1"),
+        ("train", 2, "train 2"),
+        ("shortlist", 2, "shortlist 2"),
+    ],
+)
 def test_a_stop_is_a_step_of_a_cycle(step: str, cycle: int | None, expected: str) -> None:
     assert stop_name(step, cycle, most=2) == expected
 

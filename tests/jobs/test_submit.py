@@ -19,8 +19,15 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(TIMEOUT_SEC
 
 def prove(folder: Path, *more: str) -> dict:
     config = write_inputs(folder)
-    command = [sys.executable, str(ROOT / "cluster" / "local_cluster.py"), "--config", str(config),
-               "--runs", str(folder / "runs"), *more]  # fmt: skip
+    command = [
+        sys.executable,
+        str(ROOT / "cluster" / "local_cluster.py"),
+        "--config",
+        str(config),
+        "--runs",
+        str(folder / "runs"),
+        *more,
+    ]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, env=environment

@@ -29,11 +29,23 @@ RANKED = {f"d{n}": list(range(10)) for n in range(40)}  # labels 0 … 9 are its
 def verdicts(p_yes: Any, labels: range = range(12)) -> pa.Table:
     """A verdict of `p_yes(document, label)` on each pair of RANKED's documents with the labels."""
     rows = [
-        {"doc_id": f"d{n}", "label_id": label, "answer": "yes" if p > 0.5 else "no", "p_yes": p,
-         "mass": 1.0, "raw": None, "prompt": "p", "teacher": "t", "cycle": 0, "rank": 0,
-         "asked": True}
-        for n in range(40) for label in labels for p in [float(p_yes(n, label))]
-    ]  # fmt: skip
+        {
+            "doc_id": f"d{n}",
+            "label_id": label,
+            "answer": "yes" if p > 0.5 else "no",
+            "p_yes": p,
+            "mass": 1.0,
+            "raw": None,
+            "prompt": "p",
+            "teacher": "t",
+            "cycle": 0,
+            "rank": 0,
+            "asked": True,
+        }
+        for n in range(40)
+        for label in labels
+        for p in [float(p_yes(n, label))]
+    ]
     return pa.Table.from_pylist(rows, schema=schemas.VERDICTS)
 
 
@@ -61,10 +73,12 @@ def test_candidates_are_spread_over_the_shortlist_and_some_drawn_by_chance() -> 
 def test_expected_answers_are_read_by_keys_and_names_and_bad_rows_told(tmp_path, caplog) -> None:
     documents = pa.table({"doc_id": ["a", "b"]})
     labels = pa.table({"label_id": [0, 1], "label_key": ["L0", "L1"], "text": ["zero", "one"]})
-    rows = [{"doc_id": "a", "label_key": "L1", "answer": "yes"},
-            {"document": "b", "label_text": "zero", "answer": "NO "},
-            {"doc_id": "z", "label_key": "L1", "answer": "yes"},
-            {"doc_id": "a", "label_key": "L9", "answer": "yes"}]  # fmt: skip
+    rows = [
+        {"doc_id": "a", "label_key": "L1", "answer": "yes"},
+        {"document": "b", "label_text": "zero", "answer": "NO "},
+        {"doc_id": "z", "label_key": "L1", "answer": "yes"},
+        {"doc_id": "a", "label_key": "L9", "answer": "yes"},
+    ]
     path = tmp_path / "expected.jsonl"
     write(path, rows)
     assert _expected(str(path), documents, labels) == {"a": {1: True}, "b": {0: False}}
@@ -82,11 +96,15 @@ def test_expected_answers_are_read_by_keys_and_names_and_bad_rows_told(tmp_path,
         (lambda n, label: 0.001 * (1 + 9 * (label < 3)), {"by_order": True}, "usable", ""),
         (lambda n, label: RNG.uniform(), {}, "useless", "hardly tells shortlisted"),
         (good, {"given": expected_of(4)}, "weak", "not above that of the shortlist's own order"),
-        (lambda n, label: RNG.uniform(), {"given": expected_of(4)}, "useless",
-         "AUC on the expected answers"),
+        (
+            lambda n, label: RNG.uniform(),
+            {"given": expected_of(4)},
+            "useless",
+            "AUC on the expected answers",
+        ),
         (good, {"second": verdicts(lambda n, label: 0.1 * label)}, "weak", "under another prompt"),
     ],
-)  # fmt: skip
+)
 def test_the_verdict_on_a_judge_says_why(p_yes, more: dict, name: str, hint: str) -> None:
     given = more.pop("given", {})
     labels = range(10) if given else range(12)
@@ -100,12 +118,17 @@ def test_the_verdict_on_a_judge_says_why(p_yes, more: dict, name: str, hint: str
 
 def test_a_judge_better_than_the_shortlist_is_usable() -> None:
     given = {doc_id: {label: label % 3 == 1 for label in range(10)} for doc_id in RANKED}
-    result = conclude(verdicts(lambda n, label: 0.1 + 0.8 * (label % 3 == 1), range(10)), RANKED,
-                      given, None)  # fmt: skip
+    result = conclude(
+        verdicts(lambda n, label: 0.1 + 0.8 * (label % 3 == 1), range(10)), RANKED, given, None
+    )
     assert result["verdict"] == "usable"
-    assert result["expected"] == {"pairs": 400, "precision": 1.0, "recall": 1.0, "auc": 1.0,
-                                  "auc_of_shortlist_order": pytest.approx(0.5, abs=0.1),
-                                  }  # fmt: skip
+    assert result["expected"] == {
+        "pairs": 400,
+        "precision": 1.0,
+        "recall": 1.0,
+        "auc": 1.0,
+        "auc_of_shortlist_order": pytest.approx(0.5, abs=0.1),
+    }
 
 
 def test_few_pairs_and_none_conclude_nothing() -> None:
@@ -119,8 +142,12 @@ def test_few_pairs_and_none_conclude_nothing() -> None:
 def test_costs_are_those_of_a_thousand_judgements() -> None:
     usage = {"requests": 200, "prompt_tokens": 20_000, "answer_tokens": 200, "seconds": 4.0}
     cost = cost_of(PriceConfig(prompt=2.0, answer=10.0), usage, 9.0)
-    assert cost["per_1000"] == {"prompt_tokens": 100_000, "answer_tokens": 1000, "seconds": 20.0,
-                                "money": pytest.approx(0.21)}  # fmt: skip
+    assert cost["per_1000"] == {
+        "prompt_tokens": 100_000,
+        "answer_tokens": 1000,
+        "seconds": 20.0,
+        "money": pytest.approx(0.21),
+    }
     assert cost_of(PriceConfig(), {**usage, "requests": 0}, 9.0) == {"asked": 0}
 
 
@@ -141,14 +168,18 @@ def test_a_check_asks_once_and_its_answers_are_the_runs(
     assert first["health"]["pairs"] >= 100
     assert check("--pairs", "160")["cost"] == {"asked": 0}
     config = load_config(RunConfig, path, [f"run={tmp_path / 'run'}"])
-    asked = {entry["about"]["prompt"]["name"]: entry["verdicts"]
-             for entry in stats(config.verdict_store)}  # fmt: skip
+    asked = {
+        entry["about"]["prompt"]["name"]: entry["verdicts"] for entry in stats(config.verdict_store)
+    }
     assert asked["tag"] == first["cost"]["asked"]
 
     config = load_config(RunConfig, path, given[1::2])
     prepare(config, lay_out(config))
-    answers = [{"doc_id": f"d{n}", "label_key": f"L{3 * (n % 8) + m}", "answer": answer}
-               for n in range(80) for m, answer in ((0, "yes"), (2, "no"))]  # fmt: skip
+    answers = [
+        {"doc_id": f"d{n}", "label_key": f"L{3 * (n % 8) + m}", "answer": answer}
+        for n in range(80)
+        for m, answer in ((0, "yes"), (2, "no"))
+    ]
     write(tmp_path / "expected.jsonl", answers)
     wrong = [{**row, "answer": "no" if row["answer"] == "yes" else "yes"} for row in answers]
     write(tmp_path / "people.jsonl", wrong)

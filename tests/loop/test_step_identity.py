@@ -16,56 +16,142 @@ from tests.small_run import write, write_inputs
 
 # What only changes how something is computed or laid out, or who may do it: no step is another.
 SAME = {
-    "unit_documents": 7, "unit_labels": 5,
-    "encoder.threads": 2, "encoder.token_budget": 512, "index.shards": 3,
-    "judge.store": "/elsewhere", "judge.check": False, "judge.price.prompt": 1.0,
-    "judge.price.answer": 2.0, "judge.budget.requests": 10, "judge.budget.tokens": 10,
-    "judge.teacher.threads": 2, "judge.teacher.kv_cache_gib": 2,
-    "judge.teacher.gpu_memory_share": 0.5, "judge.teacher.tensor_parallel_size": 2,
-    "judge.teacher.max_num_batched_tokens": 512, "judge.teacher.url": "http://127.0.0.1:1",
-    "judge.teacher.api_key_env": "KEY", "judge.teacher.concurrency": 3,
-    "judge.teacher.top_logprobs": 5, "judge.teacher.tries": 2,
+    "unit_documents": 7,
+    "unit_labels": 5,
+    "encoder.threads": 2,
+    "encoder.token_budget": 512,
+    "index.shards": 3,
+    "judge.store": "/elsewhere",
+    "judge.check": False,
+    "judge.price.prompt": 1.0,
+    "judge.price.answer": 2.0,
+    "judge.budget.requests": 10,
+    "judge.budget.tokens": 10,
+    "judge.teacher.threads": 2,
+    "judge.teacher.kv_cache_gib": 2,
+    "judge.teacher.gpu_memory_share": 0.5,
+    "judge.teacher.tensor_parallel_size": 2,
+    "judge.teacher.max_num_batched_tokens": 512,
+    "judge.teacher.url": "http://127.0.0.1:1",
+    "judge.teacher.api_key_env": "KEY",
+    "judge.teacher.concurrency": 3,
+    "judge.teacher.top_logprobs": 5,
+    "judge.teacher.tries": 2,
     "judge.teacher.timeout_seconds": 5.0,
-    "fit.threads": 2, "fit.token_budget": 512, "fit.checkpoint_every": 7,
-    "resources.fit.cpus": 2, "resources.fit.gpus": 0,
-    **{f"resources.{stage}.{name}": value for stage in ("embed", "shortlist", "judge")
-       for name, value in (("actors", 2), ("cpus", 2), ("gpus", 1))},
-}  # fmt: skip
+    "fit.threads": 2,
+    "fit.token_budget": 512,
+    "fit.checkpoint_every": 7,
+    "resources.fit.cpus": 2,
+    "resources.fit.gpus": 0,
+    **{
+        f"resources.{stage}.{name}": value
+        for stage in ("embed", "shortlist", "judge")
+        for name, value in (("actors", 2), ("cpus", 2), ("gpus", 1))
+    },
+}
 # What changes a result, and the first step in running order whose result it is.
 FIRST_CHANGED = {
-    "corpus.documents": "documents", "corpus.limit": "documents", "corpus.held_aside": "documents",
-    "corpus.seed": "documents", "corpus.format": "documents", "corpus.labels": "labels",
-    **{f"corpus.columns.{name}": "documents" for name in
-       ("doc_id", "title", "text", "label_key", "label_text", "gold")},
+    "corpus.documents": "documents",
+    "corpus.limit": "documents",
+    "corpus.held_aside": "documents",
+    "corpus.seed": "documents",
+    "corpus.format": "documents",
+    "corpus.labels": "labels",
+    **{
+        f"corpus.columns.{name}": "documents"
+        for name in ("doc_id", "title", "text", "label_key", "label_text", "gold")
+    },
     "corpus.test": "test documents",
-    "encoder.model": "label vectors 0", "encoder.max_tokens": "label vectors 0",
-    "encoder.label_tokens": "label vectors 0", "encoder.dtype": "label vectors 0",
-    "shortlist.depth": "test lexical", "shortlist.dense_weight": "hybrid 0",
-    "shortlist.lexical_weight": "hybrid 0", "shortlist.fusion_constant": "hybrid 0",
-    **{f"judge.teacher.{name}": "verdicts 1" for name in
-       ("kind", "model", "revision", "prompt", "chat", "answer_prefix", "thinking_tokens",
-        "max_document_tokens", "max_label_tokens", "least_mass", "dtype")},
-    "judge.top_k": "verdicts 1", "judge.select_k": "verdicts 1", "judge.rerank_k": "test verdicts",
-    **{f"pseudo_labels.{name}": "examples 1" for name in
-       ("accept", "max_positives", "negatives", "negative_below", "soft", "accept_deviations")},
-    "fit.seed": "examples 1", "fit.recipe": "examples 1",
-    **{f"fit.{name}": "encoder 1" for name in
-       ("init", "passes", "batch_size", "learning_rate", "warmup", "weight_decay",
-        "temperature", "margin", "negatives", "mask_share", "max_tokens", "label_tokens",
-        "workers", "dtype")},
-    "cycles.most": "bundle", "cycles.patience": "bundle", "ship": "bundle",
-    **{f"evaluation.{name}": "evaluation" for name in
-       ("precision_at", "recall_at", "ndcg_at", "exclude_keys", "seed")},
-}  # fmt: skip
+    "encoder.model": "label vectors 0",
+    "encoder.max_tokens": "label vectors 0",
+    "encoder.label_tokens": "label vectors 0",
+    "encoder.dtype": "label vectors 0",
+    "shortlist.depth": "test lexical",
+    "shortlist.dense_weight": "hybrid 0",
+    "shortlist.lexical_weight": "hybrid 0",
+    "shortlist.fusion_constant": "hybrid 0",
+    **{
+        f"judge.teacher.{name}": "verdicts 1"
+        for name in (
+            "kind",
+            "model",
+            "revision",
+            "prompt",
+            "chat",
+            "answer_prefix",
+            "thinking_tokens",
+            "max_document_tokens",
+            "max_label_tokens",
+            "least_mass",
+            "dtype",
+        )
+    },
+    "judge.top_k": "verdicts 1",
+    "judge.select_k": "verdicts 1",
+    "judge.rerank_k": "test verdicts",
+    **{
+        f"pseudo_labels.{name}": "examples 1"
+        for name in (
+            "accept",
+            "max_positives",
+            "negatives",
+            "negative_below",
+            "soft",
+            "accept_deviations",
+        )
+    },
+    "fit.seed": "examples 1",
+    "fit.recipe": "examples 1",
+    **{
+        f"fit.{name}": "encoder 1"
+        for name in (
+            "init",
+            "passes",
+            "batch_size",
+            "learning_rate",
+            "warmup",
+            "weight_decay",
+            "temperature",
+            "margin",
+            "negatives",
+            "mask_share",
+            "max_tokens",
+            "label_tokens",
+            "workers",
+            "dtype",
+        )
+    },
+    "cycles.most": "bundle",
+    "cycles.patience": "bundle",
+    "ship": "bundle",
+    **{
+        f"evaluation.{name}": "evaluation"
+        for name in ("precision_at", "recall_at", "ndcg_at", "exclude_keys", "seed")
+    },
+}
 OTHERS = {
-    "corpus.format": "jsonl", "corpus.limit": 50, "corpus.held_aside": 10, "corpus.seed": 1,
-    "encoder.dtype": "bfloat16", "judge.teacher.kind": "http", "judge.teacher.chat": "never",
-    "judge.teacher.dtype": "float32", "judge.teacher.prompt": "wiki_tag",
-    "pseudo_labels.soft": False, "pseudo_labels.accept_deviations": 1.0, "fit.recipe": "paper",
-    "fit.init": "pretrained", "fit.dtype": "bfloat16", "cycles.most": 2, "ship": "dense",
-    "evaluation.precision_at": [1], "evaluation.recall_at": [5], "evaluation.ndcg_at": [3],
-    "evaluation.exclude_keys": ["L1"], "judge.teacher.model": "another",
-}  # fmt: skip
+    "corpus.format": "jsonl",
+    "corpus.limit": 50,
+    "corpus.held_aside": 10,
+    "corpus.seed": 1,
+    "encoder.dtype": "bfloat16",
+    "judge.teacher.kind": "http",
+    "judge.teacher.chat": "never",
+    "judge.teacher.dtype": "float32",
+    "judge.teacher.prompt": "wiki_tag",
+    "pseudo_labels.soft": False,
+    "pseudo_labels.accept_deviations": 1.0,
+    "fit.recipe": "paper",
+    "fit.init": "pretrained",
+    "fit.dtype": "bfloat16",
+    "cycles.most": 2,
+    "ship": "dense",
+    "evaluation.precision_at": [1],
+    "evaluation.recall_at": [5],
+    "evaluation.ndcg_at": [3],
+    "evaluation.exclude_keys": ["L1"],
+    "judge.teacher.model": "another",
+}
 
 
 def leaves(kind: type[Config], prefix: str = "") -> Iterator[str]:
@@ -110,8 +196,13 @@ def other_value(config: Path, field: str, default: Any) -> Any:
         return [str(config.parent / "other-documents.jsonl")]
     if field == "encoder.model":
         return str(config.parent / "bert")
-    return default / 2 if isinstance(default, float) else (default or 0) + 1 if isinstance(
-        default, int) else "other"  # fmt: skip
+    return (
+        default / 2
+        if isinstance(default, float)
+        else (default or 0) + 1
+        if isinstance(default, int)
+        else "other"
+    )
 
 
 def test_every_setting_is_decided() -> None:

@@ -25,9 +25,15 @@ from lmtx_ray.loop.run_config import RunConfig
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLUSTER = ROOT / "cluster"
 MANIFESTS = sorted((CLUSTER / "kuberay").glob("*.yaml"))
-KINDS = {"RayCluster": "ray.io/v1", "RayJob": "ray.io/v1", "RayService": "ray.io/v1",
-         "RayCronJob": "ray.io/v1", "NetworkPolicy": "networking.k8s.io/v1", "Service": "v1",
-         "StatefulSet": "apps/v1"}  # fmt: skip
+KINDS = {
+    "RayCluster": "ray.io/v1",
+    "RayJob": "ray.io/v1",
+    "RayService": "ray.io/v1",
+    "RayCronJob": "ray.io/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+    "Service": "v1",
+    "StatefulSet": "apps/v1",
+}
 SECRETS = re.compile(
     r"AKIA[0-9A-Z]{16}|(?i:secret_access_key|api_key|passw(or)?d|token)\s*[:=]\s*\w"
 )
@@ -102,8 +108,10 @@ def test_clusters_that_stay_survive_their_head_by_redis() -> None:
     (service,) = [doc for doc in of_kind("Service")]
     (port,) = service["spec"]["ports"]
     address = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc:{port['port']}"
-    for cluster in (of_kind("RayCluster")[0]["spec"],
-                    of_kind("RayService")[0]["spec"]["rayClusterConfig"]):  # fmt: skip
+    for cluster in (
+        of_kind("RayCluster")[0]["spec"],
+        of_kind("RayService")[0]["spec"]["rayClusterConfig"],
+    ):
         options = cluster["gcsFaultToleranceOptions"]
         assert options["redisAddress"] == address
         assert options["redisPassword"]["valueFrom"]["secretKeyRef"]["name"] == "lmtx-redis"
@@ -114,16 +122,23 @@ def options_of(parser: argparse.ArgumentParser) -> set[str]:
 
 
 def verb_parser(verb: str) -> argparse.ArgumentParser:
-    (verbs,) = (action for action in cli.build_parser()._actions
-                if isinstance(action, argparse._SubParsersAction))  # fmt: skip
+    (verbs,) = (
+        action
+        for action in cli.build_parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
     return verbs.choices[verb]
 
 
 def commands() -> list[tuple[str, str]]:
     """(where, `python jobs/X.py …` or `lmtx X …`) in manifests, their comments and the README."""
     found = [("entrypoint", spec["entrypoint"]) for spec in job_specs()]
-    files = [*MANIFESTS, CLUSTER / "README.md", *CLUSTER.glob("*.yaml"),
-             *(ROOT / "jobs" / "configs").glob("*.yaml")]  # fmt: skip
+    files = [
+        *MANIFESTS,
+        CLUSTER / "README.md",
+        *CLUSTER.glob("*.yaml"),
+        *(ROOT / "jobs" / "configs").glob("*.yaml"),
+    ]
     for path in files:
         text = re.sub(r"\\\n\s*#?\s*", " ", path.read_text(encoding="utf-8"))
         for line in text.splitlines():

@@ -75,8 +75,13 @@ def test_rows_found_in_int8_hold_the_nearest_of_float64() -> None:
     near = np.repeat(vectors(500, 1), 10, axis=0) + 0.02 * vectors(5000, 2)  # ten times the same
     far = vectors(3000, 3) * rng.uniform(1e-3, 30, (3000, 1)).astype(np.float32)
     for known in (near, far, np.concatenate([near, far])):
-        queries = np.concatenate([known[::500] + 0.1 * vectors(len(known[::500]), 5),
-                                  1e-3 * vectors(3, 6), 1e3 * vectors(3, 7)])  # fmt: skip
+        queries = np.concatenate(
+            [
+                known[::500] + 0.1 * vectors(len(known[::500]), 5),
+                1e-3 * vectors(3, 6),
+                1e3 * vectors(3, 7),
+            ]
+        )
         found_B = Int8Nearest(known).search(queries, 40)
         assert sum(found is not None for found in found_B) > len(queries) / 2
         ids, _ = LabelIndex.build(known).search(queries, 40)

@@ -75,8 +75,12 @@ def canned_tags(top_k: int, explain: bool) -> list[dict[str, Any]]:
         tag = {"key": key, "label": LABELS[key], "score": 1 / rank, "probability": probability}
         if explain:
             tag["parents"] = ancestors(key)
-            tag["evidence"] = {"cosine": 0.52, "dense_rank": rank, "lexical_rank": None,
-                               "words": ["heart"] if rank == 1 else []}  # fmt: skip
+            tag["evidence"] = {
+                "cosine": 0.52,
+                "dense_rank": rank,
+                "lexical_rank": None,
+                "words": ["heart"] if rank == 1 else [],
+            }
         tags.append(tag)
     return tags
 
@@ -94,10 +98,13 @@ def contract_app(settings: GuardSettings | None = None) -> FastAPI:
         if any("be unavailable" in text for text in texts):
             raise HTTPException(503, "no replica is ready", {"Retry-After": "2"})
         results = [
-            {"id": "", "tags": canned_tags(body.top_k, body.explain) if text.strip() else [],
-             "reason": "" if text.strip() else "empty"}
+            {
+                "id": "",
+                "tags": canned_tags(body.top_k, body.explain) if text.strip() else [],
+                "reason": "" if text.strip() else "empty",
+            }
             for text in texts
-        ]  # fmt: skip
+        ]
         return TagResponse(bundle_id="bundle-7f3a", results=results)
 
     @api.get("/v1/labels")
@@ -106,8 +113,9 @@ def contract_app(settings: GuardSettings | None = None) -> FastAPI:
         limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     ) -> dict[str, Any]:
         """Labels whose text contains the words."""
-        found = [{"key": key, "label": text} for key, text in LABELS.items()
-                 if q.lower() in text.lower()]  # fmt: skip
+        found = [
+            {"key": key, "label": text} for key, text in LABELS.items() if q.lower() in text.lower()
+        ]
         return {"bundle_id": "bundle-7f3a", "count": len(LABELS), "labels": found[:limit]}
 
     @api.get("/v1/labels/{key}")

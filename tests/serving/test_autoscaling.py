@@ -40,14 +40,19 @@ def test_engines_come_with_the_load_and_go_without_it(bundle: str, tmp_path: Pat
     config = deploy_config(bundle, "127.0.0.1", 8125, threads=1, guard=UNLIMITED)
     engine = next(d for d in config["applications"][0]["deployments"] if d["name"] == "Engine")
     engine["autoscaling_config"] = {
-        "min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2,
-        "upscale_delay_s": 1, "downscale_delay_s": 5,
-    }  # fmt: skip
+        "min_replicas": 1,
+        "max_replicas": 2,
+        "target_ongoing_requests": 2,
+        "upscale_delay_s": 1,
+        "downscale_delay_s": 5,
+    }
     with running(config, tmp_path, end=signal.SIGINT) as service:
         assert len(replicas(service, "Engine")) == 1
         stop, statuses = threading.Event(), set()
-        clients = [threading.Thread(target=keep_asking, args=(service, stop, statuses))
-                   for _ in range(CLIENTS)]  # fmt: skip
+        clients = [
+            threading.Thread(target=keep_asking, args=(service, stop, statuses))
+            for _ in range(CLIENTS)
+        ]
         for client in clients:
             client.start()
         grown = wait_until(lambda: len(replicas(service, "Engine")) == 2)

@@ -52,8 +52,11 @@ def first_problem(reply: httpx.Response) -> tuple[int, list[Any]]:
     ("content", "status", "loc"),
     [
         ('{"documents": ["a\\u0000b"]}', 422, ["body", "documents", 0]),
-        ('{"documents": [{"text": "a", "title": "\\ud800"}]}', 422,
-         ["body", "documents", 0, "title"]),
+        (
+            '{"documents": [{"text": "a", "title": "\\ud800"}]}',
+            422,
+            ["body", "documents", 0, "title"],
+        ),
         ('{"documents": ["a"], "deny": ["b", "\\udfff\\ud800"]}', 422, ["body", "deny", 1]),
         ('{"documents": ["a"], "\\ud800": 1}', 422, ["body"]),
         ('{"documents": ["a"], "min_probability": NaN}', 422, ["body", "min_probability"]),
@@ -66,10 +69,16 @@ def first_problem(reply: httpx.Response) -> tuple[int, list[Any]]:
         ('{"documents": []}', 422, ["body", "documents"]),
         ('{"documents": "a"}', 422, ["body", "documents"]),
         ('{"documents": ["a"], "surprise": 1}', 422, ["body", "surprise"]),
-        ('{"documents": ["a"], "allow": [' + ",".join(['"a"'] * 400_000) + "]}", 422,
-         ["body", "allow"]),
-        ('{"documents": ["a"], "allow": [' + ",".join(["7"] * 900_000) + "]}", 422,
-         ["body", "allow"]),
+        (
+            '{"documents": ["a"], "allow": [' + ",".join(['"a"'] * 400_000) + "]}",
+            422,
+            ["body", "allow"],
+        ),
+        (
+            '{"documents": ["a"], "allow": [' + ",".join(["7"] * 900_000) + "]}",
+            422,
+            ["body", "allow"],
+        ),
         ('{"documents": ["a"], "allow": [' + ",".join(['"a"'] * 1_000_000) + "]}", 413, ["body"]),
         ("[" * 100_000, 400, ["body"]),
         ('{"documents": ' + "[" * 500 + "]" * 500 + "}", 400, ["body"]),
@@ -83,7 +92,7 @@ def first_problem(reply: httpx.Response) -> tuple[int, list[Any]]:
         ("null", 422, ["body"]),
         ("[]", 422, ["body"]),
     ],
-)  # fmt: skip
+)
 def test_bad_body_is_refused_with_a_pointer(content: Any, status: int, loc: list[Any]) -> None:
     assert first_problem(send(content)) == (status, loc)
 
@@ -140,15 +149,26 @@ anything = st.recursive(
 bodies = st.one_of(
     st.fixed_dictionaries(
         {"documents": st.lists(anything, max_size=3) | anything},
-        optional={"top_k": anything, "min_probability": anything, "allow": anything,
-                  "deny": anything, "explain": anything, "\ud800x": anything},
+        optional={
+            "top_k": anything,
+            "min_probability": anything,
+            "allow": anything,
+            "deny": anything,
+            "explain": anything,
+            "\ud800x": anything,
+        },
     ),
     anything,
-).map(lambda value: json.dumps(value).encode())  # fmt: skip
+).map(lambda value: json.dumps(value).encode())
 
 
-@given(st.one_of(bodies, st.binary(max_size=200), st.text(st.characters()).map(
-    lambda text: text.encode("utf-8", "surrogatepass"))))  # fmt: skip
+@given(
+    st.one_of(
+        bodies,
+        st.binary(max_size=200),
+        st.text(st.characters()).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    )
+)
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_body_causes_a_fault(content: bytes) -> None:
     reply = send(content, api=FUZZED)
@@ -179,11 +199,14 @@ def test_invalid_input_is_not_echoed() -> None:
     assert "Zacharias" not in reply.text
 
 
-@pytest.mark.parametrize(("path", "method", "status", "code"), [
-    ("/nowhere", "GET", 404, "not_found"),
-    ("/v1/tag", "GET", 405, "method_not_allowed"),
-    ("/v1/labels/unknown", "GET", 404, "not_found"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "method", "status", "code"),
+    [
+        ("/nowhere", "GET", 404, "not_found"),
+        ("/v1/tag", "GET", 405, "method_not_allowed"),
+        ("/v1/labels/unknown", "GET", 404, "not_found"),
+    ],
+)
 def test_errors_of_the_router_have_the_one_shape(path, method, status, code) -> None:
     reply = send(path=path, method=method)
     assert (reply.status_code, reply.json()["error"]) == (status, code)
@@ -214,9 +237,16 @@ def test_request_id_is_kept_where_harmless(given_id: str, kept: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "method"), [("/v1/labels", "GET"), ("/nowhere", "GET"), ("/v1/tag", "POST"),
-                         ("/", "GET"), ("/docs", "GET"), ("/static/app.js", "GET")],
-)  # fmt: skip
+    ("path", "method"),
+    [
+        ("/v1/labels", "GET"),
+        ("/nowhere", "GET"),
+        ("/v1/tag", "POST"),
+        ("/", "GET"),
+        ("/docs", "GET"),
+        ("/static/app.js", "GET"),
+    ],
+)
 def test_every_answer_has_the_security_headers(path: str, method: str) -> None:
     headers = send(path=path, method=method).headers
     policy = headers["Content-Security-Policy"]
@@ -246,31 +276,50 @@ def broken_stream() -> FastAPI:
 
 def test_neither_texts_nor_keys_reach_any_log(caplog: pytest.LogCaptureFixture) -> None:
     secret, line = new_key("anna")
-    tight = GuardSettings(keys=parse_keys([line], "t"), requests_per_minute=6, burst_seconds=50,
-                          documents_per_minute=60, max_body_bytes=5_000)  # fmt: skip
+    tight = GuardSettings(
+        keys=parse_keys([line], "t"),
+        requests_per_minute=6,
+        burst_seconds=50,
+        documents_per_minute=60,
+        max_body_bytes=5_000,
+    )
     api = contract_app(tight)
     good = {"Authorization": f"Bearer {secret}"}
     text = json.dumps(SECRET_TEXT)
     contents = [
-        f'{{"documents": [{text}]}}', f'{{"documents": {text}}}', f'{{{text}: [{text}]}}',
-        f'{{"documents": [{text}, "\\ud800"]}}', f'{{"documents": [{text}', f"[{text}, NaN]",
-        f'{{"documents": ["make a fault {SECRET_TEXT}"]}}', "[" * 99 + text,
-        f'{{"documents": [{text}]}}'.encode("utf-16"), text * 1_000,
-    ]  # fmt: skip
-    paths = [f"/v1/labels?q={SECRET_TEXT}", f"/v1/labels/{SECRET_TEXT}", f"/{SECRET_TEXT}",
-             f"/v1/labels?q={SECRET_TEXT}%00"]  # fmt: skip
+        f'{{"documents": [{text}]}}',
+        f'{{"documents": {text}}}',
+        f"{{{text}: [{text}]}}",
+        f'{{"documents": [{text}, "\\ud800"]}}',
+        f'{{"documents": [{text}',
+        f"[{text}, NaN]",
+        f'{{"documents": ["make a fault {SECRET_TEXT}"]}}',
+        "[" * 99 + text,
+        f'{{"documents": [{text}]}}'.encode("utf-16"),
+        text * 1_000,
+    ]
+    paths = [
+        f"/v1/labels?q={SECRET_TEXT}",
+        f"/v1/labels/{SECRET_TEXT}",
+        f"/{SECRET_TEXT}",
+        f"/v1/labels?q={SECRET_TEXT}%00",
+    ]
     with caplog.at_level(logging.DEBUG):
         logging.getLogger("httpx").setLevel(logging.ERROR)  # the client's own log, not ours
-        statuses = {send(content, api=contract_app(tight), headers=good).status_code
-                    for content in contents}  # fmt: skip
+        statuses = {
+            send(content, api=contract_app(tight), headers=good).status_code for content in contents
+        }
         statuses |= {send(content, api=api, headers=good).status_code for content in contents}
-        statuses |= {send(path=path, method="GET", api=contract_app(tight), headers=good)
-                     .status_code for path in paths}  # fmt: skip
+        statuses |= {
+            send(path=path, method="GET", api=contract_app(tight), headers=good).status_code
+            for path in paths
+        }
         statuses |= {send(path=path, method="GET", api=api).status_code for path in paths}
         wrong = {"X-API-Key": secret + "x", "Content-Type": SECRET_TEXT}
         statuses.add(send(contents[0], api=api, headers=wrong).status_code)
-        statuses.add(send(contents[0], api=contract_app(tight), headers={**good, **wrong})
-                     .status_code)  # fmt: skip
+        statuses.add(
+            send(contents[0], api=contract_app(tight), headers={**good, **wrong}).status_code
+        )
         send(contents[0], "/stream", api=broken_stream())
     assert statuses == {200, 400, 401, 404, 413, 415, 422, 429, 500}
     records = [record for record in caplog.records if record.name.startswith("lmtx")]
@@ -289,7 +338,12 @@ def test_request_is_logged_with_its_numbers(caplog: pytest.LogCaptureFixture) ->
     line = json.loads(record.getMessage())
     assert math.isfinite(line.pop("ms"))
     assert line == {
-        "method": "POST", "route": "/v1/tag", "status": 200, "key": "", "documents": 2,
-        "request_id": reply.headers["X-Request-ID"], "bytes_in": len(body),
+        "method": "POST",
+        "route": "/v1/tag",
+        "status": 200,
+        "key": "",
+        "documents": 2,
+        "request_id": reply.headers["X-Request-ID"],
+        "bytes_in": len(body),
         "bytes_out": len(reply.content),
-    }  # fmt: skip
+    }

@@ -132,9 +132,20 @@ def test_loopback_needs_no_keys(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["0.0.0.0", "::", "[::]", "", "10.0.0.1", "::ffff:10.0.0.1", "example.org",
-     "localhost.evil.org", "127.0.0.1.evil.org", "128.0.0.1", "fe80::1%eth0"],
-)  # fmt: skip
+    [
+        "0.0.0.0",
+        "::",
+        "[::]",
+        "",
+        "10.0.0.1",
+        "::ffff:10.0.0.1",
+        "example.org",
+        "localhost.evil.org",
+        "127.0.0.1.evil.org",
+        "128.0.0.1",
+        "fe80::1%eth0",
+    ],
+)
 def test_open_binding_without_keys_is_refused_unless_said(host: str) -> None:
     with pytest.raises(BindingError, match="--insecure"):
         check_binding(host, ())

@@ -73,8 +73,9 @@ def test_length_that_promises_less_than_comes_leaves_a_short_body(url: str) -> N
 
 def test_length_smaller_than_an_asgi_body_does_not_lift_the_limit() -> None:
     messages = [{"type": "http.request", "body": b"a" * 600, "more_body": True}] * 4
-    status = run_raw(contract_app(GuardSettings(max_body_bytes=1000)), messages,
-                     [(b"content-length", b"10")])  # fmt: skip
+    status = run_raw(
+        contract_app(GuardSettings(max_body_bytes=1000)), messages, [(b"content-length", b"10")]
+    )
     assert status == 413
 
 
@@ -87,8 +88,13 @@ def run_raw(app: Any, messages: list[dict], headers: list[tuple[bytes, bytes]]) 
     async def send(message: dict) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/v1/tag", "query_string": b"",
-             "headers": [(b"content-type", b"application/json"), *headers]}  # fmt: skip
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/tag",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json"), *headers],
+    }
     asyncio.run(app(scope, receive, send))
     return sent[0]["status"]
 

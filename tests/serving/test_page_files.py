@@ -21,9 +21,14 @@ def get(path: str) -> httpx.Response:
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("/", "text/html"), ("/docs", "text/html"), ("/static/app.js", "text/javascript"),
-     ("/static/style.css", "text/css"), ("/static/icon.svg", "image/svg+xml")],
-)  # fmt: skip
+    [
+        ("/", "text/html"),
+        ("/docs", "text/html"),
+        ("/static/app.js", "text/javascript"),
+        ("/static/style.css", "text/css"),
+        ("/static/icon.svg", "image/svg+xml"),
+    ],
+)
 def test_file_has_its_type_and_names_no_other_host(path: str, kind: str) -> None:
     reply = get(path)
     assert reply.headers["Content-Type"].startswith(kind)

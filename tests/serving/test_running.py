@@ -17,6 +17,9 @@ def test_engines_fill_a_machine_and_no_more(cores: int, engines: int, threads: i
     fill_machine(config, cores)
     (application,) = config["applications"]
     assert application["args"]["threads"] == threads
-    scaling = {one["name"]: one["autoscaling_config"] for one in application["deployments"]
-               if "autoscaling_config" in one}  # fmt: skip
+    scaling = {
+        one["name"]: one["autoscaling_config"]
+        for one in application["deployments"]
+        if "autoscaling_config" in one
+    }
     assert scaling["Engine"]["min_replicas"] == scaling["Engine"]["max_replicas"] == engines

@@ -39,9 +39,7 @@ def expected_tags(bundle: str, documents: list[dict[str, str]], top_k: int) -> d
 
 
 def tag(url: str, documents: list[dict[str, str]], top_k: int = 5) -> httpx.Response:
-    return httpx.post(
-        f"{url}/v1/tag", json={"documents": documents, "top_k": top_k}, timeout=60
-    )
+    return httpx.post(f"{url}/v1/tag", json={"documents": documents, "top_k": top_k}, timeout=60)
 
 
 def test_batch_and_online_answers_are_equal_over_500_documents(
@@ -54,17 +52,25 @@ def test_batch_and_online_answers_are_equal_over_500_documents(
         replies = list(pool.map(lambda part: tag(service.url, part, 4), one_by_one + in_chunks))
     assert {reply.status_code for reply in replies} == {200}
     online = {
-        entry["id"]: [{name: tag[name] for name in ("key", "label", "score", "probability")}
-                      for tag in entry["tags"]]
-        for reply in replies for entry in reply.json()["results"]
-    }  # fmt: skip
+        entry["id"]: [
+            {name: tag[name] for name in ("key", "label", "score", "probability")}
+            for tag in entry["tags"]
+        ]
+        for reply in replies
+        for entry in reply.json()["results"]
+    }
     assert online == expected
     assert len(online) == 500
 
 
 def test_tags_can_be_filtered_and_explained(client: httpx.Client) -> None:
-    body = {"documents": ["heart pain"], "top_k": 16, "allow": ["L0", "L1", "L5"], "deny": ["L5"],
-            "explain": True}  # fmt: skip
+    body = {
+        "documents": ["heart pain"],
+        "top_k": 16,
+        "allow": ["L0", "L1", "L5"],
+        "deny": ["L5"],
+        "explain": True,
+    }
     (result,) = client.post("/v1/tag", json=body).json()["results"]
     tags = {tag["key"]: tag for tag in result["tags"]}
     assert set(tags) == {"L0", "L1"}
@@ -89,11 +95,19 @@ def test_a_document_without_text_says_so(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"documents": []}, {"documents": [1]}, {"documents": ["x"], "top_k": 0},
-     {"documents": ["x"] * 129}, {"documents": ["a\0b"], "top_k": 1}, {"documents": [{"text": 1}]},
-     {"documents": ["x"], "unknown": 1}, {"documents": ["x"], "min_probability": 2},
-     {"documents": ["x"], "top_k": True}],
-)  # fmt: skip
+    [
+        {},
+        {"documents": []},
+        {"documents": [1]},
+        {"documents": ["x"], "top_k": 0},
+        {"documents": ["x"] * 129},
+        {"documents": ["a\0b"], "top_k": 1},
+        {"documents": [{"text": 1}]},
+        {"documents": ["x"], "unknown": 1},
+        {"documents": ["x"], "min_probability": 2},
+        {"documents": ["x"], "top_k": True},
+    ],
+)
 def test_bad_requests_are_refused_with_the_field(client: httpx.Client, body: dict) -> None:
     reply = client.post("/v1/tag", json=body)
     assert reply.status_code == 422
@@ -125,8 +139,9 @@ def lmtx(*arguments: str) -> subprocess.CompletedProcess[str]:
     """As in another terminal: without what Ray set in this process when it started a cluster."""
     command = [sys.executable, "-m", "lmtx_ray.cli", *arguments]
     environment = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_MODE"}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200,
-                          env=environment)  # fmt: skip
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=environment
+    )
 
 
 class Asking:

@@ -74,12 +74,17 @@ class Setting:
     def worker(self, source: str = "step", least_mass: float = 0.1, **more: Any) -> AskTeacher:
         """A worker that sees what the store holds now."""
         asking = Asking(
-            teacher=TeacherConfig(kind="lexical", least_mass=least_mass), prompt=get_prompt("tag"),
-            identity=IDENTITY, store=self.store.uri, known=self.partition.snapshot(),
-            human=self.store.human().snapshot(), rankings=("dense", "hybrid"),
+            teacher=TeacherConfig(kind="lexical", least_mass=least_mass),
+            prompt=get_prompt("tag"),
+            identity=IDENTITY,
+            store=self.store.uri,
+            known=self.partition.snapshot(),
+            human=self.store.human().snapshot(),
+            rankings=("dense", "hybrid"),
             plan={"train": [("hybrid", 4)], "held_aside": [("dense", 2), ("hybrid", 2)]},
-            sources={"train": source, "held_aside": source}, cycle=1,
-        )  # fmt: skip
+            sources={"train": source, "held_aside": source},
+            cycle=1,
+        )
         return AskTeacher(replace(asking, **more), [self.labels])
 
     @property
@@ -92,17 +97,25 @@ class Setting:
 
 
 def documents(texts: list[str], split: str = "train", start: int = 0) -> pa.Table:
-    table = pa.table({"doc_id": [f"d{start + n}" for n in range(len(texts))],
-                      "title": pa.nulls(len(texts), pa.string()), "text": texts,
-                      "split": [split] * len(texts)})  # fmt: skip
+    table = pa.table(
+        {
+            "doc_id": [f"d{start + n}" for n in range(len(texts))],
+            "title": pa.nulls(len(texts), pa.string()),
+            "text": texts,
+            "split": [split] * len(texts),
+        }
+    )
     return schemas.conform(table, schemas.DOCUMENTS)
 
 
 def rankings(table: pa.Table, *labels: int) -> pa.Table:
     """The same labels for every document, best first."""
     rows = table.num_rows
-    made = {"doc_id": table["doc_id"], "label_ids": [list(labels)] * rows,
-            "scores": [[1.0 / (1 + n) for n in range(len(labels))]] * rows}  # fmt: skip
+    made = {
+        "doc_id": table["doc_id"],
+        "label_ids": [list(labels)] * rows,
+        "scores": [[1.0 / (1 + n) for n in range(len(labels))]] * rows,
+    }
     return schemas.conform(pa.table(made), schemas.RANKINGS)
 
 

@@ -96,8 +96,10 @@ def test_a_repeated_text_is_asked_and_counted_once(setting: Setting) -> None:
     view = setting.worker()(*fragments(documents(["same", "other", "same", " same "])))
     assert len(setting.teacher.asked) == 8
     assert view.num_rows == 16
-    answers = {doc_id: [a for d, _, a in said(view) if d == doc_id] for doc_id in view["doc_id"]
-               .unique().to_pylist()}  # fmt: skip
+    answers = {
+        doc_id: [a for d, _, a in said(view) if d == doc_id]
+        for doc_id in view["doc_id"].unique().to_pylist()
+    }
     assert answers["d0"] == answers["d2"] == answers["d3"]
     assert sum(view["asked"].to_pylist()) == 8
     assert len(setting.stored()) == 8
@@ -107,14 +109,21 @@ def test_people_have_the_last_word_and_their_pairs_are_never_asked(setting: Sett
     setting.worker(plan={"train": [("hybrid", 1)]})(*unit(1))  # a model was first with label 0
     key = text_key(texts(1)[0])
     for answer in ("yes", "no"):  # the newest counts
-        add_human(setting.store, pa.table({
-            "document": pa.array([key, key], pa.binary(16)), "answer": [answer] * 2,
-            "label": pa.array([text_key("label 0"), text_key("label 1")], pa.binary(16)),
-        }))  # fmt: skip
+        add_human(
+            setting.store,
+            pa.table(
+                {
+                    "document": pa.array([key, key], pa.binary(16)),
+                    "answer": [answer] * 2,
+                    "label": pa.array([text_key("label 0"), text_key("label 1")], pa.binary(16)),
+                }
+            ),
+        )
     view = setting.worker()(*unit(1)).to_pylist()
     assert [row["teacher"] for row in view] == ["human", "human", "t", "t"]
     assert [(row["answer"], row["p_yes"], row["asked"]) for row in view[:2]] == [
-        ("no", None, False)] * 2  # fmt: skip
+        ("no", None, False)
+    ] * 2
     assert [label for _, label in setting.teacher.asked] == ["label 0", "label 2", "label 3"]
 
 
@@ -165,10 +174,16 @@ def test_a_useless_judge_is_found_out_over_small_units_too(setting: Setting) -> 
 def test_answers_of_people_do_not_hide_a_useless_judge(setting: Setting) -> None:
     setting.teacher = Counting(say_no)
     documents_keys = [text_key(text) for text in texts(40)[:10]]
-    add_human(setting.store, pa.table({
-        "document": pa.array(documents_keys, pa.binary(16)), "answer": ["yes"] * 10,
-        "label": pa.array([text_key("label 0")] * 10, pa.binary(16)),
-    }))  # fmt: skip
+    add_human(
+        setting.store,
+        pa.table(
+            {
+                "document": pa.array(documents_keys, pa.binary(16)),
+                "answer": ["yes"] * 10,
+                "label": pa.array([text_key("label 0")] * 10, pa.binary(16)),
+            }
+        ),
+    )
     with pytest.raises(JudgeUseless):
         setting.worker()(*unit(40))
 
@@ -218,8 +233,9 @@ def test_a_budget_ends_the_asking_and_is_spent_to_the_last_question(
         teacher = build_teacher(setting.worker()._asking.teacher, setting.worker()._asking.prompt)
         identity = (teacher.prompt_fingerprint, teacher.fingerprint)
         partition = setting.store.partition(identity[1], identity[0])
-        return setting.worker(identity=identity, known=partition.snapshot(), budget=ledger,
-                              check=False), ledger  # fmt: skip
+        return setting.worker(
+            identity=identity, known=partition.snapshot(), budget=ledger, check=False
+        ), ledger
 
     first, ledger = worker(30)
     with pytest.raises(BudgetReached, match="the 30 requests are used up"):

@@ -134,11 +134,22 @@ def test_the_paper_recipe_trains_from_the_same_examples(tmp_path: Path, encoder:
     assert (config.init, config.max_tokens) == ("pretrained", 450)  # as published, unless given
     documents, labels, examples = (step.files() for step in inputs(tmp_path))
     output = StepOutput(str(tmp_path / "encoder"), "f")
-    training.train(config, encoder, documents, labels, examples, output, str(tmp_path / "work"),
-                   rank=0, world=1, device="cpu")  # fmt: skip
-    assert weights(output) != hashlib.sha256(
-        storage.read_bytes(f"{encoder}/model.safetensors")
-    ).hexdigest()
+    training.train(
+        config,
+        encoder,
+        documents,
+        labels,
+        examples,
+        output,
+        str(tmp_path / "work"),
+        rank=0,
+        world=1,
+        device="cpu",
+    )
+    assert (
+        weights(output)
+        != hashlib.sha256(storage.read_bytes(f"{encoder}/model.safetensors")).hexdigest()
+    )
     assert accuracy(output.uri) > accuracy(encoder)
 
 

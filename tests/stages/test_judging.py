@@ -27,9 +27,13 @@ def inputs(tmp_path: Path) -> Path:
 
 
 def asking(inputs: Path, step: str, cycle: int, *overrides: str) -> Asking:
-    given = [f"run={inputs / 'run'}", f"corpus.documents=[{inputs / 'documents.jsonl'}]",
-             f"corpus.labels={inputs / 'labels.jsonl'}", "encoder.model=some/encoder",
-             "judge.teacher.kind=lexical"]  # fmt: skip
+    given = [
+        f"run={inputs / 'run'}",
+        f"corpus.documents=[{inputs / 'documents.jsonl'}]",
+        f"corpus.labels={inputs / 'labels.jsonl'}",
+        "encoder.model=some/encoder",
+        "judge.teacher.kind=lexical",
+    ]
     config = load_config(RunConfig, None, [*given, *overrides])
     plan = select_asks(config.judge) if step == "select" else judge_asks(config.judge, cycle == 1)
     return asking_of(config, lay_out(config), plan, {}, cycle)

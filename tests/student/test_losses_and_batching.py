@@ -74,9 +74,13 @@ def examples() -> batching.Examples:
     )
     texts = {"a": "heart pain", "b": "lung pain", "c": "brain pain " * 50}
     return batching.make_examples(
-        schemas.conform(table, schemas.EXAMPLES), texts, ["heart", "lung", "brain", "skin", "ear"],
-        tokenizer(), max_tokens=12, label_tokens=8,
-    )  # fmt: skip
+        schemas.conform(table, schemas.EXAMPLES),
+        texts,
+        ["heart", "lung", "brain", "skin", "ear"],
+        tokenizer(),
+        max_tokens=12,
+        label_tokens=8,
+    )
 
 
 def test_documents_are_cut_and_only_labels_that_occur_are_kept() -> None:
@@ -89,7 +93,8 @@ def test_a_soft_batch_holds_every_target_and_what_was_judged() -> None:
     batch = batching.soft_batch(examples(), [0, 2], hard=1)
     assert len(batch.labels) == 3  # 0, 1 and 2: positive of one row, judged negative of the other
     assert batch.targets_BM.tolist() == [
-        [pytest.approx(0.9), pytest.approx(0.6), 0.0], [0.0, 0.0, pytest.approx(0.7)]
+        [pytest.approx(0.9), pytest.approx(0.6), 0.0],
+        [0.0, 0.0, pytest.approx(0.7)],
     ]
     assert batch.judged_BM.tolist() == [[True, True, True], [False, False, True]]
 

@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 from lmtx_ray.config.components import PseudoLabelConfig
 from lmtx_ray.student.pseudo_labels import area_under_curve, build_examples, pair_report, relative
 
-SCHEMA = pa.schema([("doc_id", pa.string()), ("label_id", pa.int32()), ("answer", pa.string()),
-                    ("p_yes", pa.float32()), ("teacher", pa.string())])  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        ("doc_id", pa.string()),
+        ("label_id", pa.int32()),
+        ("answer", pa.string()),
+        ("p_yes", pa.float32()),
+        ("teacher", pa.string()),
+    ]
+)
 
 
 def verdicts(rows: list[tuple[str, int, str, float | None]], teacher: str = "t") -> pa.Table:
@@ -32,8 +39,14 @@ def by_order(deviations: float = 1.0, **more: float) -> PseudoLabelConfig:
 
 
 def test_accepted_labels_are_positives_and_clear_noes_hard_negatives() -> None:
-    table = verdicts([("a", 1, "yes", 0.75), ("a", 2, "no", 0.25), ("a", 3, "no", 0.4375),
-                      ("a", 4, "yes", 0.875)])  # fmt: skip
+    table = verdicts(
+        [
+            ("a", 1, "yes", 0.75),
+            ("a", 2, "no", 0.25),
+            ("a", 3, "no", 0.4375),
+            ("a", 4, "yes", 0.875),
+        ]
+    )
     assert build_examples(table, PseudoLabelConfig()).to_pylist() == [
         {"doc_id": "a", "positives": [4, 1], "targets": [0.875, 0.75], "hard_negatives": [2]}
     ]
@@ -57,8 +70,9 @@ def test_examples_do_not_depend_on_the_order_of_verdicts() -> None:
 
 def test_the_judge_is_scored_on_the_pairs_it_judged() -> None:
     gold = pa.table({"doc_id": ["a"], "label_ids": [[1, 2, 9]]})
-    table = verdicts([("a", 1, "yes", 0.9), ("a", 2, "no", 0.4), ("a", 3, "yes", 0.6),
-                      ("z", 1, "yes", 0.9)])  # fmt: skip
+    table = verdicts(
+        [("a", 1, "yes", 0.9), ("a", 2, "no", 0.4), ("a", 3, "yes", 0.6), ("z", 1, "yes", 0.9)]
+    )
     report = pair_report(table, gold)
     assert report == {"pairs": 3, "precision": 0.5, "recall": 0.5, "auc": 0.5}
 
@@ -90,8 +104,9 @@ def test_a_rare_yes_is_accepted_by_its_own_documents_order() -> None:
 
 def test_other_documents_do_not_move_a_document() -> None:
     alone = relative(judged("a", 0.001, 0.002, 0.1), by_order())
-    beside = relative(pa.concat_tables([judged("b", 0.5, 0.9), judged("a", 0.001, 0.002, 0.1)]),
-                      by_order())  # fmt: skip
+    beside = relative(
+        pa.concat_tables([judged("b", 0.5, 0.9), judged("a", 0.001, 0.002, 0.1)]), by_order()
+    )
     assert beside["p_yes"].to_pylist()[2:] == pytest.approx(alone["p_yes"].to_pylist())
 
 

@@ -34,11 +34,14 @@ def spend(budget: Ledger | Blocks, requests: int = 1, tokens: int = 10) -> int:
         taken += 1
 
 
-@pytest.mark.parametrize(("limits", "times", "named"),
-                         [({"requests": 30}, 30, "judge.budget.requests: the 30 requests"),
-                          ({"tokens": 305}, 30, "judge.budget.tokens: the 305 tokens"),
-                          ({"requests": 40, "tokens": 305}, 30, "judge.budget.tokens")],
-)  # fmt: skip
+@pytest.mark.parametrize(
+    ("limits", "times", "named"),
+    [
+        ({"requests": 30}, 30, "judge.budget.requests: the 30 requests"),
+        ({"tokens": 305}, 30, "judge.budget.tokens: the 305 tokens"),
+        ({"requests": 40, "tokens": 305}, 30, "judge.budget.tokens"),
+    ],
+)
 def test_the_limit_is_reached_and_not_passed(tmp_path: Path, limits, times, named) -> None:
     budget = ledger(tmp_path, **limits)
     assert spend(budget) == times
@@ -101,8 +104,9 @@ def test_blocks_ask_seldom_and_near_the_limit_for_what_is_needed(tmp_path: Path)
     assert inner.close() == [70, 700 - 300]
 
 
-@pytest.mark.parametrize("limits", [{"requests": 1000}, {"tokens": 10_000},
-                                    {"requests": 1000, "tokens": 10_000}])  # fmt: skip
+@pytest.mark.parametrize(
+    "limits", [{"requests": 1000}, {"tokens": 10_000}, {"requests": 1000, "tokens": 10_000}]
+)
 def test_the_ledger_is_written_in_few_blocks(tmp_path: Path, monkeypatch, limits) -> None:
     written = []
     plain = storage.write_bytes

@@ -153,9 +153,7 @@ def test_content_in_parts_is_given_to_templates_that_want_it_so() -> None:
         "{% for m in messages %}{% for part in m.content %}{% if part.type == 'text' %}"
         "<|im_start|>{{ part.text }}<|im_end|>{% endif %}{% endfor %}{% endfor %}"
     )
-    assert shown(with_template(parts)) == (
-        f"<|im_start|>{content('A study.', 'heart')}<|im_end|>"
-    )
+    assert shown(with_template(parts)) == (f"<|im_start|>{content('A study.', 'heart')}<|im_end|>")
 
 
 def test_a_control_prompt_needs_a_model_with_its_tokens() -> None:

@@ -18,15 +18,23 @@ from lmtx_ray.teacher.reading import begins_with
 RNG = np.random.default_rng(0)
 
 
-def verdicts(answers: list[str], p_yes: list[float | None] | None = None, mass: float | None = 0.9,
-             raw: str | None = None) -> pa.Table:  # fmt: skip
+def verdicts(
+    answers: list[str],
+    p_yes: list[float | None] | None = None,
+    mass: float | None = 0.9,
+    raw: str | None = None,
+) -> pa.Table:
     rows = len(answers)
-    return pa.table({
-        "answer": pa.array(answers, pa.string()),
-        "p_yes": pa.array(p_yes or [None] * rows, pa.float32()),
-        "mass": pa.array([mass] * rows, pa.float32()),
-        "raw": pa.array([raw if answer == "unclear" else None for answer in answers], pa.string()),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "answer": pa.array(answers, pa.string()),
+            "p_yes": pa.array(p_yes or [None] * rows, pa.float32()),
+            "mass": pa.array([mass] * rows, pa.float32()),
+            "raw": pa.array(
+                [raw if answer == "unclear" else None for answer in answers], pa.string()
+            ),
+        }
+    )
 
 
 def judged(p_yes: np.ndarray) -> pa.Table:
@@ -45,8 +53,11 @@ def test_health_is_counted_over_the_right_pairs() -> None:
 
 
 def test_what_unclear_answers_begin_with_is_counted() -> None:
-    for raw, opening in ((begins_with('"I\n', 0.7), '\\"I\\n'), (" Well, that depends on it", None),
-                         ("<think>\nFirst", None)):  # fmt: skip
+    for raw, opening in (
+        (begins_with('"I\n', 0.7), '\\"I\\n'),
+        (" Well, that depends on it", None),
+        ("<think>\nFirst", None),
+    ):
         (found,) = examine(verdicts(["unclear"] * 3, raw=raw)).openings.items()
         assert found == (opening or raw.strip()[:20], 3)
     assert examine(verdicts(["yes"])).openings == {}
@@ -80,9 +91,14 @@ def test_a_useless_judge_is_refused_and_the_way_on_is_named() -> None:
     refuse_useless(judged(RNG.uniform(0, 1, 200)))
 
 
-@pytest.mark.parametrize("table", [judged(RNG.uniform(0, 0.4, 200)),
-                                   judged(RNG.uniform(0.0001, 0.01, 200)),
-                                   judged(RNG.uniform(0.7, 1, 200))])  # fmt: skip
+@pytest.mark.parametrize(
+    "table",
+    [
+        judged(RNG.uniform(0, 0.4, 200)),
+        judged(RNG.uniform(0.0001, 0.01, 200)),
+        judged(RNG.uniform(0.7, 1, 200)),
+    ],
+)
 def test_who_accepts_by_the_order_is_not_told_to_do_so(table: pa.Table) -> None:
     """The advice on a judge whose yes is rare must help once it is followed."""
     assert conclusion(examine(table))[0] == "useless"
@@ -90,8 +106,9 @@ def test_who_accepts_by_the_order_is_not_told_to_do_so(table: pa.Table) -> None:
     refuse_useless(table, by_order=True)
 
 
-@pytest.mark.parametrize("table", [verdicts(["no"] * 200), judged(np.full(200, 0.01)),
-                                   verdicts(["unclear"] * 200)])  # fmt: skip
+@pytest.mark.parametrize(
+    "table", [verdicts(["no"] * 200), judged(np.full(200, 0.01)), verdicts(["unclear"] * 200)]
+)
 def test_a_judge_without_an_order_is_useless_by_order_too(table: pa.Table) -> None:
     with pytest.raises(JudgeUseless):
         refuse_useless(table, by_order=True)

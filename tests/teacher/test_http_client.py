@@ -26,13 +26,15 @@ SECRET = "sk-live-SECRET"
 
 @pytest.mark.parametrize(
     ("model", "refused", "has", "lacks"),
-    [("maxtokens", 1, {"max_completion_tokens": 1}, "max_tokens"),
-     ("mosttops", 1, {"top_logprobs": 5}, ""),
-     ("fourtops", 1, {"top_logprobs": 4, "logprobs": True}, ""),
-     ("nologprobs", 2, {}, "logprobs"),
-     ("notemperature", 1, {}, "temperature"),
-     ("notemplate", 1, {}, "chat_template_kwargs")],
-)  # fmt: skip
+    [
+        ("maxtokens", 1, {"max_completion_tokens": 1}, "max_tokens"),
+        ("mosttops", 1, {"top_logprobs": 5}, ""),
+        ("fourtops", 1, {"top_logprobs": 4, "logprobs": True}, ""),
+        ("nologprobs", 2, {}, "logprobs"),
+        ("notemperature", 1, {}, "temperature"),
+        ("notemplate", 1, {}, "chat_template_kwargs"),
+    ],
+)
 def test_what_a_server_does_not_take_is_changed_once(
     judge, model, refused, has, lacks, caplog
 ) -> None:
@@ -54,31 +56,36 @@ def test_many_threads_change_it_once(judge, caplog) -> None:
 
 @pytest.mark.parametrize(
     ("parameter", "sentence", "shape"),
-    [("", "top_logprobs must be between 0 and 8, got 20", Shape(top_logprobs=8)),
-     ("", "Input should be less than or equal to 10: top_logprobs", Shape(top_logprobs=10)),
-     ("top_logprobs", "Invalid value", Shape(top_logprobs=5)),
-     ("top_logprobs", "maximum is 0", Shape(top_logprobs=0)),
-     ("temperature", "only the default, with max_tokens", Shape(temperature=False)),
-     ("", "body.chat_template_kwargs: Extra inputs", Shape(template=False)),
-     ("", "stop is wrong", None), ("model", "no such model", None),
-     ("", "maximum context length is 512 tokens, max_tokens too large", None)],
-)  # fmt: skip
+    [
+        ("", "top_logprobs must be between 0 and 8, got 20", Shape(top_logprobs=8)),
+        ("", "Input should be less than or equal to 10: top_logprobs", Shape(top_logprobs=10)),
+        ("top_logprobs", "Invalid value", Shape(top_logprobs=5)),
+        ("top_logprobs", "maximum is 0", Shape(top_logprobs=0)),
+        ("temperature", "only the default, with max_tokens", Shape(temperature=False)),
+        ("", "body.chat_template_kwargs: Extra inputs", Shape(template=False)),
+        ("", "stop is wrong", None),
+        ("model", "no such model", None),
+        ("", "maximum context length is 512 tokens, max_tokens too large", None),
+    ],
+)
 def test_a_refusal_names_what_to_change(parameter, sentence, shape) -> None:
     assert changed(Shape(), Refusal(parameter, sentence)) == shape
 
 
 @pytest.mark.parametrize(
     ("model", "match"),
-    [("never", r"/v1/chat/completions: HTTP 400: temperature, max_tokens"),
-     ("badkey", r"HTTP 401: Incorrect API key provided; .* variable MY_KEY, which is not set"),
-     ("forbidden", r"HTTP 403: This project has no access.*MY_KEY"),
-     ("unknown", r"HTTP 404: The model .unknown. does not exist; .*judge\.teacher\.model"),
-     ("toolong", r"HTTP 400: This model's maximum .*judge\.teacher\.max_document_tokens"),
-     ("noprefix", r"HTTP 422: body\.continue_final.*judge\.teacher\.answer_prefix"),
-     ("quota", r"HTTP 429: You exceeded your quota"),
-     ("refused200", r"HTTP 400: no such model"),
-     ("moved", r"HTTP 307: it redirects to http://other/v1; mend judge\.teacher\.url")],
-)  # fmt: skip
+    [
+        ("never", r"/v1/chat/completions: HTTP 400: temperature, max_tokens"),
+        ("badkey", r"HTTP 401: Incorrect API key provided; .* variable MY_KEY, which is not set"),
+        ("forbidden", r"HTTP 403: This project has no access.*MY_KEY"),
+        ("unknown", r"HTTP 404: The model .unknown. does not exist; .*judge\.teacher\.model"),
+        ("toolong", r"HTTP 400: This model's maximum .*judge\.teacher\.max_document_tokens"),
+        ("noprefix", r"HTTP 422: body\.continue_final.*judge\.teacher\.answer_prefix"),
+        ("quota", r"HTTP 429: You exceeded your quota"),
+        ("refused200", r"HTTP 400: no such model"),
+        ("moved", r"HTTP 307: it redirects to http://other/v1; mend judge\.teacher\.url"),
+    ],
+)
 def test_what_no_repetition_mends_is_told_at_once(judge, model, match, monkeypatch) -> None:
     monkeypatch.delenv("MY_KEY", raising=False)
     prefix = "So:" if model == "noprefix" else ""
@@ -92,10 +99,17 @@ def test_what_no_repetition_mends_is_told_at_once(judge, model, match, monkeypat
 
 @pytest.mark.parametrize(
     ("model", "match"),
-    [("truncated", "RemoteProtocolError"), ("chunkcut", "RemoteProtocolError"),
-     ("drop", "RemoteProtocolError"), ("nojson", "JSONDecodeError"), ("nochoices", "no message"),
-     ("busy", "HTTP 503: overloaded"), ("limited", "HTTP 429"), ("limited200", "slow down")],
-)  # fmt: skip
+    [
+        ("truncated", "RemoteProtocolError"),
+        ("chunkcut", "RemoteProtocolError"),
+        ("drop", "RemoteProtocolError"),
+        ("nojson", "JSONDecodeError"),
+        ("nochoices", "no message"),
+        ("busy", "HTTP 503: overloaded"),
+        ("limited", "HTTP 429"),
+        ("limited200", "slow down"),
+    ],
+)
 def test_what_passes_is_tried_again_so_often(judge, model, match) -> None:
     with pytest.raises(JudgeUnavailable, match=match):
         teacher(judge, model, tries=3).judge(asked("heart"))
@@ -132,10 +146,21 @@ def test_an_address_may_end_as_servers_print_it(judge, ending) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "ftp://h", "h:80", "http://", "http://h:port/" + SECRET, f"http://u:{SECRET}@h/v1",
-     f"https://{SECRET}@h", f"https://h/v1?key={SECRET}", f"https://h/#{SECRET}",
-     f"https://h/{SECRET}\nx", f"http://h h/{SECRET}", f"http://[::1/{SECRET}"],
-)  # fmt: skip
+    [
+        "",
+        "ftp://h",
+        "h:80",
+        "http://",
+        "http://h:port/" + SECRET,
+        f"http://u:{SECRET}@h/v1",
+        f"https://{SECRET}@h",
+        f"https://h/v1?key={SECRET}",
+        f"https://h/#{SECRET}",
+        f"https://h/{SECRET}\nx",
+        f"http://h h/{SECRET}",
+        f"http://[::1/{SECRET}",
+    ],
+)
 def test_an_address_that_cannot_be_right_is_not_repeated(judge, url) -> None:
     with pytest.raises(ConfigError, match=r"judge\.teacher\.url") as got:
         teacher(judge, url=url)
@@ -167,9 +192,10 @@ def whole(error: BaseException) -> str:
 def test_the_key_is_in_no_table_log_or_message(judge, model, monkeypatch, caplog) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET + "\n")
     monkeypatch.setitem(
-        REPLIES, "telling",
+        REPLIES,
+        "telling",
         lambda good, bad: {"choices": [{"message": {"content": f"Bearer {SECRET}"}}]},
-    )  # fmt: skip
+    )
     seen = ""
     with caplog.at_level(logging.DEBUG):
         more = {"url": "http://127.0.0.1:9"} if model == "nowhere" else {}
@@ -185,11 +211,16 @@ def test_the_key_is_in_no_table_log_or_message(judge, model, monkeypatch, caplog
 
 def test_errors_inside_a_good_status_are_told_apart() -> None:
     for error, status in [
-        ({"code": 502, "message": "x"}, 502), ({"code": "429"}, 429), ("model is loading", 503),
-        ({"type": "rate_limit_error"}, 429), ({"code": "invalid_api_key"}, 401),
+        ({"code": 502, "message": "x"}, 502),
+        ({"code": "429"}, 429),
+        ("model is loading", 503),
+        ({"type": "rate_limit_error"}, 429),
+        ({"code": "invalid_api_key"}, 401),
         ({"type": "invalid_request_error", "message": "timeout is unknown"}, 400),
-        ("no such model", 400), ({}, None), (None, None),
-    ]:  # fmt: skip
+        ("no such model", 400),
+        ({}, None),
+        (None, None),
+    ]:
         failure = of_error({"error": error}, {}, "")
         assert (failure and failure.status) == status
     assert of_error({"choices": [{"error": {"code": 503}}]}, {}, "").passing

@@ -15,9 +15,12 @@ def test_waits_are_read_from_both_headers() -> None:
     now = 1_000_000_000.0
     date = email.utils.formatdate(now + 100, usegmt=True)
     for headers, least in [
-        ({"retry-after": "7"}, 7), ({"retry-after": "0.5"}, 0.5), ({"retry-after": date}, 100),
-        ({"retry-after-ms": "250", "retry-after": "7"}, 0.25), ({"retry-after": "-3"}, 0),
-    ]:  # fmt: skip
+        ({"retry-after": "7"}, 7),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": date}, 100),
+        ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
+        ({"retry-after": "-3"}, 0),
+    ]:
         assert least <= told_wait(headers, now) <= least + pacing.FIRST_WAIT
     assert told_wait({"retry-after": "99999"}, now) == pacing.LONGEST_TOLD
     for odd in ("soon", "nan", "inf", "", "Mon, 99 Foo"):

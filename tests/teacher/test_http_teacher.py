@@ -38,8 +38,13 @@ def teacher(judge: FakeJudge, model: str = "ok", budget: Any = None, **more: Any
 
 
 def asked(*labels: str, text: str = "the heart and the ear") -> pa.Table:
-    row = {"doc_id": "a", "title": None, "text": text, "label_ids": list(range(len(labels))),
-           "label_texts": list(labels)}  # fmt: skip
+    row = {
+        "doc_id": "a",
+        "title": None,
+        "text": text,
+        "label_ids": list(range(len(labels))),
+        "label_texts": list(labels),
+    }
     return pa.Table.from_pylist([row], schema=QUESTIONS)
 
 
@@ -52,13 +57,30 @@ GOOD = math.exp(-0.1) / (math.exp(-0.1) + math.exp(-2.4))
 
 @pytest.mark.parametrize(
     ("model", "p_yes"),
-    [("ok", GOOD), ("partslogprobs", GOOD), ("logprobnull", 1.0), ("thoughts", None),
-     ("truncated.once", GOOD), ("chunkcut.once", GOOD), ("drop.once", GOOD), ("slow", GOOD),
-     ("nojson.once", GOOD), ("nochoices.once", GOOD), ("limited200.once", GOOD),
-     ("limited.once", GOOD), ("busy.once", GOOD),
-     ("text", None), ("topsnull", None), ("topsmissing", None), ("goodnull", None),
-     ("oddtokens", None), ("parts", None), ("thinkclosed", None), ("because", None)],
-)  # fmt: skip
+    [
+        ("ok", GOOD),
+        ("partslogprobs", GOOD),
+        ("logprobnull", 1.0),
+        ("thoughts", None),
+        ("truncated.once", GOOD),
+        ("chunkcut.once", GOOD),
+        ("drop.once", GOOD),
+        ("slow", GOOD),
+        ("nojson.once", GOOD),
+        ("nochoices.once", GOOD),
+        ("limited200.once", GOOD),
+        ("limited.once", GOOD),
+        ("busy.once", GOOD),
+        ("text", None),
+        ("topsnull", None),
+        ("topsmissing", None),
+        ("goodnull", None),
+        ("oddtokens", None),
+        ("parts", None),
+        ("thinkclosed", None),
+        ("because", None),
+    ],
+)
 def test_a_plain_answer_is_read_however_odd_the_rest(judge, model, p_yes) -> None:
     table = teacher(judge, model).judge(asked("heart", "moon"))
     assert answers(table) == ["yes", "no"]
@@ -71,11 +93,14 @@ def test_a_plain_answer_is_read_however_odd_the_rest(judge, model, p_yes) -> Non
 
 @pytest.mark.parametrize(
     ("model", "raw"),
-    [("think", 'begins with "<think>" (1.00), "The" (0.20)'),
-     ("thinknoise", 'begins with "<think>" (1.00), "\\n" (0.00), "No" (0.00)'),
-     ("reasoning", 'thinks: "Okay"'), ("emoji", 'begins with "?" (0.90), "?" (0.05)'),
-     ("nothing", "nothing (finish_reason length)")],
-)  # fmt: skip
+    [
+        ("think", 'begins with "<think>" (1.00), "The" (0.20)'),
+        ("thinknoise", 'begins with "<think>" (1.00), "\\n" (0.00), "No" (0.00)'),
+        ("reasoning", 'thinks: "Okay"'),
+        ("emoji", 'begins with "?" (0.90), "?" (0.05)'),
+        ("nothing", "nothing (finish_reason length)"),
+    ],
+)
 def test_what_is_no_plain_answer_is_unclear_and_kept(judge, model, raw, caplog) -> None:
     asking = teacher(judge, model)
     table = asking.judge(asked("heart"))
@@ -108,12 +133,19 @@ def test_a_request_holds_the_prompt_and_what_was_configured(judge) -> None:
     prompt, body = get_prompt("tag"), judge.requests[0]["body"]
     content = f"{prompt.before}one two{prompt.between}heart{prompt.after}"
     assert body == {
-        "model": "ok", "max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": 20,
+        "model": "ok",
+        "max_tokens": 1,
+        "temperature": 0,
+        "logprobs": True,
+        "top_logprobs": 20,
         "chat_template_kwargs": {"enable_thinking": False, "thinking": False},
-        "continue_final_message": True, "add_generation_prompt": False,
-        "messages": [{"role": "user", "content": content},
-                     {"role": "assistant", "content": "Answer:"}],
-    }  # fmt: skip
+        "continue_final_message": True,
+        "add_generation_prompt": False,
+        "messages": [
+            {"role": "user", "content": content},
+            {"role": "assistant", "content": "Answer:"},
+        ],
+    }
 
 
 def test_a_file_s_system_message_is_sent(judge, tmp_path) -> None:

@@ -12,9 +12,10 @@ from lmtx_ray.teacher.prompts import PROMPTS, Prompt, get_prompt
 
 HEART = {"text": "Heart", "description": "Pumps blood", "aliases": ["Cor", "Herz"]}
 OWN = {
-    "before": "A text:\n", "label": "\nIts label: {label}\nThat is: {description}\nOr: {aliases}",
+    "before": "A text:\n",
+    "label": "\nIts label: {label}\nThat is: {description}\nOr: {aliases}",
     "after": "\nIs it so?",
-}  # fmt: skip
+}
 
 
 def written(folder: Path, **changes: object) -> str:

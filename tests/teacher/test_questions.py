@@ -47,16 +47,28 @@ def candidate(doc_id: str, label: int, text: str = "", split: str = "train") -> 
 
 
 def stored(answer: str, p_yes: float | None = None, **more: Any) -> dict[str, Any]:
-    return {"answer": answer, "p_yes": p_yes, "mass": 1.0, "raw": None, "prompt": "p",
-            "teacher": "t", "source": "now", **more}  # fmt: skip
+    return {
+        "answer": answer,
+        "p_yes": p_yes,
+        "mass": 1.0,
+        "raw": None,
+        "prompt": "p",
+        "teacher": "t",
+        "source": "now",
+        **more,
+    }
 
 
 def person(answer: str) -> dict[str, Any]:
     return stored(answer, mass=None, prompt="", teacher="human", source="human")
 
 
-def view(candidates: list[Candidate], known: dict[Key, Any], human: dict[Key, Any] | None = None,
-         least_mass: float = 0.1) -> list[dict[str, Any]]:  # fmt: skip
+def view(
+    candidates: list[Candidate],
+    known: dict[Key, Any],
+    human: dict[Key, Any] | None = None,
+    least_mass: float = 0.1,
+) -> list[dict[str, Any]]:
     table = questions.view(candidates, known, human or {}, SOURCES, 2, least_mass)
     assert table.schema.equals(schemas.VERDICTS, check_metadata=True)
     return table.to_pylist()
@@ -69,27 +81,37 @@ def test_wanted_candidates_joins_rankings_without_repeats_in_order_of_rank() -> 
 
 
 def test_pairs_of_earlier_steps_are_left_out() -> None:
-    earlier = [pa.table({"doc_id": ["a", "b"], "label_id": [3, 4]}),
-               pa.table({"doc_id": ["b", "c"], "label_id": [5, 2]})]  # fmt: skip
+    earlier = [
+        pa.table({"doc_id": ["a", "b"], "label_id": [3, 4]}),
+        pa.table({"doc_id": ["b", "c"], "label_id": [5, 2]}),
+    ]
     given = [candidate("a", 3), candidate("a", 2), candidate("b", 4), candidate("c", 3)]
     assert questions.without_judged(given, earlier) == [given[1], given[3]]
     assert questions.without_judged(given, []) == given
 
 
 def test_known_texts_and_repeated_texts_are_not_asked() -> None:
-    given = [candidate("a", 1), candidate("b", 1, "same"), candidate("c", 1, "same"),
-             candidate("c", 2, "same")]  # fmt: skip
+    given = [
+        candidate("a", 1),
+        candidate("b", 1, "same"),
+        candidate("c", 1, "same"),
+        candidate("c", 2, "same"),
+    ]
     assert questions.to_ask(given, {given[0].key: stored("yes")}) == [given[1], given[3]]
 
 
 def test_questions_carry_texts_and_keep_the_order_of_candidates() -> None:
     given = [candidate("c", 2), candidate("a", 0), candidate("c", 0)]
     assert questions.build_questions(DOCUMENTS, given).to_pylist() == [
-        {"doc_id": "c", "title": "C", "text": "three", "label_ids": [2, 0],
-         "label_texts": ["about l2", "about l0"]},
-        {"doc_id": "a", "title": "A", "text": "one", "label_ids": [0],
-         "label_texts": ["about l0"]},
-    ]  # fmt: skip
+        {
+            "doc_id": "c",
+            "title": "C",
+            "text": "three",
+            "label_ids": [2, 0],
+            "label_texts": ["about l2", "about l0"],
+        },
+        {"doc_id": "a", "title": "A", "text": "one", "label_ids": [0], "label_texts": ["about l0"]},
+    ]
     assert questions.build_questions(DOCUMENTS, []).num_rows == 0
 
 
@@ -97,9 +119,19 @@ def test_a_view_has_one_row_for_each_candidate_with_a_verdict() -> None:
     given = [candidate("a", 1), candidate("a", 2), candidate("a", 3)]
     known = {given[0].key: stored("yes", 0.75), given[2].key: stored("no", 0.25)}
     first, second = view(given, known)
-    assert first == {"doc_id": "a", "label_id": 1, "answer": "yes", "p_yes": 0.75, "mass": 1.0,
-                     "raw": None, "prompt": "p", "teacher": "t", "cycle": 2, "rank": 3,
-                     "asked": True}  # fmt: skip
+    assert first == {
+        "doc_id": "a",
+        "label_id": 1,
+        "answer": "yes",
+        "p_yes": 0.75,
+        "mass": 1.0,
+        "raw": None,
+        "prompt": "p",
+        "teacher": "t",
+        "cycle": 2,
+        "rank": 3,
+        "asked": True,
+    }
     assert (second["label_id"], second["answer"], second["p_yes"]) == (3, "no", 0.25)
     assert view([], {}) == []
 
@@ -126,15 +158,23 @@ def test_an_answer_of_a_person_goes_before_a_models() -> None:
 
 
 def test_only_what_this_step_asked_counts_as_asked_and_a_text_once() -> None:
-    given = [candidate("a", 1, "same"), candidate("b", 1, "same"), candidate("c", 1),
-             candidate("d", 1, split="held_aside")]  # fmt: skip
-    known = {given[0].key: stored("yes", 0.9), given[2].key: stored("yes", 0.9, source="before"),
-             given[3].key: stored("yes", 0.9, source="now too")}  # fmt: skip
+    given = [
+        candidate("a", 1, "same"),
+        candidate("b", 1, "same"),
+        candidate("c", 1),
+        candidate("d", 1, split="held_aside"),
+    ]
+    known = {
+        given[0].key: stored("yes", 0.9),
+        given[2].key: stored("yes", 0.9, source="before"),
+        given[3].key: stored("yes", 0.9, source="now too"),
+    }
     assert [row["asked"] for row in view(given, known)] == [True, False, False, True]
 
 
-@pytest.mark.parametrize(("first", "splits"), [(True, {"train", "held_aside", "test"}),
-                                               (False, {"train"})])  # fmt: skip
+@pytest.mark.parametrize(
+    ("first", "splits"), [(True, {"train", "held_aside", "test"}), (False, {"train"})]
+)
 def test_only_the_first_cycle_judges_what_evaluation_compares_with(
     first: bool, splits: set[str]
 ) -> None:

@@ -38,8 +38,21 @@ def test_each_document_and_each_label_is_tokenised_once(name: str) -> None:
 
 def texts(name: str) -> st.SearchStrategy[str]:
     family = FAMILIES[name]
-    pieces = [*family.special, *family.others, *DOCUMENTS, *LABELS, "\n", " ", ">>>", "»", "<",
-              "|>", "yes", "\U000f0000", "\U000f0003"]  # fmt: skip
+    pieces = [
+        *family.special,
+        *family.others,
+        *DOCUMENTS,
+        *LABELS,
+        "\n",
+        " ",
+        ">>>",
+        "»",
+        "<",
+        "|>",
+        "yes",
+        "\U000f0000",
+        "\U000f0003",
+    ]
     letters = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
     return st.lists(st.sampled_from(pieces) | letters, max_size=8).map("".join)
 

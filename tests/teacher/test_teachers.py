@@ -58,22 +58,44 @@ def test_grades_are_weighed() -> None:
 
 @pytest.mark.parametrize(
     ("token", "word"),
-    [("Yes", "yes"), (" YES", "yes"), ("**No", "no"), ('"no', "no"), ("▁yes", "yes"), ("Ġno", "no"),
-     ("yesterday", None), ("not", None), ("", None), ("ye", None)],
-)  # fmt: skip
+    [
+        ("Yes", "yes"),
+        (" YES", "yes"),
+        ("**No", "no"),
+        ('"no', "no"),
+        ("▁yes", "yes"),
+        ("Ġno", "no"),
+        ("yesterday", None),
+        ("not", None),
+        ("", None),
+        ("ye", None),
+    ],
+)
 def test_all_spellings_of_a_word_count(token: str, word: str | None) -> None:
     assert spelling_of(token) == word
 
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("Yes.", "yes"), ("  no", "no"), ("NO!", "no"), ("**Yes**", "yes"), ("nothing", "unclear"),
-     ("", "unclear"), ("yes and no", "unclear"), ("Yes/No", "unclear"), ("I cannot say", "unclear"),
-     ("Yes, because the text leaves no doubt about it.", "yes"),
-     ("No. A yes would need more.", "no"), ("The answer is: **Yes**.", "yes"),
-     ("<think>\nThere is no doubt here.\n</think>\n\nYes", "yes"), ("no doubt</think>Yes", "yes"),
-     ("<think>no", "unclear"), ("It says yes somewhere", "unclear")],
-)  # fmt: skip
+    [
+        ("Yes.", "yes"),
+        ("  no", "no"),
+        ("NO!", "no"),
+        ("**Yes**", "yes"),
+        ("nothing", "unclear"),
+        ("", "unclear"),
+        ("yes and no", "unclear"),
+        ("Yes/No", "unclear"),
+        ("I cannot say", "unclear"),
+        ("Yes, because the text leaves no doubt about it.", "yes"),
+        ("No. A yes would need more.", "no"),
+        ("The answer is: **Yes**.", "yes"),
+        ("<think>\nThere is no doubt here.\n</think>\n\nYes", "yes"),
+        ("no doubt</think>Yes", "yes"),
+        ("<think>no", "unclear"),
+        ("It says yes somewhere", "unclear"),
+    ],
+)
 def test_replies_are_read_by_what_they_state(text: str, answer: str) -> None:
     assert from_text(text).answer == answer
 
@@ -92,8 +114,14 @@ def test_an_answer_without_a_probability_is_unclear() -> None:
 def test_answers_are_a_table_even_without_rows() -> None:
     assert answers_table([], []).num_rows == 0
     row = answers_table([("a", 1)], [Reading("yes", 0.75, 0.5)]).to_pylist()[0]
-    assert row == {"doc_id": "a", "label_id": 1, "answer": "yes", "p_yes": 0.75, "mass": 0.5,
-                   "raw": None}  # fmt: skip
+    assert row == {
+        "doc_id": "a",
+        "label_id": 1,
+        "answer": "yes",
+        "p_yes": 0.75,
+        "mass": 0.5,
+        "raw": None,
+    }
     assert Interrupted("x").answers is None
 
 
@@ -117,7 +145,12 @@ def test_identity_follows_what_changes_an_answer_and_nothing_else(kind: str) -> 
     same = {"threads": 7, "kv_cache_gib": 9, "url": "http://h", "tries": 2, "concurrency": 2}
     known = teacher_identity(config, prompt)
     assert teacher_identity(config.model_copy(update=same), prompt) == known
-    for change in ({"max_document_tokens": 100}, {"revision": "b"}, {"answer_prefix": "So:"},
-                   {"thinking_tokens": 9}, {"model": "other/model"}):  # fmt: skip
+    for change in (
+        {"max_document_tokens": 100},
+        {"revision": "b"},
+        {"answer_prefix": "So:"},
+        {"thinking_tokens": 9},
+        {"model": "other/model"},
+    ):
         assert teacher_identity(config.model_copy(update=change), prompt) != known
     assert teacher_identity(config, get_prompt("tag"))[0] != known[0]

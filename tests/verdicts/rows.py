@@ -15,11 +15,20 @@ Pair = tuple[int, int]
 def stored(pairs: list[Pair], p_yes: float | None = 0.9, **more: Any) -> pa.Table:
     """A verdict on each (document, label); `more` are columns of all rows."""
     rows = [
-        {"document": text_key(f"d{d}"), "label": text_key(f"l{n}"), "answer": "yes",
-         "p_yes": p_yes, "mass": None if p_yes is None else 1.0, "raw": None, "prompt": "p",
-         "teacher": "t", "source": "s", **more}
+        {
+            "document": text_key(f"d{d}"),
+            "label": text_key(f"l{n}"),
+            "answer": "yes",
+            "p_yes": p_yes,
+            "mass": None if p_yes is None else 1.0,
+            "raw": None,
+            "prompt": "p",
+            "teacher": "t",
+            "source": "s",
+            **more,
+        }
         for d, n in pairs
-    ]  # fmt: skip
+    ]
     return pa.Table.from_pylist(rows, schema=schemas.STORED_VERDICTS)
 
 

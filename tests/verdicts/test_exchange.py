@@ -44,11 +44,15 @@ def config(tmp_path: Path) -> Path:
     for name, part in (("documents", rows), ("labels", labels)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
     values = {
-        "run": str(tmp_path / "run"), "encoder": {"model": "some/encoder"},
-        "corpus": {"documents": [str(tmp_path / "documents.jsonl")], "held_aside": 1,
-                   "labels": str(tmp_path / "labels.jsonl")},
+        "run": str(tmp_path / "run"),
+        "encoder": {"model": "some/encoder"},
+        "corpus": {
+            "documents": [str(tmp_path / "documents.jsonl")],
+            "held_aside": 1,
+            "labels": str(tmp_path / "labels.jsonl"),
+        },
         "judge": {"teacher": {"kind": "lexical", "prompt": "tag"}},
-    }  # fmt: skip
+    }
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(values))
     loaded = load_config(RunConfig, str(path))
@@ -114,21 +118,29 @@ def test_verdicts_survive_a_file_of_every_format(tmp_path, capsys, store, kind: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_export_of_a_run_names_documents_and_labels(tmp_path, capsys, config, kind) -> None:
-    answers = [{"doc_id": "d0", "label_key": "L2", "answer": "yes"},
-               {"doc_id": "d4", "label_key": "L0", "answer": "no"}]  # fmt: skip
+    answers = [
+        {"doc_id": "d0", "label_key": "L2", "answer": "yes"},
+        {"doc_id": "d4", "label_key": "L0", "answer": "no"},
+    ]
     verdicts(capsys, "import", str(config), write(tmp_path / "people.jsonl", answers))
     run_store(config).human().append(stored([(99, 99)], None, teacher="human"), "000000")
     out = tmp_path / f"out.{kind}"
     assert verdicts(capsys, "export", str(config), str(out), "--texts")["verdicts"] == 3
     again = VerdictStore(str(tmp_path / "fresh"))
     verdicts(capsys, "import", again.uri, str(out))  # a store alone, as the hashes are there
-    assert human(again) == sorted([(doc_key(1), text_key("label 2"), "yes"),
-                                   (doc_key(4), text_key("label 0"), "no")])  # fmt: skip
+    assert human(again) == sorted(
+        [(doc_key(1), text_key("label 2"), "yes"), (doc_key(4), text_key("label 0"), "no")]
+    )
     if kind == "jsonl":
-        rows = sorted((json.loads(line) for line in out.read_text().splitlines()),
-                      key=lambda row: row["doc_id"])  # fmt: skip
+        rows = sorted(
+            (json.loads(line) for line in out.read_text().splitlines()),
+            key=lambda row: row["doc_id"],
+        )
         assert [(row["doc_id"], row["label_key"], row["answer"]) for row in rows] == [
-            ("d0", "L2", "yes"), ("d1", "L2", "yes"), ("d4", "L0", "no")]  # fmt: skip
+            ("d0", "L2", "yes"),
+            ("d1", "L2", "yes"),
+            ("d4", "L0", "no"),
+        ]
         assert (rows[0]["document_text"], rows[0]["label_text"]) == ("Study. text 1", "label 2")
 
 
@@ -137,16 +149,21 @@ def test_an_export_of_a_run_names_documents_and_labels(tmp_path, capsys, config,
 def test_answers_of_people_are_taken_by_ids_and_keys(
     tmp_path, capsys, config, kind: str, names: tuple[str, str]
 ) -> None:
-    rows = [dict(zip((*names, "answer"), row, strict=True)) for row in
-            [("d2", "L1", "Yes"), ("d3", "L1", " no "), (HEX_ID, "L0", "yes")]]  # fmt: skip
+    rows = [
+        dict(zip((*names, "answer"), row, strict=True))
+        for row in [("d2", "L1", "Yes"), ("d3", "L1", " no "), (HEX_ID, "L0", "yes")]
+    ]
     file = write(tmp_path / f"people.{kind}", rows)
     done = verdicts(capsys, "import", str(config), file)
     assert (done["imported"], done["rejected"], done["rejects"]) == ({"human": 3}, 0, None)
     store = run_store(config)
-    assert human(store) == sorted([
-        (doc_key(2), text_key("label 1"), "yes"), (doc_key(3), text_key("label 1"), "no"),
-        (text_key("text of hex"), text_key("label 0"), "yes"),
-    ])  # fmt: skip
+    assert human(store) == sorted(
+        [
+            (doc_key(2), text_key("label 1"), "yes"),
+            (doc_key(3), text_key("label 1"), "no"),
+            (text_key("text of hex"), text_key("label 0"), "yes"),
+        ]
+    )
     assert store.judges() == ["human"]
     identity = store.human_identity()
     assert verdicts(capsys, "import", str(config), file)["imported"] == {"human": 0}
@@ -154,15 +171,19 @@ def test_answers_of_people_are_taken_by_ids_and_keys(
 
 
 def test_names_of_labels_and_hashes_are_understood_beside_ids(tmp_path, capsys, config) -> None:
-    rows = [{"document": doc_key(2).hex(), "label": text_key("label 1").hex(), "answer": "no"},
-            {"document": doc_key(3).hex(), "label_text": "label 2", "answer": "yes"},
-            {"doc_id": "d4", "label_text": "label 0", "answer": "yes"}]  # fmt: skip
+    rows = [
+        {"document": doc_key(2).hex(), "label": text_key("label 1").hex(), "answer": "no"},
+        {"document": doc_key(3).hex(), "label_text": "label 2", "answer": "yes"},
+        {"doc_id": "d4", "label_text": "label 0", "answer": "yes"},
+    ]
     done = verdicts(capsys, "import", str(config), write(tmp_path / "p.jsonl", rows))
     assert (done["imported"], done["rejected"]) == ({"human": 3}, 0)
-    assert human(run_store(config)) == sorted([
-        (doc_key(n), text_key(f"label {m}"), answer)
-        for n, m, answer in ((2, 1, "no"), (3, 2, "yes"), (4, 0, "yes"))
-    ])  # fmt: skip
+    assert human(run_store(config)) == sorted(
+        [
+            (doc_key(n), text_key(f"label {m}"), answer)
+            for n, m, answer in ((2, 1, "no"), (3, 2, "yes"), (4, 0, "yes"))
+        ]
+    )
 
 
 BAD = {
@@ -173,12 +194,23 @@ BAD = {
     "no label 'L9' (label_key) in this run": {"doc_id": "d1", "label_key": "L9", "answer": "no"},
     "missing field 'label'": {"doc_id": "d1", "answer": "no"},
     "missing field 'document'": {"label_key": "L1", "answer": "no"},
-    "7 is no number between 0 and 1": {"doc_id": "d1", "label_key": "L1", "answer": "no",
-                                       "p_yes": 7, "teacher": "t", "prompt": "p"},
+    "7 is no number between 0 and 1": {
+        "doc_id": "d1",
+        "label_key": "L1",
+        "answer": "no",
+        "p_yes": 7,
+        "teacher": "t",
+        "prompt": "p",
+    },
     "field 'prompt'": {"doc_id": "d1", "label_key": "L1", "answer": "no", "teacher": "t"},
-    "field 'teacher' is '../../x'": {"doc_id": "d1", "label_key": "L1", "answer": "no",
-                                     "teacher": "../../x", "prompt": "p"},
-}  # fmt: skip
+    "field 'teacher' is '../../x'": {
+        "doc_id": "d1",
+        "label_key": "L1",
+        "answer": "no",
+        "teacher": "../../x",
+        "prompt": "p",
+    },
+}
 
 
 def test_every_bad_row_is_kept_with_position_and_reason(tmp_path, capsys, config) -> None:
@@ -195,7 +227,9 @@ def test_every_bad_row_is_kept_with_position_and_reason(tmp_path, capsys, config
         assert str(BAD[reason].get("doc_id", "L1")) in row["raw"]
     assert [row["position"] for row in rejects[-2:]] == [len(BAD) + 2, len(BAD) + 3]
     assert sorted(path.name for path in (tmp_path / "run/verdict-store").iterdir()) == [
-        "judges", "rejects"]  # fmt: skip
+        "judges",
+        "rejects",
+    ]
     assert run_store(config).judges() == ["human"]
 
 
@@ -211,8 +245,14 @@ def test_a_file_without_a_good_row_is_an_error_that_shows_one(tmp_path, caplog, 
 
 
 def test_text_that_no_file_can_hold_harms_no_other_row(tmp_path, capsys, store) -> None:
-    row = {"document": "0" * 32, "label": "1" * 32, "answer": "unclear", "teacher": "t",
-           "prompt": "p", "raw": "half a \ud83d letter"}  # fmt: skip
+    row = {
+        "document": "0" * 32,
+        "label": "1" * 32,
+        "answer": "unclear",
+        "teacher": "t",
+        "prompt": "p",
+        "raw": "half a \ud83d letter",
+    }
     file = write(tmp_path / "p.jsonl", [row, {**row, "label": "2" * 32, "raw": "whole"}])
     assert verdicts(capsys, "import", store.uri, file)["imported"] == {"t": 2}
     raws = [row["raw"] for row in content(store.partition("t", "p"))]
@@ -243,8 +283,15 @@ def test_stats_count_each_pair_once_with_what_the_judge_is(capsys, store) -> Non
     judge.append(stored([(3, 1)], p_yes=None, answer="unclear"), "c")
     judge.describe({"kind": "http", "model": "some-model"})
     (entry,) = verdicts(capsys, "stats", store.uri)["judges"]
-    assert entry == {"judge": "t-p", "verdicts": 3, "yes": 2, "no": 0, "unclear": 1, "mass": 1.0,
-                     "about": {"kind": "http", "model": "some-model"}}  # fmt: skip
+    assert entry == {
+        "judge": "t-p",
+        "verdicts": 3,
+        "yes": 2,
+        "no": 0,
+        "unclear": 1,
+        "mass": 1.0,
+        "about": {"kind": "http", "model": "some-model"},
+    }
     assert verdicts(capsys, "merge", store.uri)["merged"] == 1
     assert verdicts(capsys, "merge", store.uri)["merged"] == 0
     assert verdicts(capsys, "stats", store.uri)["judges"] == [entry]

@@ -104,8 +104,11 @@ def test_copies_nobody_used_for_a_week_go_and_those_in_use_stay(
     merge(partition)
     found(partition, [(1, 1)])
     (old, _) = sorted(cache.rglob("*.*"), key=lambda path: path.suffix)[::-1]
-    leftovers = [old.with_name("gone.parquet"), old.with_name("gone.npy"),
-                 old.with_name(".gone.parquet.draft")]  # fmt: skip
+    leftovers = [
+        old.with_name("gone.parquet"),
+        old.with_name("gone.npy"),
+        old.with_name(".gone.parquet.draft"),
+    ]
     for path in leftovers:
         path.write_bytes(b"")
     long_ago = time.time() - files.KEPT_SECONDS - 60

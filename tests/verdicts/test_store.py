@@ -48,11 +48,12 @@ def test_an_empty_store_has_no_verdicts_and_the_same_part_twice_is_one(
 @given(
     parts=st.lists(
         st.lists(st.tuples(st.integers(0, 12), st.integers(0, 5)), min_size=1, max_size=20),
-        min_size=1, max_size=6,
+        min_size=1,
+        max_size=6,
     ),
     merges=st.sets(st.integers(0, 5)),
     group=st.sampled_from([1, 2, 7]),
-)  # fmt: skip
+)
 def test_merging_loses_nothing_and_the_first_answer_stays(
     tmp_path_factory, parts: list[list[Pair]], merges: set[int], group: int
 ) -> None:
