@@ -12,7 +12,7 @@ from lmtx_ray.bundle.folder import BundleParts, write_bundle
 from lmtx_ray.config.components import EncoderConfig, resolve_model
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.student.encoder import Encoder
 
@@ -42,7 +42,7 @@ def sample_labels() -> pa.Table:
 
 def publish_plain(folder: Path, shards: int = 1, fused: bool = False) -> str:
     """Publish such a bundle at `folder`, unless it is there already."""
-    step = StepOutput(str(folder), f"plain-{shards}-{'fused' if fused else 'dense'}")
+    step = Dataset(str(folder), f"plain-{shards}-{'fused' if fused else 'dense'}")
     if not step.is_complete():
         labels = sample_labels()
         vectors_LD = Encoder(ENCODER).encode(labels["text"].to_pylist(), "label")

@@ -280,7 +280,8 @@ def hashes(run: Path) -> dict[str, str]:
     found = {}
     for path in run.glob("*/MANIFEST.json"):
         manifest = json.loads(path.read_text())
-        units = manifest.get("sha256") or {u["unit"]: u["sha256"] for u in manifest["units"]}
+        units = {name: file["sha256"] for name, file in manifest.get("files", {}).items()}
+        units |= {u["unit"]: u["sha256"] for u in manifest.get("units", ())}
         if not path.parent.name.startswith("evaluation-"):
             found |= {f"{path.parent.name}/{unit}": value for unit, value in units.items()}
     return found

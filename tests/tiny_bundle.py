@@ -10,7 +10,7 @@ from lmtx_ray.bundle.folder import BundleParts, write_bundle
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.student.encoder import Encoder
 from tests.tiny import TOPICS
@@ -54,5 +54,5 @@ def publish_bundle(
         fusion=fusion,
         calibration=Calibration(slope, 0.0, 0.0, 0.01),
     )
-    StepOutput(str(folder), bundle_id).publish_folder(lambda local: write_bundle(parts, local))
+    Dataset(str(folder), bundle_id).publish_folder(lambda local: write_bundle(parts, local))
     return str(folder)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from lmtx_ray.batch.job import OutputFormat
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import PublishError
+from lmtx_ray.io.receipts import PublishError
 
 GROUP_ROWS = 16_384
 LISTS = ("label_keys", "labels", "scores", "probabilities")

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
 from lmtx_ray.io.locations import Entry
-from lmtx_ray.io.publish import MANIFEST, StepOutput
+from lmtx_ray.io.publish import MANIFEST, Dataset
 
 PLAN = "PLAN.json"
 PARTITION = re.compile(r"[A-Za-z_][\w-]*=[^/]+")
@@ -89,7 +89,7 @@ def _expand(uri: str) -> list[Entry]:
     if storage.stat(storage.join(uri, PLAN)):  # its generations are no step's units
         raise CorpusError(f"{uri}: the output of a batch job; name its files instead")
     if storage.stat(storage.join(uri, MANIFEST)):
-        return [_must(file) for file in StepOutput(uri, "").files()]
+        return [_must(file) for file in Dataset(uri, "").files()]
     inside = [entry for entry in storage.list_entries(uri) if not _is_hidden(entry.uri, uri)]
     if not inside and not storage.exists(uri):
         raise CorpusError(f"no such file or folder: {uri}")

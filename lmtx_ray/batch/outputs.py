@@ -15,28 +15,27 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.batch.formats import read_file
-from lmtx_ray.batch.plan import Unit, name_of, read_plans
+from lmtx_ray.batch.plan import read_plans
 from lmtx_ray.batch.settle import Done, settle, with_bases
-from lmtx_ray.batch.unit import receipt_uri
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import disk, storage
 from lmtx_ray.io.fence import Fence, StaleDriver
-from lmtx_ray.io.publish import PublishError
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.receipts import DATA, KINDS, REJECTS, Manifest, PublishError, Receipt
+from lmtx_ray.io.units import Unit
 
-KINDS = ("data", "rejects", "ids")
 
-
-def read_manifests(output: str) -> list[dict[str, Any]]:
+def read_manifests(output: str) -> list[Manifest]:
     """Manifests of the published generations, oldest first."""
-    manifests: list[dict[str, Any]] = []
-    while storage.stat(uri := storage.join(output, name_of("MANIFEST", len(manifests)))):
-        manifests.append(storage.read_json(uri))
+    manifests: list[Manifest] = []
+    while (one := Dataset(output, generation=len(manifests))).is_complete():
+        manifests.append(one.manifest())
     return manifests
 
 
-def published_files(output: str, kind: str = "file") -> list[str]:
-    """URIs of the files of tags (or of `kind` "rejects") that count, in input order.
+def published_files(output: str, kind: str = DATA) -> list[str]:
+    """URIs of the files of tags (or of another `kind`, such as REJECTS) that count, in input order.
 
     Raises:
         PublishError: Nothing is published there.
@@ -44,20 +43,20 @@ def published_files(output: str, kind: str = "file") -> list[str]:
     manifests = read_manifests(output)
     if not manifests:
         raise PublishError(f"{output}: no tags are published there")
-    units = (unit for manifest in manifests for unit in manifest["units"])
-    return [storage.join(output, unit[kind]) for unit in units if unit[kind]]
+    names = (unit.name(kind) for manifest in manifests for unit in manifest.units)
+    return [storage.join(output, name) for name in names if name]
 
 
 def read_tags(output: str) -> pa.Table:
     """All published tags of a batch output, in input order, in whatever format they are."""
-    kind = read_manifests(output)[0]["format"] if read_manifests(output) else "parquet"
-    tables = [read_file(uri, kind) for uri in published_files(output)]
-    return pa.concat_tables(tables, promote_options="permissive")
+    files = published_files(output)
+    kind = read_manifests(output)[0].about.get("format", "parquet")
+    return pa.concat_tables([read_file(uri, kind) for uri in files], promote_options="permissive")
 
 
 def read_rejects(output: str) -> pa.Table:
     """All rows that were not tagged: source, position (from 1; 0 is a whole file), reason, raw."""
-    tables = [storage.read_table(uri) for uri in published_files(output, "rejects")]
+    tables = [storage.read_table(uri) for uri in published_files(output, REJECTS)]
     return pa.concat_tables([schemas.REJECTS.empty_table(), *tables])
 
 
@@ -65,14 +64,12 @@ def units_of(plan: dict[str, Any]) -> list[Unit]:
     return [Unit.from_dict(unit) for unit in plan["units"]]
 
 
-def done_units(output: str, plan: dict[str, Any]) -> set[str]:
-    """Units of a plan that have a receipt."""
-    receipts = storage.list_files(storage.join(output, "done"), ".json")
-    names = {uri.rsplit("/", 1)[1].removesuffix(".json") for uri in receipts}
-    return names & {unit["name"] for unit in plan["units"]}
+def dataset_of(output: str, plan: dict[str, Any], fence: Fence | None = None) -> Dataset:
+    """What a plan's units are committed to."""
+    return Dataset(output, plan["fingerprint"], plan["generation"], fence)
 
 
-def publish(output: str, plans: Sequence[dict[str, Any]], fence: Fence) -> dict[str, Any]:
+def publish(output: str, plans: Sequence[dict[str, Any]], fence: Fence) -> Manifest:
     """Settle the newest plan's units and write its manifest.
 
     Raises:
@@ -80,34 +77,25 @@ def publish(output: str, plans: Sequence[dict[str, Any]], fence: Fence) -> dict[
         StaleDriver: Another driver published, or took over.
         CorpusError: The first generation has no good row at all.
     """
-    plan = plans[-1]
-    earlier = _published(output, plans[:-1])
-    units = units_of(plan)
-    missing = sorted({unit.name for unit in units} - done_units(output, plan))
-    if missing:
-        raise PublishError(f"{output}: units not done: {', '.join(missing[:5])}")
-    receipts = [storage.read_json(receipt_uri(output, unit.name)) for unit in units]
-    foreign = [one["unit"] for one in receipts if one["fingerprint"] != plan["fingerprint"]]
-    if foreign:
-        raise PublishError(f"{output}: unit {foreign[0]} was done for another plan")
-    fence.check()
+    plan, earlier = plans[-1], _published(output, plans[:-1])
+    dataset, units = dataset_of(output, plan, fence), units_of(plan)
     kind = plan["settings"]["output_format"]
-    final = settle(output, kind, earlier, with_bases(units, receipts))
-    _check(output, plan, final)
-    manifest = {
+
+    def final(receipts: Sequence[Receipt]) -> list[Receipt]:
+        settled = settle(dataset, kind, earlier, with_bases(units, receipts))
+        if plan["generation"] == 0:
+            _refuse_nothing(dataset, settled)
+        return settled
+
+    about = {
         "version": 1,
         "contract": "tags/1",
         "format": kind,
         "generation": plan["generation"],
-        "fingerprint": plan["fingerprint"],
         "bundle": plan["bundle"],
         "publisher": fence.token,
-        "units": final,
     }
-    uri = storage.join(output, name_of("MANIFEST", plan["generation"]))
-    if not fence.put_if_absent(uri, storage.to_json(manifest)):
-        raise StaleDriver(f"{output}: another driver published it first")
-    return manifest
+    return dataset.publish([unit.name for unit in units], settle=final, about=about)
 
 
 def _published(output: str, plans: Sequence[dict[str, Any]]) -> list[Done]:
@@ -116,32 +104,18 @@ def _published(output: str, plans: Sequence[dict[str, Any]]) -> list[Done]:
     if len(manifests) > len(plans):
         raise StaleDriver(f"{output}: another driver published it first")
     for plan, manifest in zip(plans, manifests, strict=True):
-        done += with_bases(units_of(plan), manifest["units"])
+        done += with_bases(units_of(plan), manifest.units)
     return done
 
 
-def _check(output: str, plan: dict[str, Any], units: Sequence[dict[str, Any]]) -> None:
-    for unit in units:
-        if unit["rows_in"] != unit["rows_out"] + unit["rejected"]:
-            raise PublishError(
-                f"{output}: unit {unit['unit']} read {unit['rows_in']} rows but wrote "
-                f"{unit['rows_out']} and rejected {unit['rejected']}"
-            )
-    named = {
-        storage.join(output, unit[kind])
-        for unit in units
-        for kind in ("file", "rejects", "ids")
-        if unit[kind]
-    }
-    if absent := sorted(named - set(_files(output))):
-        raise PublishError(f"{output}: file {absent[0]} is missing")
-    if plan["generation"] == 0 and not any(unit["rows_out"] for unit in units):
-        first = next((unit["rejects"] for unit in units if unit["rejects"]), None)
-        reason = ""
-        if first:
-            row = storage.read_table(storage.join(output, first)).slice(0, 1).to_pylist()[0]
-            reason = f"; {row['source']} row {row['position']}: {row['reason']}"
-        raise CorpusError(f"no readable document, nothing was published to {output}{reason}")
+def _refuse_nothing(dataset: Dataset, units: Sequence[Receipt]) -> None:
+    if any(unit.rows_out for unit in units):
+        return
+    reason = ""
+    if first := next((unit.files[REJECTS] for unit in units if REJECTS in unit.files), None):
+        row = storage.read_table(dataset.uri_of(first)).slice(0, 1).to_pylist()[0]
+        reason = f"; {row['source']} row {row['position']}: {row['reason']}"
+    raise CorpusError(f"no readable document, nothing was published to {dataset.uri}{reason}")
 
 
 def _files(output: str) -> list[str]:
@@ -159,13 +133,7 @@ def sweep(output: str) -> list[str]:
     plans, manifests = read_plans(output), read_manifests(output)
     if not manifests or len(plans) != len(manifests):
         raise PublishError(f"{output}: a run is not published yet; finish it, then sweep")
-    units = [unit for manifest in manifests for unit in manifest["units"]]
-    named = {
-        storage.join(output, unit[kind])
-        for unit in units
-        for kind in ("file", "rejects", "ids")
-        if unit[kind]
-    }
+    named = {storage.join(output, file.name) for one in manifests for file in one.stored()}
     orphans = [uri for uri in there if uri not in named]
     for uri in orphans:
         storage.remove_file(uri)

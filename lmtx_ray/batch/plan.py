@@ -8,7 +8,6 @@ JSONL. What cannot be cut (compressed files, CSV, text) is streamed whole.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from lmtx_ray.batch.inputs import InputFile
@@ -18,38 +17,12 @@ from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.corpus.parquet import open_parquet
 from lmtx_ray.io import storage
 from lmtx_ray.io.identity import fingerprint
-from lmtx_ray.io.publish import MANIFEST, PublishError
+from lmtx_ray.io.publish import MANIFEST
+from lmtx_ray.io.receipts import PublishError
+from lmtx_ray.io.units import Part, Unit
 
 MOST_UNITS = 10_000
 MOST_FILES = 1_000  # of one unit
-
-
-@dataclass(frozen=True)
-class Part:
-    """A file, or some of it: [start, stop) are bytes of JSONL or row groups of Parquet; None is
-    to the end. `first_row` counts the rows before it, where the plan knows them."""
-
-    uri: str
-    etag: str = ""
-    start: int = 0
-    stop: int | None = None
-    first_row: int = 0
-
-
-@dataclass(frozen=True)
-class Unit:
-    name: str
-    partition: str
-    size: int
-    parts: tuple[Part, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Unit:
-        parts = tuple(Part(**part) for part in values["parts"])
-        return cls(**{**values, "parts": parts})
 
 
 def make_units(inputs: Sequence[InputFile], job: TagJob, generation: int) -> list[Unit]:
@@ -59,7 +32,7 @@ def make_units(inputs: Sequence[InputFile], job: TagJob, generation: int) -> lis
 
     def add(partition: str, size: int, parts: Sequence[Part]) -> None:
         name = f"{generation:03d}-{len(units):05d}"
-        units.append(Unit(name, partition, size, tuple(parts)))
+        units.append(Unit(name, tuple(parts), partition, size))
 
     waiting: list[InputFile] = []
 

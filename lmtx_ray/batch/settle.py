@@ -12,20 +12,23 @@ import hashlib
 import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmtx_ray.batch.formats import TableWriter, copy_without, ids_at
 from lmtx_ray.batch.job import OutputFormat
-from lmtx_ray.batch.plan import Unit
-from lmtx_ray.batch.unit import data_name, put, rejects_table
+from lmtx_ray.batch.unit import data_name, rejects_table
 from lmtx_ray.io import storage
+from lmtx_ray.io.publish import Dataset, in_parallel
+from lmtx_ray.io.receipts import DATA, IDS, REJECTS, Receipt
+from lmtx_ray.io.unique import repeated
+from lmtx_ray.io.units import Unit
 
-Receipt = dict[str, Any]
 BLOCK = 4096  # rejects written at once
 
 
@@ -45,43 +48,66 @@ def with_bases(units: Sequence[Unit], receipts: Sequence[Receipt]) -> list[Done]
     done = []
     for unit, receipt in zip(units, receipts, strict=True):
         bases = [before[part.uri] for part in unit.parts]
-        for part, lines in zip(unit.parts, receipt["lines"], strict=True):
+        for part, lines in zip(unit.parts, receipt.lines, strict=True):
             before[part.uri] += lines
         done.append(Done(unit, receipt, bases))
     return done
 
 
 def settle(
-    output: str, kind: OutputFormat, earlier: Sequence[Done], now: Sequence[Done]
+    output: Dataset, kind: OutputFormat, earlier: Sequence[Done], now: Sequence[Done]
 ) -> list[Receipt]:
     """Final receipts of `now`: ids unique, also against `earlier` generations."""
     _find_repeated(output, kind, [*earlier, *now], first_new=len(earlier))
-    return [
-        _rewrite(output, kind, done)
-        if done.repeated or (any(done.bases) and done.receipt["rejected"])
-        else done.receipt
-        for done in now
-    ]
+    return list(in_parallel(lambda done: _settled(output, kind, done), now))
 
 
-def repeated_hashes(output: str, done: Sequence[Done]) -> np.ndarray:
+def _settled(output: Dataset, kind: OutputFormat, done: Done) -> Receipt:
+    """The final receipt of a unit: only what changes is written anew."""
+    if not done.repeated and not (any(done.bases) and done.receipt.rejected):
+        return done.receipt
+    endings = {REJECTS: "parquet"}
+    if done.repeated:
+        endings |= {DATA: kind, IDS: "parquet"}
+    with storage.scratch_folder() as folder:
+        paths = {name: Path(folder) / name for name in endings}
+        for name, path in paths.items():
+            with path.open("wb") as file:
+                _write_anew(output, name, endings[name], done, file)
+        attempt = f"settled-{_hash_of(paths.values())}"
+        files = {
+            name: output.put(path, data_name(done.unit, name, attempt, endings[name]))
+            for name, path in paths.items()
+        }
+    return replace(
+        done.receipt,
+        files={**done.receipt.files, **files},
+        rows_out=done.receipt.rows_out - len(done.repeated),
+        rejected=done.receipt.rejected + len(done.repeated),
+    )
+
+
+def _write_anew(output: Dataset, name: str, kind: str, done: Done, file: BinaryIO) -> None:
+    if name == REJECTS:
+        _merge_rejects(output, done, TableWriter(file))
+    else:
+        copy_without(output.uri_of(done.receipt.files[name]), kind, done.repeated, file)
+
+
+def repeated_hashes(output: Dataset, done: Sequence[Done]) -> np.ndarray:
     """Sorted hashes that occur more than once."""
-    total = sum(one.receipt["rows_out"] for one in done)
-    hashes, place = np.empty(total, dtype=np.uint64), 0
-    for one in done:
-        part = _ids(output, one, ["hash"])["hash"].to_numpy()
+    hashes, place = np.empty(sum(one.receipt.rows_out for one in done), dtype=np.uint64), 0
+    for part in in_parallel(lambda one: _ids(output, one, ["hash"])["hash"].to_numpy(), done):
         hashes[place : place + len(part)] = part
         place += len(part)
-    hashes.sort()
-    return np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+    return repeated(hashes)
 
 
-def _ids(output: str, done: Done, columns: list[str]) -> Any:
-    with storage.open_input(storage.join(output, done.receipt["ids"])) as file:
-        return pq.read_table(file, columns=columns)
+def _ids(output: Dataset, done: Done, columns: list[str]) -> pa.Table:
+    return storage.read_table(output.uri_of(done.receipt.files[IDS]), columns)
 
 
-def _find_repeated(output: str, kind: OutputFormat, done: list[Done], first_new: int) -> None:
+def _find_repeated(output: Dataset, kind: OutputFormat, done: list[Done], first_new: int) -> None:
     hashes = repeated_hashes(output, done)
     if not len(hashes):
         return
@@ -91,7 +117,7 @@ def _find_repeated(output: str, kind: OutputFormat, done: list[Done], first_new:
         places = np.flatnonzero(np.isin(table["hash"].to_numpy(), hashes))
         if not len(places):
             continue
-        ids = ids_at(storage.join(output, one.receipt["file"]), kind, places)
+        ids = ids_at(output.uri_of(one.receipt.files[DATA]), kind, places)
         rows = table.select(["part", "position"]).take(places).to_pylist()
         for place, doc_id, row in zip(places.tolist(), ids, rows, strict=True):
             source = one.unit.parts[row["part"]].uri
@@ -109,31 +135,6 @@ def _find_repeated(output: str, kind: OutputFormat, done: list[Done], first_new:
                 }
 
 
-def _rewrite(output: str, kind: OutputFormat, done: Done) -> Receipt:
-    receipt, unit = done.receipt, done.unit
-    with storage.scratch_folder() as folder:
-        paths = {name: Path(folder) / name for name in ("data", "rejects", "ids")}
-        with paths["data"].open("wb") as file:
-            copy_without(storage.join(output, receipt["file"]), kind, done.repeated, file)
-        with paths["ids"].open("wb") as file:
-            copy_without(storage.join(output, receipt["ids"]), "parquet", done.repeated, file)
-        with paths["rejects"].open("wb") as file:
-            _merge_rejects(output, done, TableWriter(file))
-        attempt = f"settled-{_hash_of(paths.values())}"
-        endings = {"data": kind, "rejects": "parquet", "ids": "parquet"}
-        files = {name: data_name(unit, name, attempt, endings[name]) for name in endings}
-        hashes = {name: put(paths[name], output, files[name]) for name in endings}
-    return {
-        **receipt,
-        "file": files["data"],
-        "rejects": files["rejects"],
-        "ids": files["ids"],
-        "rows_out": receipt["rows_out"] - len(done.repeated),
-        "rejected": receipt["rejected"] + len(done.repeated),
-        "sha256": hashes["data"],
-    }
-
-
 def _hash_of(paths: Any) -> str:
     digest = hashlib.sha256()
     for path in paths:
@@ -142,7 +143,7 @@ def _hash_of(paths: Any) -> str:
     return digest.hexdigest()[:12]
 
 
-def _merge_rejects(output: str, done: Done, writer: TableWriter) -> None:
+def _merge_rejects(output: Dataset, done: Done, writer: TableWriter) -> None:
     rows = heapq.merge(
         _rejects(output, done),
         done.repeated.values(),
@@ -159,11 +160,11 @@ def _merge_rejects(output: str, done: Done, writer: TableWriter) -> None:
     writer.close()
 
 
-def _rejects(output: str, done: Done) -> Iterator[dict[str, Any]]:
-    if not done.receipt["rejects"]:
+def _rejects(output: Dataset, done: Done) -> Iterator[dict[str, Any]]:
+    if REJECTS not in done.receipt.files:
         return
     parts = {part.uri: number for number, part in enumerate(done.unit.parts)}
-    with storage.open_input(storage.join(output, done.receipt["rejects"])) as file:
+    with storage.open_input(output.uri_of(done.receipt.files[REJECTS])) as file:
         for batch in pq.ParquetFile(file).iter_batches(BLOCK):
             for row in batch.to_pylist():
                 part = parts[row["source"]]

@@ -6,8 +6,6 @@ whole; the receipt, put if absent, names them and makes them count.
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,13 +18,15 @@ import pyarrow as pa
 from lmtx_ray.batch.chunks import Chunk, read_chunks
 from lmtx_ray.batch.formats import TableWriter, TagWriter
 from lmtx_ray.batch.job import TagJob
-from lmtx_ray.batch.plan import Unit
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.lines import Tally
 from lmtx_ray.io import storage
-from lmtx_ray.io.fence import Fence
+from lmtx_ray.io.publish import Dataset, folder_of, new_attempt
+from lmtx_ray.io.receipts import DATA, IDS, REJECTS, Receipt
+from lmtx_ray.io.unique import key_hash
+from lmtx_ray.io.units import Unit
 
-IDS = pa.schema([("hash", pa.uint64()), ("part", pa.int32()), ("position", pa.int64())])
+ID_ROWS = pa.schema([("hash", pa.uint64()), ("part", pa.int32()), ("position", pa.int64())])
 
 
 class Tags(Protocol):
@@ -47,15 +47,14 @@ class UnitWork:
     """How units of one plan are done, the same for all; goes to the workers as it is."""
 
     job: TagJob
-    fingerprint: str
-    fence: Fence
+    output: Dataset
 
 
 def label_texts(job: TagJob) -> dict[str, str]:
     """Key -> text of the bundle's labels; empty when nobody's tags are kept."""
     if job.keep_field is None:
         return {}
-    labels = storage.read_table(storage.join(job.bundle, "labels.parquet"))
+    labels = storage.read_table(storage.join(folder_of(job.bundle), "labels.parquet"))
     return dict(zip(labels["label_key"].to_pylist(), labels["text"].to_pylist(), strict=True))
 
 
@@ -65,47 +64,26 @@ def data_name(unit: Unit, kind: str, attempt: str, ending: str) -> str:
     return "/".join(part for part in parts if part)
 
 
-def run_unit(unit: Unit, work: UnitWork, tagger: Tags, texts: Mapping[str, str]) -> dict[str, Any]:
+def run_unit(unit: Unit, work: UnitWork, tagger: Tags, texts: Mapping[str, str]) -> Receipt:
     """Tag a unit and commit it; returns the winning receipt, ours or an earlier one.
 
     Raises:
         StorageError: An input or the output failed; nothing is committed.
         StaleDriver: Another driver took over.
     """
-    output, job, attempt = work.job.output, work.job, uuid.uuid4().hex[:8]
-    endings = {"data": job.output_format, "rejects": "parquet", "ids": "parquet"}
+    output, attempt = work.output, new_attempt()
+    endings = {DATA: work.job.output_format, REJECTS: "parquet", IDS: "parquet"}
     with storage.scratch_folder() as folder:
         paths = {kind: Path(folder) / kind for kind in endings}
-        counts = _write(unit, job, tagger, texts, paths)
-        files = {kind: data_name(unit, kind, attempt, ending) for kind, ending in endings.items()}
-        if not counts["rejected"]:
-            del files["rejects"]
-        work.fence.check()
-        hashes = {kind: put(paths[kind], output, name) for kind, name in files.items()}
-    receipt = {
-        "unit": unit.name,
-        "fingerprint": work.fingerprint,
-        **counts,
-        "file": files["data"],
-        "rejects": files.get("rejects"),
-        "ids": files["ids"],
-        "sha256": hashes["data"],
-    }
-    uri = receipt_uri(output, unit.name)
-    if work.fence.put_if_absent(uri, storage.to_json(receipt)):
-        return receipt
-    return storage.read_json(uri)
-
-
-def receipt_uri(output: str, unit: str) -> str:
-    return storage.join(output, "done", f"{unit}.json")
-
-
-def put(path: Path, output: str, name: str) -> str:
-    """A scratch file under the output; returns its SHA-256."""
-    storage.put_file(path, storage.join(output, name))
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        counts = _write(unit, work.job, tagger, texts, paths)
+        kinds = [kind for kind in endings if kind != REJECTS or counts["rejected"]]
+        if output.fence:
+            output.fence.check()
+        files = {
+            kind: output.put(paths[kind], data_name(unit, kind, attempt, endings[kind]))
+            for kind in kinds
+        }
+    return output.commit(Receipt(unit.name, output.fingerprint, files, **counts))
 
 
 def _write(
@@ -131,7 +109,7 @@ def _write(
         "rows_in": rows_in,
         "rows_out": rows_out,
         "rejected": rows_in - rows_out,
-        "lines": [tally.lines for tally in tallies],
+        "lines": tuple(tally.lines for tally in tallies),
     }
 
 
@@ -140,16 +118,11 @@ def rejects_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(plain, schema=schemas.REJECTS)
 
 
-def id_hash(doc_id: str) -> int:
-    """64 bits of an id; equal hashes are compared as ids before a row is called a duplicate."""
-    return int.from_bytes(hashlib.blake2b(doc_id.encode(), digest_size=8).digest(), "little")
-
-
 def _id_rows(chunk: Chunk) -> pa.Table:
-    hashes = np.array([id_hash(row["doc_id"]) for row in chunk.documents], dtype=np.uint64)
+    hashes = np.array([key_hash(row["doc_id"]) for row in chunk.documents], dtype=np.uint64)
     parts, positions = [place[0] for place in chunk.places], [place[1] for place in chunk.places]
     columns = [pa.array(hashes), pa.array(parts, pa.int32()), pa.array(positions, pa.int64())]
-    return pa.table(columns, schema=IDS)
+    return pa.table(columns, schema=ID_ROWS)
 
 
 def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, texts: Mapping[str, str]) -> pa.Table:

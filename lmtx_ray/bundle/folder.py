@@ -17,7 +17,7 @@ from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import MANIFEST, StepOutput
+from lmtx_ray.io.publish import MANIFEST, Dataset
 from lmtx_ray.search.lexical import LexicalIndex
 
 
@@ -69,7 +69,7 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
 
 def _copy_model(model: str, folder: Path) -> None:
     if storage.exists(storage.join(model, MANIFEST)):
-        StepOutput(model, "").verify()
-    storage.download_folder(model, str(folder))
-    (folder / MANIFEST).unlink(missing_ok=True)
+        Dataset(model).download(folder)
+    else:
+        storage.download_folder(model, folder)
     shutil.rmtree(folder / "onnx", ignore_errors=True)

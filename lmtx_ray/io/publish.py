@@ -1,37 +1,70 @@
-"""How a step's output comes to exist: units, then one manifest, written last.
+"""How a data set comes to exist: units, then one manifest, written last.
 
-A unit of work writes `data/<unit>-<attempt>.parquet` and then, if no attempt did before, its
-receipt `done/<unit>.json`; the first receipt wins and names the file that counts. The manifest
-lists the winning files; readers read nothing else. Every write that decides something is a
-put-if-absent, so any number of workers and drivers may race.
+A unit of work writes its files, whose names carry its attempt, and then, if no attempt did before,
+its receipt `done/<unit>.json`; the first receipt wins and names the files that count. The manifest
+lists the winning files; readers read nothing else. Every write that decides something goes through
+`Dataset.decide`, so any number of workers and drivers may race, on any store.
+
+    MANIFEST.json, MANIFEST-001.json   the published generations
+    data/…, rejects/…, ids/…           files of units, `<unit>-<attempt>.<ending>`
+    done/<unit>.json                   receipts
+    at-<attempt>/…                     the files of a published folder
 """
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from lmtx_ray.io import storage
+from lmtx_ray.io.fence import Fence
+from lmtx_ray.io.receipts import DATA, KINDS, Manifest, PublishError, Receipt, StoredFile
+from lmtx_ray.io.unique import hash_keys, refuse_repeats
 
 MANIFEST = "MANIFEST.json"
+READERS = 16  # receipts and columns read at once: on S3 each is a round trip
+Settle = Callable[[Sequence[Receipt]], Sequence[Receipt]]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-class PublishError(ValueError):
-    """An output that must not be published or read; the message names what is wrong with it."""
+def new_attempt() -> str:
+    """What tells one attempt's files from another's."""
+    return uuid.uuid4().hex[:8]
+
+
+def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+    """`work` of every item, in order, several at a time."""
+    with ThreadPoolExecutor(READERS) as pool:
+        yield from pool.map(work, items)
 
 
 @dataclass(frozen=True)
-class StepOutput:
-    """One step's folder. `fingerprint` is the identity it was computed for."""
+class Dataset:
+    """A folder whose content is published once. `fingerprint` is the identity it was computed for,
+    empty to take what is there; `fence` the right to write in it, where a store does not heed
+    put-if-absent or drivers replace each other."""
 
     uri: str
-    fingerprint: str
+    fingerprint: str = ""
+    generation: int = 0
+    fence: Fence | None = None
+
+    @property
+    def manifest_uri(self) -> str:
+        name = MANIFEST if self.generation == 0 else f"MANIFEST-{self.generation:03d}.json"
+        return storage.join(self.uri, name)
+
+    def decide(self, uri: str, data: bytes) -> bool:
+        """Write unless something is there; whether `uri` now holds `data`."""
+        put = self.fence.put_if_absent if self.fence else storage.put_if_absent
+        return put(uri, data)
 
     def is_complete(self) -> bool:
         """Whether the manifest is there.
@@ -39,99 +72,143 @@ class StepOutput:
         Raises:
             PublishError: It is there for another identity.
         """
-        if not storage.exists(storage.join(self.uri, MANIFEST)):
+        if not storage.exists(self.manifest_uri):
             return False
         self.manifest()
         return True
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The published manifest; PublishError if there is none, or one of another identity."""
-        uri = storage.join(self.uri, MANIFEST)
-        if not storage.exists(uri):
+        if not storage.exists(self.manifest_uri):
             raise PublishError(f"{self.uri}: not published yet")
-        manifest = storage.read_json(uri)
-        if self.fingerprint and manifest["fingerprint"] != self.fingerprint:
+        manifest = Manifest.from_dict(storage.read_json(self.manifest_uri))
+        if self.fingerprint and manifest.fingerprint != self.fingerprint:
             raise PublishError(
                 f"{self.uri}: holds the output of other inputs or settings "
-                f"({manifest['fingerprint']}, not {self.fingerprint}); use another folder"
+                f"({manifest.fingerprint}, not {self.fingerprint}); use another folder"
             )
         return manifest
+
+    # --- units
 
     def done_units(self) -> set[str]:
         """Units with a receipt."""
         receipts = storage.list_files(storage.join(self.uri, "done"), ".json")
         return {uri.rsplit("/", 1)[1].removesuffix(".json") for uri in receipts}
 
-    def commit_unit(
-        self, unit: str, table: pa.Table, rows_in: int, rejected: int = 0
-    ) -> dict[str, Any]:
-        """Write a unit's rows and its receipt; returns the winning receipt, ours or an earlier."""
-        data = storage.table_bytes(table)
-        name = f"data/{unit}-{uuid.uuid4().hex[:8]}.parquet"
-        storage.write_bytes(storage.join(self.uri, name), data)
-        receipt = {
-            "unit": unit,
-            "file": name,
-            "fingerprint": self.fingerprint,
-            "rows_in": rows_in,
-            "rows_out": table.num_rows,
-            "rejected": rejected,
-            "sha256": hashlib.sha256(data).hexdigest(),
-        }
-        if storage.put_if_absent(self._receipt_uri(unit), storage.to_json(receipt)):
+    def uri_of(self, file: StoredFile) -> str:
+        return storage.join(self.uri, file.name)
+
+    def put(self, path: str | Path, name: str) -> StoredFile:
+        """A local file's content as `name` under the folder."""
+        storage.put_file(path, storage.join(self.uri, name))
+        return StoredFile(name, storage.sha256_of(str(path)))
+
+    def commit(self, receipt: Receipt) -> Receipt:
+        """Make a unit's files count; returns the winning receipt, this or an earlier one.
+
+        Raises:
+            PublishError: The unit was written for another identity.
+            StaleDriver: Another driver took over.
+        """
+        if self.decide(self._receipt_uri(receipt.unit), storage.to_json(receipt.to_dict())):
             return receipt
-        return self._receipt(unit)
+        return self.receipt(receipt.unit)
+
+    def commit_table(
+        self,
+        unit: str,
+        table: pa.Table,
+        rows_in: int,
+        rejected: int = 0,
+        key: str | None = None,
+    ) -> Receipt:
+        """Write a unit's rows as Parquet and commit it. `key` names the column whose values are to
+        be unique over the data set."""
+        name = f"{DATA}/{unit}-{new_attempt()}.parquet"
+        digest = storage.write_table(storage.join(self.uri, name), table)
+        keys = hash_keys(table[key]) if key else b""
+        files = {DATA: StoredFile(name, digest)}
+        rows = rows_in, table.num_rows, rejected
+        return self.commit(Receipt(unit, self.fingerprint, files, *rows, keys=keys))
 
     def _receipt_uri(self, unit: str) -> str:
         return storage.join(self.uri, "done", f"{unit}.json")
 
-    def _receipt(self, unit: str) -> dict[str, Any]:
-        receipt = storage.read_json(self._receipt_uri(unit))
-        if receipt["fingerprint"] != self.fingerprint:
+    def receipt(self, unit: str) -> Receipt:
+        """A unit's winning receipt; PublishError where it is of another identity."""
+        receipt = Receipt.from_dict(storage.read_json(self._receipt_uri(unit)))
+        if receipt.fingerprint != self.fingerprint:
             raise PublishError(
                 f"{self.uri}: unit {unit} was written for other inputs or settings; "
                 "use another folder"
             )
         return receipt
 
-    def publish(self, units: Sequence[str], key: str | None = None) -> dict[str, Any]:
+    def receipts(self, units: Sequence[str]) -> list[Receipt]:
+        """The receipts of all units, in their order.
+
+        Raises:
+            PublishError: A unit is not done.
+        """
+        if missing := sorted(set(units) - self.done_units()):
+            raise PublishError(f"{self.uri}: units not done: {', '.join(missing[:5])}")
+        return list(in_parallel(self.receipt, units))
+
+    def publish(
+        self,
+        units: Sequence[str],
+        key: str | None = None,
+        settle: Settle | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> Manifest:
         """Check the units and write the manifest.
 
         Args:
-            units: All units of the step, in reading order.
-            key: Column that must not repeat over the whole step, or None.
+            units: All units, in reading order.
+            key: Column that must not repeat over the whole data set, or None.
+            settle: Makes the final receipts of those of the units, where units cannot know alone
+                what counts.
+            about: More fields of the manifest.
 
         Raises:
-            PublishError: A unit is missing, lost rows or repeats a key, or another driver
-                published something else.
+            PublishError: A unit or file is missing, rows were lost, a key repeats, or another
+                driver published something else.
         """
-        missing = sorted(set(units) - self.done_units())
-        if missing:
-            raise PublishError(f"{self.uri}: units not done: {', '.join(missing[:5])}")
-        receipts = [self._receipt(unit) for unit in units]
+        receipts = self.receipts(units)
+        if self.fence:
+            self.fence.check()
+        receipts = list(settle(receipts)) if settle else receipts
         for receipt in receipts:
-            if receipt["rows_in"] != receipt["rows_out"] + receipt["rejected"]:
-                raise PublishError(
-                    f"{self.uri}: unit {receipt['unit']} read {receipt['rows_in']} rows but wrote "
-                    f"{receipt['rows_out']} and rejected {receipt['rejected']}"
-                )
+            _refuse_lost_rows(self.uri, receipt)
         if key is not None:
-            self._check_unique(receipts, key)
-        return self._publish({"units": receipts})
+            refuse_repeats(self.uri, receipts, key)
+        manifest = Manifest(self.fingerprint, tuple(receipts), about=about or {})
+        self._refuse_missing(manifest)
+        return self._publish(manifest)
+
+    def _refuse_missing(self, manifest: Manifest) -> None:
+        there = {uri for kind in KINDS for uri in storage.list_files(storage.join(self.uri, kind))}
+        names = {self.uri_of(file) for file in manifest.stored()}
+        if absent := sorted(names - there):
+            raise PublishError(f"{self.uri}: file {absent[0]} is missing")
+
+    def _publish(self, manifest: Manifest) -> Manifest:
+        if self.decide(self.manifest_uri, storage.to_json(manifest.to_dict())):
+            return manifest
+        published = self.manifest()
+        if _content(published) != _content(manifest):
+            raise PublishError(f"{self.uri}: another driver published a different output")
+        return published
 
     def publish_table(
         self, table: pa.Table, rows: int, key: str | None = None, groups: Sequence[Any] = ()
-    ) -> None:
+    ) -> Manifest:
         """Publish a table in units of `rows` rows; an empty table is one empty unit.
 
         Neighbours with equal `groups` (one value for each row, if given) stay in one unit.
         """
-        starts = [0]
-        for start in range(rows, table.num_rows, rows):
-            start = max(start, starts[-1] + 1)
-            while groups and start < table.num_rows and groups[start] == groups[start - 1]:
-                start += 1
-            starts += [start] if start < table.num_rows else []
+        starts = cut(table.num_rows, rows, groups)
         ends = [*starts[1:], table.num_rows]
         # the size is in the name: another size, after a kill, must not mix with what is there
         units = {
@@ -139,83 +216,120 @@ class StepOutput:
             for n, (start, end) in enumerate(zip(starts, ends, strict=True))
         }
         for unit, part in units.items():
-            self.commit_unit(unit, part, rows_in=part.num_rows)
-        self.publish(list(units), key=key)
+            self.commit_table(unit, part, rows_in=part.num_rows, key=key)
+        return self.publish(list(units), key=key)
 
-    def rows(self) -> int:
-        """Number of published rows, from the manifest."""
-        return sum(unit["rows_out"] for unit in self.manifest()["units"])
+    # --- folders
 
-    def _check_unique(self, receipts: Sequence[Mapping[str, Any]], key: str) -> None:
-        seen: set[Any] = set()
-        for receipt in receipts:
-            uri = storage.join(self.uri, receipt["file"])
-            for value in storage.read_table(uri)[key].to_pylist():
-                if value in seen:
-                    raise PublishError(f"{self.uri}: {key} {value!r} is there twice")
-                seen.add(value)
-
-    def publish_files(
-        self, files: Mapping[str, str], extra: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Publish a folder of files: name -> SHA-256, all of which must be there."""
-        absent = [name for name in files if not storage.exists(storage.join(self.uri, name))]
-        if absent:
-            raise PublishError(f"{self.uri}: file {absent[0]} is missing")
-        return self._publish({"sha256": dict(files), **(extra or {})})
-
-    def publish_folder(self, save: Callable[[Path], object]) -> dict[str, Any]:
+    def publish_folder(self, save: Callable[[Path], object]) -> Manifest:
         """Publish what `save(folder)` writes into a local folder; what is published stays.
 
         Raises:
-            PublishError: It wrote nothing.
+            PublishError: It wrote nothing, or another driver published something else.
         """
         if self.is_complete():
             return self.manifest()
+        attempt = f"at-{new_attempt()}"
         with storage.scratch_folder() as local:
             save(Path(local))
-            storage.upload_folder(local, self.uri)
-            files = sorted(path for path in Path(local).rglob("*") if path.is_file())
-            names = [path.relative_to(local).as_posix() for path in files]
-            if not names:
-                raise PublishError(f"{self.uri}: there is no file to publish")
-            hashes = {name: storage.sha256_of(f"{local}/{name}") for name in names}
-            return self.publish_files(hashes)
-
-    def _publish(self, content: dict[str, Any]) -> dict[str, Any]:
-        manifest = {"fingerprint": self.fingerprint, **content}
-        uri = storage.join(self.uri, MANIFEST)
-        if not storage.put_if_absent(uri, storage.to_json(manifest)):
-            published = self.manifest()
-            if published != manifest:
-                raise PublishError(f"{self.uri}: another driver published a different output")
+            paths = sorted(path for path in Path(local).rglob("*") if path.is_file())
+            names = {path.relative_to(local).as_posix(): path for path in paths}
+            files = {name: self.put(path, f"{attempt}/{name}") for name, path in names.items()}
+        if not files:
+            raise PublishError(f"{self.uri}: there is no file to publish")
+        manifest = self._publish(Manifest(self.fingerprint, files=files))
+        if manifest.files != files:  # another driver's equal files count
+            storage.remove_folder(storage.join(self.uri, attempt))
         return manifest
+
+    def folder(self) -> str:
+        """Where the files of a published folder lie under the names that its readers know."""
+        return storage.join(self.uri, *_common_folder(self.manifest(), self.uri))
+
+    def download(self, local: str | Path) -> None:
+        """Copy a published folder's files to a local one, each checked.
+
+        Raises:
+            PublishError: A file is not the one that was published.
+        """
+        manifest = self.manifest()
+        for name, file in manifest.files.items():
+            path = Path(local) / name
+            storage.fetch_file(self.uri_of(file), path)
+            self._refuse_changed(replace(file, name=name), str(path))
+
+    # --- reading
+
+    def rows(self) -> int:
+        """Number of published rows, from the manifest."""
+        return self.manifest().rows()
 
     def unit_files(self) -> dict[str, str]:
         """Unit -> URI of its winning file, in reading order."""
-        units = self.manifest()["units"]
-        return {unit["unit"]: storage.join(self.uri, unit["file"]) for unit in units}
+        units = self.manifest().units
+        return {unit.unit: storage.join(self.uri, unit.file) for unit in units}
 
     def files(self) -> list[str]:
         """URIs of the winning files, in reading order."""
         return list(self.unit_files().values())
 
-    def read(self) -> pa.Table:
-        """All rows, in unit order."""
-        tables = [storage.read_table(uri) for uri in self.files()]
-        return pa.concat_tables(tables)
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows of some columns (None: all), in unit order."""
+        return pa.concat_tables(self.tables(columns))
+
+    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The same, unit by unit."""
+        for uri in self.files():
+            yield storage.read_table(uri, columns)
 
     def verify(self) -> None:
         """Hash every published file again; PublishError names the first that differs."""
-        manifest = self.manifest()
-        hashes = manifest.get("sha256") or {
-            unit["file"]: unit["sha256"] for unit in manifest["units"]
-        }
-        for name, expected in hashes.items():
-            if storage.sha256_of(storage.join(self.uri, name)) != expected:
-                raise PublishError(f"{self.uri}: {name} is not the file that was published")
+        for file in self.manifest().stored():
+            self._refuse_changed(file, self.uri_of(file))
+
+    def _refuse_changed(self, file: StoredFile, uri: str) -> None:
+        if file.sha256 and storage.sha256_of(uri) != file.sha256:
+            raise PublishError(f"{self.uri}: {file.name} is not the file that was published")
+
+
+def cut(total: int, rows: int, groups: Sequence[Any] = ()) -> list[int]:
+    """Where units of `rows` rows begin; neighbours with equal `groups` stay together."""
+    starts = [0]
+    for start in range(rows, total, rows):
+        start = max(start, starts[-1] + 1)
+        while len(groups) and start < total and groups[start] == groups[start - 1]:
+            start += 1
+        starts += [start] if start < total else []
+    return starts
+
+
+def folder_of(uri: str) -> str:
+    """Of a published folder where its files lie; any other location as it is."""
+    return Dataset(uri).folder() if storage.exists(storage.join(uri, MANIFEST)) else uri
 
 
 def read_published(uri: str) -> pa.Table:
-    """A Parquet file, or all rows of a published step's folder."""
-    return storage.read_table(uri) if uri.endswith(".parquet") else StepOutput(uri, "").read()
+    """A Parquet file, or all rows of a published data set."""
+    return storage.read_table(uri) if uri.endswith(".parquet") else Dataset(uri).read()
+
+
+def _content(manifest: Manifest) -> object:
+    """What two manifests must have in common to be one output."""
+    if manifest.files:
+        return {name: file.sha256 for name, file in manifest.files.items()}
+    return [unit.without_keys() for unit in manifest.units]
+
+
+def _refuse_lost_rows(uri: str, receipt: Receipt) -> None:
+    if receipt.rows_in != receipt.rows_out + receipt.rejected:
+        raise PublishError(
+            f"{uri}: unit {receipt.unit} read {receipt.rows_in} rows but wrote "
+            f"{receipt.rows_out} and rejected {receipt.rejected}"
+        )
+
+
+def _common_folder(manifest: Manifest, uri: str) -> list[str]:
+    folders = {file.name.removesuffix(name) for name, file in manifest.files.items()}
+    if len(folders) != 1:
+        raise PublishError(f"{uri}: not one folder of files")
+    return [part for part in folders.pop().split("/") if part]

@@ -85,7 +85,8 @@ class Bucket:
             raise StorageError(f"{self.uri(key)}: {error}") from error
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Conditional write (If-None-Match); False when something else is there.
+        """Conditional write (If-None-Match); False when something else is there. A store
+        that refuses conditions is looked at first.
 
         A write whose answer got lost is sent again and then finds itself: equal bytes are ours.
         """
@@ -96,12 +97,21 @@ class Bucket:
                 status = _status(error.__cause__)
                 if status == 412:
                     return self.get(key) == data
+                if status == 501:
+                    return self._look_then_put(key, data)
                 if status != 409 or attempt == ATTEMPTS - 1:
                     raise
                 time.sleep(0.1 * 2**attempt)  # 409: a twin's write is under way
             else:
                 return True
         raise AssertionError("unreachable")
+
+    def _look_then_put(self, key: str, data: bytes) -> bool:
+        """Who needs to be sure of a store that refuses conditions holds a lease (io.fence)."""
+        if self.head(key):
+            return self.get(key) == data
+        self.put(key, data)
+        return True
 
     def put_is_conditional(self, key: str) -> bool:
         """Whether the store heeds If-None-Match, seen with two writes to `key`."""

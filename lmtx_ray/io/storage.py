@@ -11,7 +11,7 @@ import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -121,6 +121,12 @@ def put_file(local: str | Path, uri: str) -> None:
         disk.replace(Path(location.path), lambda file: shutil.copyfileobj(source, file, 1 << 20))
 
 
+def fetch_file(uri: str, path: Path) -> None:
+    """A file's content at a local path, its folders made; a copy that breaks off leaves nothing."""
+    with open_input(uri) as source:
+        disk.replace(path, lambda file: shutil.copyfileobj(source, file, 8 << 20))
+
+
 def put_if_absent(uri: str, data: bytes) -> bool:
     """Write only if nothing is there; False when another write came first."""
     location = parse_uri(uri)
@@ -161,15 +167,15 @@ def to_json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def read_table(uri: str) -> pa.Table:
-    """A Parquet file as a table.
+def read_table(uri: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A Parquet file as a table; of some columns only, if they are named.
 
     Raises:
         StorageError: Not Parquet, or a column of an extension type: such types can carry code,
             so they are refused from the plain schema, before any value is read.
     """
     try:
-        file = pq.ParquetFile(io.BytesIO(read_bytes(uri)))
+        file = pq.ParquetFile(io.BytesIO(read_bytes(uri)) if columns is None else open_input(uri))
     except pa.ArrowException as error:
         raise StorageError(f"{uri}: not a readable Parquet file ({error})") from error
     for column in file.schema_arrow:
@@ -177,7 +183,7 @@ def read_table(uri: str) -> pa.Table:
             column.metadata or {}
         ):
             raise StorageError(f"{uri}: column {column.name!r} has an extension type, refused")
-    return file.read()
+    return file.read(columns=None if columns is None else list(columns))
 
 
 def table_bytes(table: pa.Table) -> bytes:
@@ -244,13 +250,6 @@ def remove_folder(uri: str) -> None:
         _s3(location).remove(location.path)
     else:
         shutil.rmtree(location.path, ignore_errors=True)
-
-
-def upload_folder(local: str | Path, uri: str) -> None:
-    """Copy a local folder's files under `uri`."""
-    for path in sorted(Path(local).rglob("*")):
-        if path.is_file():
-            put_file(path, join(uri, path.relative_to(local).as_posix()))
 
 
 def local_copy(uri: str) -> str:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray.config.components import PseudoLabelConfig
 from lmtx_ray.evaluation import calibration
-from lmtx_ray.io import storage
-from lmtx_ray.io.publish import MANIFEST
-from lmtx_ray.loop.cycle import RunResult, held_aside_ids, model_of, verdict_steps
+from lmtx_ray.loop.cycle import RunResult, held_aside_ids, verdict_steps
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.student.pseudo_labels import relative
 
@@ -27,15 +23,11 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
     state = layout.states[result.best]
     rankings = (state.corpus.hybrid if fused else state.corpus.dense).read()
 
-    def save_index(folder: Path) -> None:
-        storage.download_folder(state.index.uri, folder)
-        (folder / MANIFEST).unlink()
-
     parts = BundleParts(
         bundle_id=layout.bundle.fingerprint,
-        model=model_of(layout, state),
+        model=state.encoder.uri if state.encoder else layout.pretrained,
         encoder=config.encoder,
-        save_index=save_index,
+        save_index=state.index.download,
         labels=layout.labels.read(),
         depth=config.shortlist.depth,
         fusion=_fusion(config) if fused else None,

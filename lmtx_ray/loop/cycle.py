@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lmtx_ray.evaluation.selection import Opinion, judged_precision, to_ship
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.judging import first_question, fragments, judge_step, select_step
 from lmtx_ray.loop.layout import Cycle, Layout, Rankings, State
 from lmtx_ray.loop.prepare import prepare
@@ -119,7 +119,7 @@ def held_aside_ids(layout: Layout) -> set[str]:
     return {row["doc_id"] for row in documents if row["split"] == "held_aside"}
 
 
-def verdict_steps(layout: Layout, cycles: int) -> list[StepOutput]:
+def verdict_steps(layout: Layout, cycles: int) -> list[Dataset]:
     """The verdict store after so many cycles: every step that ever asked, oldest first."""
     return [step for cycle in layout.cycles[:cycles] for step in (cycle.verdicts, cycle.selection)]
 
@@ -147,10 +147,10 @@ def lexical_step(config: RunConfig, layout: Layout) -> None:
 
 def model_of(layout: Layout, state: State) -> str:
     """Folder, URI or hub id of a state's encoder."""
-    return state.encoder.uri if state.encoder else layout.pretrained
+    return state.encoder.folder() if state.encoder else layout.pretrained
 
 
-def sides(layout: Layout, state: State) -> Iterator[tuple[StepOutput, StepOutput, Rankings]]:
+def sides(layout: Layout, state: State) -> Iterator[tuple[Dataset, Dataset, Rankings]]:
     """(documents, lexical rankings, what the state makes of them) of the corpus and of the test."""
     yield layout.documents, layout.lexical, state.corpus
     if layout.test and state.test:
@@ -177,7 +177,7 @@ def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:
     pool, number = config.resources.shortlist, state.number
     made = list(sides(layout, state))
     works = [Work(side.dense, fragments(side.vectors), "doc_id") for _, _, side in made]
-    kwargs: dict[str, object] = {"index": state.index.uri, "depth": config.shortlist.depth}
+    kwargs: dict[str, object] = {"index": state.index.folder(), "depth": config.shortlist.depth}
     run_units(works, DenseShortlist, kwargs, pool, f"dense {number}")
     works = [
         Work(side.hybrid, fragments(side.dense, lexical), "doc_id") for _, lexical, side in made
@@ -186,7 +186,7 @@ def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:
 
 
 def examples_step(
-    config: RunConfig, layout: Layout, cycle: Cycle, verdicts: Sequence[StepOutput]
+    config: RunConfig, layout: Layout, cycle: Cycle, verdicts: Sequence[Dataset]
 ) -> None:
     works = [Work(cycle.examples, fragments(layout.documents, *verdicts), "doc_id")]
     kwargs = {"config": config.pseudo_labels, "seed": config.fit.seed}

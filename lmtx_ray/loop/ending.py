@@ -50,11 +50,7 @@ def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]
     steps = outputs_of(result.layout, stop)
     done = {name: step for name, step in steps.items() if step.is_complete()}
     manifests = {name: step.manifest() for name, step in done.items()}
-    rows = {
-        name: sum(unit["rows_out"] for unit in manifest["units"])
-        for name, manifest in manifests.items()
-        if "units" in manifest
-    }
+    rows = {name: manifest.rows() for name, manifest in manifests.items() if manifest.units}
     return {
         "run": config.run,
         "until": stop,

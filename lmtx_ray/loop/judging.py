@@ -8,7 +8,8 @@ from typing import Any
 
 from lmtx_ray.io import storage
 from lmtx_ray.io.identity import fingerprint
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.layout import Cycle, Layout, State
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.stages.budget import shared_budget
@@ -21,14 +22,14 @@ from lmtx_ray.verdicts.layers import merge_if_due
 logger = logging.getLogger(__name__)
 
 
-def fragments(*steps: StepOutput) -> dict[str, list[str]]:
-    """Unit name -> the steps' fragments of that unit; the steps must share their units."""
-    units = [step.unit_files() for step in steps]
-    return {unit: [files[unit] for files in units] for unit in units[0]}
+def fragments(*steps: Dataset) -> list[Unit]:
+    """The units that published steps share, each with its file of every step."""
+    files = [step.unit_files() for step in steps]
+    return [Unit.of(unit, *(own[unit] for own in files)) for unit in files[0]]
 
 
 def judge_step(
-    config: RunConfig, layout: Layout, cycle: Cycle, before: State, earlier: Sequence[StepOutput]
+    config: RunConfig, layout: Layout, cycle: Cycle, before: State, earlier: Sequence[Dataset]
 ) -> None:
     """Ask about the candidates of the state before a cycle, and the first time about what
     evaluation compares with."""
@@ -44,7 +45,7 @@ def judge_step(
 
 
 def select_step(
-    config: RunConfig, layout: Layout, cycle: Cycle, after: State, earlier: Sequence[StepOutput]
+    config: RunConfig, layout: Layout, cycle: Cycle, after: State, earlier: Sequence[Dataset]
 ) -> None:
     """Ask about the first labels that the state after a cycle gives the held-aside documents."""
     rankings = (after.corpus.dense, after.corpus.hybrid)
@@ -57,7 +58,7 @@ def ask(
     config: RunConfig,
     layout: Layout,
     works: Sequence[Work],
-    sources: Mapping[str, StepOutput],
+    sources: Mapping[str, Dataset],
     plan: Mapping[str, Sequence[tuple[str, int]]],
     cycle: int,
 ) -> None:
@@ -72,7 +73,7 @@ def ask(
         run_units(works, AskTeacher, kwargs, config.resources.judge, "judge")
 
 
-def _mark(config: RunConfig, step: StepOutput) -> str:
+def _mark(config: RunConfig, step: Dataset) -> str:
     return fingerprint(config.run, step.fingerprint)
 
 

@@ -16,8 +16,9 @@ from lmtx_ray.config.components import resolve_model
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.documents import TRAINING_FIELDS
 from lmtx_ray.io import storage
+from lmtx_ray.io.fence import Fence
 from lmtx_ray.io.identity import fingerprint, model_identity
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.teacher.identity import teacher_identity
@@ -30,9 +31,9 @@ LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that chan
 class Rankings:
     """What one encoder makes of some documents."""
 
-    vectors: StepOutput
-    dense: StepOutput
-    hybrid: StepOutput
+    vectors: Dataset
+    dense: Dataset
+    hybrid: Dataset
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class State:
     """An encoder (after `number` cycles) and everything computed with it."""
 
     number: int
-    encoder: StepOutput | None  # None: the pretrained encoder
-    labels: StepOutput  # vectors
-    index: StepOutput
+    encoder: Dataset | None  # None: the pretrained encoder
+    labels: Dataset  # vectors
+    index: Dataset
     corpus: Rankings
     test: Rankings | None
 
@@ -52,41 +53,41 @@ class Cycle:
     """One teacher-student round: from the state before it to the encoder after it."""
 
     number: int
-    verdicts: StepOutput
-    examples: StepOutput
-    encoder: StepOutput
-    selection: StepOutput
+    verdicts: Dataset
+    examples: Dataset
+    encoder: Dataset
+    selection: Dataset
 
 
 @dataclass(frozen=True)
 class Test:
     """What only evaluation reads."""
 
-    documents: StepOutput
-    gold: StepOutput
-    rejects: StepOutput
-    lexical: StepOutput
-    verdicts: StepOutput | None  # the judge at inference; None where it is not asked
+    documents: Dataset
+    gold: Dataset
+    rejects: Dataset
+    lexical: Dataset
+    verdicts: Dataset | None  # the judge at inference; None where it is not asked
 
 
 @dataclass(frozen=True)
 class Layout:
     """All steps of a run, in the order in which they are needed."""
 
-    documents: StepOutput
-    labels: StepOutput
-    rejects: StepOutput
-    lexical: StepOutput
+    documents: Dataset
+    labels: Dataset
+    rejects: Dataset
+    lexical: Dataset
     test: Test | None
     states: tuple[State, ...]
     cycles: tuple[Cycle, ...]
-    bundle: StepOutput
-    evaluation: StepOutput
+    bundle: Dataset
+    evaluation: Dataset
     pretrained: str  # folder, URI or hub id of the untouched encoder
     prompt: Prompt
     judge: tuple[str, str]  # fingerprints of prompt and teacher
 
-    def steps(self) -> Iterator[tuple[str, StepOutput]]:
+    def steps(self) -> Iterator[tuple[str, Dataset]]:
         """(name, step) in running order."""
         for name in ("documents", "labels", "rejects"):
             yield name, getattr(self, name)
@@ -106,7 +107,7 @@ class Layout:
         yield "evaluation", self.evaluation
 
 
-def _state_steps(state: State) -> Iterator[tuple[str, StepOutput]]:
+def _state_steps(state: State) -> Iterator[tuple[str, Dataset]]:
     yield f"label vectors {state.number}", state.labels
     yield f"index {state.number}", state.index
     for kind, rankings in (("", state.corpus), ("test ", state.test)):
@@ -114,17 +115,17 @@ def _state_steps(state: State) -> Iterator[tuple[str, StepOutput]]:
             yield f"{kind}{name} {state.number}", getattr(rankings, name)
 
 
-def lay_out(config: RunConfig) -> Layout:
+def lay_out(config: RunConfig, fence: Fence | None = None) -> Layout:
     """Every step's folder. Reads (hashes) the input files and local models, loads none."""
-    return _Planner(config).layout()
+    return _Planner(config, fence).layout()
 
 
 class _Planner:
     """Makes the steps one after the other, each from the fingerprints of its inputs."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, fence: Fence | None) -> None:
         self._config = config
-        self._run = RunLayout(config.run)
+        self._run = RunLayout(config.run, fence)
         self._pretrained = resolve_model(config.encoder.model)
         self._prompt = get_prompt(config.judge.teacher.prompt)
         self._judge = teacher_identity(config.judge.teacher, self._prompt)
@@ -155,7 +156,7 @@ class _Planner:
             self._judge,
         )
 
-    def _step(self, name: str, *identity: object) -> StepOutput:
+    def _step(self, name: str, *identity: object) -> Dataset:
         return self._run.step(name, *identity)
 
     def _plan_corpus(self) -> None:
@@ -175,12 +176,12 @@ class _Planner:
             steps = [self._step(f"test-{name}", test) for name in ("documents", "gold", "rejects")]
             self._test = Test(*steps, self._step("test-lexical", test, depth), None)
 
-    def _state(self, number: int, encoder: StepOutput | None, identity: str) -> State:
+    def _state(self, number: int, encoder: Dataset | None, identity: str) -> State:
         encoding = self._config.encoder.model_dump(mode="json", exclude={"model", *LAID_OUT})
         labels = self._step(f"label-vectors-{number}", self._labels.fingerprint, identity, encoding)
         index = self._step(f"index-{number}", labels.fingerprint)
 
-        def rankings(kind: str, documents: StepOutput, lexical: StepOutput) -> Rankings:
+        def rankings(kind: str, documents: Dataset, lexical: Dataset) -> Rankings:
             vectors = self._step(
                 f"{kind}vectors-{number}", documents.fingerprint, identity, encoding
             )
@@ -232,7 +233,7 @@ class _Planner:
         selection = self._step(f"selection-{cycle.number}", *identity)
         return replace(cycle, selection=selection)
 
-    def _bundle(self, states: list[State], cycles: list[Cycle]) -> StepOutput:
+    def _bundle(self, states: list[State], cycles: list[Cycle]) -> Dataset:
         config = self._config
         outcome = [
             states[0].corpus.hybrid.fingerprint,
@@ -250,7 +251,7 @@ class _Planner:
         hybrid = first.test.hybrid.fingerprint
         return replace(self._test, verdicts=self._step("test-verdicts", hybrid, self._asked_by(k)))
 
-    def _evaluation(self, bundle: StepOutput, test: Test | None) -> StepOutput:
+    def _evaluation(self, bundle: Dataset, test: Test | None) -> Dataset:
         inputs: list[object] = []
         if test:
             settings = self._config.evaluation.model_dump(mode="json")

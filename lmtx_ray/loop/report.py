@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray.evaluation import evaluation
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
 from lmtx_ray.search import candidates
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 def method_rankings(layout: Layout, ran: int) -> dict[str, pa.Table]:
     """Row name -> test rankings, untrained rows first, then each cycle alone and fused."""
     test, untouched = layout.test, layout.states[0].test
-    steps: dict[str, StepOutput] = {
+    steps: dict[str, Dataset] = {
         "bm25": test.lexical,
         "encoder": untouched.dense,
         "hybrid": untouched.hybrid,
@@ -190,7 +190,7 @@ def finished(config: RunConfig, layout: Layout) -> dict[str, Any] | None:
     return show(config, read_summary(layout.evaluation))
 
 
-def read_summary(step: StepOutput) -> dict[str, Any]:
+def read_summary(step: Dataset) -> dict[str, Any]:
     """What the end of a run published."""
     return json.loads(step.read()["summary"][0].as_py())
 

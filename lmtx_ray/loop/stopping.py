@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line reads the names of steps, and starts in milliseconds
-    from lmtx_ray.io.publish import StepOutput
+    from lmtx_ray.io.publish import Dataset
     from lmtx_ray.loop.layout import Layout
 
 FIRST_CYCLE = {"embed": 0, "shortlist": 0, "judge": 1, "train": 1, "select": 1}
@@ -31,7 +31,7 @@ def stop_name(step: str, cycle: int | None, most: int) -> str:
     return f"{step} {number}"
 
 
-def outputs_of(layout: Layout, stop: str) -> dict[str, StepOutput]:
+def outputs_of(layout: Layout, stop: str) -> dict[str, Dataset]:
     """What must be published for a stop to be reached, by the names of a plan."""
     step, _, number = stop.partition(" ")
     kinds = {

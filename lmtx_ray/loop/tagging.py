@@ -12,12 +12,14 @@ from typing import Any
 
 from lmtx_ray.batch.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.batch.job import TagJob
-from lmtx_ray.batch.outputs import done_units, publish, read_manifests, units_of
-from lmtx_ray.batch.plan import Unit, make_plan, make_units, name_of, new_inputs, read_plans
+from lmtx_ray.batch.outputs import dataset_of, publish, read_manifests, units_of
+from lmtx_ray.batch.plan import make_plan, make_units, name_of, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork, label_texts, run_unit
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import claimed
-from lmtx_ray.io.publish import MANIFEST, PublishError
+from lmtx_ray.io.publish import MANIFEST
+from lmtx_ray.io.receipts import PublishError, Receipt
+from lmtx_ray.io.units import Unit
 
 __all__ = ["TagJob", "plan_tags", "tag_corpus"]
 logger = logging.getLogger(__name__)
@@ -139,11 +141,12 @@ def _run(
     """Do what is left of the newest plan and publish it; returns the rows tagged here."""
     plan, tagged = plans[-1], 0
     with claimed(job.output, plan["conditional"]) as fence:
-        done = done_units(job.output, plan)
+        dataset = dataset_of(job.output, plan, fence)
+        done = dataset.done_units() & {unit["name"] for unit in plan["units"]}
         waiting = [unit for unit in units_of(plan) if unit.name not in done]
         if done:
             logger.info("tag: %d of %d units were done before", len(done), len(plan["units"]))
-        work = UnitWork(job, plan["fingerprint"], fence)
+        work = UnitWork(job, dataset)
         if waiting:
             if not local and start:
                 start()
@@ -154,7 +157,7 @@ def _run(
     return tagged
 
 
-def _locally(units: Sequence[Unit], work: UnitWork) -> Iterator[dict[str, Any]]:
+def _locally(units: Sequence[Unit], work: UnitWork) -> Iterator[Receipt]:
     from lmtx_ray.bundle.tagger import Tagger
 
     tagger, texts = Tagger.load(work.job.bundle), label_texts(work.job)
@@ -162,19 +165,19 @@ def _locally(units: Sequence[Unit], work: UnitWork) -> Iterator[dict[str, Any]]:
         yield run_unit(unit, work, tagger, texts)
 
 
-def _on_ray(units: Sequence[Unit], work: UnitWork, actors: int | None) -> Iterator[dict[str, Any]]:
+def _on_ray(units: Sequence[Unit], work: UnitWork, actors: int | None) -> Iterator[Receipt]:
     from lmtx_ray.stages.tag import pool_of, tag_units
 
     return tag_units(units, work, pool_of(actors, len(units)))
 
 
-def _watch(receipts: Iterator[dict[str, Any]], units: Sequence[Unit]) -> int:
+def _watch(receipts: Iterator[Receipt], units: Sequence[Unit]) -> int:
     sizes = {unit.name: unit.size for unit in units}
     total, size, rows = sum(sizes.values()), 0, 0
     started = reported = time.monotonic()
     for number, receipt in enumerate(receipts, start=1):
-        rows += receipt["rows_out"]
-        size += sizes[receipt["unit"]]
+        rows += receipt.rows_out
+        size += sizes[receipt.unit]
         now = time.monotonic()
         if now - reported >= REPORT_EVERY_SECONDS or number == len(units):
             reported, seconds = now, max(now - started, 1e-9)
@@ -202,10 +205,10 @@ def check_unchanged(inputs: Sequence[InputFile], began: float) -> None:
 
 
 def _result(job: TagJob, plans: list[Plan], tagged: int, seconds: float) -> dict[str, Any]:
-    units = [unit for manifest in read_manifests(job.output) for unit in manifest["units"]]
+    units = [unit for manifest in read_manifests(job.output) for unit in manifest.units]
     return {
-        "documents": sum(unit["rows_out"] for unit in units),
-        "rejects": sum(unit["rejected"] for unit in units),
+        "documents": sum(unit.rows_out for unit in units),
+        "rejects": sum(unit.rejected for unit in units),
         "tags": job.output,
         "generations": len(plans),
         "units": len(units),

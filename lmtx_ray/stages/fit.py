@@ -20,19 +20,19 @@ from ray.train.torch import TorchTrainer, get_device
 from lmtx_ray.config.components import FitConfig
 from lmtx_ray.config.resources import FitResources
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 
 
 def fit(
-    documents: StepOutput,
-    labels: StepOutput,
-    examples: StepOutput,
+    documents: Dataset,
+    labels: Dataset,
+    examples: Dataset,
     initial_model: str,
     config: FitConfig,
-    output: StepOutput,
+    output: Dataset,
     work_uri: str,
     resources: FitResources | None = None,
 ) -> None:

@@ -1,55 +1,32 @@
-"""Batch tagging stage: Taggers in an actor pool, one unit of work at a time.
-
-What flows is a unit's description and its receipt, never rows. An error that a user can mend comes
-back as a row, so that the driver can raise it as it was; any other ends the job.
-"""
+"""Batch tagging stage: Taggers in an actor pool, one unit of work at a time."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
-import pyarrow as pa
 import ray
 
-from lmtx_ray.batch.plan import Unit
+from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.unit import UnitWork, label_texts, run_unit
 from lmtx_ray.config.resources import Resources
-from lmtx_ray.io import storage
-from lmtx_ray.io.fence import StaleDriver
-from lmtx_ray.io.publish import PublishError
-from lmtx_ray.stages.resources import as_pool
-
-ERRORS = {
-    "StaleDriver": StaleDriver,
-    "PublishError": PublishError,
-    "StorageError": storage.StorageError,
-}
-MOST_BLOCKS = 1000
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.receipts import Receipt
+from lmtx_ray.io.units import Unit
+from lmtx_ray.stages.units import stream
 
 
 class TagUnits:
-    """Ray Data callable: units in, receipts (or an error) out."""
+    """Worker: a unit of documents in, its tags committed."""
 
-    def __init__(self, work: UnitWork) -> None:
-        from lmtx_ray.bundle.tagger import (
-            Tagger,  # takes seconds to import, and the driver needs none
-        )
+    def __init__(self, job: TagJob) -> None:
+        from lmtx_ray.bundle.tagger import Tagger  # takes seconds, and the driver needs none
 
-        self._work = work
-        self._tagger = Tagger.load(work.job.bundle)
-        self._texts = label_texts(work.job)
+        self._job = job
+        self._tagger = Tagger.load(job.bundle)
+        self._texts = label_texts(job)
 
-    def __call__(self, units: pa.Table) -> pa.Table:
-        receipts = []
-        for text in units["unit"].to_pylist():
-            unit = Unit.from_dict(json.loads(text))
-            try:
-                receipt = run_unit(unit, self._work, self._tagger, self._texts)
-            except (PublishError, storage.StorageError) as error:
-                receipt = {"error": type(error).__name__, "message": str(error)}
-            receipts.append(json.dumps(receipt))
-        return pa.table({"receipt": receipts})
+    def run_unit(self, unit: Unit, output: Dataset) -> Receipt:
+        return run_unit(unit, UnitWork(self._job, output), self._tagger, self._texts)
 
 
 def pool_of(actors: int | None, units: int) -> Resources:
@@ -60,19 +37,7 @@ def pool_of(actors: int | None, units: int) -> Resources:
     return Resources(actors=max(size, 1), cpus=1, gpus=1 if gpus else 0)
 
 
-def tag_units(units: Sequence[Unit], work: UnitWork, pool: Resources) -> Iterator[dict]:
+def tag_units(units: Sequence[Unit], work: UnitWork, pool: Resources) -> Iterator[Receipt]:
     """Receipts of the units as they are done. Raises what a worker met."""
-    rows = [{"unit": json.dumps(unit.to_dict())} for unit in units]
-    dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
-    receipts = dataset.map_batches(
-        TagUnits,
-        batch_format="pyarrow",
-        batch_size=1,
-        fn_constructor_kwargs={"work": work},
-        **as_pool(pool),
-    )
-    for row in receipts.iter_rows():
-        receipt = json.loads(row["receipt"])
-        if "error" in receipt:
-            raise ERRORS.get(receipt["error"], PublishError)(receipt["message"])
-        yield receipt
+    references = [(unit, 0) for unit in units]
+    return stream(references, [(work.output, None)], TagUnits, {"job": work.job}, pool)

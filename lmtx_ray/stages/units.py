@@ -1,9 +1,9 @@
 """Runs a worker over units of work, each committed on its own, through Ray Data.
 
-A unit is a name and the URIs of its input fragments. What flows through Ray Data is that
-reference, not the rows: a unit's result must depend on its fragments alone, whichever actor runs
-it and however often, so that a killed run resumes to the same bytes. The worker writes through
-`StepOutput.commit_unit`; the driver only sees receipts.
+What flows through Ray Data is a unit's description and its receipt, not the rows: a unit's result
+must depend on its input alone, whichever actor runs it and however often, so that a killed run
+resumes to the same bytes. An error that a user can mend comes back as a row, so that the driver can
+raise it as it was; any other ends the job.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -19,18 +19,26 @@ import pyarrow as pa
 import ray
 
 from lmtx_ray.config.resources import Resources
+from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.fence import StaleDriver
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.receipts import PublishError, Receipt
+from lmtx_ray.io.units import Unit
 from lmtx_ray.stages.resources import as_pool
 
 logger = logging.getLogger(__name__)
 REPORT_EVERY_SECONDS = 5.0
+MOST_BLOCKS = 1000
+ERRORS: dict[str, type[Exception]] = {
+    kind.__name__: kind for kind in (StaleDriver, PublishError, storage.StorageError, CorpusError)
+}
 
 
 class Worker(Protocol):
-    """Stateful map over fragments: built once per actor, called once per unit.
+    """Stateful map over the tables of a unit's files: built once per actor, called once per unit.
 
-    `expands` says that rows out may differ from the rows of the first fragment.
+    `expands` says that rows out may differ from the rows of the first table.
     """
 
     expands: ClassVar[bool]
@@ -38,53 +46,82 @@ class Worker(Protocol):
     def __call__(self, *fragments: pa.Table) -> pa.Table: ...
 
 
+class UnitWorker(Protocol):
+    """A worker that reads and commits its units on its own."""
+
+    def run_unit(self, unit: Unit, output: Dataset) -> Receipt: ...
+
+
 @dataclass(frozen=True)
 class Work:
-    """A step's units: name to the URIs of the input fragments, the main one first. `key` is the
-    column whose values must be unique over the step, or None."""
+    """A step's units. `key` is the column whose values must be unique over the step, or None."""
 
-    output: StepOutput
-    units: Mapping[str, Sequence[str]]
+    output: Dataset
+    units: Sequence[Unit]
     key: str | None = None
+
+
+Target = tuple[Dataset, str | None]  # a step, and its key
 
 
 class UnitActor:
     """Ray Data callable of an actor pool: unit references in, receipts out."""
 
-    def __init__(self, worker: type[Worker], kwargs: dict[str, Any]) -> None:
-        self._worker = worker(**kwargs)
+    def __init__(
+        self, worker: type[Worker | UnitWorker], kwargs: dict[str, Any], targets: Sequence[Target]
+    ) -> None:
+        self._worker, self._targets = worker(**kwargs), targets
 
     def __call__(self, references: pa.Table) -> pa.Table:
-        return run_references(references, self._worker)
+        return run_references(references, self._worker, self._targets)
 
 
-_kept: dict[str, Worker] = {}  # the worker that this process built last
+_kept: dict[str, Worker | UnitWorker] = {}  # the worker that this process built last
 
 
-def unit_task(references: pa.Table, worker: type[Worker], kwargs: dict[str, Any]) -> pa.Table:
+def unit_task(
+    references: pa.Table,
+    worker: type[Worker | UnitWorker],
+    kwargs: dict[str, Any],
+    targets: Sequence[Target],
+) -> pa.Table:
     """The same as a task: in a process that already runs, which keeps the worker for the next."""
     key = f"{worker.__module__}.{worker.__qualname__} {sorted(kwargs.items())!r}"
     if key not in _kept:
         _kept.clear()
         _kept[key] = worker(**kwargs)
-    return run_references(references, _kept[key])
+    return run_references(references, _kept[key], targets)
 
 
-def run_references(references: pa.Table, worker: Worker) -> pa.Table:
-    """Run the referenced units one by one; a row with the receipt of each."""
+def run_references(
+    references: pa.Table, worker: Worker | UnitWorker, targets: Sequence[Target]
+) -> pa.Table:
+    """Run the referenced units one by one; a row with the receipt of each, or with an error."""
     receipts = []
     for row in references.to_pylist():
-        fragments = [storage.read_table(uri) for uri in row["inputs"]]
-        result = worker(*fragments)
-        output = StepOutput(row["output"], row["fingerprint"])
-        rows_in = result.num_rows if worker.expands else fragments[0].num_rows
-        receipts.append(output.commit_unit(row["unit"], result, rows_in=rows_in))
-    return pa.table({"receipt": [json.dumps(receipt) for receipt in receipts]})
+        unit, target = Unit.from_dict(json.loads(row["unit"])), targets[row["target"]]
+        try:
+            receipt = run_one(unit, worker, *target).without_keys().to_dict()
+        except tuple(ERRORS.values()) as error:
+            kind = next(name for name, kind in ERRORS.items() if isinstance(error, kind))
+            receipt = {"error": kind, "message": str(error)}
+        receipts.append(json.dumps(receipt))
+    return pa.table({"receipt": receipts})
+
+
+def run_one(unit: Unit, worker: Worker | UnitWorker, output: Dataset, key: str | None) -> Receipt:
+    """Run a unit here and commit it."""
+    if hasattr(worker, "run_unit"):
+        return worker.run_unit(unit, output)
+    fragments = [storage.read_table(uri) for uri in unit.uris]
+    result = worker(*fragments)
+    rows_in = result.num_rows if worker.expands else fragments[0].num_rows
+    return output.commit_table(unit.name, result, rows_in=rows_in, key=key)
 
 
 def run_units(
     works: Sequence[Work],
-    worker: type[Worker],
+    worker: type[Worker | UnitWorker],
     kwargs: dict[str, Any],
     resources: Resources,
     name: str,
@@ -93,7 +130,7 @@ def run_units(
 
     Args:
         works: The steps; a published one is left alone.
-        worker: A Worker class, importable on the actors; `kwargs` are its constructor arguments.
+        worker: Its class, importable on the actors; `kwargs` are its constructor arguments.
         resources: Pool size, or tasks, and what each asks for.
         name: What to call the steps in progress lines.
     """
@@ -101,35 +138,46 @@ def run_units(
     if not works:
         logger.info("%s: complete", name)
         return
-    references = [reference for work in works for reference in _waiting(work)]
-    total = sum(len(work.units) for work in works)
-    if len(references) < total:
-        logger.info("%s: %d of %d units were done before", name, total - len(references), total)
-    if references:
-        _stream(references, worker, kwargs, resources, name)
+    do_units(works, worker, kwargs, resources, name)
     for work in works:
-        work.output.publish(list(work.units), key=work.key)
+        work.output.publish([unit.name for unit in work.units], key=work.key)
 
 
-def _waiting(work: Work) -> list[dict[str, Any]]:
-    done = work.output.done_units()
-    place = {"output": work.output.uri, "fingerprint": work.output.fingerprint}
-    return [
-        {"unit": unit, "inputs": list(inputs), **place}
-        for unit, inputs in work.units.items()
-        if unit not in done
-    ]
-
-
-def _stream(
-    references: Sequence[dict[str, Any]],
-    worker: type[Worker],
+def do_units(
+    works: Sequence[Work],
+    worker: type[Worker | UnitWorker],
     kwargs: dict[str, Any],
     resources: Resources,
     name: str,
 ) -> None:
-    dataset = ray.data.from_items(list(references), override_num_blocks=len(references))
-    arguments = {"worker": worker, "kwargs": kwargs}
+    """Run every unit not yet done, and publish nothing."""
+    total = sum(len(work.units) for work in works)
+    waiting = [
+        (unit, place)
+        for place, work in enumerate(works)
+        for done in [work.output.done_units()]
+        for unit in work.units
+        if unit.name not in done
+    ]
+    if len(waiting) < total:
+        logger.info("%s: %d of %d units were done before", name, total - len(waiting), total)
+    if waiting:
+        targets = [(work.output, work.key) for work in works]
+        _watch(stream(waiting, targets, worker, kwargs, resources), len(waiting), name)
+
+
+def stream(
+    units: Sequence[tuple[Unit, int]],
+    targets: Sequence[Target],
+    worker: type[Worker | UnitWorker],
+    kwargs: dict[str, Any],
+    resources: Resources,
+) -> Iterator[Receipt]:
+    """Receipts of units (each with the place of its target) as they are done. Raises what a worker
+    met."""
+    rows = [{"unit": json.dumps(unit.to_dict()), "target": target} for unit, target in units]
+    dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
+    arguments = {"worker": worker, "kwargs": kwargs, "targets": tuple(targets)}
     if resources.actors is None:
         run, passed = unit_task, {"fn_kwargs": arguments}
     else:
@@ -137,14 +185,22 @@ def _stream(
     receipts = dataset.map_batches(
         run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources)
     )
+    for row in receipts.iter_rows():
+        receipt = json.loads(row["receipt"])
+        if "error" in receipt:
+            raise ERRORS[receipt["error"]](receipt["message"])
+        yield Receipt.from_dict(receipt)
+
+
+def _watch(receipts: Iterator[Receipt], total: int, name: str) -> None:
     started = reported = time.monotonic()
     rows = 0
-    for done, receipt in enumerate(receipts.iter_rows(), start=1):
-        rows += json.loads(receipt["receipt"])["rows_out"]
+    for done, receipt in enumerate(receipts, start=1):
+        rows += receipt.rows_out
         now = time.monotonic()
-        if now - reported >= REPORT_EVERY_SECONDS or done == len(references):
+        if now - reported >= REPORT_EVERY_SECONDS or done == total:
             reported = now
-            _report(name, done, len(references), rows, now - started)
+            _report(name, done, total, rows, now - started)
 
 
 def _report(name: str, done: int, total: int, rows: int, seconds: float) -> None:

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import PublishError, StepOutput
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.receipts import PublishError
 
 logger = logging.getLogger(__name__)
 KEPT = 2
@@ -37,7 +38,7 @@ def save_checkpoint(
         save_file(flat, folder / "optimizer.safetensors")
         (folder / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
 
-    StepOutput(storage.join(work, f"checkpoint-{step:07d}"), "").publish_folder(save)
+    Dataset(storage.join(work, f"checkpoint-{step:07d}")).publish_folder(save)
     for old in checkpoints(work)[:-KEPT]:
         storage.remove_folder(old)
 
@@ -63,8 +64,7 @@ def restore(student: torch.nn.Module, optimizer: torch.optim.Optimizer, work: st
 
 def _load(student: torch.nn.Module, optimizer: torch.optim.Optimizer, uri: str) -> int:
     with storage.scratch_folder() as folder:
-        storage.download_folder(uri, folder)
-        StepOutput(folder, "").verify()
+        Dataset(uri).download(folder)
         weights = load_file(f"{folder}/model.safetensors")
         flat = load_file(f"{folder}/optimizer.safetensors")
         step = json.loads(Path(folder, "step.json").read_text(encoding="utf-8"))["step"]

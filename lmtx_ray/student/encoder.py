@@ -22,6 +22,7 @@ Embedded = tuple[list[int], torch.Tensor]  # places of B texts, and their embedd
 
 def load_model(model: str, device: str | None = None) -> SentenceTransformer:
     """A sentence-transformers model in fp32, without remote code, from safetensors only."""
+    model = resolve_model(model)
     folder = storage.local_copy(model) if "://" in model else model
     return SentenceTransformer(
         folder,

@@ -19,7 +19,7 @@ from torch import distributed
 from lmtx_ray.config.components import FitConfig
 from lmtx_ray.corpus.documents import document_text
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.hardware import uses_bfloat16
 from lmtx_ray.student import batching, losses
 from lmtx_ray.student.checkpoints import restore, save_checkpoint
@@ -34,7 +34,7 @@ def train(
     documents: Sequence[str],
     labels: Sequence[str],
     examples: Sequence[str],
-    output: StepOutput,
+    output: Dataset,
     work: str,
     rank: int,
     world: int,

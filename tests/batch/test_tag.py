@@ -16,7 +16,8 @@ from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags, swe
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.cli.main import main
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import PublishError, StepOutput
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.receipts import PublishError
 from tests.lake import s3_server
 from tests.tiny import TOPICS
 from tests.tiny_bundle import LABELS
@@ -225,7 +226,7 @@ def test_globs_and_manifests_name_inputs(bundle, place) -> None:
 
 
 def test_a_published_step_is_an_input_and_a_batch_output_is_none(bundle, tmp_path, caplog) -> None:
-    step, out = StepOutput(str(tmp_path / "step"), "s"), str(tmp_path / "out")
+    step, out = Dataset(str(tmp_path / "step"), "s"), str(tmp_path / "out")
     step.publish_table(pa.Table.from_pylist([document(n) for n in range(4)]), rows=3)
     storage.write_bytes(f"{step.uri}/data/00000-dead.parquet", b"killed")
     assert tag(bundle, step.uri, out) == 0

@@ -13,7 +13,7 @@ from lmtx_ray.cli.main import main
 from lmtx_ray.cli.messages import is_users_to_mend
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_rankings_are_evaluated_against_gold(tmp_path, capsys) -> None:
     )
     gold = pa.table({"doc_id": ["a", "b"], "label_ids": [[1], [4, 9]]})
     storage.write_table(str(tmp_path / "r.parquet"), schemas.conform(rankings, schemas.RANKINGS))
-    step = StepOutput(str(tmp_path / "gold"), "g")
+    step = Dataset(str(tmp_path / "gold"), "g")
     step.publish_table(schemas.conform(gold, schemas.GOLD), rows=1, key="doc_id")
     code, out = lmtx(
         capsys, "evaluate", "--rankings", str(tmp_path / "r.parquet"), "--gold", step.uri

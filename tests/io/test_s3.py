@@ -11,7 +11,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import PublishError, StepOutput
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.receipts import PublishError
 
 BUCKET = "s3://lake"
 
@@ -63,32 +64,32 @@ def test_what_cannot_be_read_is_named() -> None:
 
 
 def test_the_first_receipt_wins_and_the_manifest_comes_last() -> None:
-    step = StepOutput(f"{BUCKET}/run/step-1", "f1")
-    first = step.commit_unit("00000", rows(1, 2), rows_in=2)
-    again = step.commit_unit("00000", rows(3, 4), rows_in=2)
+    step = Dataset(f"{BUCKET}/run/step-1", "f1")
+    first = step.commit_table("00000", rows(1, 2), rows_in=2)
+    again = step.commit_table("00000", rows(3, 4), rows_in=2)
     assert again == first
     assert not step.is_complete()
     with pytest.raises(PublishError, match="units not done: 00001"):
         step.publish(["00000", "00001"])
-    step.commit_unit("00001", rows(5), rows_in=1)
+    step.commit_table("00001", rows(5), rows_in=1)
     step.publish(["00000", "00001"], key="id")
     step.publish(["00000", "00001"], key="id")  # a second driver finds the same
     assert step.read()["id"].to_pylist() == [1, 2, 5]
     step.verify()
     with pytest.raises(PublishError, match="other inputs or settings"):
-        StepOutput(step.uri, "f2").is_complete()
+        Dataset(step.uri, "f2").is_complete()
 
 
 def test_a_folder_goes_up_and_comes_back(tmp_path: Path) -> None:
-    step = StepOutput(f"{BUCKET}/run/model", "m")
+    step = Dataset(f"{BUCKET}/run/model", "m")
 
     def save(folder: Path) -> None:
         (folder / "inner").mkdir()
         (folder / "inner/weights").write_bytes(b"w" * 100)
 
     step.publish_folder(save)
-    local = Path(storage.local_copy(step.uri))
-    assert (local / "inner/weights").read_bytes() == b"w" * 100
-    storage.write_bytes(f"{step.uri}/inner/weights", b"changed")
+    step.download(tmp_path / "local")
+    assert (tmp_path / "local/inner/weights").read_bytes() == b"w" * 100
+    storage.write_bytes(f"{step.folder()}/inner/weights", b"changed")
     with pytest.raises(PublishError, match="inner/weights is not the file"):
         step.verify()

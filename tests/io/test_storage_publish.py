@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import PublishError, StepOutput
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.receipts import PublishError
 
 
 def rows(*values: int) -> pa.Table:
@@ -72,32 +75,32 @@ def test_extension_types_are_refused_from_the_schema(tmp_path: Path) -> None:
 
 
 def test_a_second_attempt_at_a_unit_changes_nothing(tmp_path: Path) -> None:
-    step = StepOutput(str(tmp_path / "s"), "f")
-    first = step.commit_unit("u", rows(1, 2), rows_in=2)
-    assert step.commit_unit("u", rows(3, 4), rows_in=2) == first
+    step = Dataset(str(tmp_path / "s"), "f")
+    first = step.commit_table("u", rows(1, 2), rows_in=2)
+    assert step.commit_table("u", rows(3, 4), rows_in=2) == first
     step.publish(["u"], key="id")
     assert step.read()["id"].to_pylist() == [1, 2]
 
 
 def test_a_draft_without_receipt_is_never_read(tmp_path: Path) -> None:
-    step = StepOutput(str(tmp_path / "s"), "f")
+    step = Dataset(str(tmp_path / "s"), "f")
     storage.write_table(str(tmp_path / "s/data/u-dead.parquet"), rows(9))
     assert step.done_units() == set()
     with pytest.raises(PublishError, match="units not done: u"):
         step.publish(["u"])
-    step.commit_unit("u", rows(1), rows_in=1)
+    step.commit_table("u", rows(1), rows_in=1)
     step.publish(["u"])
     assert step.read()["id"].to_pylist() == [1]
 
 
 def test_lost_rows_and_repeated_ids_are_not_published(tmp_path: Path) -> None:
-    lossy = StepOutput(str(tmp_path / "lossy"), "f")
-    lossy.commit_unit("u", rows(1), rows_in=3, rejected=1)
+    lossy = Dataset(str(tmp_path / "lossy"), "f")
+    lossy.commit_table("u", rows(1), rows_in=3, rejected=1)
     with pytest.raises(PublishError, match="read 3 rows but wrote 1 and rejected 1"):
         lossy.publish(["u"])
-    twice = StepOutput(str(tmp_path / "twice"), "f")
-    twice.commit_unit("u", rows(1), rows_in=1)
-    twice.commit_unit("v", rows(1), rows_in=1)
+    twice = Dataset(str(tmp_path / "twice"), "f")
+    twice.commit_table("u", rows(1), rows_in=1)
+    twice.commit_table("v", rows(1), rows_in=1)
     with pytest.raises(PublishError, match="id 1 is there twice"):
         twice.publish(["u", "v"], key="id")
 
@@ -114,10 +117,10 @@ def test_lost_rows_and_repeated_ids_are_not_published(tmp_path: Path) -> None:
     ],
 )
 def test_a_table_is_cut_where_no_group_is(tmp_path: Path, groups: str, parts: list[int]) -> None:
-    step = StepOutput(str(tmp_path / "s"), "f")
+    step = Dataset(str(tmp_path / "s"), "f")
     step.publish_table(rows(*range(7)), rows=2, key="id", groups=groups)
-    units = step.manifest()["units"]
-    assert [unit["rows_out"] for unit in units] == parts
+    units = step.manifest().units
+    assert [unit.rows_out for unit in units] == parts
     assert step.read()["id"].to_pylist() == list(range(7))
     assert step.rows() == 7
 
@@ -125,35 +128,86 @@ def test_a_table_is_cut_where_no_group_is(tmp_path: Path, groups: str, parts: li
 def test_a_table_cut_otherwise_after_a_kill_does_not_mix_with_what_is_there(
     tmp_path: Path,
 ) -> None:
-    step = StepOutput(str(tmp_path / "s"), "f")
-    step.commit_unit("00000-2", rows(0, 1), rows_in=2)
+    step = Dataset(str(tmp_path / "s"), "f")
+    step.commit_table("00000-2", rows(0, 1), rows_in=2)
     step.publish_table(rows(*range(5)), rows=3, key="id")
     assert list(step.unit_files()) == ["00000-3", "00001-3"]
     assert step.read()["id"].to_pylist() == list(range(5))
-    empty = StepOutput(str(tmp_path / "e"), "f")
+    empty = Dataset(str(tmp_path / "e"), "f")
     empty.publish_table(rows().cast(pa.schema([("id", pa.int64())])), rows=3, key="id")
     assert empty.read().num_rows == 0
 
 
 def test_publishing_twice_is_fine_and_another_identity_is_refused(tmp_path: Path) -> None:
-    step = StepOutput(str(tmp_path / "s"), "f")
-    step.commit_unit("u", rows(1), rows_in=1)
+    step = Dataset(str(tmp_path / "s"), "f")
+    step.commit_table("u", rows(1), rows_in=1)
     assert step.publish(["u"]) == step.publish(["u"])
     with pytest.raises(PublishError, match="other inputs or settings"):
-        StepOutput(str(tmp_path / "s"), "g").is_complete()
+        Dataset(str(tmp_path / "s"), "g").is_complete()
+
+
+def publish_at_once(step: Dataset, contents: list[str]) -> list[object]:
+    """Drivers that all saw nothing published, and write their folders at the same moment."""
+    barrier = threading.Barrier(len(contents))
+
+    def publish(content: str) -> object:
+        def save(folder: Path) -> None:
+            (folder / "weights.txt").write_text(content)
+            barrier.wait()
+
+        try:
+            return step.publish_folder(save)
+        except PublishError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(len(contents)) as pool:
+        return list(pool.map(publish, contents))
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_who_loses_the_race_for_a_folder_harms_nothing(tmp_path: Path, attempt: int) -> None:
+    step = Dataset(str(tmp_path / "s"), "f")
+    ended = publish_at_once(step, ["one", "two", "three"])
+    step.verify()
+    lost = [end for end in ended if isinstance(end, str)]
+    assert len(lost) == 2
+    assert all("another driver published a different output" in end for end in lost)
+
+
+def test_equal_folders_are_one_output(tmp_path: Path) -> None:
+    step = Dataset(str(tmp_path / "s"), "f")
+    ended = publish_at_once(step, ["same"] * 3)
+    assert ended == [step.manifest()] * 3
+    step.verify()
+    assert [path.name for path in tmp_path.rglob("weights.txt")] == ["weights.txt"]
+    assert Path(step.folder(), "weights.txt").read_text() == "same"
+
+
+def test_a_manifest_of_files_without_attempts_is_still_read(tmp_path: Path) -> None:
+    uri, text = str(tmp_path / "s"), b"one"
+    storage.write_bytes(f"{uri}/a.txt", text)
+    hashes = {"a.txt": hashlib.sha256(text).hexdigest()}
+    storage.write_bytes(
+        f"{uri}/MANIFEST.json", storage.to_json({"fingerprint": "f", "sha256": hashes})
+    )
+    step = Dataset(uri, "f")
+    step.verify()
+    assert step.folder() == uri
+    step.download(tmp_path / "local")
+    assert (tmp_path / "local/a.txt").read_bytes() == text
 
 
 def test_a_changed_file_is_found(tmp_path: Path) -> None:
-    step = StepOutput(str(tmp_path / "s"), "f")
+    step = Dataset(str(tmp_path / "s"), "f")
     step.publish_folder(lambda folder: (folder / "a.txt").write_text("one"))
     step.verify()
-    (tmp_path / "s/a.txt").write_text("two")
+    Path(step.folder(), "a.txt").write_text("two")
     with pytest.raises(PublishError, match=r"a\.txt is not the file"):
         step.verify()
 
 
 def test_an_empty_folder_is_not_published(tmp_path: Path) -> None:
-    step = StepOutput(str(tmp_path / "model"), "m")
+    step = Dataset(str(tmp_path / "model"), "m")
     with pytest.raises(PublishError, match="no file to publish"):
         step.publish_folder(lambda folder: None)
     assert not step.is_complete()
@@ -164,7 +218,7 @@ def test_a_folder_is_published_whole_even_while_its_process_exits(tmp_path: Path
     script = f"""
 import threading, time
 from pathlib import Path
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 
 def save(folder):
     (folder / "weights").write_bytes(b"w")
@@ -172,7 +226,7 @@ def save(folder):
     assert (folder / "weights").exists()
 
 def work():
-    StepOutput({str(tmp_path / "out")!r}, "f").publish_folder(save)
+    Dataset({str(tmp_path / "out")!r}, "f").publish_folder(save)
 
 threading.Thread(target=work).start()
 import weakref
@@ -180,4 +234,4 @@ time.sleep(0.3)
 [finalizer() for finalizer in list(weakref.finalize._registry)]  # what an exit runs first
 """
     subprocess.run([sys.executable, "-c", script], check=True)
-    StepOutput(str(tmp_path / "out"), "f").verify()
+    Dataset(str(tmp_path / "out"), "f").verify()

@@ -16,7 +16,7 @@ import pytest
 
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 from tests.serving.conftest import ROOT, Running
 from tests.serving.fuzzing import fuzz
 
@@ -199,7 +199,7 @@ def test_a_bundle_with_wrong_answers_is_refused_and_the_old_one_stays(
     canaries = json.loads((tmp_path / "copy/canaries.json").read_text())
     canaries["probabilities"][0][0] = 0.0 if canaries["probabilities"][0][0] > 0.5 else 1.0
     (tmp_path / "copy/canaries.json").write_text(json.dumps(canaries))
-    StepOutput(str(broken), "broken").publish_folder(
+    Dataset(str(broken), "broken").publish_folder(
         lambda folder: storage.download_folder(str(tmp_path / "copy"), folder)
     )
     refused = lmtx("promote", "--bundle", str(broken), "--address", service.ray)

@@ -10,7 +10,7 @@ import pytest
 
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import PublishError
+from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.search.candidates import Candidates
 from serve_apps.api import tag_in_chunks
 from serve_apps.application import TaggerArgs, app

@@ -13,7 +13,7 @@ import torch
 from lmtx_ray.config.components import EncoderConfig, FitConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.stages.fit import fit
 from lmtx_ray.student import batching, checkpoints, training
 from lmtx_ray.student.encoder import Encoder, load_model
@@ -49,29 +49,29 @@ def corpus() -> tuple[pa.Table, pa.Table]:
     return documents, schemas.conform(examples, schemas.EXAMPLES)
 
 
-def published(folder: Path, name: str, table: pa.Table) -> StepOutput:
-    step = StepOutput(str(folder / name), name)
+def published(folder: Path, name: str, table: pa.Table) -> Dataset:
+    step = Dataset(str(folder / name), name)
     if not step.is_complete():
         half = table.num_rows // 2
-        step.commit_unit("0", table.slice(0, half), rows_in=half)
-        step.commit_unit("1", table.slice(half), rows_in=table.num_rows - half)
+        step.commit_table("0", table.slice(0, half), rows_in=half)
+        step.commit_table("1", table.slice(half), rows_in=table.num_rows - half)
         step.publish(["0", "1"])
     return step
 
 
-def inputs(folder: Path, rows: int = 40) -> list[StepOutput]:
+def inputs(folder: Path, rows: int = 40) -> list[Dataset]:
     documents, examples = corpus()
     tables = {"documents": documents, "labels": LABELS, "examples": examples.slice(0, rows)}
     return [published(folder, name, table) for name, table in tables.items()]
 
 
-def train(folder: Path, encoder: str, config: FitConfig, rows: int = 40) -> StepOutput:
-    steps, output = inputs(folder, rows), StepOutput(str(folder / "encoder"), "f")
+def train(folder: Path, encoder: str, config: FitConfig, rows: int = 40) -> Dataset:
+    steps, output = inputs(folder, rows), Dataset(str(folder / "encoder"), "f")
     fit(*steps, encoder, config, output, str(folder / "work"))
     return output
 
 
-def weights(output: StepOutput) -> str:
+def weights(output: Dataset) -> str:
     (file,) = storage.list_files(output.uri, "model.safetensors")
     return hashlib.sha256(storage.read_bytes(file)).hexdigest()
 
@@ -133,7 +133,7 @@ def test_the_paper_recipe_trains_from_the_same_examples(tmp_path: Path, encoder:
     config = FitConfig(recipe="paper", **given)
     assert (config.init, config.max_tokens) == ("pretrained", 450)  # as published, unless given
     documents, labels, examples = (step.files() for step in inputs(tmp_path))
-    output = StepOutput(str(tmp_path / "encoder"), "f")
+    output = Dataset(str(tmp_path / "encoder"), "f")
     training.train(
         config,
         encoder,

@@ -1,0 +1,47 @@
+"""Units of work: what one worker reads to write one unit of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file, or some of it: [start, stop) are bytes of JSONL or row groups of Parquet; None is
+    to the end. `first_row` counts the rows before it, where the plan knows them."""
+
+    uri: str
+    etag: str = ""
+    start: int = 0
+    stop: int | None = None
+    first_row: int = 0
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A name and what is read for it, the main part first. `size` is in bytes, where it is known;
+    `partition` the `name=value` folders that its files are written under."""
+
+    name: str
+    parts: tuple[Part, ...]
+    partition: str = ""
+    size: int = 0
+
+    @classmethod
+    def of(cls, name: str, *uris: str) -> Unit:
+        """A unit of whole files."""
+        return cls(name, tuple(Part(uri) for uri in uris))
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        return tuple(part.uri for part in self.parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Unit:
+        parts = tuple(Part(**part) for part in values["parts"])
+        return cls(**{**values, "parts": parts})
