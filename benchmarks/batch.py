@@ -25,10 +25,10 @@ from typing import Any
 
 from benchmarks.plain_bundle import publish_plain, sample_rows
 from lmtx_ray.batch.chunks import read_chunks
-from lmtx_ray.batch.inputs import list_inputs
 from lmtx_ray.batch.job import TagJob
-from lmtx_ray.batch.plan import make_units
 from lmtx_ray.config.corpus import DocumentsConfig
+from lmtx_ray.corpus.cutting import make_units
+from lmtx_ray.corpus.inputs import list_inputs
 from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
 
@@ -120,7 +120,7 @@ def bare_loop(bundle: str, source: str) -> float:
     tagger = Tagger.load(bundle)
     job = TagJob(bundle=bundle, output="unused", source=DocumentsConfig(documents=(source,)))
     rows, started = 0, time.perf_counter()
-    for unit in make_units(list_inputs([source]), job, 0):
+    for unit in make_units(list_inputs([source]), job.source, job.unit_bytes):
         for chunk in read_chunks(unit, job, []):
             ids, titles, texts = (
                 [row[name] for row in chunk.documents] for name in ("doc_id", "title", "text")

@@ -8,15 +8,13 @@ from typing import Any
 
 from lmtx_ray.batch.formats import Extras, split_items
 from lmtx_ray.batch.job import TagJob
-from lmtx_ray.batch.plan import Part, Unit
-from lmtx_ray.corpus.documents import SURROGATES, kind_of, to_document
-from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Span, Tally
-from lmtx_ray.corpus.parquet import open_parquet, read_batches
-from lmtx_ray.corpus.readers import Row, batch_rows, check_columns, read_rows
+from lmtx_ray.corpus.documents import SURROGATES, to_document
+from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Tally
+from lmtx_ray.corpus.readers import Row
+from lmtx_ray.corpus.rows import CHUNK_ROWS, Reading, part_rows
+from lmtx_ray.io.units import Part, Unit
 
-CHUNK_ROWS = 512
 CHUNK_CHARACTERS = 16 << 20
-USUAL = ("uid", "doc_id", "id", "content", "text", "title")
 
 
 @dataclass
@@ -55,41 +53,16 @@ def read_chunks(unit: Unit, job: TagJob, tallies: list[Tally]) -> Iterator[Chunk
 def _rows(part: Part, job: TagJob, tally: Tally) -> Iterator[tuple[int, Row | BadRow]]:
     position = part.first_row
     try:
-        kind = kind_of(part.uri, job.source)
-        parquet = kind == "parquet"
-        rows = _parquet_rows(part, job) if parquet else _plain_rows(part, job, tally, kind)
-        for position, row in rows:
+        for position, row in part_rows(part, _reading(job), tally):
             yield position, row
     except CorpusError as error:
         reason = str(error).removeprefix(f"{part.uri}: ")
         yield position + 1 if position else 0, BadRow(reason)
 
 
-def _required(job: TagJob) -> list[str]:
-    columns = job.source.columns
-    mapped = (columns.doc_id, columns.title, columns.text, job.keep_field, *job.pass_through)
-    return [name for name in dict.fromkeys(mapped) if name]
-
-
-def _plain_rows(
-    part: Part, job: TagJob, tally: Tally, kind: str
-) -> Iterator[tuple[int, Row | BadRow]]:
-    span = None if part.stop is None else Span(part.start, part.stop)
-    yield from read_rows(part.uri, kind, _required(job), span, part.etag, tally)
-
-
-def _parquet_rows(part: Part, job: TagJob) -> Iterator[tuple[int, Row | BadRow]]:
-    required = _required(job)
-    with open_parquet(part.uri, part.etag) as file:
-        check_columns(part.uri, file.schema_arrow.names, required)
-    groups = None if part.stop is None else range(part.start, part.stop)
-    position = part.first_row
-    for batch in read_batches(part.uri, [*USUAL, *required], groups, part.etag, CHUNK_ROWS):
-        for place, row in enumerate(batch_rows(batch)):
-            position += 1
-            if isinstance(row, dict):
-                row = {**row, **{name: batch[name][place] for name in job.pass_through}}
-            yield position, row
+def _reading(job: TagJob) -> Reading:
+    required = (job.keep_field, *job.pass_through)
+    return Reading(job.source, tuple(name for name in required if name), job.pass_through)
 
 
 def _add(chunk: Chunk, job: TagJob, place: int, uri: str, position: int, row: Row | BadRow) -> None:

@@ -21,8 +21,8 @@ from lmtx_ray.batch.job import OutputFormat
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError
+from lmtx_ray.io.table_writer import TableWriter
 
-GROUP_ROWS = 16_384
 LISTS = ("label_keys", "labels", "scores", "probabilities")
 Extras = dict[str, list[Any]]  # column -> a value for each row; a pa.Scalar where it has a type
 
@@ -47,38 +47,6 @@ def split_items(cell: str) -> list[str]:
         return []
     items = re.findall(r"(?:^|\|)((?:[^\\|]|\\.)*)", cell)
     return [re.sub(r"\\(.)", r"\1", item) for item in items]
-
-
-class TableWriter:
-    """Parquet of one schema (the first table's), in row groups of some thousand rows."""
-
-    def __init__(self, file: BinaryIO, group_rows: int = GROUP_ROWS) -> None:
-        self._file, self._group_rows = file, group_rows
-        self._writer: pq.ParquetWriter | None = None
-        self._waiting: list[pa.Table] = []
-        self._rows = 0
-
-    def write(self, table: pa.Table) -> None:
-        if self._waiting and table.schema != self._waiting[0].schema:
-            raise PublishError(
-                f"a column changes its type: {table.schema} follows {self._waiting[0].schema}"
-            )
-        self._waiting.append(table)
-        self._rows += table.num_rows
-        if self._rows >= self._group_rows:
-            self._flush()
-
-    def _flush(self) -> None:
-        table = pa.concat_tables(self._waiting).combine_chunks()
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
-        if table.num_rows:
-            self._writer.write_table(table, row_group_size=self._group_rows)
-        self._waiting, self._rows = [table.slice(0, 0)], 0
-
-    def close(self) -> None:
-        self._flush()
-        self._writer.close()
 
 
 class TagWriter:

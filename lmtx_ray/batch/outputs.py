@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from lmtx_ray.batch.formats import read_file
 from lmtx_ray.batch.plan import read_plans
-from lmtx_ray.batch.settle import Done, settle, with_bases
+from lmtx_ray.batch.settle import settle
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.settling import Done, with_bases
 from lmtx_ray.io import disk, storage
 from lmtx_ray.io.fence import Fence, StaleDriver
 from lmtx_ray.io.publish import Dataset
@@ -82,7 +83,7 @@ def publish(output: str, plans: Sequence[dict[str, Any]], fence: Fence) -> Manif
     kind = plan["settings"]["output_format"]
 
     def final(receipts: Sequence[Receipt]) -> list[Receipt]:
-        settled = settle(dataset, kind, earlier, with_bases(units, receipts))
+        settled = settle(kind, earlier, with_bases(dataset, units, receipts))
         if plan["generation"] == 0:
             _refuse_nothing(dataset, settled)
         return settled
@@ -104,7 +105,7 @@ def _published(output: str, plans: Sequence[dict[str, Any]]) -> list[Done]:
     if len(manifests) > len(plans):
         raise StaleDriver(f"{output}: another driver published it first")
     for plan, manifest in zip(plans, manifests, strict=True):
-        done += with_bases(units_of(plan), manifest.units)
+        done += with_bases(dataset_of(output, plan), units_of(plan), manifest.units)
     return done
 
 

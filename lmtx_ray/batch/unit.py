@@ -16,13 +16,15 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.batch.chunks import Chunk, read_chunks
-from lmtx_ray.batch.formats import TableWriter, TagWriter
+from lmtx_ray.batch.formats import TagWriter
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.lines import Tally
+from lmtx_ray.corpus.settling import rejects_table
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset, folder_of, new_attempt
 from lmtx_ray.io.receipts import DATA, IDS, REJECTS, Receipt
+from lmtx_ray.io.table_writer import TableWriter
 from lmtx_ray.io.unique import key_hash
 from lmtx_ray.io.units import Unit
 
@@ -111,11 +113,6 @@ def _write(
         "rejected": rows_in - rows_out,
         "lines": tuple(tally.lines for tally in tallies),
     }
-
-
-def rejects_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    plain = [{name: row[name] for name in schemas.REJECTS.names} for row in rows]
-    return pa.Table.from_pylist(plain, schema=schemas.REJECTS)
 
 
 def _id_rows(chunk: Chunk) -> pa.Table:

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from lmtx_ray.batch.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import dataset_of, publish, read_manifests, units_of
-from lmtx_ray.batch.plan import make_plan, make_units, name_of, new_inputs, read_plans
+from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork, label_texts, run_unit
+from lmtx_ray.corpus.cutting import make_units
+from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import claimed
 from lmtx_ray.io.publish import MANIFEST
@@ -34,7 +35,7 @@ def plan_tags(job: TagJob) -> dict[str, Any]:
     """What tagging would read, without loading a model or writing anything."""
     _bundle_identity(job)
     inputs = list_inputs(job.source.documents, identify=False)
-    units = make_units(inputs, job, len(read_plans(job.output)))
+    units = make_units(inputs, job.source, job.unit_bytes)
     size = sum(file.size for file in inputs)
     return {
         "bundle": job.bundle,
