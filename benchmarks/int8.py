@@ -26,7 +26,7 @@ from serving import CHARACTERS, show
 
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import EncoderConfig
-from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.evaluation import metrics
 from lmtx_ray.student.encoder import Encoder
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.tagger import Ranked, Tagger
-from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 
 Row = dict[str, Any]

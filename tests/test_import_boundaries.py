@@ -45,6 +45,7 @@ HEAVY_FILES = {
     "bundle.folder",
     "teacher.vllm",
     "loop.cycle",
+    "loop.prepare",
     "loop.judging",
     "loop.judge_check",
     "loop.bundling",

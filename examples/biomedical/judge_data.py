@@ -17,7 +17,7 @@ from scipy import sparse
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
-from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.candidates import reciprocal_rank_fusion
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex

@@ -14,8 +14,8 @@ from lmtx_ray.bundle.cache import local_bundle
 from lmtx_ray.bundle.evidence import evidence
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.documents import document_text
 from lmtx_ray.corpus.label_set import LabelSet
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError

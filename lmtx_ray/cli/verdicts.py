@@ -151,7 +151,7 @@ def _rows(arguments: argparse.Namespace, store: Any, config: Any, named: bool) -
 
 
 def import_file(arguments: argparse.Namespace) -> dict[str, Any]:
-    from lmtx_ray.corpus.documents import CorpusError
+    from lmtx_ray.corpus.lines import CorpusError
     from lmtx_ray.loop.run_verdicts import keep_rejects, resolver_for
     from lmtx_ray.verdicts.exchange import import_rows
 

@@ -1,8 +1,8 @@
 """The files of a job, each with an identity that changes when its content does.
 
-In s3 that is the etag, which the listing gives for nothing. A local file is hashed: its size and
-time of change would be cheaper, but say the wrong thing after a copy, a checkout or an edit in
-place, and hashing is faster than tagging by far.
+In s3 that is the etag, which the listing gives for nothing. Of a local file it is a hash of its
+content, remembered by size and time of change: those two alone say the wrong thing after a copy or
+a checkout.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
+from lmtx_ray.io.identity import content_of
 from lmtx_ray.io.locations import Entry
 from lmtx_ray.io.publish import MANIFEST, Dataset
 
@@ -77,7 +78,7 @@ def _identified(entries: Iterable[Entry]) -> list[InputFile]:
 
 def identity_of(uri: str) -> str:
     """Of a local file, by its content; empty when it is gone."""
-    return f"sha256:{storage.sha256_of(uri)}" if storage.stat(uri) else ""
+    return f"sha256:{content_of(storage.local_path(uri))}" if storage.stat(uri) else ""
 
 
 def _expand(uri: str) -> list[Entry]:

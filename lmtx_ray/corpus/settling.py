@@ -33,17 +33,24 @@ PLACE = ("part", "position")  # of a row: its file among the unit's parts, its n
 @dataclass
 class Done:
     """A unit of read documents. `bases` are the rows before each part, in its file; `repeated` maps
-    places of rows to the rejects that they become."""
+    places of rows to the rejects that they become; `counted` is how many rows count, None for all.
+    """
 
     dataset: Dataset
     unit: Unit
     receipt: Receipt
     bases: list[int]
     repeated: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    counted: int | None = None
+
+    @property
+    def rows(self) -> int:
+        return self.receipt.rows_out if self.counted is None else self.counted
 
     def ids(self, *columns: str) -> pa.Table:
         """Columns of what is kept of its rows: hash, part, position, …"""
-        return storage.read_table(self.dataset.uri_of(self.receipt.files[IDS]), columns)
+        table = storage.read_table(self.dataset.uri_of(self.receipt.files[IDS]), columns)
+        return table.slice(0, self.rows)
 
 
 def with_bases(dataset: Dataset, units: Sequence[Unit], receipts: Sequence[Receipt]) -> list[Done]:
@@ -60,7 +67,7 @@ def with_bases(dataset: Dataset, units: Sequence[Unit], receipts: Sequence[Recei
 
 def joined(done: Sequence[Done], column: str) -> np.ndarray:
     """One column of whole numbers of all rows, in order."""
-    values, place = np.empty(sum(one.receipt.rows_out for one in done), dtype=np.uint64), 0
+    values, place = np.empty(sum(one.rows for one in done), dtype=np.uint64), 0
     for part in in_parallel(lambda one: one.ids(column)[column].to_numpy(), done):
         values[place : place + len(part)] = part
         place += len(part)

@@ -217,21 +217,6 @@ def scratch_folder() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def content_hash(uri: str) -> str:
-    """SHA-256 over a file, or over the names and contents of a folder's files.
-
-    Raises:
-        StorageError: Nothing is there.
-    """
-    inside = list_files(uri)
-    if not inside and not exists(uri):
-        raise StorageError(f"no such file or folder: {uri}")
-    if not inside:
-        return sha256_of(uri)
-    parts = [f"{path.removeprefix(uri)} {sha256_of(path)}" for path in inside]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
 def download_folder(uri: str, local: str | Path) -> None:
     """Copy a folder to a local one."""
     location = parse_uri(uri)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmtx_ray.corpus.documents import Corpus, document_text, prepare_corpus
+from lmtx_ray.corpus.counting import Counts, count_corpus
 from lmtx_ray.loop.layout import lay_out
 from lmtx_ray.loop.run_config import RunConfig
 
@@ -15,33 +15,36 @@ QUESTION_TOKENS = 8  # a label and the words around it
 def describe(config: RunConfig) -> dict[str, Any]:
     """Validated inputs, every step's state, and upper bounds of the teacher's work.
 
-    Reads the corpus; loads no model and starts no cluster. Raises what a run would raise for bad
-    inputs.
+    Reads the corpus (once, as long as its files stay as they are); loads no model and starts no
+    cluster. Raises what a run would raise for bad inputs.
     """
     layout = lay_out(config)
-    corpus = prepare_corpus(config.corpus)
+    counts = count_corpus(config.corpus)
     steps = {name: step.is_complete() for name, step in layout.steps()}
     return {
         "run": config.run,
-        "documents": _splits(corpus),
-        "labels": corpus.labels.num_rows,
-        "gold": corpus.test.gold.num_rows if corpus.test else 0,
-        "rejects": corpus.rejects.num_rows + (corpus.test.rejects.num_rows if corpus.test else 0),
+        "documents": _splits(counts),
+        "labels": counts.labels,
+        "gold": counts.test,
+        "rejects": counts.rejects,
         "steps": {name: "complete" if done else "to do" for name, done in steps.items()},
-        "judge": _judge_bounds(config, corpus, steps),
+        "judge": _judge_bounds(config, counts, steps),
     }
 
 
-def _splits(corpus: Corpus) -> dict[str, int]:
-    counts = corpus.documents["split"].value_counts().to_pylist()
-    splits = {entry["values"]: entry["counts"] for entry in counts}
-    return splits | ({"test": corpus.test.documents.num_rows} if corpus.test else {})
+def _splits(counts: Counts) -> dict[str, int]:
+    splits = {
+        "train": counts.documents - counts.held_aside,
+        "held_aside": counts.held_aside,
+        "test": counts.test,
+    }
+    return {name: count for name, count in splits.items() if count}
 
 
 def _judge_bounds(
-    config: RunConfig, corpus: Corpus, complete: dict[str, bool]
+    config: RunConfig, counts: Counts, complete: dict[str, bool]
 ) -> dict[str, int | float]:
-    splits, judge = _splits(corpus), config.judge
+    splits, judge = _splits(counts), config.judge
     calls = 0
     for number in range(1, config.cycles.most + 1):
         if not complete[f"verdicts {number}"]:
@@ -52,19 +55,13 @@ def _judge_bounds(
             calls += splits.get("held_aside", 0) * 2 * judge.select_k
     if not complete.get("test verdicts", True):
         calls += splits["test"] * judge.rerank_k
-    document = min(judge.teacher.max_document_tokens, _mean_tokens(corpus))
+    document = min(judge.teacher.max_document_tokens, TOKENS_PER_WORD * counts.words)
     per_document = document / max(judge.top_k, 1)
     return {
         "calls_at_most": calls,
         "prompt_tokens_at_most": round(calls * (document + QUESTION_TOKENS)),
         "computed_tokens_with_shared_prefix": round(calls * (per_document + QUESTION_TOKENS)),
     }
-
-
-def _mean_tokens(corpus: Corpus) -> float:
-    rows = corpus.documents.slice(0, 1000).select(["title", "text"]).to_pylist()
-    words = [len(document_text(row["title"], row["text"]).split()) for row in rows]
-    return TOKENS_PER_WORD * sum(words) / max(len(words), 1)
 
 
 def render_plan(plan: dict[str, Any]) -> str:

@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.documents import prepare_corpus
+from lmtx_ray.corpus.counting import first_documents
+from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.lines import BadRow
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import storage
@@ -96,9 +97,8 @@ def _corpus(config: RunConfig, layout: Layout, wanted: set[str]) -> tuple[pa.Tab
         tables = [_of_documents(storage.read_table(file), ids) for file in files]
         return pa.concat_tables(tables), layout.labels.read()
     limit = config.corpus.limit if wanted else min(config.corpus.limit or MOST_READ, MOST_READ)
-    few = config.corpus.model_copy(update={"limit": limit, "held_aside": 0, "test": None})
-    corpus = prepare_corpus(few)
-    return corpus.documents, corpus.labels
+    documents = first_documents(config.corpus, limit)
+    return documents, pa.concat_tables(label_tables(config.corpus, config.unit_labels))
 
 
 def _expected(path: str, documents: pa.Table, labels: pa.Table) -> dict[str, dict[int, bool]]:

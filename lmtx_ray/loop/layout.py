@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from lmtx_ray import __version__
 from lmtx_ray.config.components import resolve_model
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.documents import TRAINING_FIELDS
-from lmtx_ray.io import storage
+from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.io.fence import Fence
 from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.io.publish import Dataset
@@ -24,6 +23,7 @@ from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 
+TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
 LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result
 
 
@@ -261,4 +261,5 @@ class _Planner:
 
 
 def _content_hashes(uris: list[str] | tuple[str, ...]) -> dict[str, str]:
-    return {uri: storage.content_hash(uri) for uri in uris}
+    """What tells files from others: their etags, or hashes of their content."""
+    return {file.uri: file.identity for file in list_inputs(uris)}

@@ -1,43 +1,150 @@
-"""Raw files to the published documents, labels, gold and rejects of a run."""
+"""Raw files to the published documents, labels, gold and rejects of a run.
+
+Files are cut into units that are read where there is room; the driver decides, from numbers alone,
+which documents count and in which units they go, and those units are written from the raw ones.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from lmtx_ray.corpus.documents import prepare_corpus
-from lmtx_ray.corpus.schemas import DOCUMENTS
-from lmtx_ray.corpus.text_keys import document_keys
+from lmtx_ray.corpus.counting import refuse_held_aside, refuse_no_test
+from lmtx_ray.corpus.cutting import make_units
+from lmtx_ray.corpus.gathering import Assembling, Gathered, final_units, gather, hold_aside
+from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.labels import publish_labels
+from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.raw import RawReading
+from lmtx_ray.corpus.settling import Done, with_bases, write_rejects
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import Dataset, new_attempt
+from lmtx_ray.io.receipts import DATA, Receipt
+from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.stages.prepare import AssembleDocuments, ReadDocuments
+from lmtx_ray.stages.units import Work, do_units, run_units
 
 logger = logging.getLogger(__name__)
+UNIT_BYTES = 4 << 20
+LOCAL_BYTES = 32 << 20  # so little is done before a pool has started
 
 
 def prepare(config: RunConfig, layout: Layout) -> None:
-    """Publish the corpus tables; a complete corpus is left alone."""
+    """Publish the corpus tables; a complete corpus is left alone.
+
+    Raises:
+        CorpusError: A missing file or column, a bad label file, or no readable document.
+    """
     steps = [layout.documents, layout.labels, layout.rejects]
     if layout.test:
         steps += [layout.test.documents, layout.test.gold, layout.test.rejects]
     if all(step.is_complete() for step in steps):
         logger.info("prepare: complete")
         return
-    corpus = prepare_corpus(config.corpus)
-    tables = [corpus.documents, corpus.labels, corpus.rejects]
-    if corpus.test:
-        tables += [corpus.test.documents, corpus.test.gold, corpus.test.rejects]
-    keys = ["doc_id", "label_id", None, "doc_id", "doc_id", None]
-    for step, table, key in zip(steps, tables, keys, strict=False):
-        rows = config.unit_labels if key == "label_id" else config.unit_documents
-        if not step.is_complete():
-            # documents of one text are one question: their unit asks it once for all of them
-            texts = document_keys(table) if table.schema.names == DOCUMENTS.names else []
-            step.publish_table(table, rows, key=key, groups=texts)
-    tested = corpus.test.documents.num_rows if corpus.test else 0
-    rejected = corpus.rejects.num_rows + (corpus.test.rejects.num_rows if corpus.test else 0)
+    if not layout.labels.is_complete():
+        publish_labels(config.corpus, layout.labels, config.unit_labels)
+    work = storage.join(config.run, "work", f"prepare-{layout.documents.fingerprint}")
+    corpus = _Files(config, work)
+    trained = _documents(corpus, layout)
+    tested = _test(corpus, layout, trained) if layout.test else 0
+    storage.remove_folder(work)
+    rejected = sum(step.rows() for step in steps if step in _rejects(layout))
     logger.info(
         "prepare: %d documents, %d to test on, %d labels, %d rejected rows",
-        corpus.documents.num_rows,
+        len(trained),
         tested,
-        corpus.labels.num_rows,
+        layout.labels.rows(),
         rejected,
     )
+
+
+def _rejects(layout: Layout) -> list[Dataset]:
+    return [layout.rejects, *([layout.test.rejects] if layout.test else [])]
+
+
+def _documents(corpus: _Files, layout: Layout) -> Gathered:
+    config = corpus.config.corpus
+    gathered = corpus.read("read", config.documents, RawReading(config, config.seed), [])
+    if not len(gathered):
+        raise CorpusError(f"{', '.join(config.documents)}: no readable document")
+    refuse_held_aside(config, len(gathered))
+    how = Assembling("documents", "train", config.seed, hold_aside(gathered, config.held_aside))
+    corpus.assemble(gathered, how, layout.documents)
+    publish_rejects(gathered, layout.rejects)
+    return gathered
+
+
+def _test(corpus: _Files, layout: Layout, trained: Gathered) -> int:
+    """A test document must be none of the training documents."""
+    config, test = corpus.config.corpus, layout.test
+    raw = RawReading(config, config.seed, layout.labels.rows())
+    gathered = corpus.read("read-test", [config.test], raw, trained.counted())
+    publish_rejects(gathered, test.rejects)
+    first = next(iter(test.rejects.read().slice(0, 1).to_pylist()), None)
+    refuse_no_test(config, len(gathered), first)
+    for table, step in (("documents", test.documents), ("gold", test.gold)):
+        corpus.assemble(gathered, Assembling(table, "test"), step)
+    return len(gathered)
+
+
+class _Files:
+    """Reads and assembles the documents of a run; raw ones are kept under `work` meanwhile."""
+
+    def __init__(self, config: RunConfig, work: str) -> None:
+        self.config, self._work = config, work
+        self._local = True
+
+    def read(
+        self, name: str, uris: Sequence[str], raw: RawReading, earlier: Sequence[Done]
+    ) -> Gathered:
+        """Read units until the limit is reached, more of them each time."""
+        config = self.config.corpus
+        limit = config.limit if raw.labels is None else None
+        units = make_units(list_inputs(uris), config, UNIT_BYTES)
+        self._local = sum(unit.size for unit in units) <= LOCAL_BYTES
+        output = Dataset(storage.join(self._work, name), name)
+        some = len(units) if limit is None else 1
+        while True:
+            gathered = gather(self._read(units[:some], raw, output), earlier, limit)
+            if some >= len(units) or len(gathered) == limit:
+                return gathered
+            some *= 2
+
+    def _read(self, units: Sequence[Unit], raw: RawReading, output: Dataset) -> list[Done]:
+        do_units([Work(output, units)], ReadDocuments, {"raw": raw}, **self._how("read"))
+        return with_bases(output, units, output.receipts([unit.name for unit in units]))
+
+    def assemble(self, gathered: Gathered, how: Assembling, output: Dataset) -> None:
+        units = list(final_units(gathered, self.config.unit_documents))
+        work = Work(output, units, "doc_id")
+        run_units([work], AssembleDocuments, {"how": how}, **self._how(how.table))
+
+    def _how(self, name: str) -> dict[str, Any]:
+        pool = self.config.resources.shortlist
+        return {"resources": pool, "name": f"prepare {name}", "local": self._local}
+
+
+def publish_rejects(gathered: Gathered, output: Dataset) -> None:
+    """Publish the rejects of the raw units that have any, numbered by their files."""
+    if output.is_complete():
+        return
+    units = []
+    for number, done in enumerate(gathered.done):
+        if done.receipt.rejected or done.repeated or (number == 0):
+            last = gathered.last.get(number)
+            units.append(_commit_rejects(done, last, output).unit)
+    output.publish(units)
+
+
+def _commit_rejects(done: Done, last: tuple[int, int] | None, output: Dataset) -> Receipt:
+    with storage.scratch_folder() as folder:
+        path = Path(folder) / "rejects"
+        with path.open("wb") as file:
+            rows = write_rejects(done, file, last)
+        stored = output.put(path, f"{DATA}/{done.unit.name}-{new_attempt()}.parquet")
+    receipt = Receipt(done.unit.name, output.fingerprint, {DATA: stored}, rows, rows)
+    return output.commit(receipt)

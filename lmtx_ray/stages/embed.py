@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.text_keys import document_text
 
 
 class Embed:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.config.components import ShortlistConfig
-from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import storage
 from lmtx_ray.search import candidates
 from lmtx_ray.search.index import LabelIndex

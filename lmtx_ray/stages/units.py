@@ -125,6 +125,7 @@ def run_units(
     kwargs: dict[str, Any],
     resources: Resources,
     name: str,
+    local: bool = False,
 ) -> None:
     """Run every unit not yet done, of several steps through one pool; then publish each step.
 
@@ -133,12 +134,13 @@ def run_units(
         worker: Its class, importable on the actors; `kwargs` are its constructor arguments.
         resources: Pool size, or tasks, and what each asks for.
         name: What to call the steps in progress lines.
+        local: In this process: what is little is done before a pool has started.
     """
     works = [work for work in works if not work.output.is_complete()]
     if not works:
         logger.info("%s: complete", name)
         return
-    do_units(works, worker, kwargs, resources, name)
+    do_units(works, worker, kwargs, resources, name, local)
     for work in works:
         work.output.publish([unit.name for unit in work.units], key=work.key)
 
@@ -149,6 +151,7 @@ def do_units(
     kwargs: dict[str, Any],
     resources: Resources,
     name: str,
+    local: bool = False,
 ) -> None:
     """Run every unit not yet done, and publish nothing."""
     total = sum(len(work.units) for work in works)
@@ -163,7 +166,18 @@ def do_units(
         logger.info("%s: %d of %d units were done before", name, total - len(waiting), total)
     if waiting:
         targets = [(work.output, work.key) for work in works]
-        _watch(stream(waiting, targets, worker, kwargs, resources), len(waiting), name)
+        if local:
+            receipts = _here(waiting, targets, worker(**kwargs))
+        else:
+            receipts = stream(waiting, targets, worker, kwargs, resources)
+        _watch(receipts, len(waiting), name)
+
+
+def _here(
+    units: Sequence[tuple[Unit, int]], targets: Sequence[Target], worker: Worker | UnitWorker
+) -> Iterator[Receipt]:
+    for unit, target in units:
+        yield run_one(unit, worker, *targets[target])
 
 
 def stream(

@@ -17,7 +17,7 @@ from sentence_transformers import SentenceTransformer
 from torch import distributed
 
 from lmtx_ray.config.components import FitConfig
-from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.hardware import uses_bfloat16

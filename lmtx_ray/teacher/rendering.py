@@ -18,7 +18,7 @@ from tokenizers import AddedToken, Encoding, Tokenizer
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.teacher.framing import Part, frame_of
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.reading import OPEN_THOUGHT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
-from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.lexical import words
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt

@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.documents import CorpusError
-from lmtx_ray.corpus.lines import BadRow
+from lmtx_ray.corpus.lines import BadRow, CorpusError
 from lmtx_ray.corpus.readers import format_of, read_rows
 from lmtx_ray.corpus.text_keys import KEY_BYTES
 from lmtx_ray.io import storage

@@ -13,7 +13,9 @@ import pytest
 import zstandard
 
 from lmtx_ray.config.corpus import CorpusConfig
-from lmtx_ray.corpus.documents import Corpus, CorpusError, document_text, prepare_corpus
+from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.text_keys import document_text
+from tests.prepared import Prepared, prepare_corpus
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "biomedical"
 LABELS = b'{"uid": "L0", "title": "zero"}\n{"uid": "L1", "title": "one"}\n'
@@ -27,11 +29,11 @@ def document(number: int, **more: object) -> dict[str, object]:
     return {"uid": f"d{number}", "title": f"Title {number}", "content": "words", **more}
 
 
-def prepare(folder: Path, name: str, data: bytes, **settings: object) -> Corpus:
+def prepare(folder: Path, name: str, data: bytes, **settings: object) -> Prepared:
     (folder / name).write_bytes(data)
     (folder / "labels.jsonl").write_bytes(LABELS)
     values = {"held_aside": 0, "labels": str(folder / "labels.jsonl"), **settings}
-    return prepare_corpus(CorpusConfig(documents=(str(folder / name),), **values))
+    return prepare_corpus(folder, CorpusConfig(documents=(str(folder / name),), **values))
 
 
 BAD_LINES = {
@@ -193,13 +195,14 @@ def test_document_text_joins_once_and_squeezes_spaces() -> None:
     assert document_text("e\u0301", "") == "\u00e9"
 
 
-def test_the_sample_is_what_its_readme_says() -> None:
+def test_the_sample_is_what_its_readme_says(tmp_path: Path) -> None:
     corpus = prepare_corpus(
+        tmp_path,
         CorpusConfig(
             documents=(str(SAMPLE / "documents.jsonl.gz"),),
             labels=str(SAMPLE / "labels.jsonl.gz"),
             test=str(SAMPLE / "test.jsonl.gz"),
-        )
+        ),
     )
     splits = corpus.documents["split"].to_pylist()
     counts = {split: splits.count(split) for split in set(splits)}

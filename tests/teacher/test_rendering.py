@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.teacher.framing import NEUTRAL
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.reading import spelling_of

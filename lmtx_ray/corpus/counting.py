@@ -1,0 +1,152 @@
+"""What a corpus holds, counted row by row without keeping any: for plans."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from lmtx_ray import __version__
+from lmtx_ray.config.corpus import CorpusConfig
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.inputs import InputFile, list_inputs
+from lmtx_ray.corpus.labels import label_tables
+from lmtx_ray.corpus.lines import BadRow, CorpusError, Tally
+from lmtx_ray.corpus.raw import RawReading, read_document
+from lmtx_ray.corpus.readers import Row
+from lmtx_ray.corpus.rows import part_rows
+from lmtx_ray.corpus.text_keys import document_text
+from lmtx_ray.io import remembered
+from lmtx_ray.io.identity import fingerprint
+from lmtx_ray.io.unique import key_hash
+from lmtx_ray.io.units import Part
+
+LABELS_AT_ONCE = 4096
+MEASURED = 1000  # documents whose words are counted
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of a corpus; `words` is the mean of the first documents."""
+
+    documents: int
+    held_aside: int
+    test: int
+    labels: int
+    rejects: int
+    words: float
+
+
+def count_corpus(config: CorpusConfig) -> Counts:
+    """Validate and count what a run would read; remembered for the same files.
+
+    Raises:
+        CorpusError: A missing file or column, a bad label file, or no readable document.
+    """
+    uris = [*config.documents, config.labels, *([config.test] if config.test else [])]
+    files = [asdict(file) for file in list_inputs(uris)]
+    name = fingerprint("counts", __version__, config, files)
+    kept = remembered.recall("counts", name)
+    if kept is None:
+        kept = asdict(_count(config))
+        remembered.keep("counts", name, kept)
+    return Counts(**kept)
+
+
+def _count(config: CorpusConfig) -> Counts:
+    labels = sum(table.num_rows for table in label_tables(config, LABELS_AT_ONCE))
+    raw = RawReading(config, config.seed)
+    trained = _read(list_inputs(config.documents), raw, config.limit, np.array([], np.uint64))
+    if not trained.documents:
+        raise CorpusError(f"{', '.join(config.documents)}: no readable document")
+    refuse_held_aside(config, trained.documents)
+    tested = None
+    if config.test:
+        raw = RawReading(config, config.seed, labels)
+        tested = _read(list_inputs([config.test]), raw, None, trained.hashes)
+        refuse_no_test(config, tested.documents, tested.first)
+    return Counts(
+        trained.documents,
+        config.held_aside,
+        tested.documents if tested else 0,
+        labels,
+        trained.rejects + (tested.rejects if tested else 0),
+        trained.words / min(trained.documents, MEASURED),
+    )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What some files hold. `hashes` uint64 of ids, each once; `first` is the first bad row."""
+
+    documents: int
+    rejects: int
+    words: int
+    hashes: np.ndarray
+    first: Row | None
+
+
+def _read(
+    files: Sequence[InputFile], raw: RawReading, limit: int | None, others: np.ndarray
+) -> _Read:
+    """Count rows; an id that is there twice, or among `others`, is a reject."""
+    hashes, counted = array("Q"), set[int]()  # 8 bytes a row; the set only as far as a limit
+    bad = words = 0
+    first: Row | None = None
+    for place, row in _rows(files, raw):
+        if isinstance(row, BadRow):
+            bad += 1
+            first = first or {"position": place, "reason": row.reason}
+            continue
+        if len(hashes) < MEASURED:
+            words += len(document_text(row["title"], row["text"]).split())
+        hashes.append(key_hash(row["doc_id"]))
+        if limit is not None:
+            counted.add(hashes[-1])
+            if len(counted) == limit:
+                break
+    own = np.unique(np.array(hashes, np.uint64))
+    documents = len(own) - int(np.isin(own, others).sum())
+    return _Read(documents, bad + len(hashes) - documents, words, own, first)
+
+
+def _rows(files: Sequence[InputFile], raw: RawReading) -> Iterator[tuple[int, Row | BadRow]]:
+    reading = raw.reading()
+    for file in files:
+        for position, row in part_rows(Part(file.uri, file.etag), reading, Tally()):
+            yield position, read_document(row, raw)
+
+
+def refuse_held_aside(config: CorpusConfig, documents: int) -> None:
+    """CorpusError where no document would be left to train on."""
+    if config.held_aside and config.held_aside >= documents:
+        raise CorpusError(
+            f"corpus.held_aside is {config.held_aside}, of only {documents} documents"
+        )
+
+
+def refuse_no_test(config: CorpusConfig, documents: int, first: Row | None) -> None:
+    """CorpusError where no test document is readable; `first` is the first reject."""
+    if not documents:
+        why = first or {"reason": "it is empty", "position": 0}
+        raise CorpusError(
+            f"{config.test}: no readable document with gold labels; row {why['position']}: "
+            f"{why['reason']}"
+        )
+
+
+def first_documents(config: CorpusConfig, limit: int | None) -> pa.Table:
+    """The first readable documents of a corpus, as they are before any run; none is held aside."""
+    rows: dict[str, Row] = {}
+    for _, row in _rows(list_inputs(config.documents), RawReading(config, config.seed)):
+        if len(rows) == limit:
+            break
+        if not isinstance(row, BadRow):
+            rows.setdefault(row["doc_id"], {**row, "split": "train"})
+    if not rows:
+        raise CorpusError(f"{', '.join(config.documents)}: no readable document")
+    table = pa.Table.from_pylist(list(rows.values()), schema=schemas.DOCUMENTS)
+    return schemas.conform(table, schemas.DOCUMENTS)
