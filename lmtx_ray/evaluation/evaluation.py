@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lmtx_ray.evaluation import metrics
 from lmtx_ray.search.candidates import PADDING
@@ -74,22 +75,23 @@ def _predictions(
     return predictions_BK
 
 
-def _by_metric(rows: pa.Table) -> dict[str, dict[str, float]]:
-    values: dict[str, dict[str, float]] = {}
-    for row in rows.to_pylist():
-        values.setdefault(row["metric"], {})[row["doc_id"]] = row["value"]
-    return values
+def _values(rows: pa.Table, metric: str) -> tuple[pa.ChunkedArray, np.ndarray]:
+    """(doc_id, value float64) of one metric, in the order of the rows."""
+    own = rows.filter(pc.equal(rows["metric"], metric))
+    return own["doc_id"], own["value"].to_numpy()
 
 
 def summarise(rows: pa.Table, seed: int = SEED) -> dict[str, Any]:
     """{"P@1": mean, "P@1_ci": [low, high], …, "documents": n} with 95 % bootstrap intervals."""
     summary: dict[str, Any] = {}
-    by_metric = _by_metric(rows)
-    for metric, values in by_metric.items():
-        mean, low, high = metrics.bootstrap_mean(np.array(list(values.values())), seed)
+    documents = 0
+    for metric in pc.unique(rows["metric"]).to_pylist():
+        _, values = _values(rows, metric)
+        mean, low, high = metrics.bootstrap_mean(values, seed)
         summary[metric] = round(mean, 6)
         summary[f"{metric}_ci"] = [round(low, 6), round(high, 6)]
-    return {**summary, "documents": max((len(values) for values in by_metric.values()), default=0)}
+        documents = max(documents, len(values))
+    return {**summary, "documents": documents}
 
 
 def compare(rows_a: pa.Table, rows_b: pa.Table, metric: str, seed: int = SEED) -> dict[str, Any]:
@@ -98,10 +100,10 @@ def compare(rows_a: pa.Table, rows_b: pa.Table, metric: str, seed: int = SEED) -
     Raises:
         ValueError: The two sides scored different documents.
     """
-    a, b = _by_metric(rows_a)[metric], _by_metric(rows_b)[metric]
-    if a.keys() != b.keys():
+    (ids, first), (others, second) = _values(rows_a, metric), _values(rows_b, metric)
+    places = pc.index_in(ids, value_set=pa.chunked_array(others))
+    if len(ids) != len(others) or places.null_count:
         raise ValueError(f"{metric}: the two sides scored different documents")
-    first = np.array(list(a.values()))
-    second = np.array([b[doc_id] for doc_id in a])
+    second = second[places.to_numpy()]
     mean, low, high = metrics.bootstrap_difference(first, second, seed)
     return {metric: round(mean, 6), f"{metric}_ci": [round(low, 6), round(high, 6)]}

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 Truth = Sequence[Collection[int]]
+MOST_WEIGHTS = 1 << 22  # of resampled documents at a time: 32 MiB
 
 
 def hits_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
@@ -83,10 +84,13 @@ def bootstrap_mean(
     if len(values_B) == 0:
         raise ValueError("bootstrap needs at least one document")
     generator = np.random.default_rng(seed)
-    weights = generator.multinomial(
-        len(values_B), np.full(len(values_B), 1 / len(values_B)), size=samples
-    )
-    means = weights @ values_B / len(values_B)
+    share_B = np.full(len(values_B), 1 / len(values_B))
+    at_once = max(MOST_WEIGHTS // len(values_B), 1)
+    parts = [
+        generator.multinomial(len(values_B), share_B, size=min(at_once, samples - start)) @ values_B
+        for start in range(0, samples, at_once)
+    ]
+    means = np.concatenate(parts) / len(values_B)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(np.mean(values_B)), float(low), float(high)
 

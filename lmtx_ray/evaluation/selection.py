@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +41,9 @@ def to_ship(opinions: Mapping[str, Opinion], ship: str) -> str:
     return "dense" if opinions["dense"].mean > opinions["hybrid"].high else "hybrid"
 
 
-def judged_precision(
-    rankings: pa.Table, verdicts: pa.Table, doc_ids: Collection[str], k: int
-) -> Opinion:
-    """Judged P@1 and P@k of `rankings` over `doc_ids`; an unclear or missing label counts as no.
+def judged_precision(rankings: pa.Table, verdicts: pa.Table, k: int) -> Opinion:
+    """Judged P@1 and P@k of the rankings of held-aside documents; an unclear or missing label
+    counts as no.
 
     Raises:
         ValueError: The judge was never asked about one of the first k labels.
@@ -55,8 +54,6 @@ def judged_precision(
     }
     accepted: list[list[bool]] = []
     for row in rankings.select(["doc_id", "label_ids"]).to_pylist():
-        if row["doc_id"] not in doc_ids:
-            continue
         pairs = [(row["doc_id"], label) for label in row["label_ids"][:k]]
         if any(pair not in answers for pair in pairs):
             raise ValueError(f"document {row['doc_id']!r}: a label at its top was never judged")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import Fence
@@ -281,6 +282,17 @@ class Dataset:
         """The same, unit by unit."""
         for uri in self.files():
             yield storage.read_table(uri, columns)
+
+    def where(self, column: str, values: pa.Array, columns: Sequence[str]) -> pa.Table:
+        """Some columns of the rows whose `column` is among `values`, in unit order; no more than a
+        few units are in memory."""
+        wanted = list(dict.fromkeys([column, *columns]))
+
+        def kept(uri: str) -> pa.Table:
+            table = storage.read_table(uri, wanted)
+            return table.filter(pc.is_in(table[column], value_set=values)).select(list(columns))
+
+        return pa.concat_tables(in_parallel(kept, self.files()))
 
     def verify(self) -> None:
         """Hash every published file again; PublishError names the first that differs."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray.config.components import PseudoLabelConfig
 from lmtx_ray.evaluation import calibration
-from lmtx_ray.loop.cycle import RunResult, held_aside_ids, verdict_steps
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.loop.cycle import RunResult, held_aside_ids, held_aside_verdicts
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.student.pseudo_labels import relative
 
@@ -21,7 +21,7 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
     from lmtx_ray.bundle.folder import BundleParts, write_bundle  # takes seconds to import
 
     state = layout.states[result.best]
-    rankings = (state.corpus.hybrid if fused else state.corpus.dense).read()
+    rankings = state.corpus.hybrid if fused else state.corpus.dense
 
     parts = BundleParts(
         bundle_id=layout.bundle.fingerprint,
@@ -46,23 +46,22 @@ def _fusion(config: RunConfig) -> dict[str, float]:
 
 
 def fit_calibration(
-    rankings: pa.Table, result: RunResult, rules: PseudoLabelConfig
+    rankings: Dataset, result: RunResult, rules: PseudoLabelConfig
 ) -> calibration.Calibration:
     """score -> probability that the judge says yes, from held-aside documents.
 
     The scores are those of `rankings`, the targets the judge's P(yes); unclear pairs are left out.
     """
-    judged = pa.concat_tables([step.read() for step in verdict_steps(result.layout, result.ran)])
     held_aside = held_aside_ids(result.layout)
-    judged = relative(judged, rules)
+    judged = relative(held_aside_verdicts(result.layout, result.ran, held_aside), rules)
     judged = judged.filter(pc.is_valid(judged["p_yes"]))
     p_yes = {
         (row["doc_id"], row["label_id"]): row["p_yes"]
         for row in judged.select(["doc_id", "label_id", "p_yes"]).to_pylist()
-        if row["doc_id"] in held_aside
     }
     scores, targets = [], []
-    for row in rankings.to_pylist():
+    ranked = rankings.where("doc_id", held_aside, ["doc_id", "label_ids", "scores"])
+    for row in ranked.to_pylist():
         for label, score in zip(row["label_ids"], row["scores"], strict=True):
             if (row["doc_id"], label) in p_yes:
                 scores.append(score)

@@ -31,6 +31,8 @@ from lmtx_ray.stages.units import Work, run_units
 from lmtx_ray.student.pseudo_labels import relative
 
 logger = logging.getLogger(__name__)
+RANKED = ("doc_id", "label_ids")
+JUDGED = ("doc_id", "label_id", "answer", "p_yes")
 
 
 @dataclass
@@ -94,13 +96,12 @@ def _cycle_steps(
 
 def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
     """The judge's opinion of every state so far on the held-aside documents; keeps the best."""
-    verdicts = [step.read() for step in verdict_steps(layout, result.ran)]
-    judged = relative(pa.concat_tables(verdicts), config.pseudo_labels)
     held_aside = held_aside_ids(layout)
+    judged = relative(held_aside_verdicts(layout, result.ran, held_aside), config.pseudo_labels)
     k = config.judge.select_k
     for state in layout.states[: result.ran + 1]:
         result.opinions[state.number] = {
-            name: judged_precision(step.read(), judged, held_aside, k)
+            name: judged_precision(step.where("doc_id", held_aside, RANKED), judged, k)
             for name, step in (("dense", state.corpus.dense), ("hybrid", state.corpus.hybrid))
         }
     shipped = {
@@ -113,10 +114,16 @@ def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
             logger.info("after cycle %d, %s, the judge says: %s", number, name, opinion)
 
 
-def held_aside_ids(layout: Layout) -> set[str]:
+def held_aside_ids(layout: Layout) -> pa.Array:
     """Ids of the documents that only selection may look at."""
-    documents = layout.documents.read().select(["doc_id", "split"]).to_pylist()
-    return {row["doc_id"] for row in documents if row["split"] == "held_aside"}
+    held_aside = pa.array(["held_aside"], pa.string())
+    return layout.documents.where("split", held_aside, ["doc_id"])["doc_id"].combine_chunks()
+
+
+def held_aside_verdicts(layout: Layout, cycles: int, doc_ids: pa.Array) -> pa.Table:
+    """What was said of these documents in so many cycles: doc_id, label_id, answer, p_yes."""
+    steps = verdict_steps(layout, cycles)
+    return pa.concat_tables([step.where("doc_id", doc_ids, JUDGED) for step in steps])
 
 
 def verdict_steps(layout: Layout, cycles: int) -> list[Dataset]:

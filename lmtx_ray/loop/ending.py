@@ -64,14 +64,15 @@ def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]
 def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[str, Any]:
     """`methods`, the same without the excluded labels, and the paired gain of `final`."""
     layout, settings = result.layout, config.evaluation
-    rankings = report.method_rankings(layout, result.ran)
-    gold = layout.test.gold.read()
-    keys = layout.labels.read().select(["label_id", "label_key"]).to_pylist()
-    excluded = {row["label_id"] for row in keys if row["label_key"] in settings.exclude_keys}
+    excluded = set[int]()
+    if settings.exclude_keys:
+        keys = pa.array(settings.exclude_keys, pa.string())
+        table = layout.labels.where("label_key", keys, ["label_id"])
+        excluded = set(table["label_id"].to_pylist())
     summary: dict[str, Any] = {}
     for name, labels in (("methods", frozenset()), ("methods_excluding", frozenset(excluded))):
         if name == "methods" or labels:
-            rows = report.method_rows(rankings, gold, settings, labels)
+            rows = report.method_rows(layout, result.ran, settings, labels)
             summary[name] = {method: evaluation.summarise(table) for method, table in rows.items()}
             gain = {}
             for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}"):

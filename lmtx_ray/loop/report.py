@@ -1,13 +1,13 @@
 """What a run achieved: metrics of every method on the test documents, and the plain-text table.
 
-Gold labels are read here and nowhere else; nothing flows back from here into a cycle.
+Gold labels are prepared for this and read here; nothing flows back from here into a cycle.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray.evaluation import evaluation
+from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
@@ -23,24 +24,25 @@ from lmtx_ray.student.pseudo_labels import pair_report
 from lmtx_ray.teacher.questions import judge_asks, select_asks, wanted_candidates
 
 Metrics = dict[str, Any]
+RERANKED = "judge_rerank"
+PAIRS = ("doc_id", "label_id", "p_yes")
 logger = logging.getLogger(__name__)
 
 
-def method_rankings(layout: Layout, ran: int) -> dict[str, pa.Table]:
+def method_steps(layout: Layout, ran: int) -> dict[str, Dataset]:
     """Row name -> test rankings, untrained rows first, then each cycle alone and fused."""
-    test, untouched = layout.test, layout.states[0].test
-    steps: dict[str, Dataset] = {
-        "bm25": test.lexical,
+    untouched = layout.states[0].test
+    steps = {
+        "bm25": layout.test.lexical,
         "encoder": untouched.dense,
         "hybrid": untouched.hybrid,
     }
-    tables = {name: step.read() for name, step in steps.items()}
-    if test.verdicts and ran:
-        tables["judge_rerank"] = rerank(tables["hybrid"], test.verdicts.read())
+    if layout.test.verdicts and ran:
+        steps[RERANKED] = untouched.hybrid  # in the judge's order
     for state in layout.states[1 : ran + 1]:
-        tables[f"cycle_{state.number}"] = state.test.dense.read()
-        tables[f"cycle_{state.number}_hybrid"] = state.test.hybrid.read()
-    return tables
+        steps[f"cycle_{state.number}"] = state.test.dense
+        steps[f"cycle_{state.number}_hybrid"] = state.test.hybrid
+    return steps
 
 
 def rerank(rankings: pa.Table, verdicts: pa.Table) -> pa.Table:
@@ -72,16 +74,24 @@ def rerank(rankings: pa.Table, verdicts: pa.Table) -> pa.Table:
 
 
 def method_rows(
-    rankings: Mapping[str, pa.Table],
-    gold: pa.Table,
-    config: EvaluationConfig,
-    exclude: frozenset[int] = frozenset(),
+    layout: Layout, ran: int, config: EvaluationConfig, exclude: frozenset[int] = frozenset()
 ) -> dict[str, pa.Table]:
-    """Row name -> per-document metric rows; `exclude` takes labels out of rankings and gold."""
+    """Row name -> per-document metric rows; `exclude` takes labels out of rankings and gold. One
+    unit of each ranking is in memory."""
     ks = {"P": config.precision_at, "R": config.recall_at, "nDCG": config.ndcg_at}
+    gold = layout.test.gold.unit_files()
+    judged = layout.test.verdicts.unit_files() if layout.test.verdicts and ran else {}
+
+    def of_unit(name: str, files: Mapping[str, str], unit: str) -> pa.Table:
+        rankings = storage.read_table(files[unit])
+        if name == RERANKED:
+            rankings = rerank(rankings, storage.read_table(judged[unit], PAIRS))
+        return evaluation.evaluate(rankings, storage.read_table(gold[unit]), ks, exclude)
+
     return {
-        name: evaluation.evaluate(table, gold, ks=ks, exclude=exclude)
-        for name, table in rankings.items()
+        name: pa.concat_tables(of_unit(name, files, unit) for unit in gold)
+        for name, step in method_steps(layout, ran).items()
+        for files in [step.unit_files()]
     }
 
 
@@ -95,36 +105,56 @@ def final_method(best: int, ranking: str) -> str:
 def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]:
     """Pairs asked and saved, unclear answers and mean mass; precision, recall and AUC on judged
     test pairs. Saved are wanted pairs that an earlier step or the store had an answer to."""
-    documents, wanted, tables = layout.documents.read(), 0, []
-    for cycle in layout.cycles[:ran]:
-        before, after = layout.states[cycle.number - 1], layout.states[cycle.number]
-        steps = [
-            (cycle.verdicts, before.corpus, judge_asks(config.judge, cycle.number == 1)),
-            (cycle.selection, after.corpus, select_asks(config.judge)),
-        ]
-        for step, rankings, plan in steps:
-            read = {"dense": rankings.dense.read(), "hybrid": rankings.hybrid.read()}
-            candidates = wanted_candidates(documents, read, plan)
-            wanted += sum(map(len, candidates.values()))
-            tables.append(step.read())
-    test = layout.test.verdicts.read() if ran and layout.test and layout.test.verdicts else None
-    if test is not None:
-        wanted += test.num_rows
-        tables.append(test)
-    if not tables:
+    if not ran:
         return {"asked": 0, "saved": 0, "unclear": 0}
-    verdicts = pa.concat_tables(tables)
-    asked = pc.sum(verdicts["asked"]).as_py() or 0
-    mass = pc.mean(verdicts["mass"]).as_py()
+    steps = [step for cycle in layout.cycles[:ran] for step in (cycle.verdicts, cycle.selection)]
+    wanted = _wanted(config, layout, ran)
+    test = layout.test.verdicts if layout.test else None
+    if test:
+        wanted += test.rows()
+        steps.append(test)
+    asked, unclear, masses, mass = _counted(steps)
     summary = {
         "asked": asked,
         "saved": wanted - asked,
-        "unclear": pc.sum(pc.equal(verdicts["answer"], "unclear")).as_py() or 0,
-        "mass": None if mass is None or layout.prompt.control else round(mass, 4),
+        "unclear": unclear,
+        "mass": round(mass / masses, 4) if masses and not layout.prompt.control else None,
     }
-    if test is not None:
-        summary |= pair_report(test, layout.test.gold.read())
+    if test:
+        summary |= pair_report(test.read([*PAIRS, "answer"]), layout.test.gold.read())
     return summary
+
+
+def _counted(steps: Sequence[Dataset]) -> tuple[int, int, int, float]:
+    """(pairs asked, unclear answers, answers with a mass, sum of masses) of verdicts."""
+    asked = unclear = masses = 0
+    mass = 0.0
+    for step in steps:
+        for table in step.tables(["asked", "answer", "mass"]):
+            asked += pc.sum(table["asked"]).as_py() or 0
+            unclear += pc.sum(pc.equal(table["answer"], "unclear")).as_py() or 0
+            masses += table.num_rows - table["mass"].null_count
+            mass += pc.sum(table["mass"]).as_py() or 0.0
+    return asked, unclear, masses, mass
+
+
+def _wanted(config: RunConfig, layout: Layout, ran: int) -> int:
+    """How many pairs were worth a question over all cycles."""
+    documents, total = layout.documents.unit_files(), 0
+    for cycle in layout.cycles[:ran]:
+        for state, plan in (
+            (layout.states[cycle.number - 1], judge_asks(config.judge, cycle.number == 1)),
+            (layout.states[cycle.number], select_asks(config.judge)),
+        ):
+            dense, hybrid = state.corpus.dense.unit_files(), state.corpus.hybrid.unit_files()
+            for unit, uri in documents.items():
+                rankings = {
+                    name: storage.read_table(files[unit], ["doc_id", "label_ids"])
+                    for name, files in (("dense", dense), ("hybrid", hybrid))
+                }
+                read = storage.read_table(uri, ["doc_id", "split"])
+                total += sum(map(len, wanted_candidates(read, rankings, plan).values()))
+    return total
 
 
 def metric_names(config: EvaluationConfig) -> list[str]:

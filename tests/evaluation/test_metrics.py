@@ -64,6 +64,13 @@ def test_bootstrap_holds_the_mean_and_is_seeded() -> None:
     assert metrics.bootstrap_mean(values, seed=1) == (mean, low, high)
 
 
+def test_bootstrap_is_the_same_in_small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(3).random(50)
+    whole = metrics.bootstrap_mean(values, seed=1)
+    monkeypatch.setattr(metrics, "MOST_WEIGHTS", 333)
+    assert metrics.bootstrap_mean(values, seed=1) == pytest.approx(whole, abs=1e-12)
+
+
 def test_paired_difference_is_exact_where_the_pairs_agree() -> None:
     values = np.array([0.2, 0.9, 0.4])
     difference = metrics.bootstrap_difference(values + 0.1, values, seed=1)

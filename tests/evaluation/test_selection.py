@@ -34,20 +34,20 @@ JUDGED = {
 
 
 def test_precision_counts_unclear_and_absent_labels_as_no() -> None:
-    opinion = judged_precision(RANKINGS, verdicts(JUDGED), {"a", "b", "c"}, k=2)
+    opinion = judged_precision(RANKINGS.slice(0, 3), verdicts(JUDGED), k=2)
     assert opinion.mean == pytest.approx(2 / 3)
     assert opinion.at_k == pytest.approx(4 / 6)
     assert opinion.low <= opinion.mean <= opinion.high
     assert opinion.documents == 3
-    only_b = judged_precision(RANKINGS, verdicts(JUDGED), {"b"}, k=3)
+    only_b = judged_precision(RANKINGS.slice(1, 1), verdicts(JUDGED), k=3)
     assert (only_b.mean, only_b.at_k) == (0.0, pytest.approx(1 / 3))
 
 
 def test_a_top_label_the_judge_never_saw_is_an_error() -> None:
     with pytest.raises(ValueError, match="'a': a label at its top was never judged"):
-        judged_precision(RANKINGS, verdicts(JUDGED), {"a"}, k=3)
+        judged_precision(RANKINGS.slice(0, 1), verdicts(JUDGED), k=3)
     with pytest.raises(ValueError, match="no held-aside documents"):
-        judged_precision(RANKINGS, verdicts(JUDGED), set(), k=1)
+        judged_precision(RANKINGS.slice(0, 0), verdicts(JUDGED), k=1)
 
 
 def opinion(mean: float) -> Opinion:
