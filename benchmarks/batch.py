@@ -51,7 +51,7 @@ SHORT = 100  # characters
 # by the kernel's own line: what wait4 tells of a child is at least what its parent had
 WITH_PEAK = """
 import sys
-from lmtx_ray.cli import main
+from lmtx_ray.cli.main import main
 code = main(sys.argv[1:])
 print(next(line.strip() for line in open("/proc/self/status") if line.startswith("VmHWM")))
 sys.exit(code)
