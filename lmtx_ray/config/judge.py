@@ -75,6 +75,10 @@ class JudgeConfig(Config):
     `store` is where verdicts are kept, a folder or an s3:// URI that any number of runs may share;
     without it they are kept inside the run. `check` asks one question before anything long, and
     stops where the first few hundred answers teach nothing.
+
+    A `deterministic` engine judges one unit at a time, so that it gives the same bits again;
+    without, units overlap in it, and it never drains. None means deterministic where there is no
+    GPU.
     """
 
     teacher: TeacherConfig
@@ -83,6 +87,7 @@ class JudgeConfig(Config):
     rerank_k: int = Field(0, ge=0)
     store: str = ""
     check: bool = True
+    deterministic: bool | None = None
     price: PriceConfig = PriceConfig()
     budget: BudgetConfig = BudgetConfig()
 

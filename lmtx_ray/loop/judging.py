@@ -20,6 +20,7 @@ from lmtx_ray.teacher.questions import judge_asks, select_asks
 from lmtx_ray.verdicts.layers import merge_if_due
 
 logger = logging.getLogger(__name__)
+UNITS_AT_ONCE = 2  # of a judge: while one is in the engine, the next is read and rendered
 
 
 def fragments(*steps: Dataset) -> list[Unit]:
@@ -70,7 +71,7 @@ def ask(
         marks = {split: _mark(config, step) for split, step in sources.items()}
         asking = asking_of(config, layout, plan, marks, cycle, budget)
         kwargs = {"asking": asking, "labels": layout.labels.files()}
-        run_units(works, AskTeacher, kwargs, config.resources.judge, "judge")
+        run_units(works, AskTeacher, kwargs, config.resources.judge, "judge", calls=UNITS_AT_ONCE)
 
 
 def _mark(config: RunConfig, step: Dataset) -> str:
@@ -107,6 +108,7 @@ def asking_of(
         cycle=cycle,
         check=config.judge.check and cycle == 1 and "train" in plan,
         by_order=config.pseudo_labels.accept_deviations is not None,
+        deterministic=config.judge.deterministic,
         budget=budget,
         about=describe(config, layout),
     )

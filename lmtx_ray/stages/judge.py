@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -46,6 +47,7 @@ class Asking:
     cycle: int
     check: bool = True
     by_order: bool = False
+    deterministic: bool | None = None
     budget: RemoteLedger | None = None
     about: Mapping[str, Any] = field(default_factory=dict)  # what the store keeps of the judge
 
@@ -70,6 +72,8 @@ class AskTeacher:
         self._teacher: Teacher | None = None
         self._budget = worker_budget(asking.budget)
         self._sample: list[pa.Table] | None = [] if asking.check else None
+        # several units may be worked on at once
+        self._looking_up, self._starting, self._checking = (threading.Lock() for _ in range(3))
 
     @property
     def usage(self) -> Usage:
@@ -83,14 +87,14 @@ class AskTeacher:
         judged = fragments[count:]
         candidates = questions.without_judged(self._candidates(documents, wanted), judged)
         keys = {candidate.key[0] for candidate in candidates}
-        known = questions.first_by_key(self._known.find(keys))
-        human = questions.first_by_key(self._human.find(keys))
+        with self._looking_up:
+            known = questions.first_by_key(self._known.find(keys))
+            human = questions.first_by_key(self._human.find(keys))
         answered: list[pa.Table] = []
         try:
             for part in _parts(candidates):
                 answered += self._ask(documents, part, known, human)
-                if self._sample is not None:
-                    self._check(self._view(part, known, human))
+                self._check(self._view(part, known, human))
         finally:
             self._keep(answered)
             if self._budget is not None:
@@ -138,10 +142,9 @@ class AskTeacher:
         asked = questions.to_ask(open_ones, known)
         if not asked:
             return []
-        if self._teacher is None:  # an engine takes a while to start: only when there is a question
-            self._teacher = self._start()
+        teacher = self._started()
         try:
-            answers = self._teacher.judge(questions.build_questions(documents, asked))
+            answers = teacher.judge(questions.build_questions(documents, asked))
         except Interrupted as stop:
             if stop.answers is not None:
                 self._keep(self._stored(asked, stop.answers))
@@ -152,8 +155,16 @@ class AskTeacher:
         known |= questions.first_by_key(pa.concat_tables(tables))
         return tables
 
+    def _started(self) -> Teacher:
+        """The teacher; an engine takes a while to start: only when there is a question."""
+        with self._starting:
+            if self._teacher is None:
+                self._teacher = self._start()
+            return self._teacher
+
     def _start(self) -> Teacher:
-        teacher = build_teacher(self._asking.teacher, self._asking.prompt, self._budget)
+        asking = self._asking
+        teacher = build_teacher(asking.teacher, asking.prompt, self._budget, asking.deterministic)
         if (teacher.prompt_fingerprint, teacher.fingerprint) != self._asking.identity:
             raise JudgeRefused(
                 "judge.teacher.model: this node holds other files under that name than the one "
@@ -189,15 +200,20 @@ class AskTeacher:
         if tables:
             table = pa.concat_tables(tables)
             self._partition.append(table, _part_name(table))
-            self._known.add(table)
+            with self._looking_up:
+                self._known.add(table)
 
     def _check(self, verdicts: pa.Table) -> None:
         """Once, on the judge's first answers that are enough to tell."""
-        self._sample.append(verdicts.filter(pc.not_equal(verdicts["teacher"], HUMAN)))
-        sample = pa.concat_tables(self._sample)
-        if sample.num_rows >= health.ENOUGH_PAIRS:
+        with self._checking:
+            if self._sample is None:
+                return
+            self._sample.append(verdicts.filter(pc.not_equal(verdicts["teacher"], HUMAN)))
+            sample = pa.concat_tables(self._sample)
+            if sample.num_rows < health.ENOUGH_PAIRS:
+                return
             self._sample = None
-            health.refuse_useless(sample, self._asking.by_order)
+        health.refuse_useless(sample, self._asking.by_order)
 
 
 def _parts(candidates: Sequence[Candidate]) -> list[list[Candidate]]:

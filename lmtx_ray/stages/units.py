@@ -126,6 +126,7 @@ def run_units(
     resources: Resources,
     name: str,
     local: bool = False,
+    calls: int = 1,
 ) -> None:
     """Run every unit not yet done, of several steps through one pool; then publish each step.
 
@@ -135,12 +136,13 @@ def run_units(
         resources: Pool size, or tasks, and what each asks for.
         name: What to call the steps in progress lines.
         local: In this process: what is little is done before a pool has started.
+        calls: Units that an actor works on at once, in threads.
     """
     works = [work for work in works if not work.output.is_complete()]
     if not works:
         logger.info("%s: complete", name)
         return
-    do_units(works, worker, kwargs, resources, name, local)
+    do_units(works, worker, kwargs, resources, name, local, calls)
     for work in works:
         work.output.publish([unit.name for unit in work.units], key=work.key)
 
@@ -152,6 +154,7 @@ def do_units(
     resources: Resources,
     name: str,
     local: bool = False,
+    calls: int = 1,
 ) -> None:
     """Run every unit not yet done, and publish nothing."""
     total = sum(len(work.units) for work in works)
@@ -169,7 +172,7 @@ def do_units(
         if local:
             receipts = _here(waiting, targets, worker(**kwargs))
         else:
-            receipts = stream(waiting, targets, worker, kwargs, resources)
+            receipts = stream(waiting, targets, worker, kwargs, resources, calls)
         _watch(receipts, len(waiting), name)
 
 
@@ -186,6 +189,7 @@ def stream(
     worker: type[Worker | UnitWorker],
     kwargs: dict[str, Any],
     resources: Resources,
+    calls: int = 1,
 ) -> Iterator[Receipt]:
     """Receipts of units (each with the place of its target) as they are done. Raises what a worker
     met."""
@@ -197,7 +201,7 @@ def stream(
     else:
         run, passed = UnitActor, {"fn_constructor_kwargs": arguments}
     receipts = dataset.map_batches(
-        run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources)
+        run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources, calls)
     )
     for row in receipts.iter_rows():
         receipt = json.loads(row["receipt"])

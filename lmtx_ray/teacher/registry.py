@@ -7,8 +7,14 @@ from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, Teacher, Unlimited
 
 
-def build_teacher(config: TeacherConfig, prompt: Prompt, budget: Budget | None = None) -> Teacher:
-    """The configured teacher, loaded. Raises ConfigError for settings its kind cannot use."""
+def build_teacher(
+    config: TeacherConfig,
+    prompt: Prompt,
+    budget: Budget | None = None,
+    deterministic: bool | None = None,
+) -> Teacher:
+    """The configured teacher, loaded. `deterministic` is for engines, see JudgeConfig. Raises
+    ConfigError for settings its kind cannot use."""
     budget = budget or Unlimited()
     if config.kind == "lexical":
         from lmtx_ray.teacher.rule import LexicalTeacher
@@ -20,4 +26,4 @@ def build_teacher(config: TeacherConfig, prompt: Prompt, budget: Budget | None =
         return HttpTeacher(config, prompt, budget)
     from lmtx_ray.teacher.vllm import VllmTeacher
 
-    return VllmTeacher(config, prompt, budget)
+    return VllmTeacher(config, prompt, budget, deterministic)

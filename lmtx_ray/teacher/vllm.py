@@ -1,14 +1,16 @@
 """The vLLM teacher: one token for each pair, and the exact log-probabilities of all its spellings.
 
 A document's candidates go to the engine one after another and share the prefix up to the label.
-The prefix cache is emptied before each table: kernels round differently for other batches, and a
-table must give the same bits whatever was judged before it.
+Where it has to be deterministic, the engine judges one table at a time and empties its prefix cache
+before: kernels round differently for other batches, and a table must give the same bits whatever
+was judged before it. Else tables overlap in the engine. The next table is rendered meanwhile.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -22,6 +24,7 @@ from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import storage
 from lmtx_ray.search import hardware
+from lmtx_ray.teacher.engine_thread import EngineThread
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, BudgetReached, Usage, answers_table
@@ -121,7 +124,14 @@ def _sentence(error: Exception) -> str:
 class VllmTeacher:
     """A Teacher (see protocol) over one engine."""
 
-    def __init__(self, config: TeacherConfig, prompt: Prompt, budget: Budget) -> None:
+    def __init__(
+        self,
+        config: TeacherConfig,
+        prompt: Prompt,
+        budget: Budget,
+        deterministic: bool | None = None,
+    ) -> None:
+        """`deterministic` None means where there is no GPU."""
         if not config.model:
             raise ConfigError("judge.teacher.model: needs a model folder or hub id")
         self.prompt_fingerprint, self.fingerprint = teacher_identity(config, prompt)
@@ -132,37 +142,59 @@ class VllmTeacher:
         self.commit = _commit(config)
         self._rendering = Rendering(tokenizer, prompt, config)
         answer_tokens(self._rendering, prompt.answers, len(tokenizer), config.model)  # or refuse
-        self._engine = load_engine(config, folder, self._rendering.longest)
-        vocabulary = self._engine.llm_engine.model_config.get_vocab_size()
+        self._engine = EngineThread(lambda: load_engine(config, folder, self._rendering.longest))
+        if deterministic is None:
+            deterministic = not torch.cuda.is_available()
+        self._deterministic = deterministic
+        self._turn, self._counting, self._render = (threading.Lock() for _ in range(3))
+        vocabulary = self._engine.engine.llm_engine.model_config.get_vocab_size()
         self._tokens = answer_tokens(self._rendering, prompt.answers, vocabulary, config.model)
         self._text_of = lru_cache(lambda token: self._rendering.letters.decode([token]))
         self._answer, self._think = self._sampling()
 
     def _sampling(self) -> tuple[Any, Any]:
         from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
 
         answer = SamplingParams(
-            max_tokens=1, temperature=0.0, logprob_token_ids=[*self._tokens], detokenize=False
+            max_tokens=1,
+            temperature=0.0,
+            logprob_token_ids=[*self._tokens],
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
         )
         thinking = max(self._config.thinking_tokens, 1)
         think = SamplingParams(
-            max_tokens=thinking, temperature=0.0, stop=ENDS_OF_THOUGHT, skip_special_tokens=False
+            max_tokens=thinking,
+            temperature=0.0,
+            stop=ENDS_OF_THOUGHT,
+            skip_special_tokens=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
         )
         return answer, think
 
     def judge(self, questions: pa.Table) -> pa.Table:
-        """ANSWERS for every pair of QUESTIONS, in order; bit-identical for the same table."""
+        """ANSWERS for every pair of QUESTIONS, in order; by a deterministic teacher bit-identical
+        for the same table. Several threads may call it."""
         started = time.monotonic()
-        pairs, prompts, stopped = self._granted(questions)
-        self._engine.reset_prefix_cache()
-        answers = answers_table(pairs, self._ask(prompts))
-        self.usage.requests += len(prompts)
-        self.usage.prompt_tokens += sum(map(len, prompts))
-        self.usage.seconds += time.monotonic() - started
+        with self._render:  # a tokenizer is not for two threads
+            pairs, prompts, stopped = self._granted(questions)
+        answers = answers_table(pairs, self._in_turn(prompts))
+        with self._counting:
+            self.usage.requests += len(prompts)
+            self.usage.prompt_tokens += sum(map(len, prompts))
+            self.usage.seconds += time.monotonic() - started
         if stopped:
             stopped.answers = answers
             raise stopped
         return answers
+
+    def _in_turn(self, prompts: Sequence[list[int]]) -> list[Reading]:
+        if not self._deterministic:
+            return self._ask(prompts)
+        with self._turn:
+            self._engine.forget()
+            return self._ask(prompts)
 
     def _granted(
         self, questions: pa.Table
@@ -188,8 +220,8 @@ class VllmTeacher:
         if self._config.thinking_tokens:
             prompts = self._thought(prompts)
         asked = [prompt for prompt in prompts if prompt]
-        outputs = iter(self._generate(asked, self._answer))
-        self.usage.answer_tokens += len(asked)
+        outputs = iter(self._engine.generate(asked, self._answer))
+        self._count(len(asked))
         unended = f"still thinking after {self._config.thinking_tokens} tokens"
         return [
             self._read(next(outputs)) if prompt else Reading("unclear", raw=unended)
@@ -199,20 +231,19 @@ class VllmTeacher:
     def _thought(self, prompts: Sequence[list[int]]) -> list[list[int]]:
         """Each prompt with the model's thoughts behind it; empty where they did not end."""
         resumed = []
-        for prompt, output in zip(prompts, self._generate(prompts, self._think), strict=True):
+        outputs = self._engine.generate(prompts, self._think)
+        for prompt, output in zip(prompts, outputs, strict=True):
             said = output.outputs[0]
             thoughts = list(said.token_ids)
             ended = said.finish_reason != "length"
-            self.usage.answer_tokens += len(thoughts)
+            self._count(len(thoughts))
             self._budget.give_back(0, self._config.thinking_tokens - len(thoughts))
             resumed.append(self._rendering.resumed(prompt, thoughts, ended) or [])
         return resumed
 
-    def _generate(self, prompts: Sequence[list[int]], sampling: Any) -> list[Any]:
-        if not prompts:
-            return []
-        tokens = [{"prompt_token_ids": prompt} for prompt in prompts]
-        return self._engine.generate(tokens, sampling, use_tqdm=False)
+    def _count(self, tokens: int) -> None:
+        with self._counting:
+            self.usage.answer_tokens += tokens
 
     def _read(self, output: Any) -> Reading:
         said = output.outputs[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,48 @@ def test_a_table_gives_the_same_bits_whatever_was_judged_before(teacher: VllmTea
     first = teacher.judge(table)
     teacher.judge(questions(2))
     assert teacher.judge(table).equals(first)
+
+
+def at_once(teacher: VllmTeacher, tables: list[pa.Table]) -> list[pa.Table]:
+    with ThreadPoolExecutor(len(tables)) as pool:
+        return list(pool.map(teacher.judge, tables))
+
+
+def test_tables_judged_at_once_have_the_bits_they_have_alone(teacher: VllmTeacher) -> None:
+    tables = [questions(6), questions(2), questions(10)]
+    alone = [teacher.judge(table) for table in tables]
+    assert at_once(teacher, tables) == alone
+
+
+def test_an_engine_that_need_not_be_deterministic_takes_tables_together(
+    config: TeacherConfig, teacher: VllmTeacher
+) -> None:
+    busy = build_teacher(config, JUDGE, deterministic=False)
+    waiting, most = busy._engine._running, []
+    plain = busy._engine._give
+    busy._engine._give = lambda output: (
+        most.append(len({id(call) for call, _ in waiting.values()})),
+        plain(output),
+    )
+    tables = [questions(12), questions(12)]
+    for answers, table in zip(at_once(busy, tables), tables, strict=True):
+        expected = teacher.judge(table)
+        assert answers["answer"] == expected["answer"]
+        p_yes = expected["p_yes"].to_pylist()
+        assert answers["p_yes"].to_pylist() == pytest.approx(p_yes, abs=1e-4)
+    assert max(most) == 2
+    assert busy.usage.requests == 2 * 12 * 8
+
+
+def test_an_engine_that_fails_fails_every_caller(config: TeacherConfig) -> None:
+    broken = build_teacher(config, JUDGE)
+
+    def die() -> None:
+        raise RuntimeError("the engine died")
+
+    broken._engine.engine.llm_engine.step = die
+    with pytest.raises(RuntimeError, match="the engine died"):
+        broken.judge(questions(2))
 
 
 def test_an_empty_table_is_answered_without_the_engine(teacher: VllmTeacher) -> None:

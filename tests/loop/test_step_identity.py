@@ -23,6 +23,7 @@ SAME = {
     "index.shards": 3,
     "judge.store": "/elsewhere",
     "judge.check": False,
+    "judge.deterministic": True,
     "judge.price.prompt": 1.0,
     "judge.price.answer": 2.0,
     "judge.budget.requests": 10,

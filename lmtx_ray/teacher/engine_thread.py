@@ -1,0 +1,101 @@
+"""The one thread that runs a vLLM engine, for callers of any thread.
+
+An engine is no matter for two threads, and OpenMP counts its threads for each of them. Requests of
+a call are added together before the next step, so what is judged alone is batched as it always was;
+calls that overlap keep the engine full where each alone would drain it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class _Call:
+    """Prompts of one caller, and what came back for each."""
+
+    prompts: Sequence[list[int]]
+    sampling: Any
+    future: Future[list[Any]]
+    outputs: dict[int, Any] = field(default_factory=dict)
+
+    def is_done(self) -> bool:
+        return len(self.outputs) == len(self.prompts)
+
+
+class EngineThread:
+    """An engine made by `load` (a `vllm.LLM`). Raises what `load` raises."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._inbox: queue.SimpleQueue[_Call | Callable[[], None]] = queue.SimpleQueue()
+        self._running: dict[str, tuple[_Call, int]] = {}
+        self._names = itertools.count()
+        loaded: Future[Any] = Future()
+        threading.Thread(target=self._run, args=(load, loaded), daemon=True).start()
+        self.engine = loaded.result()
+
+    def generate(self, prompts: Sequence[list[int]], sampling: Any) -> list[Any]:
+        """The engine's output for each prompt of token ids, in order."""
+        if not prompts:
+            return []
+        call = _Call(prompts, sampling, Future())
+        self._inbox.put(call)
+        return call.future.result()
+
+    def forget(self) -> None:
+        """Empty the prefix cache; for a caller that is alone with the engine."""
+        done: Future[None] = Future()
+
+        def reset() -> None:
+            self.engine.reset_prefix_cache()
+            done.set_result(None)
+
+        self._inbox.put(reset)
+        done.result()
+
+    def _run(self, load: Callable[[], Any], loaded: Future[Any]) -> None:
+        try:
+            engine = load()
+        except BaseException as error:
+            loaded.set_exception(error)
+            return
+        loaded.set_result(engine)
+        while True:
+            try:
+                self._take(engine.llm_engine)
+                for output in engine.llm_engine.step() if self._running else ():
+                    self._give(output)
+            except Exception as error:  # of the engine: every caller has to know
+                self._fail(error)
+
+    def _take(self, engine: Any) -> None:
+        """Add the calls that wait; wait for one where there is nothing to do."""
+        while not self._running or not self._inbox.empty():
+            call = self._inbox.get()
+            if not isinstance(call, _Call):
+                call()
+                continue
+            for place, prompt in enumerate(call.prompts):
+                name = f"{next(self._names)}"
+                self._running[name] = call, place
+                engine.add_request(name, {"prompt_token_ids": prompt}, call.sampling)
+
+    def _give(self, output: Any) -> None:
+        if not output.finished:
+            return
+        call, place = self._running.pop(output.request_id)
+        call.outputs[place] = output
+        if call.is_done():
+            call.future.set_result([call.outputs[n] for n in range(len(call.prompts))])
+
+    def _fail(self, error: Exception) -> None:
+        calls = {id(call): call for call, _ in self._running.values()}
+        self._running.clear()
+        for call in calls.values():
+            call.future.set_exception(error)
