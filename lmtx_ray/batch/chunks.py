@@ -9,14 +9,14 @@ from typing import Any
 from lmtx_ray.batch.formats import Extras, split_items
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.plan import Part, Unit
+from lmtx_ray.corpus.columns import USUAL, check_columns
 from lmtx_ray.corpus.documents import SURROGATES, kind_of, to_document
-from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Span, Tally
+from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row, Span, Tally
 from lmtx_ray.corpus.parquet import open_parquet, read_batches
-from lmtx_ray.corpus.readers import Row, batch_rows, check_columns, read_rows
+from lmtx_ray.corpus.readers import batch_rows, read_rows
 
 CHUNK_ROWS = 512
 CHUNK_CHARACTERS = 16 << 20
-USUAL = ("uid", "doc_id", "id", "content", "text", "title")
 
 
 @dataclass
