@@ -17,6 +17,9 @@ from lmtx_ray.corpus.readers import batch_rows, read_rows
 
 CHUNK_ROWS = 512
 CHUNK_CHARACTERS = 16 << 20
+Read = tuple[
+    int, Row | BadRow, dict[str, Any]
+]  # position, row, what is passed through as pa.Scalar
 
 
 @dataclass
@@ -44,25 +47,25 @@ def read_chunks(unit: Unit, job: TagJob, tallies: list[Tally]) -> Iterator[Chunk
     chunk = Chunk(extras={name: [] for name in job.pass_through})
     for place, part in enumerate(unit.parts):
         tallies.append(Tally())
-        for position, row in _rows(part, job, tallies[-1]):
-            _add(chunk, job, place, part.uri, position, row)
+        for position, row, typed in _rows(part, job, tallies[-1]):
+            _add(chunk, job, (place, position), part.uri, row, typed)
             if chunk.is_full():
                 yield chunk
                 chunk = Chunk(extras={name: [] for name in job.pass_through})
     yield chunk
 
 
-def _rows(part: Part, job: TagJob, tally: Tally) -> Iterator[tuple[int, Row | BadRow]]:
+def _rows(part: Part, job: TagJob, tally: Tally) -> Iterator[Read]:
     position = part.first_row
     try:
         kind = kind_of(part.uri, job.source)
         parquet = kind == "parquet"
         rows = _parquet_rows(part, job) if parquet else _plain_rows(part, job, tally, kind)
-        for position, row in rows:
-            yield position, row
+        for position, row, typed in rows:
+            yield position, row, typed
     except CorpusError as error:
         reason = str(error).removeprefix(f"{part.uri}: ")
-        yield position + 1 if position else 0, BadRow(reason)
+        yield position + 1 if position else 0, BadRow(reason), {}
 
 
 def _required(job: TagJob) -> list[str]:
@@ -71,14 +74,13 @@ def _required(job: TagJob) -> list[str]:
     return [name for name in dict.fromkeys(mapped) if name]
 
 
-def _plain_rows(
-    part: Part, job: TagJob, tally: Tally, kind: str
-) -> Iterator[tuple[int, Row | BadRow]]:
+def _plain_rows(part: Part, job: TagJob, tally: Tally, kind: str) -> Iterator[Read]:
     span = None if part.stop is None else Span(part.start, part.stop)
-    yield from read_rows(part.uri, kind, _required(job), span, part.etag, tally)
+    for position, row in read_rows(part.uri, kind, _required(job), span, part.etag, tally):
+        yield position, row, {}
 
 
-def _parquet_rows(part: Part, job: TagJob) -> Iterator[tuple[int, Row | BadRow]]:
+def _parquet_rows(part: Part, job: TagJob) -> Iterator[Read]:
     required = _required(job)
     with open_parquet(part.uri, part.etag) as file:
         check_columns(part.uri, file.schema_arrow.names, required)
@@ -87,34 +89,31 @@ def _parquet_rows(part: Part, job: TagJob) -> Iterator[tuple[int, Row | BadRow]]
     for batch in read_batches(part.uri, [*USUAL, *required], groups, part.etag, CHUNK_ROWS):
         for place, row in enumerate(batch_rows(batch)):
             position += 1
-            if isinstance(row, dict):
-                row = {**row, **{name: batch[name][place] for name in job.pass_through}}
-            yield position, row
+            yield position, row, {name: batch[name][place] for name in job.pass_through}
 
 
-def _add(chunk: Chunk, job: TagJob, place: int, uri: str, position: int, row: Row | BadRow) -> None:
+def _add(
+    chunk: Chunk, job: TagJob, place: tuple[int, int], uri: str, row: Row | BadRow, typed: Row
+) -> None:
     document = row if isinstance(row, BadRow) else _document(row, job)
     kept = _kept(row, job.keep_field) if isinstance(row, dict) else []
-    extras = _extras(row, job) if isinstance(row, dict) else {}
+    extras = _extras(row, typed, job) if isinstance(row, dict) else {}
     for part in (document, kept, extras):
         if isinstance(part, BadRow):
-            raw = part.raw[:MOST_RAW].encode("utf-8", "replace").decode().replace("\0", " ")
-            chunk.rejects.append(
-                {
-                    "part": place,
-                    "source": uri,
-                    "position": position,
-                    "reason": part.reason,
-                    "raw": raw,
-                }
-            )
+            chunk.rejects.append(_reject(place, uri, part))
             return
-    chunk.places.append((place, position))
+    chunk.places.append(place)
     chunk.documents.append(document)
     chunk.kept.append(kept)
     chunk.characters += len(document["text"])
     for name, value in extras.items():
         chunk.extras[name].append(value)
+
+
+def _reject(place: tuple[int, int], uri: str, bad: BadRow) -> Row:
+    raw = bad.raw[:MOST_RAW].encode("utf-8", "replace").decode().replace("\0", " ")
+    part, position = place
+    return {"part": part, "source": uri, "position": position, "reason": bad.reason, "raw": raw}
 
 
 def _document(row: Row, job: TagJob) -> Row | BadRow:
@@ -144,11 +143,12 @@ def _kept(row: Row, name: str | None) -> list[str] | BadRow:
     return keys
 
 
-def _extras(row: Row, job: TagJob) -> dict[str, Any] | BadRow:
+def _extras(row: Row, typed: Row, job: TagJob) -> dict[str, Any] | BadRow:
+    """What is passed through, of `typed` where a column has a type."""
     for name in job.pass_through:
         if not _is_text(row.get(name)):
             return BadRow(f"lone surrogate in field {name!r}", str(row))
-    return {name: row.get(name) for name in job.pass_through}
+    return typed or {name: row.get(name) for name in job.pass_through}
 
 
 def _is_text(value: Any) -> bool:
