@@ -13,7 +13,6 @@ import argparse
 import datetime
 import itertools
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from lmtx_ray.batch.inputs import list_inputs
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.plan import make_units
 from lmtx_ray.config.corpus import DocumentsConfig
+from lmtx_ray.io.cores import usable_cores
 from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
 
@@ -226,7 +226,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "date": day,
         "quick": quick,
-        "cpus": os.cpu_count(),
+        "cpus": usable_cores(),
         "machine": platform.machine(),
     }
     RESULTS.mkdir(exist_ok=True)

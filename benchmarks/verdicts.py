@@ -39,6 +39,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import made_verdicts as made
 from benchmarks.made_verdicts import LABELS, SHIFT
+from lmtx_ray.io.cores import usable_cores
 from lmtx_ray.teacher import questions
 from lmtx_ray.verdicts import layers
 from lmtx_ray.verdicts.lookup import Lookup
@@ -280,7 +281,7 @@ def run(sizes: dict[str, Any], folder: Path, path: Path) -> dict[str, Any]:
     day, (rows, documents) = datetime.date.today().isoformat(), sizes.values()
     result: dict[str, Any] = {
         "date": day,
-        "cpus": os.cpu_count(),
+        "cpus": usable_cores(),
         "machine": platform.machine(),
         "documents": documents,
         "labels": LABELS,

@@ -18,6 +18,7 @@ from typing import Any
 from lmtx_ray.cli import tagging, verdicts
 from lmtx_ray.cli.arguments import add_verb
 from lmtx_ray.cli.messages import is_users_to_mend, one_line
+from lmtx_ray.io.cores import usable_cores
 
 logger = logging.getLogger("lmtx_ray")
 VERBS = "lmtx_ray.verbs"  # entry points: functions that add verbs to the command line
@@ -213,7 +214,7 @@ def start_ray(output: str | None = None) -> None:
     local = (
         {}
         if os.environ.get("RAY_ADDRESS")
-        else {"address": "local", "num_cpus": os.cpu_count() or 1, "include_dashboard": False}
+        else {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
     )
     global _joined
     ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)
