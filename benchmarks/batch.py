@@ -125,7 +125,7 @@ def bare_loop(bundle: str, source: str) -> float:
             ids, titles, texts = (
                 [row[name] for row in chunk.documents] for name in ("doc_id", "title", "text")
             )
-            rows += tagger.tag(ids, titles, texts, 5).num_rows
+            rows += tagger.tag(texts, 5, ids=ids, titles=titles).num_rows
     return rows / (time.perf_counter() - started)
 
 

@@ -133,10 +133,10 @@ def bare_latency(bundle: str, texts: list[str], seconds: float) -> dict[str, flo
         "from lmtx_ray.bundle.tagger import Tagger\n"
         "bundle, seconds, texts = sys.argv[1], float(sys.argv[2]), json.load(sys.stdin)\n"
         "tagger = Tagger.load(bundle, threads=int(os.environ['OMP_NUM_THREADS']))\n"
-        "tagger.tag_texts(texts[:8], 5); spent = []; begun = time.perf_counter()\n"
+        "tagger.tag(texts[:8], 5); spent = []; begun = time.perf_counter()\n"
         "while time.perf_counter() - begun < seconds:\n"
         "    started = time.perf_counter()\n"
-        "    tagger.tag_texts([texts[len(spent) % len(texts)]], 5)\n"
+        "    tagger.tag([texts[len(spent) % len(texts)]], 5)\n"
         "    spent.append(time.perf_counter() - started)\n"
         "print(json.dumps(spent))"
     )
