@@ -11,7 +11,6 @@ import logging
 import sys
 from collections.abc import Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from lmtx_ray.cli import tagging, verdicts
@@ -21,7 +20,6 @@ from lmtx_ray.loop import running
 
 logger = logging.getLogger("lmtx_ray")
 VERBS = "lmtx_ray.verbs"  # entry points: functions that add verbs to the command line
-DEMO_CONFIG = Path(__file__).resolve().parents[2] / "examples" / "biomedical" / "demo.yaml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,8 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_run_verbs(verbs: Any) -> None:
-    demo = add_verb(verbs, "demo", "the whole loop on the bundled sample, then a table", run_loop)
-    demo.set_defaults(config=str(DEMO_CONFIG))
+    demo = add_verb(verbs, "demo", "the whole loop on the bundled sample, then a table", run_demo)
     run = add_verb(verbs, "run", "all cycles of a config; skips what is complete", run_loop)
     plan = add_verb(verbs, "plan", "validate inputs, say what would run; no model", plan_loop)
     for parser in (run, plan):
@@ -153,6 +150,14 @@ def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
         return plan_loop(arguments)
     overrides = _overrides(arguments)
     return running.run(arguments.config, overrides, arguments.until, arguments.cycle)
+
+
+def run_demo(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx demo`: the same with the bundled config, into runs/ of the working folder."""
+    from lmtx_ray.loop.demo import demo_settings
+
+    arguments.config = demo_settings()
+    return run_loop(arguments)
 
 
 def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
