@@ -133,6 +133,25 @@ def test_tags_meet_gold_by_keys_or_through_the_labels(tagger: lmtx_ray.Tagger, t
         lmtx_ray.evaluate(tags, {"doc_id": ["0"], "keys": [["x"]]})
 
 
+@pytest.mark.parametrize("by", ["label_keys", "label_ids"])
+def test_rare_labels_weigh_more_where_counts_are_given(by: str) -> None:
+    rankings, truth = [[0, 2, 1], [1, 2, 0], [7, 3, 6]], [[0, 1], [2], [3, 4, 5, 6]]
+    numbers = dict(enumerate((1, 10, 100, 3, 50, 2, 7, 400)))
+
+    def column(lists: list[list[int]]) -> list[list[int]] | list[list[str]]:
+        return lists if by == "label_ids" else [[f"L{n}" for n in labels] for labels in lists]
+
+    answers, gold = ({"doc_id": ["a", "b", "c"], by: column(part)} for part in (rankings, truth))
+    counts = numbers if by == "label_ids" else {f"L{n}": count for n, count in numbers.items()}
+    found = lmtx_ray.evaluate(answers, gold, ks={"P": (1, 2, 3)}, counts=counts, counted=1000)
+    values = [found[f"PSP@{k}"] for k in (1, 2, 3)]
+    assert values == pytest.approx([0.473528, 0.595923, 0.784552], abs=1e-6)
+    low, high = found["PSP@3_ci"]
+    assert low <= found["PSP@3"] <= high
+    with pytest.raises(ValueError, match="counts need `counted`"):
+        lmtx_ray.evaluate(answers, gold, counts=counts)
+
+
 def test_settings_come_from_a_file_a_dict_or_settings(place: Path) -> None:
     path = place / "config.yaml"
     values = yaml.safe_load(path.read_text())

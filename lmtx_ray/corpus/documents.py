@@ -114,15 +114,6 @@ def _equal_texts_together(documents: list[Row]) -> list[Row]:
     return [documents[place] for place in order]
 
 
-def read_documents(config: DocumentsConfig) -> tuple[pa.Table, pa.Table]:
-    """(documents, rejects) of unlabelled files; no label file is read."""
-    collected = _Collected()
-    for uri in _files(config.documents):
-        _read_documents(uri, config, collected, None)
-    documents = _table(collected.documents, schemas.DOCUMENTS)
-    return documents, _table(collected.rejects, schemas.REJECTS)
-
-
 def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
     return schemas.conform(pa.Table.from_pylist(rows, schema=schema), schema)
 

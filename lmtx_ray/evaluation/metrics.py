@@ -80,15 +80,22 @@ def bootstrap_mean(
     values_B: np.ndarray, seed: int, samples: int = 2000
 ) -> tuple[float, float, float]:
     """Mean and its 95 % percentile interval over resampled documents."""
-    if len(values_B) == 0:
+    return bootstrap_ratio(values_B, np.ones(len(values_B)), seed, samples)
+
+
+def bootstrap_ratio(
+    above_B: np.ndarray, below_B: np.ndarray, seed: int, samples: int = 2000
+) -> tuple[float, float, float]:
+    """Ratio of two sums over documents and its 95 % percentile interval over resampled ones."""
+    if len(above_B) == 0:
         raise ValueError("bootstrap needs at least one document")
     generator = np.random.default_rng(seed)
     weights = generator.multinomial(
-        len(values_B), np.full(len(values_B), 1 / len(values_B)), size=samples
+        len(above_B), np.full(len(above_B), 1 / len(above_B)), size=samples
     )
-    means = weights @ values_B / len(values_B)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(np.mean(values_B)), float(low), float(high)
+    ratios = (weights @ above_B) / (weights @ below_B)
+    low, high = np.percentile(ratios, [2.5, 97.5])
+    return float(np.sum(above_B) / np.sum(below_B)), float(low), float(high)
 
 
 def bootstrap_difference(
