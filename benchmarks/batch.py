@@ -13,7 +13,6 @@ import argparse
 import datetime
 import itertools
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from lmtx_ray.batch.job import TagJob
 from lmtx_ray.config.corpus import DocumentsConfig
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.io.cores import usable_cores
 from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
 
@@ -125,7 +125,7 @@ def bare_loop(bundle: str, source: str) -> float:
             ids, titles, texts = (
                 [row[name] for row in chunk.documents] for name in ("doc_id", "title", "text")
             )
-            rows += tagger.tag(ids, titles, texts, 5).num_rows
+            rows += tagger.tag(texts, 5, ids=ids, titles=titles).num_rows
     return rows / (time.perf_counter() - started)
 
 
@@ -226,7 +226,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "date": day,
         "quick": quick,
-        "cpus": os.cpu_count(),
+        "cpus": usable_cores(),
         "machine": platform.machine(),
     }
     RESULTS.mkdir(exist_ok=True)

@@ -12,7 +12,6 @@ import argparse
 import datetime
 import itertools
 import json
-import os
 import platform
 import random
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 import yaml
 
 from benchmarks.processes import Peaks, watched
+from lmtx_ray.io.cores import usable_cores
 from tests.tiny import save_encoder
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -169,7 +169,7 @@ def main() -> None:
     path = RESULTS / f"scale-{datetime.date.today().isoformat()}{name}.json"
     RESULTS.mkdir(exist_ok=True)
     results: dict[str, Any] = {}
-    head = {"cpus": os.cpu_count(), "machine": platform.machine(), "until": arguments.until}
+    head = {"cpus": usable_cores(), "machine": platform.machine(), "until": arguments.until}
     with tempfile.TemporaryDirectory(prefix="lmtx-bench-", dir=arguments.folder) as folder:
         encoder = save_encoder(Path(folder))
         for documents, labels in sizes:

@@ -31,6 +31,7 @@ import numpy as np
 from load import HOST, Outcome, closed_loop, open_loop, request_bytes
 from plain_bundle import publish_plain, sample_rows
 
+from lmtx_ray.io.cores import usable_cores
 from serve_apps.running import engines_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,16 +127,16 @@ def compared(plain: dict[str, float], ours: dict[str, float]) -> dict[str, Any]:
 
 def bare_latency(bundle: str, texts: list[str], seconds: float) -> dict[str, float]:
     """Milliseconds of encoder and index alone, with the threads of one of the service's engines."""
-    _, threads = engines_for(os.cpu_count() or 1)
+    _, threads = engines_for(usable_cores())
     code = (
         "import json, os, sys, time\n"
         "from lmtx_ray.bundle.tagger import Tagger\n"
         "bundle, seconds, texts = sys.argv[1], float(sys.argv[2]), json.load(sys.stdin)\n"
         "tagger = Tagger.load(bundle, threads=int(os.environ['OMP_NUM_THREADS']))\n"
-        "tagger.tag_texts(texts[:8], 5); spent = []; begun = time.perf_counter()\n"
+        "tagger.tag(texts[:8], 5); spent = []; begun = time.perf_counter()\n"
         "while time.perf_counter() - begun < seconds:\n"
         "    started = time.perf_counter()\n"
-        "    tagger.tag_texts([texts[len(spent) % len(texts)]], 5)\n"
+        "    tagger.tag([texts[len(spent) % len(texts)]], 5)\n"
         "    spent.append(time.perf_counter() - started)\n"
         "print(json.dumps(spent))"
     )
@@ -268,7 +269,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         result = run(arguments.seconds, arguments.rounds, Path(work))
-    show({"cores": os.cpu_count(), **result}, arguments.output)
+    show({"cores": usable_cores(), **result}, arguments.output)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,57 @@
-"""LMTX on Ray: tag documents with labels from a large closed label set, without annotations."""
+"""LMTX on Ray: tag documents with labels from a large closed label set, without annotations.
+
+What a program needs is here, see `docs/library.md`; each name is imported when it is used first.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmtx_ray.batch.job import TagJob
+    from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags
+    from lmtx_ray.bundle.tagger import Tagger
+    from lmtx_ray.loop.evaluating import evaluate
+    from lmtx_ray.loop.run_config import RunConfig
+    from lmtx_ray.loop.running import load_config, plan, run, tag_corpus
 
 __version__ = "0.1.0"
+__all__ = [
+    "RunConfig",
+    "TagJob",
+    "Tagger",
+    "evaluate",
+    "load_config",
+    "plan",
+    "published_files",
+    "read_rejects",
+    "read_tags",
+    "run",
+    "tag_corpus",
+]
+_HOMES = {
+    "RunConfig": "loop.run_config",
+    "TagJob": "batch.job",
+    "Tagger": "bundle.tagger",
+    "evaluate": "loop.evaluating",
+    "load_config": "loop.running",
+    "plan": "loop.running",
+    "published_files": "batch.outputs",
+    "read_rejects": "batch.outputs",
+    "read_tags": "batch.outputs",
+    "run": "loop.running",
+    "tag_corpus": "loop.running",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -18,6 +18,7 @@ from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
 from lmtx_ray.bundle.cache import local_bundle
 from lmtx_ray.io import storage
+from lmtx_ray.io.cores import usable_cores
 from serve_apps.guard import check_binding, load_keys
 
 APP = "tagger"
@@ -79,7 +80,7 @@ def start_ray() -> str:
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "30")
     for flag in ONE_LOOP:
         os.environ.setdefault(flag, "0")
-    slots = (os.cpu_count() or 1) + 1  # beside engines of one slot, shards of a tenth
+    slots = usable_cores() + 1  # beside engines of one slot, shards of a tenth
     context = ray.init(
         address="local",
         num_cpus=slots,
@@ -121,7 +122,7 @@ def run_blocking(bundle: str, host: str, port: int, insecure: bool = False) -> N
     check_binding(host, load_keys(os.environ), insecure)
     local_bundle(bundle)
     config = deploy_config(bundle, host, port, insecure)
-    fill_machine(config, os.cpu_count() or 1)
+    fill_machine(config, usable_cores())
     run_config(config)
 
 

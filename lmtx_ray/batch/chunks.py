@@ -9,9 +9,8 @@ from typing import Any
 from lmtx_ray.batch.formats import Extras, split_items
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.corpus.documents import SURROGATES, to_document
-from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Tally
-from lmtx_ray.corpus.readers import Row
-from lmtx_ray.corpus.rows import CHUNK_ROWS, Reading, part_rows
+from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row, Tally
+from lmtx_ray.corpus.rows import CHUNK_ROWS, Read, Reading, part_rows
 from lmtx_ray.io.units import Part, Unit
 
 CHUNK_CHARACTERS = 16 << 20
@@ -42,22 +41,22 @@ def read_chunks(unit: Unit, job: TagJob, tallies: list[Tally]) -> Iterator[Chunk
     chunk = Chunk(extras={name: [] for name in job.pass_through})
     for place, part in enumerate(unit.parts):
         tallies.append(Tally())
-        for position, row in _rows(part, job, tallies[-1]):
-            _add(chunk, job, place, part.uri, position, row)
+        for position, row, typed in _rows(part, job, tallies[-1]):
+            _add(chunk, job, (place, position), part.uri, row, typed)
             if chunk.is_full():
                 yield chunk
                 chunk = Chunk(extras={name: [] for name in job.pass_through})
     yield chunk
 
 
-def _rows(part: Part, job: TagJob, tally: Tally) -> Iterator[tuple[int, Row | BadRow]]:
+def _rows(part: Part, job: TagJob, tally: Tally) -> Iterator[Read]:
     position = part.first_row
     try:
-        for position, row in part_rows(part, _reading(job), tally):
-            yield position, row
+        for position, row, typed in part_rows(part, _reading(job), tally):
+            yield position, row, typed
     except CorpusError as error:
         reason = str(error).removeprefix(f"{part.uri}: ")
-        yield position + 1 if position else 0, BadRow(reason)
+        yield position + 1 if position else 0, BadRow(reason), {}
 
 
 def _reading(job: TagJob) -> Reading:
@@ -65,29 +64,28 @@ def _reading(job: TagJob) -> Reading:
     return Reading(job.source, tuple(name for name in required if name), job.pass_through)
 
 
-def _add(chunk: Chunk, job: TagJob, place: int, uri: str, position: int, row: Row | BadRow) -> None:
+def _add(
+    chunk: Chunk, job: TagJob, place: tuple[int, int], uri: str, row: Row | BadRow, typed: Row
+) -> None:
     document = row if isinstance(row, BadRow) else _document(row, job)
     kept = _kept(row, job.keep_field) if isinstance(row, dict) else []
-    extras = _extras(row, job) if isinstance(row, dict) else {}
+    extras = _extras(row, typed, job) if isinstance(row, dict) else {}
     for part in (document, kept, extras):
         if isinstance(part, BadRow):
-            raw = part.raw[:MOST_RAW].encode("utf-8", "replace").decode().replace("\0", " ")
-            chunk.rejects.append(
-                {
-                    "part": place,
-                    "source": uri,
-                    "position": position,
-                    "reason": part.reason,
-                    "raw": raw,
-                }
-            )
+            chunk.rejects.append(_reject(place, uri, part))
             return
-    chunk.places.append((place, position))
+    chunk.places.append(place)
     chunk.documents.append(document)
     chunk.kept.append(kept)
     chunk.characters += len(document["text"])
     for name, value in extras.items():
         chunk.extras[name].append(value)
+
+
+def _reject(place: tuple[int, int], uri: str, bad: BadRow) -> Row:
+    raw = bad.raw[:MOST_RAW].encode("utf-8", "replace").decode().replace("\0", " ")
+    part, position = place
+    return {"part": part, "source": uri, "position": position, "reason": bad.reason, "raw": raw}
 
 
 def _document(row: Row, job: TagJob) -> Row | BadRow:
@@ -117,11 +115,12 @@ def _kept(row: Row, name: str | None) -> list[str] | BadRow:
     return keys
 
 
-def _extras(row: Row, job: TagJob) -> dict[str, Any] | BadRow:
+def _extras(row: Row, typed: Row, job: TagJob) -> dict[str, Any] | BadRow:
+    """What is passed through, of `typed` where a column has a type."""
     for name in job.pass_through:
         if not _is_text(row.get(name)):
             return BadRow(f"lone surrogate in field {name!r}", str(row))
-    return {name: row.get(name) for name in job.pass_through}
+    return typed or {name: row.get(name) for name in job.pass_through}
 
 
 def _is_text(value: Any) -> bool:

@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.table_writer import TableWriter
 
+MOST_CELL = 1 << 30  # characters; what was written here is no stranger's
 LISTS = ("label_keys", "labels", "scores", "probabilities")
 Extras = dict[str, list[Any]]  # column -> a value for each row; a pa.Scalar where it has a type
 
@@ -76,12 +77,8 @@ class TagWriter:
             first = next((value for value in values if isinstance(value, pa.Scalar)), None)
             kind = self._types.setdefault(name, pa.string() if first is None else first.type)
             try:
-                column = (
-                    pa.array([value.as_py() for value in values], kind)
-                    if first
-                    else pa.array([as_text(value) for value in values], pa.string()).cast(kind)
-                )
-            except (pa.ArrowException, TypeError) as error:
+                column = _column(values, kind, typed=first is not None)
+            except pa.ArrowException as error:
                 raise PublishError(
                     f"pass-through column {name!r} is {kind} in one input and something else in "
                     f"another ({error}); tag them into outputs of their own"
@@ -99,6 +96,22 @@ class TagWriter:
             self._table.close()
 
 
+def _column(values: Sequence[Any], kind: pa.DataType, typed: bool) -> pa.Array:
+    """Values of which some, if `typed`, are pa.Scalar. (A scalar is never asked for its truth: that
+    of an empty list is False, and that of a missing one an error.)"""
+    if not typed:
+        return pa.array([as_text(value) for value in values], pa.string()).cast(kind)
+    return pa.array([_as(value, kind) for value in values], kind)
+
+
+def _as(value: Any, kind: pa.DataType) -> pa.Scalar | None:
+    """A value of a type; None for null, as pyarrow makes no array of the null of a list."""
+    scalar = value if isinstance(value, pa.Scalar) else pa.scalar(as_text(value), pa.string())
+    if not scalar.is_valid:
+        return None
+    return scalar if scalar.type == kind else scalar.cast(kind)
+
+
 def _json_line(row: dict[str, Any], passed: dict[str, Any]) -> str:
     plain = {
         name: value.as_py() if isinstance(value, pa.Scalar) else value
@@ -113,9 +126,15 @@ def _cells(row: dict[str, Any], passed: dict[str, Any]) -> str:
 
 
 def csv_line(cells: Sequence[Any]) -> str:
+    """A row as CSV, ended by a line feed."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    csv.writer(text).writerow(cells)  # its own line end, as it quotes what holds a part of that
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _csv_rows(lines: TextIO) -> Iterator[list[str]]:
+    csv.field_size_limit(MOST_CELL)
+    yield from csv.reader(lines)
 
 
 def copy_without(uri: str, kind: OutputFormat, drop: Collection[int], file: BinaryIO) -> None:
@@ -140,7 +159,7 @@ def _records(uri: str, kind: OutputFormat) -> Iterator[str]:
     """Rows as they are written; of CSV the header first."""
     with storage.open_input(uri) as raw:
         lines = io.TextIOWrapper(raw, "utf-8", newline="")
-        yield from (csv_line(cells) for cells in csv.reader(lines)) if kind == "csv" else lines
+        yield from map(csv_line, _csv_rows(lines)) if kind == "csv" else lines
 
 
 def ids_at(uri: str, kind: OutputFormat, places: np.ndarray) -> list[str]:
@@ -159,7 +178,9 @@ def _rows(uri: str, kind: OutputFormat) -> Iterator[dict[str, Any]]:
         if kind == "jsonl":
             yield from (json.loads(line) for line in lines)
             return
-        for row in csv.DictReader(lines):
+        cells = _csv_rows(lines)
+        header = next(cells)
+        for row in (dict(zip(header, row, strict=True)) for row in cells):
             items = {name: split_items(row[name]) for name in LISTS}
             numbers = {
                 name: [float(item) if item else None for item in items[name]]

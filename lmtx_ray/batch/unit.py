@@ -36,10 +36,11 @@ class Tags(Protocol):
 
     def tag(
         self,
-        ids: Sequence[str],
-        titles: Sequence[str | None],
         texts: Sequence[str],
         top_k: int,
+        *,
+        ids: Sequence[str],
+        titles: Sequence[str | None],
         min_probability: float,
     ) -> pa.Table: ...
 
@@ -128,11 +129,11 @@ def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, texts: Mapping[str, str])
     full = [row for row in chunk.documents if row["title"] or row["text"]]
     tags = (
         tagger.tag(
-            [row["doc_id"] for row in full],
-            [row["title"] for row in full],
             [row["text"] for row in full],
             job.top_k,
-            job.min_probability,
+            ids=[row["doc_id"] for row in full],
+            titles=[row["title"] for row in full],
+            min_probability=job.min_probability,
         )
         if full
         else schemas.TAGS.empty_table()

@@ -63,7 +63,7 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
         LexicalIndex.build(texts).save(folder / "lexical")
     text = json.dumps(parts.description(), indent=1, sort_keys=True)
     (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
-    answers = Tagger(str(folder), parts.encoder.threads).tag_texts
+    answers = Tagger(str(folder), parts.encoder.threads).tag
     canary.make(texts, answers).save(folder)
 
 

@@ -79,19 +79,34 @@ class Tagger:
 
     def tag(
         self,
-        ids: Sequence[str],
-        titles: Sequence[str | None],
         texts: Sequence[str],
-        top_k: int,
+        top_k: int = 5,
+        *,
+        ids: Sequence[str] | None = None,
+        titles: Sequence[str | None] | None = None,
         min_probability: float = 0.0,
         allow: Collection[str] | None = None,
         deny: Collection[str] = (),
     ) -> pa.Table:
-        """A `tags` row for each document, in order.
+        """A row of the `tags` contract for each document, in order: doc_id, label_keys, labels,
+        scores, probabilities (best first, at most `top_k`), reason.
 
-        A document without text has no tags and the reason "empty". `allow` and `deny` are label
-        keys that alone, or never, may be tags; both act on the bundle's top candidates.
+        A document without text has no tags and the reason "empty".
+
+        Args:
+            ids: doc_id of each text; "0", "1", … if None.
+            titles: Title of each text, which is read before it; none if None.
+            min_probability: Tags of less are left out.
+            allow: Label keys that alone may be tags, of the bundle's top candidates; all if None.
+            deny: Label keys that may not.
+
+        Raises:
+            TypeError: One text instead of a list of them, or something that is no text.
+            ValueError: Lists of different lengths, or a `top_k` below 1.
         """
+        ids = [str(doc_id) for doc_id in (range(len(texts)) if ids is None else ids)]
+        titles = [None] * len(texts) if titles is None else titles
+        _check(texts, ids, titles, top_k)
         documents = [document_text(title, text) for title, text in zip(titles, texts, strict=True)]
         ranked = self.rank(documents, self.search(self.encode(documents), self.depth(top_k)))
         rows = self.answers(ids, documents, ranked, top_k, min_probability, allow, deny)
@@ -100,12 +115,8 @@ class Tagger:
     def check(self) -> str:
         """Ask the bundle's canaries; what is wrong with the answers, empty if nothing is."""
         canaries = canary.Canaries.load(self.folder)
-        rows = self.tag_texts(canaries.texts, canary.TOP_K).to_pylist()
+        rows = self.tag(canaries.texts, canary.TOP_K).to_pylist()
         return canary.deviation(canaries, rows)
-
-    def tag_texts(self, texts: Sequence[str], top_k: int) -> pa.Table:
-        """`tag` for bare texts."""
-        return self.tag([""] * len(texts), [None] * len(texts), texts, top_k)
 
     def depth(self, top_k: int) -> int:
         """How many candidates a search has to find for `top_k` tags."""
@@ -195,3 +206,16 @@ class Tagger:
         dense = ranked.dense[0][place], ranked.dense[1][place]
         lexical_K = None if ranked.lexical_BK is None else ranked.lexical_BK[place]
         return evidence(document, self.labels.texts[label], label, dense, lexical_K)
+
+
+def _check(texts: Sequence[str], ids: Sequence[str], titles: Sequence[str | None], k: int) -> None:
+    if isinstance(texts, str):
+        raise TypeError("tag() takes a list of texts, not one text")
+    for name, values in (("ids", ids), ("titles", titles)):
+        if len(values) != len(texts):
+            raise ValueError(f"{len(texts)} texts, but {len(values)} {name}")
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {place} is {type(text).__name__}, not a text")
+    if k < 1:
+        raise ValueError(f"top_k is {k}, at least 1 is needed")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from lmtx_ray.cli.arguments import add_verb, positive
@@ -16,10 +13,9 @@ OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 STALE = 3
 
 
-def add_verbs(verbs: Any, start_ray: Callable[[str], None]) -> None:
-    """Add them to the command line; `start_ray` is called when a job needs a cluster."""
+def add_verbs(verbs: Any) -> None:
+    """Add them to the command line."""
     tag = add_verb(verbs, "tag", "tag files, folders or a nightly drop with a bundle", tag_files)
-    tag.set_defaults(start_ray=start_ray)
     text = add_verb(verbs, "tag-text", "tag one text and print its tags", tag_text)
     for parser in (tag, text):
         parser.add_argument("--bundle", required=True, help="bundle folder, local or s3")
@@ -67,16 +63,14 @@ def _add_running(tag: argparse.ArgumentParser) -> None:
 
 
 def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:
-    from lmtx_ray.loop.tagging import plan_tags, tag_corpus
+    """`lmtx tag`."""
+    from lmtx_ray.loop.running import tag_corpus
+    from lmtx_ray.loop.tagging import plan_tags
 
     job = _job(arguments)
     if arguments.dry_run:
         return plan_tags(job)
-    local = arguments.local
-    if local is None and os.environ.get("RAY_ADDRESS"):
-        local = False
-    start = partial(arguments.start_ray, arguments.output)
-    return tag_corpus(job, arguments.append_new, arguments.actors, local, start)
+    return tag_corpus(job, arguments.append_new, arguments.actors, arguments.local)
 
 
 def _job(arguments: argparse.Namespace) -> Any:
@@ -120,8 +114,8 @@ def tag_text(arguments: argparse.Namespace) -> None:
 
     text = sys.stdin.read() if arguments.text == "-" else arguments.text
     tagger = Tagger.load(arguments.bundle)
-    row = tagger.tag(["text"], [None], [text], arguments.top_k, arguments.min_probability)
-    (row,) = row.to_pylist()
+    tags = tagger.tag([text], arguments.top_k, min_probability=arguments.min_probability)
+    (row,) = tags.to_pylist()
     if row["reason"]:
         raise ValueError(f"no tags: {row['reason']}")
     for key, label, probability in zip(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -24,21 +25,35 @@ class Config(BaseModel):
 C = TypeVar("C", bound=Config)
 
 
-def load_config(kind: type[C], path: str | None, overrides: Sequence[str] = ()) -> C:
-    """Read `path` (YAML), apply overrides of the form a.b=c (c read as YAML), validate.
+def load_config(
+    kind: type[C],
+    source: Config | Mapping[str, Any] | str | Path | None,
+    overrides: Sequence[str] = (),
+) -> C:
+    """Settings from a YAML file, a mapping or other settings (None: the defaults), with overrides
+    of the form a.b=c (c read as YAML), validated.
 
     Raises:
         ConfigError: Unreadable file, bad YAML, unknown key (with near matches) or wrong value.
     """
-    source = path or "defaults"
-    values = _read_yaml(path) if path else {}
+    name = str(source) if isinstance(source, str | Path) else "settings"
+    values = _values(source)
     for override in overrides:
         _apply(values, override)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(_explain(kind, problem) for problem in error.errors())
-        raise ConfigError(f"{source}: {problems}") from None
+        raise ConfigError(f"{name}: {problems}") from None
+
+
+def _values(source: Config | Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
+    """A copy that overrides may change."""
+    if isinstance(source, Config):
+        return source.model_dump(exclude_unset=True)
+    if isinstance(source, Mapping):
+        return copy.deepcopy(dict(source))
+    return {} if source is None else _read_yaml(str(source))
 
 
 def _read_yaml(path: str) -> dict[str, Any]:

@@ -14,9 +14,8 @@ from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.inputs import InputFile, list_inputs
 from lmtx_ray.corpus.labels import label_tables
-from lmtx_ray.corpus.lines import BadRow, CorpusError, Tally
+from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
-from lmtx_ray.corpus.readers import Row
 from lmtx_ray.corpus.rows import part_rows
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import remembered
@@ -116,7 +115,7 @@ def _read(
 def _rows(files: Sequence[InputFile], raw: RawReading) -> Iterator[tuple[int, Row | BadRow]]:
     reading = raw.reading()
     for file in files:
-        for position, row in part_rows(Part(file.uri, file.etag), reading, Tally()):
+        for position, row, _ in part_rows(Part(file.uri, file.etag), reading, Tally()):
             yield position, read_document(row, raw)
 
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 from lmtx_ray.config.corpus import ColumnMap, CorpusConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.documents import first_field, kind_of
-from lmtx_ray.corpus.lines import BadRow, CorpusError
-from lmtx_ray.corpus.readers import Row, read_rows
+from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
+from lmtx_ray.corpus.readers import read_rows
 from lmtx_ray.corpus.text_keys import SPACES
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset

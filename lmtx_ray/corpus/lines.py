@@ -21,6 +21,8 @@ MOST_LINE = 16 << 20  # bytes of a line, and of a document
 MOST_RATIO = 200  # bytes that a compressed byte may become, once there are many
 MANY = 64 << 20
 
+Row = dict[str, Any]
+
 
 class CorpusError(ValueError):
     """Input that cannot be read as a whole; the message names the file and the field."""

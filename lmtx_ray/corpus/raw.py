@@ -18,8 +18,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.corpus import DocumentsConfig
 from lmtx_ray.corpus.documents import gold_of, to_document
-from lmtx_ray.corpus.lines import MOST_RAW, BadRow, Tally
-from lmtx_ray.corpus.readers import Row
+from lmtx_ray.corpus.lines import MOST_RAW, BadRow, Row, Tally
 from lmtx_ray.corpus.rows import Reading, part_rows
 from lmtx_ray.corpus.settling import rejects_table
 from lmtx_ray.corpus.text_keys import document_text
@@ -117,7 +116,7 @@ def _blocks(unit: Unit, raw: RawReading, tallies: list[Tally]) -> Iterator[_Bloc
     block, reading = _Block(), raw.reading()
     for place, part in enumerate(unit.parts):
         tallies.append(Tally())
-        for position, row in part_rows(part, reading, tallies[-1]):
+        for position, row, _ in part_rows(part, reading, tallies[-1]):
             document = read_document(row, raw)
             if isinstance(document, BadRow):
                 block.rejects.append(_reject(part.uri, position, document))

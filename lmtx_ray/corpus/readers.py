@@ -7,26 +7,24 @@ with the disk or the network StorageError.
 
 from __future__ import annotations
 
-import csv
-import difflib
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import pyarrow as pa
 
+from lmtx_ray.corpus.columns import check_columns
+from lmtx_ray.corpus.delimited import read_csv, read_tsv
 from lmtx_ray.corpus.lines import (
     MOST_LINE,
     MOST_RAW,
     BadRow,
     CorpusError,
+    Row,
     Span,
     Tally,
     read_text_lines,
 )
 from lmtx_ray.corpus.parquet import open_parquet, read_batches
-
-Row = dict[str, Any]
 
 
 def format_of(uri: str) -> str:
@@ -65,7 +63,7 @@ def read_rows(
     if kind == "parquet":
         yield from _parquet(uri, required, etag)
     elif kind in {"csv", "tsv"}:
-        yield from _delimited(uri, "," if kind == "csv" else "\t", required, etag)
+        yield from (read_csv if kind == "csv" else read_tsv)(uri, required, etag)
     elif kind == "text":
         yield from _text(uri, etag)
     else:
@@ -86,56 +84,11 @@ def _json_row(line: str) -> Row | BadRow:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return BadRow(f"not JSON: {error}", line[:MOST_RAW])
+        hint = " (lines that end in a lone carriage return?)" if "\r" in line else ""
+        return BadRow(f"not JSON: {error}{hint}", line[:MOST_RAW])
     if not isinstance(row, dict):
         return BadRow(f"a JSON object is needed, not {type(row).__name__}", line[:MOST_RAW])
     return row
-
-
-def _delimited(
-    uri: str, delimiter: str, required: Sequence[str], etag: str
-) -> Iterator[tuple[int, Row | BadRow]]:
-    """CSV with a header; quoted fields may span lines, and a position is that of the last line."""
-    csv.field_size_limit(MOST_LINE)
-    bad: list[tuple[int, BadRow]] = []
-    line_number = 0
-
-    def good_lines() -> Iterator[str]:
-        nonlocal line_number
-        for number, line in read_text_lines(uri, etag=etag):
-            line_number = number
-            if isinstance(line, BadRow):
-                bad.append((number, line))
-            else:
-                yield line + "\n"
-
-    reader = csv.reader(good_lines(), delimiter=delimiter, strict=True)
-    try:
-        header = next(reader, None)
-    except csv.Error as error:
-        raise CorpusError(f"{uri}: its header is not {delimiter!r}-separated: {error}") from None
-    if header is None:
-        raise CorpusError(f"{uri}: {bad[0][1].reason if bad else 'no header line'}")
-    check_columns(uri, header, required)
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            yield line_number, BadRow(f"not {delimiter!r}-separated: {error}")
-            continue
-        yield from bad
-        bad.clear()
-        if cells is None:
-            return
-        if cells:  # a blank line is no row
-            yield line_number, _delimited_row(header, cells)
-
-
-def _delimited_row(header: list[str], cells: list[str]) -> Row | BadRow:
-    if len(cells) == len(header):
-        return dict(zip(header, cells, strict=True))
-    reason = f"{len(cells)} fields, the header has {len(header)}"
-    return BadRow(reason, " | ".join(cells)[:MOST_RAW])
 
 
 def _parquet(uri: str, required: Sequence[str], etag: str) -> Iterator[tuple[int, Row | BadRow]]:
@@ -181,14 +134,3 @@ def _text(uri: str, etag: str) -> Iterator[tuple[int, Row | BadRow]]:
             return
         lines.append(line)
     yield 1, {"id": uri.rsplit("/", 1)[-1], "text": "\n".join(lines)}
-
-
-def check_columns(uri: str, header: Sequence[str], required: Sequence[str]) -> None:
-    """CorpusError naming the first absent or repeated column, with near matches."""
-    for column in required:
-        if list(header).count(column) > 1:
-            raise CorpusError(f"{uri}: column {column!r} is there more than once")
-        if column not in header:
-            near = difflib.get_close_matches(column, header, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"it has: {', '.join(header)}"
-            raise CorpusError(f"{uri}: no column {column!r}; {hint}")

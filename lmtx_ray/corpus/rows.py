@@ -6,20 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lmtx_ray.config.corpus import DocumentsConfig
+from lmtx_ray.corpus.columns import USUAL, check_columns
 from lmtx_ray.corpus.documents import kind_of
-from lmtx_ray.corpus.lines import BadRow, Span, Tally
+from lmtx_ray.corpus.lines import BadRow, Row, Span, Tally
 from lmtx_ray.corpus.parquet import open_parquet, read_batches
-from lmtx_ray.corpus.readers import Row, batch_rows, check_columns, read_rows
+from lmtx_ray.corpus.readers import batch_rows, read_rows
 from lmtx_ray.io.units import Part
 
 CHUNK_ROWS = 512
-USUAL = ("uid", "doc_id", "id", "content", "text", "title")
+Read = tuple[int, Row | BadRow, Row]  # position, row, values of the typed columns as pa.Scalar
 
 
 @dataclass(frozen=True)
 class Reading:
     """Where documents are, and which further columns are wanted and must be there. Values of the
-    `typed` ones stay pyarrow scalars where the file has types."""
+    `typed` ones are given as pyarrow scalars too, where the file has types."""
 
     source: DocumentsConfig
     further: tuple[str, ...] = ()
@@ -32,8 +33,8 @@ class Reading:
         return [name for name in dict.fromkeys(mapped) if name]
 
 
-def part_rows(part: Part, reading: Reading, tally: Tally) -> Iterator[tuple[int, Row | BadRow]]:
-    """(position, row) of a part, positions from 1 counted from the part's `first_row`.
+def part_rows(part: Part, reading: Reading, tally: Tally) -> Iterator[Read]:
+    """Rows of a part, positions from 1 counted from the part's `first_row`.
 
     Raises:
         CorpusError: The file cannot be read as a whole.
@@ -44,10 +45,12 @@ def part_rows(part: Part, reading: Reading, tally: Tally) -> Iterator[tuple[int,
         yield from _parquet_rows(part, reading)
         return
     span = None if part.stop is None else Span(part.start, part.stop)
-    yield from read_rows(part.uri, kind, reading.required(), span, part.etag, tally)
+    required = reading.required()
+    for position, row in read_rows(part.uri, kind, required, span, part.etag, tally):
+        yield position, row, {}
 
 
-def _parquet_rows(part: Part, reading: Reading) -> Iterator[tuple[int, Row | BadRow]]:
+def _parquet_rows(part: Part, reading: Reading) -> Iterator[Read]:
     required = reading.required()
     with open_parquet(part.uri, part.etag) as file:
         check_columns(part.uri, file.schema_arrow.names, required)
@@ -56,6 +59,4 @@ def _parquet_rows(part: Part, reading: Reading) -> Iterator[tuple[int, Row | Bad
     for batch in read_batches(part.uri, [*USUAL, *required], groups, part.etag, CHUNK_ROWS):
         for place, row in enumerate(batch_rows(batch)):
             position += 1
-            if isinstance(row, dict):
-                row = {**row, **{name: batch[name][place] for name in reading.typed}}
-            yield position, row
+            yield position, row, {name: batch[name][place] for name in reading.typed}

@@ -1,8 +1,7 @@
 """The Arrow schema of every contract, and `conform`, called once at every write.
 
 Nothing here knows where tables live or who makes them. Schema metadata carries the contract's
-name and version and whatever identity (step, label set, encoder) the writer adds; a reader that
-finds another identity than it expects raises instead of producing a bad score.
+name and version.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ def _contract(name: str, fields: list[pa.Field], version: int = 1) -> pa.Schema:
     return pa.schema(fields, metadata={CONTRACT_KEY: f"{name}/{version}".encode()})
 
 
-SPLITS = ("train", "held_aside", "test")
 ANSWERS = ("yes", "no", "unclear")
 
 DOCUMENTS = _contract(
@@ -131,8 +129,8 @@ def contract_of(schema: pa.Schema) -> str | None:
     return value.decode() if value else None
 
 
-def conform(table: pa.Table, schema: pa.Schema, identity: dict[str, str] | None = None) -> pa.Table:
-    """Select and cast the columns of `schema`, in its order, with its metadata plus `identity`.
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Select and cast the columns of `schema`, in its order, with its metadata.
 
     Nullable columns that the table lacks are added as nulls. Raises ContractError naming every
     missing, extra, mistyped or null-holding column at once.
@@ -145,8 +143,7 @@ def conform(table: pa.Table, schema: pa.Schema, identity: dict[str, str] | None 
         problems += [problem] if problem else []
     if problems:
         raise ContractError(f"{contract_of(schema) or 'table'}: " + "; ".join(problems))
-    extra = {f"lmtx.{key}".encode(): value.encode() for key, value in (identity or {}).items()}
-    return pa.table(columns, schema=schema.with_metadata({**(schema.metadata or {}), **extra}))
+    return pa.table(columns, schema=schema)
 
 
 def _conform_column(

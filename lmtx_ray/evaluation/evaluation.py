@@ -53,6 +53,24 @@ def evaluate(
     )
 
 
+def propensity_scored(
+    rankings: pa.Table, gold: pa.Table, inverse_propensity_L: np.ndarray, ks: Sequence[int]
+) -> dict[str, Any]:
+    """{"PSP@1": ratio, "PSP@1_ci": [low, high], …}: precision in which a rare label weighs more.
+
+    `inverse_propensity_L` has a weight for each label id, see `metrics.inverse_propensity`.
+    """
+    doc_ids, truth = _truth(gold, ())
+    predictions_BK = _predictions(rankings, doc_ids, max(ks), ())
+    summary: dict[str, Any] = {}
+    for k in ks:
+        sums = metrics.psp_at_k(predictions_BK, truth, k, inverse_propensity_L)
+        ratio, low, high = metrics.bootstrap_ratio(*sums, SEED)
+        summary[f"PSP@{k}"] = round(ratio, 6)
+        summary[f"PSP@{k}_ci"] = [round(low, 6), round(high, 6)]
+    return summary
+
+
 def _truth(gold: pa.Table, exclude: Collection[int]) -> tuple[list[str], list[list[int]]]:
     rows = [
         (row["doc_id"], [label for label in row["label_ids"] if label not in exclude])

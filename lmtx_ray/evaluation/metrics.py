@@ -81,18 +81,25 @@ def bootstrap_mean(
     values_B: np.ndarray, seed: int, samples: int = 2000
 ) -> tuple[float, float, float]:
     """Mean and its 95 % percentile interval over resampled documents."""
-    if len(values_B) == 0:
+    return bootstrap_ratio(values_B, np.ones(len(values_B)), seed, samples)
+
+
+def bootstrap_ratio(
+    above_B: np.ndarray, below_B: np.ndarray, seed: int, samples: int = 2000
+) -> tuple[float, float, float]:
+    """Ratio of two sums over documents and its 95 % percentile interval over resampled ones."""
+    if len(above_B) == 0:
         raise ValueError("bootstrap needs at least one document")
     generator = np.random.default_rng(seed)
-    share_B = np.full(len(values_B), 1 / len(values_B))
-    at_once = max(MOST_WEIGHTS // len(values_B), 1)
-    parts = [
-        generator.multinomial(len(values_B), share_B, size=min(at_once, samples - start)) @ values_B
-        for start in range(0, samples, at_once)
-    ]
-    means = np.concatenate(parts) / len(values_B)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(np.mean(values_B)), float(low), float(high)
+    share_B = np.full(len(above_B), 1 / len(above_B))
+    at_once = max(MOST_WEIGHTS // len(above_B), 1)
+    sizes = [min(at_once, samples - start) for start in range(0, samples, at_once)]
+    ratios = []
+    for size in sizes:
+        weights = generator.multinomial(len(above_B), share_B, size=size)
+        ratios.append((weights @ above_B) / (weights @ below_B))
+    low, high = np.percentile(np.concatenate(ratios), [2.5, 97.5])
+    return float(np.sum(above_B) / np.sum(below_B)), float(low), float(high)
 
 
 def bootstrap_difference(

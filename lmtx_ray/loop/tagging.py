@@ -83,9 +83,9 @@ def tag_corpus(
     plans = read_plans(job.output)
     tagged = 0
     while plan := _next_plan(job, bundle, inputs, plans, append_new):
-        local = _is_small(plan) and actors is None if local is None else local
+        here = _is_small(plan) and actors is None if local is None else local  # of this plan alone
         tagged += _run(
-            job, [*plans[: plan["generation"]], plan], inputs, local, actors, start, began
+            job, [*plans[: plan["generation"]], plan], inputs, here, actors, start, began
         )
         plans = read_plans(job.output)
     return _result(job, plans, tagged, time.monotonic() - started)

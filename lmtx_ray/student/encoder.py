@@ -12,6 +12,7 @@ from sentence_transformers import SentenceTransformer
 
 from lmtx_ray.config.components import EncoderConfig, resolve_model
 from lmtx_ray.io import storage
+from lmtx_ray.io.cores import usable_cores
 from lmtx_ray.search.hardware import has_int8, uses_bfloat16
 from lmtx_ray.student.int8_bert import Int8Bert, is_supported
 
@@ -80,8 +81,7 @@ class Encoder:
     ) -> None:
         """With `examples`, texts that set the ranges of int8, dtype "auto" takes int8 where machine
         and model can."""
-        if config.threads:
-            torch.set_num_threads(config.threads)
+        torch.set_num_threads(config.threads or min(torch.get_num_threads(), usable_cores()))
         self._config = config
         self._model = load_model(resolve_model(model or config.model)).eval()
         self._int8 = self._in_int8(examples) if examples else None

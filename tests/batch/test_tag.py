@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags, sweep
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.cli.main import main
+from lmtx_ray.config.corpus import DocumentsConfig
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
+from lmtx_ray.loop import tagging
 from tests.lake import s3_server
 from tests.tiny import TOPICS
 from tests.tiny_bundle import LABELS
@@ -165,6 +168,32 @@ def test_only_new_files_are_appended(bundle, place, caplog) -> None:
     storage.write_bytes(f"{source}/1.jsonl", lines(document(0), document(7)))
     assert tag(bundle, source, out, "--append-new") == 1
     assert "1.jsonl changed since" in caplog.text
+
+
+def test_a_small_rest_and_a_big_addition_run_each_where_they_fit(
+    bundle, tmp_path, monkeypatch
+) -> None:
+    class Started(Exception):
+        pass
+
+    def start() -> None:
+        raise Started
+
+    monkeypatch.setattr(tagging, "LOCAL_BYTES", 1000)
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "1.jsonl").write_bytes(lines(document(0)))
+    job = TagJob(
+        bundle=bundle,
+        source=DocumentsConfig(documents=(str(source),)),
+        output=str(tmp_path / "out"),
+    )
+    with pytest.raises(Started):  # killed with a plan and no unit done
+        tagging.tag_corpus(job, local=False, start=start)
+    (source / "2.jsonl").write_bytes(lines(*(document(n) for n in range(1, 30))))
+    with pytest.raises(Started):
+        tagging.tag_corpus(job, append_new=True, start=start)
+    assert ids(job.output) == ["d0"]  # the rest needed no cluster, the addition asked for one
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ CASES: dict[str, tuple[str, bytes, list[str] | None, list[tuple[int | None, str]
     "BOM": ("a.jsonl", b"\xef\xbb\xbf" + GOOD, ["d1", "d2"], []),
     "BOM in CSV": ("a.csv", b"\xef\xbb\xbfid,text\nd1,heart\n", ["d1"], []),
     "mixed newlines": ("a.jsonl", GOOD.replace(b"\n", b"\r\n", 1) + b"\n\r\n", ["d1", "d2"], []),
-    "lone CR in CSV": ("a.csv", b"id,text\rd1,heart\r", [], [(0, "header is not ','-separated")]),
+    "lone CR in CSV": ("a.csv", b"id,text\rd1,heart\r", [], [(0, "its header: not ','-separated")]),
     "huge line": (
         "a.jsonl",
         b'{"id":"x","text":"' + b"a" * (17 << 20) + b'"}\n' + GOOD,
@@ -121,9 +121,15 @@ CASES: dict[str, tuple[str, bytes, list[str] | None, list[tuple[int | None, str]
     "ragged CSV": ("a.csv", b"id,text\nd1,a,b\nd2,heart\n", ["d2"], [(2, "3 fields")]),
     "open quote in CSV": (
         "a.csv",
-        b'id,text\nd1,heart\nd2,"eye\n',
-        ["d1"],
-        [(3, "not ','-separated")],
+        b'id,text\nx,"eye\nd1,heart\nd2,lung\n',
+        ["d1", "d2"],
+        [(2, "a quotation mark is never closed")],
+    ),
+    "open quote in TSV": (
+        "a.tsv",
+        b'id\ttext\nd1\t"heart\nd2\tlung "\nd3\teye\n',
+        ["d1", "d2", "d3"],
+        [],
     ),
     "no header": ("a.csv", b"", [], [(0, "no header line")]),
     "truncated gzip": (

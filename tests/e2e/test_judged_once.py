@@ -6,13 +6,10 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -20,13 +17,10 @@ import yaml
 from lmtx_ray.config.loading import load_config
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.io.publish import read_published
-from lmtx_ray.loop.cycle import run_cycles
-from lmtx_ray.loop.ending import finish
-from lmtx_ray.loop.layout import lay_out
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.run_verdicts import resolver_for
-from lmtx_ray.stages.first_question import DOCUMENT
 from lmtx_ray.verdicts.exchange import import_rows
+from tests.e2e.counted import asked, at, go, lmtx
 from tests.fake_llm import KEY, FakeJudge
 from tests.small_run import write_inputs
 
@@ -70,39 +64,6 @@ def prepared(config: Path, ray_cluster: None, tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 def run(prepared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(prepared, tmp_path / "run"))
-
-
-def go(config: Path, run: Path, *overrides: str, stop: str | None = None) -> dict[str, Any]:
-    settings = load_config(RunConfig, str(config), [f"run={run}", *overrides])
-    result = run_cycles(settings, lay_out(settings), stop)
-    return finish(settings, result) if stop is None else {}
-
-
-def at(judge: FakeJudge) -> str:
-    return f"judge.teacher.url={judge.url}"
-
-
-def asked(judge: FakeJudge) -> Counter[tuple[str, str]]:
-    """(document, label) -> how often it was asked, the first question left out."""
-    prompts = [request["body"]["messages"][-1]["content"] for request in judge.requests]
-    pairs = [
-        (p.partition("<<<\n")[2].partition("\n>>>")[0], p.split("«")[1].split("»")[0])
-        for p in prompts
-    ]
-    return Counter(pair for pair in pairs if pair[0] != DOCUMENT)
-
-
-def lmtx(config: Path, run: Path, *overrides: str, **environment: str) -> subprocess.Popen[str]:
-    sets = [part for text in (f"run={run}", *overrides) for part in ("--set", text)]
-    command = [sys.executable, "-m", "lmtx_ray.cli", "run", str(config), "--until", "judge", *sets]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, **environment},
-    )
 
 
 def test_a_whole_run_asks_each_pair_once_and_other_settings_ask_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from lmtx_ray.cli import main as cli
 from lmtx_ray.config.loading import load_config
 from lmtx_ray.io import storage
 from lmtx_ray.io.locations import StorageError
+from lmtx_ray.loop.demo import demo_settings, sample_folder
 from lmtx_ray.loop.record import describe_start, write_record
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.stopping import stop_name
@@ -95,8 +97,27 @@ def test_a_config_of_the_jobs_loads(path: Path) -> None:
     assert config.resources.judge.gpus == (0 if path.stem == "demo" else 1)
 
 
-def test_the_demo_of_the_jobs_is_the_demo_of_the_command_line() -> None:
-    assert (ROOT / "jobs" / "configs" / "demo.yaml").resolve() == cli.DEMO_CONFIG
+def test_the_demo_of_the_jobs_is_the_demo_of_the_command_line(monkeypatch) -> None:
+    path = ROOT / "jobs" / "configs" / "demo.yaml"
+    assert path.resolve() == sample_folder() / "demo.yaml"
+    monkeypatch.chdir(ROOT)
+    assert load_config(RunConfig, demo_settings()) == load_config(RunConfig, str(path))
+
+
+def test_the_demo_finds_its_sample_from_any_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load_config(RunConfig, demo_settings())
+    corpus = config.corpus
+    for path in (*corpus.documents, corpus.labels, corpus.test, config.judge.teacher.model):
+        assert Path(path).is_absolute()
+        assert Path(path).exists()
+    assert config.run == str(tmp_path / "runs" / "demo")
+    with (ROOT / "pyproject.toml").open("rb") as file:  # a wheel has all of it
+        wheel = tomllib.load(file)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    shipped = {ROOT / source for source in wheel["force-include"]}
+    needed = (*corpus.documents, corpus.labels, corpus.test, config.judge.teacher.model)
+    assert {*map(Path, needed), sample_folder() / "demo.yaml"} <= shipped
+    assert all(target.startswith("lmtx_ray/sample/") for target in wheel["force-include"].values())
 
 
 def test_the_record_of_a_start_is_written_once_and_tells_config_and_code(config: Path) -> None:

@@ -153,9 +153,8 @@ def test_costs_are_those_of_a_thousand_judgements() -> None:
 
 @pytest.mark.ray
 def test_a_check_asks_once_and_its_answers_are_the_runs(
-    ray_cluster, tmp_path: Path, monkeypatch, capsys
+    ray_cluster, tmp_path: Path, capsys
 ) -> None:
-    monkeypatch.setattr(cli, "start_ray", lambda output: None)  # there is one
     path = str(write_inputs(tmp_path))
     given = ["--set", f"run={tmp_path / 'run'}", "--set", "encoder.model=some/encoder"]
 

@@ -26,8 +26,8 @@ CHUNK = 50
 
 def expected_tags(bundle: str, documents: list[dict[str, str]], top_k: int) -> dict[str, list]:
     """id -> tags as batch tagging gives them."""
-    columns = ([row[name] for row in documents] for name in ("id", "title", "text"))
-    table = Tagger.load(bundle, threads=1).tag(*columns, top_k=top_k)
+    ids, titles, texts = ([row[name] for row in documents] for name in ("id", "title", "text"))
+    table = Tagger.load(bundle, threads=1).tag(texts, top_k, ids=ids, titles=titles)
     names = ("label_keys", "labels", "scores", "probabilities")
     return {
         row["doc_id"]: [

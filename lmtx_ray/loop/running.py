@@ -1,0 +1,191 @@
+"""What the command line and a program start alike: a run, its plan, a batch job, and Ray for them.
+
+Nothing heavy is imported before it is needed, so `lmtx --help` starts in milliseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lmtx_ray.io.cores import usable_cores
+
+if TYPE_CHECKING:
+    from lmtx_ray.batch.job import TagJob
+    from lmtx_ray.loop.run_config import RunConfig
+
+    Settings = RunConfig | Mapping[str, Any] | str | Path
+
+JOB_FOLDER = "/runtime_resources/working_dir_files/"
+_started = False  # whether this process started or joined a cluster by `start_ray`
+
+
+def load_config(config: Settings, overrides: Sequence[str] = ()) -> RunConfig:
+    """A run's settings from a YAML file, a dict or a RunConfig, with overrides such as
+    "cycles.most=1".
+
+    Raises:
+        ConfigError: An unreadable file, an unknown key or a wrong value; it names file and field.
+    """
+    from lmtx_ray.config import loading
+    from lmtx_ray.loop.run_config import RunConfig
+
+    loaded = loading.load_config(RunConfig, config, overrides)
+    if loaded.judge.teacher.kind == "http":  # an address may hold a password: before it is kept
+        from lmtx_ray.teacher.client import api_key, chat_url
+
+        chat_url(loaded.judge.teacher.url)
+        api_key(loaded.judge.teacher.api_key_env)
+    return loaded
+
+
+def plan(config: Settings, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What a run would do: inputs counted, each step complete or to do, bounds of the judge's work.
+
+    Reads the corpus, loads no model, starts no cluster and writes nothing.
+
+    Raises:
+        ConfigError: See `load_config`.
+        CorpusError: An input is missing or cannot be read.
+    """
+    from lmtx_ray.loop.estimate import describe
+
+    return describe(load_config(config, overrides))
+
+
+def run(
+    config: Settings,
+    overrides: Sequence[str] = (),
+    until: str | None = None,
+    cycle: int | None = None,
+) -> dict[str, Any]:
+    """Do what is left of a run; returns its summary, the last line of `lmtx run`.
+
+    Starts Ray on this machine, or joins the cluster that RAY_ADDRESS names, unless Ray is
+    initialised already. A repeated call goes on where a killed one was.
+
+    Args:
+        until: Stop after this step, see `lmtx run --help`; the result then tells what is there.
+        cycle: Which one of a repeated step; the first if None.
+
+    Raises:
+        ConfigError: See `load_config`.
+        CorpusError: An input is missing or cannot be read.
+        ValueError: No such step or cycle, or a run folder that a job's end would delete.
+    """
+    from lmtx_ray.io import lease
+    from lmtx_ray.io.fence import by_lease
+    from lmtx_ray.loop.layout import lay_out
+    from lmtx_ray.loop.record import write_record
+    from lmtx_ray.loop.report import finished
+
+    settings = load_config(config, overrides)
+    stop = _stop(until, cycle, settings)
+    layout = lay_out(settings)
+    if stop is None and (summary := finished(settings, layout)):
+        return summary
+    refuse_passing_folder(settings.run, "run")
+    write_record(settings)
+    # two would pay the judge twice
+    with lease.held(f"{settings.run}/LEASE.json", patient=True) as token:
+        layout = lay_out(settings, by_lease(settings.run, token))
+        start_ray(settings.run)
+        from lmtx_ray.loop.cycle import run_cycles
+        from lmtx_ray.loop.ending import finish, finish_at
+
+        result = run_cycles(settings, layout, stop)
+        return finish(settings, result) if stop is None else finish_at(settings, result, stop)
+
+
+def _stop(until: str | None, cycle: int | None, config: RunConfig) -> str | None:
+    from lmtx_ray.loop.stopping import STEPS, stop_name
+
+    if until is None and cycle is not None:
+        raise ValueError("--cycle needs --until")
+    if until is not None and until not in STEPS:
+        raise ValueError(f"no step {until!r}; there are: {', '.join(STEPS)}")
+    return None if until is None else stop_name(until, cycle, config.cycles.most)
+
+
+def tag_corpus(
+    job: TagJob, append_new: bool = False, actors: int | None = None, local: bool | None = None
+) -> dict[str, Any]:
+    """Tag every readable document of a job's inputs and publish tags and rejects; returns counts.
+
+    Inputs of some megabytes are tagged in this process; more of them, or where RAY_ADDRESS is set
+    or `actors` given, on Ray, as `run` starts it.
+
+    Args:
+        append_new: Tag only files that were not there before, into the same output.
+        actors: Taggers in the pool; as many as the cluster has GPUs or CPUs if None.
+        local: True: in this process, without Ray; False: on Ray.
+
+    Raises:
+        PublishError: The output holds another job's tags, or inputs, settings or bundle changed.
+        CorpusError: There is no readable document.
+        StorageError: An input or the output failed; a repeated call goes on.
+    """
+    from lmtx_ray.loop import tagging
+
+    if local is None and os.environ.get("RAY_ADDRESS"):
+        local = False
+    return tagging.tag_corpus(job, append_new, actors, local, partial(start_ray, job.output))
+
+
+def refuse_passing_folder(uri: str, option: str) -> None:
+    """Of a submitted job the working folder is a copy that the cluster deletes: no place to keep
+    anything. Raises ValueError for a location inside it."""
+    if JOB_FOLDER in uri:
+        raise ValueError(
+            f"{option}: {uri} is inside the job's copy of its working folder, which is deleted "
+            "afterwards; give an absolute path on storage all nodes share, or an s3:// URI"
+        )
+
+
+def start_ray(output: str | None = None) -> None:
+    """Join the cluster RAY_ADDRESS names, or start one on this machine with the cores it may use;
+    where Ray is initialised already, that is taken.
+
+    `output`, where it is given, must be seen by every node of the cluster.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import ray
+
+    if not ray.is_initialized():
+        _init()
+    if output is not None:
+        from lmtx_ray.stages.nodes import require_shared
+
+        require_shared(output)
+
+
+def _init() -> None:
+    import ray
+
+    # "local", as Ray otherwise joins a cluster somebody started here, which refuses num_cpus
+    local = (
+        {}
+        if os.environ.get("RAY_ADDRESS")
+        else {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
+    )
+    global _started
+    ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)
+    _started = True
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    for noisy in ("ray.data", "ray.train", "faiss.loader", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def leave_ray() -> None:
+    """End what `start_ray` began; a cluster that was initialised before stays."""
+    global _started
+    if _started:
+        import ray
+
+        ray.shutdown()
+        _started = False

@@ -1,0 +1,97 @@
+"""`lmtx tag --pass-through` copies columns of every kind, whatever their values."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lmtx_ray.batch.outputs import read_rejects, read_tags
+from lmtx_ray.cli.main import main
+from tests.tiny import TOPICS
+
+COLUMNS = {
+    "empty list first": pa.array([[], ["a"], None], pa.list_(pa.string())),
+    "null list first": pa.array([None, [1], []], pa.list_(pa.int64())),
+    "nested": pa.array([[], [{"a": [1]}], None]),
+    "struct": pa.array([None, {"a": []}, {"a": None}], pa.struct([("a", pa.list_(pa.int8()))])),
+    "map": pa.array([[], [("a", 1)], None], pa.map_(pa.string(), pa.int64())),
+    "fixed list": pa.array([None, [1, 2], [3, 4]], pa.list_(pa.int32(), 2)),
+    "false first": pa.array([False, True, None]),
+    "zero first": pa.array([0, 1, None]),
+    "dictionary": pa.array([None, "a", "b"]).dictionary_encode(),
+    "nanoseconds": pa.array([None, 1, 2], pa.timestamp("ns")),
+    "nulls": pa.nulls(3),
+}
+
+
+def rows(count: int = 3) -> pa.Table:
+    texts = [f"{TOPICS[n]} disease" for n in range(count)]
+    return pa.table({"id": [f"d{n}" for n in range(count)], "text": texts})
+
+
+def tag(bundle: str, source: Path, output: Path, *more: str) -> pa.Table:
+    arguments = ["--bundle", bundle, "--input", str(source), "--output", str(output), *more]
+    assert main(["tag", *arguments]) == 0
+    return read_tags(str(output))
+
+
+def test_values_of_every_type_are_copied_from_parquet(bundle: str, tmp_path: Path) -> None:
+    table = rows()
+    for name, column in COLUMNS.items():
+        table = table.append_column(name, column)
+    pq.write_table(table, tmp_path / "in.parquet")
+    names = ",".join(COLUMNS)
+    tags = tag(bundle, tmp_path / "in.parquet", tmp_path / "out", "--pass-through", names)
+    for name, column in COLUMNS.items():
+        assert tags[name].combine_chunks().to_pylist() == column.to_pylist(), name
+        assert tags[name].type == column.type
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_empty_lists_are_copied_to_text_formats(bundle: str, tmp_path: Path, kind: str) -> None:
+    table = rows().append_column("note", COLUMNS["empty list first"])
+    pq.write_table(table, tmp_path / "in.parquet")
+    more = ("--pass-through", "note", "--output-format", kind)
+    notes = tag(bundle, tmp_path / "in.parquet", tmp_path / "out", *more)["note"].to_pylist()
+    notes = notes if kind == "jsonl" else [json.loads(note) if note else None for note in notes]
+    assert notes == [[], ["a"], None]
+
+
+def test_parquet_and_text_in_one_unit_share_a_column(bundle: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text("id,text,year\nc1,lung pain,2001\nc2,eye pain,2002\n")
+    pq.write_table(rows(2).append_column("year", pa.array([1, None])), tmp_path / "in/b.parquet")
+    tags = tag(bundle, tmp_path / "in", tmp_path / "out", "--pass-through", "year")
+    assert tags["year"].to_pylist() == [2001, 2002, 1, None]
+
+
+def test_the_fields_of_the_document_itself_may_be_copied(bundle: str, tmp_path: Path) -> None:
+    table = rows().append_column("mine", pa.array([["L1"], [], None], pa.list_(pa.string())))
+    pq.write_table(table, tmp_path / "in.parquet")
+    more = ("--pass-through", "text,id,mine", "--keep-field", "mine")
+    tags = tag(bundle, tmp_path / "in.parquet", tmp_path / "out", *more)
+    assert (
+        tags.select(["text", "id", "mine"]).to_pydict()
+        == table.select(["text", "id", "mine"]).to_pydict()
+    )
+    assert tags["label_keys"].to_pylist()[0][0] == "L1"
+    assert read_rejects(str(tmp_path / "out")).num_rows == 0
+
+
+@pytest.mark.parametrize("text", ["one\rtwo", "a\r\nb", "é\u2028x", 'say "hi"', "x" * 200_000])
+def test_csv_gives_back_any_text_also_after_duplicates_are_dropped(
+    bundle: str, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    note = [{"id": f"d{n}", "text": "heart", "note": text} for n in (0, 1, 0)]
+    for place, row in enumerate(note):  # files of their own: the last one is dropped afterwards
+        (tmp_path / f"in/{place}.jsonl").write_text(json.dumps(row))
+    more = ("--pass-through", "note", "--output-format", "csv")
+    more = (*more, "--unit-bytes", str(len(text) + 60))
+    tags = tag(bundle, tmp_path / "in", tmp_path / "out", *more)
+    assert tags["note"].to_pylist() == [text] * 2
+    assert read_rejects(str(tmp_path / "out")).num_rows == 1

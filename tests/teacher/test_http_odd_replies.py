@@ -1,0 +1,86 @@
+"""Replies of any shape: a plain yes is read, and nothing but Interrupted is raised."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmtx_ray.teacher.protocol import (
+    Interrupted,
+)
+from lmtx_ray.teacher.reading import YES_NO
+from lmtx_ray.teacher.replies import NoAnswer, read_reply
+from tests.fake_llm import REPLIES
+from tests.teacher.asking import answers, asked, teacher
+
+
+def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
+    """Paths to everything inside a JSON value."""
+    if path:
+        yield path
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        yield from places(inner, (*path, name))
+
+
+# No number here may be a log-probability: another one would be another answer.
+LEAVES = st.none() | st.booleans() | st.integers(min_value=1) | st.text(max_size=9)
+LEAVES = LEAVES | st.sampled_from([math.nan, math.inf, -math.inf, "\ud83d", 10**400, -(10**400)])
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+WHOLE = ("ok", "topsnull", "thoughts", "parts", "text")
+CONTENT = ("choices", 0, "message", "content")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(WHOLE), st.data())
+def test_no_odd_part_loses_a_plain_yes(kind: str, data: st.DataObject) -> None:
+    reply = copy.deepcopy(REPLIES[kind]("Yes", "No"))
+    touched = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from(sorted(places(reply), key=str)))
+        holder = reply
+        for name in path[:-1]:
+            holder = holder[name]
+        if data.draw(st.booleans()) and isinstance(holder, dict):
+            del holder[path[-1]]
+        else:
+            holder[path[-1]] = data.draw(JSON)
+        touched.append(path)
+        if not any(True for _ in places(reply)):
+            break
+    try:
+        reading = read_reply(reply, YES_NO, 0.1)
+    except NoAnswer:
+        reading = None
+    if reading and reading.raw:
+        reading.raw.encode()
+    said = [*CONTENT, 0, "text"] if kind == "parts" else CONTENT
+    spared = not any(tuple(said)[: len(path)] == path for path in touched)
+    if spared and not any(path == ("choices", 0, "finish_reason") for path in touched):
+        assert reading is not None
+        assert reading.answer == "yes"
+
+
+def test_random_replies_raise_nothing_but_interrupted(judge, monkeypatch) -> None:
+    @settings(max_examples=15, deadline=None)
+    @given(JSON)
+    def ask(reply: Any) -> None:
+        monkeypatch.setitem(REPLIES, "random", lambda good, bad: reply)
+        asking = teacher(judge, "random", tries=1)
+        with contextlib.suppress(Interrupted):
+            answers(asking.judge(asked("heart")))
+
+    ask()
