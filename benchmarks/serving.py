@@ -31,10 +31,11 @@ import numpy as np
 from load import HOST, Outcome, closed_loop, open_loop, request_bytes
 from plain_bundle import publish_plain, sample_rows
 
+from serve_apps.ports import free_port
 from serve_apps.running import engines_for
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS, PLAIN = 8431, 8432
+OURS, PLAIN = free_port(), free_port()
 CHARACTERS = 330  # about 75 tokens
 CONCURRENCY = (1, 16, 64)
 BATCH = 64

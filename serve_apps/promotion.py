@@ -17,15 +17,12 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray._private.authentication.authentication_token_setup import (
-    maybe_enable_token_auth_if_token_available,
-)
-from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 from ray.util import get_node_ip_address
 
 from lmtx_ray.bundle.cache import local_bundle
 from lmtx_ray.io import storage
 from serve_apps.bundles import BundleConfig
+from serve_apps.ray_internals import private
 from serve_apps.running import APP
 
 WITH_BUNDLE = ("Engine", "Shard")  # names, or their beginnings, of deployments that hold one
@@ -42,7 +39,7 @@ class Service:
     """A running application, by Serve's REST interface and a handle."""
 
     def __init__(self, dashboard: str, name: str = APP) -> None:
-        self._client, self._name = ServeSubmissionClient(dashboard), name
+        self._client, self._name = private("ServeSubmissionClient")(dashboard), name
         self._engine = serve.get_deployment_handle("Engine", app_name=name)
 
     def _details(self) -> dict[str, Any]:
@@ -160,4 +157,4 @@ def _use_token(address: str) -> None:
     """Ray shows its token to a cluster named by address only where RAY_AUTH_MODE says so, as the
     address may be a stranger's. One of this machine may see the token of this machine."""
     if address.rpartition(":")[0] in {"127.0.0.1", "localhost", get_node_ip_address()}:
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        private("maybe_enable_token_auth_if_token_available")(warn_if_disabled=False)
