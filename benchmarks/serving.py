@@ -54,12 +54,7 @@ class Load:
 @contextlib.contextmanager
 def server(command: Sequence[str], port: int, body: dict[str, Any]) -> Iterator[int]:
     """A server in a process group of its own, ready to answer; stopped at the end."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "LMTX_GUARD_REQUESTS_PER_MINUTE": "0",
-        "LMTX_GUARD_DOCUMENTS_PER_MINUTE": "0",
-    }
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(
         command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True

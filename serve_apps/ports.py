@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Mapping
 
+HA_PROXY = "RAY_SERVE_ENABLE_HA_PROXY"
 METRICS_PORT, STATS_PORT = "RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT"
 USUAL = {METRICS_PORT: 9101, STATS_PORT: 8404}
 WHAT = {METRICS_PORT: "metrics", STATS_PORT: "statistics"}

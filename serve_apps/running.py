@@ -18,12 +18,11 @@ from ray import serve
 from lmtx_ray.bundle.cache import local_bundle
 from lmtx_ray.io import storage
 from serve_apps.guard import check_binding, load_keys
-from serve_apps.ports import check_http, take_proxy_ports
+from serve_apps.ports import HA_PROXY, check_http, take_proxy_ports
 from serve_apps.ray_internals import private
 
 APP = "tagger"
 CONFIG = Path(__file__).parent / "tagger.yaml"
-HA_PROXY = "RAY_SERVE_ENABLE_HA_PROXY"
 # a request changes threads less often: nothing here blocks a replica's event loop
 ONE_LOOP = "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD", "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"
 ENDED = {"RUNNING", "DEPLOY_FAILED", "UNHEALTHY"}

@@ -14,7 +14,7 @@ from lmtx_ray.bundle.cache import local_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.search.index import IndexShard, load_shard, shard_files, use_threads
-from serve_apps.bundles import BundleConfig, Bundles
+from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,10 @@ class Shard:
             return np.zeros(shape, np.int32), np.zeros(shape, np.float32)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, held.search, vectors_BD, k)
+
+    async def state(self) -> ReplicaState:
+        """Which replica this is, what it holds, and how a promotion goes."""
+        return self._bundles.state(serve.get_replica_context().replica_id.unique_id)
 
     async def check_health(self) -> None:
         """Serve's hook: the index is there and finds its own vectors."""
