@@ -15,7 +15,7 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.cache import INDEX, open_bundle
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.search.candidates import Candidates
 from lmtx_ray.search.index import use_threads
@@ -52,7 +52,9 @@ class Engine:
 
     async def _load(self, uri: str) -> Generation:
         def load() -> Tagger:
-            return Tagger(local_bundle(uri), self._threads, with_index=not self._handles)
+            whole = not self._handles
+            held = open_bundle(uri, lambda name: whole or not name.startswith(INDEX))
+            return Tagger(held.folder, self._threads, with_index=whole, held=held)
 
         tagger = await asyncio.get_running_loop().run_in_executor(self._loading, load)
         return Generation(tagger, self._models, self._search if self._handles else None)

@@ -22,7 +22,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 from ray.util import get_node_ip_address
 
-from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle
 from lmtx_ray.io import storage
 from serve_apps.bundles import BundleConfig, ReplicaState
 from serve_apps.ray_internals import private
@@ -107,7 +107,8 @@ def promote(service: Service, bundle: str, seconds: float = 300.0) -> dict[str, 
         PromotionError: A replica refused it, or they did not all take over within `seconds`.
     """
     bundle = storage.absolute(bundle)
-    bundle_id = storage.read_json(f"{local_bundle(bundle)}/bundle.json")["bundle_id"]
+    folder = open_bundle(bundle, lambda name: name == DESCRIPTION).folder
+    bundle_id = storage.read_json(f"{folder}/{DESCRIPTION}")["bundle_id"]
     before = service.config()
     if before.bundle == bundle and before.standby is None:
         raise PromotionError(f"{bundle} answers already")

@@ -15,7 +15,7 @@ import ray
 import yaml
 from ray import serve
 
-from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.io import storage
 from serve_apps.guard import check_binding, load_keys
 from serve_apps.ports import HA_PROXY, check_http, take_proxy_ports
@@ -133,10 +133,11 @@ def run_blocking(
     """
     check_binding(host, load_keys(os.environ), insecure)
     take_ports(host, port, metrics_port)
-    local_bundle(bundle)
+    held = open_bundle(bundle)  # a damaged one ends here, and replicas find it fetched
     config = deploy_config(bundle, host, port, insecure)
     fill_machine(config, os.cpu_count() or 1)
     run_config(config)
+    del held
 
 
 def run_config(config: dict[str, Any]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from lmtx_ray.io import disk, storage
+from lmtx_ray.io import storage
+from lmtx_ray.io.hashes import file_sha256
 
 SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 
@@ -38,34 +38,9 @@ def model_identity(model: str) -> str:
     for path in sorted(local.rglob("*")):
         if path.is_file() and _counts(path.name):
             digest.update(path.relative_to(local).as_posix().encode())
-            digest.update(_content(path))
+            digest.update(bytes.fromhex(file_sha256(path)))
     return digest.hexdigest()[:12]
 
 
 def _counts(name: str) -> bool:
     return Path(name).suffix in SUFFIXES
-
-
-def _content(path: Path) -> bytes:
-    """SHA-256 of a file, remembered by path, size and time of change: weights are large, and every
-    command asks."""
-    stat = path.stat()
-    seen = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
-    name = hashlib.sha256(seen.encode()).hexdigest()
-    kept = disk.cache("hashes") / name
-    try:
-        content = bytes.fromhex(kept.read_text())
-    except (OSError, ValueError):
-        content = b""
-    if len(content) == hashlib.sha256().digest_size:  # an empty file may be what a crash left
-        return content
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").digest()
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        draft = kept.with_name(f".{name}.{os.getpid()}")
-        draft.write_text(content.hex())
-        draft.replace(kept)
-    except OSError:  # no place to remember it: hashed again next time
-        pass
-    return content
