@@ -115,11 +115,12 @@ def other_bundle(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def service(bundle: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Two Shard deployments, one engine, one ingress, beside whatever else runs here."""
+    """Two Shard deployments, one engine, one ingress, limits as they come, beside whatever else
+    runs here."""
     from serve_apps.running import deploy_config
 
     port = free_port()
-    config = deploy_config(bundle, "127.0.0.1", port, threads=1, shards=2, guard=UNLIMITED)
+    config = deploy_config(bundle, "127.0.0.1", port, threads=1, shards=2)
     with usual_ports_taken(), running(config, tmp_path_factory.mktemp("service")) as started:
         yield started
 
