@@ -38,8 +38,8 @@ def is_free(port: int, host: str = "") -> bool:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
+        except (OSError, OverflowError) as error:
+            if getattr(error, "errno", None) != errno.EADDRINUSE:
                 raise PortError(f"cannot listen at {host or '*'}:{port}: {error}") from error
             return False
     return True
@@ -66,7 +66,7 @@ def proxy_ports(environment: Mapping[str, str], metrics_port: int | None = None)
     Raises:
         PortError: One that was asked for is taken.
     """
-    asked = {name: int(environment[name]) for name in USUAL if environment.get(name)}
+    asked = {name: _number(name, environment[name]) for name in USUAL if environment.get(name)}
     asked |= {METRICS_PORT: metrics_port} if metrics_port else {}
     for name, port in asked.items():
         if not is_free(port):
@@ -74,6 +74,12 @@ def proxy_ports(environment: Mapping[str, str], metrics_port: int | None = None)
             raise PortError(f"port {port} for the proxy's {WHAT[name]} is taken: change {option}")
     usual = {name: port if is_free(port) else free_port() for name, port in USUAL.items()}
     return {**usual, **asked}
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isdecimal():
+        raise PortError(f"{name}={text!r} is no port")
+    return int(text)
 
 
 def take_proxy_ports(metrics_port: int | None = None) -> None:

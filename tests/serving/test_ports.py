@@ -8,7 +8,15 @@ from collections.abc import Iterator
 import pytest
 
 from serve_apps import ports
-from serve_apps.ports import METRICS_PORT, STATS_PORT, PortError, free_port, is_free, proxy_ports
+from serve_apps.ports import (
+    METRICS_PORT,
+    STATS_PORT,
+    PortError,
+    check_http,
+    free_port,
+    is_free,
+    proxy_ports,
+)
 from tests.serving.conftest import lmtx
 
 
@@ -45,15 +53,23 @@ def test_ports_that_were_asked_for_are_had_or_refused(taken: int) -> None:
         proxy_ports({STATS_PORT: str(taken)})
 
 
-def test_an_address_of_another_machine_is_refused_by_name() -> None:
-    with pytest.raises(PortError, match=r"192\.0\.2\.1:"):
-        is_free(free_port(), "192.0.2.1")
+@pytest.mark.parametrize("port", [0, 70_000])
+def test_what_can_never_be_had_is_refused_by_name(port: int) -> None:
+    with pytest.raises(PortError, match=f"192\\.0\\.2\\.1:{port}"):
+        is_free(port, "192.0.2.1")  # of another machine
+    with pytest.raises(PortError, match=f"{METRICS_PORT}='none' is no port"):
+        proxy_ports({METRICS_PORT: "none"})
 
 
-@pytest.mark.parametrize("option", ["--port", "--metrics-port"])
-def test_a_taken_port_ends_the_service_with_one_line(bundle: str, taken: int, option: str) -> None:
-    refused = lmtx("serve", "--bundle", bundle, "--port", str(free_port()), option, str(taken))
+def test_the_services_own_port_is_refused_by_name(taken: int) -> None:
+    with pytest.raises(PortError, match=f"port {taken} of 127.0.0.1 is taken.*--port"):
+        check_http("127.0.0.1", taken)
+
+
+def test_a_taken_port_ends_the_service_with_one_line(bundle: str, taken: int) -> None:
+    ports = ("--port", str(free_port()), "--metrics-port", str(taken))
+    refused = lmtx("serve", "--bundle", bundle, *ports)
     assert refused.returncode == 1
     line = refused.stderr.splitlines()[-1]
     assert f"port {taken}" in line
-    assert option in line
+    assert "--metrics-port" in line

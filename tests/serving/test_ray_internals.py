@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from serve_apps import ray_internals
 from serve_apps.ray_internals import PRIVATE, SWITCHES, RayMovedError, private
 
 ROOT = Path(__file__).resolve().parents[2]
+HINT = re.compile(r"\bray[.\w]* import|\bray(\.\w+)*\.(_|dashboard)")
 FOLDERS = ("lmtx_ray", "serve_apps", "tests", "cluster", "jobs", "benchmarks")
 
 
@@ -24,7 +26,8 @@ def is_private(module: str) -> bool:
 
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    text = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)) if HINT.search(text) else ():
         if isinstance(node, ast.ImportFrom) and node.level == 0:
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
