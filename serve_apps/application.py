@@ -17,9 +17,8 @@ import os
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 
-from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.cache import read_published
 from lmtx_ray.io import storage
-from lmtx_ray.search.index import shard_files
 from serve_apps.bundles import BundleConfig
 from serve_apps.engine import Engine
 from serve_apps.guard import GuardSettings, check_binding
@@ -74,6 +73,7 @@ def app(args: TaggerArgs) -> serve.Application:
 
 def shard_count(bundle: str) -> int:
     """How many Shard deployments a bundle's index asks for."""
-    files = shard_files(f"{local_bundle(bundle)}/index")
-    size = sum(file.stat().st_size for file in files)
+    published = read_published(bundle)
+    files = published.index_files()
+    size = sum(published.size(file) for file in files)
     return len(files) if size > IN_PROCESS_VECTORS_MIB * 2**20 else 0

@@ -1,8 +1,9 @@
 """Which bundle a replica answers with, and how it comes to another one without a pause.
 
-A replica holds the bundle it answers with and, while it changes, the one that takes over. The new
-one is loaded beside the old, asked its canaries, and only then takes over, in one assignment. A
-call holds on to the generation it began with, so an old one is freed when its last call ends.
+A replica holds the bundle it answers with and, while it changes, another one on standby. The new
+one is loaded beside the old; told to, a replica asks its canaries and answers with it, in one
+assignment. A call holds on to the generation it began with, so an old one is freed when its last
+call ends.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +28,18 @@ class BundleConfig(BaseModel):
     bundle: str = Field(min_length=1)
     standby: str | None = None
     rollback: str | None = None
+
+
+@dataclass(frozen=True)
+class ReplicaState:
+    """What one replica says of itself: the id of the bundle it answers with, ids of all it holds,
+    the configuration it was told, and what became of that: "", "loading", or what is wrong."""
+
+    replica: str
+    bundle_id: str
+    holds: frozenset[str]
+    config: BundleConfig
+    promotion: str
 
 
 class Loaded(Protocol):
@@ -54,6 +68,7 @@ class Bundles(Generic[G]):
         self._held: dict[str, G] = {}
         self._uri: str | None = None
         self._change: asyncio.Task[None] | None = None
+        self._config: BundleConfig | None = None
         self.promotion = ""
 
     @property
@@ -72,6 +87,13 @@ class Bundles(Generic[G]):
         """The generation of an id, if it is held."""
         return next((held for held in self._held.values() if held.bundle_id == bundle_id), None)
 
+    def state(self, replica: str) -> ReplicaState:
+        """What to tell of this replica; BundleError before the first bundle answers."""
+        active = self.active
+        assert self._config is not None
+        holds = frozenset(held.bundle_id for held in self._held.values())
+        return ReplicaState(replica, active.bundle_id, holds, self._config, self.promotion)
+
     async def apply(self, config: BundleConfig) -> None:
         """Take over a configuration. The first one is waited for; a later one goes on behind the
         calls, and `promotion` tells how it goes.
@@ -82,6 +104,7 @@ class Bundles(Generic[G]):
         if self._change is not None:
             self._change.cancel()
             self._change = None
+        self._config = config
         if self._uri is None:
             await self._settle(config)
             if self._uri is None:
@@ -94,8 +117,8 @@ class Bundles(Generic[G]):
         problem = await self._try(config.bundle)
         if problem and self._uri is None and config.standby:
             await self._try(config.standby)
-        elif config.standby and config.standby not in self._held:
-            await self._hold(config.standby)
+        elif config.standby:
+            problem = problem or await self._hold(config.standby)
         keep = {config.bundle, config.standby, self._uri}
         if problem:
             keep.discard(config.bundle)
@@ -106,21 +129,26 @@ class Bundles(Generic[G]):
         problem = await self._hold(uri)
         if not problem and uri != self._uri:
             try:
-                problem = await self._check(self._held[uri])
+                problem = _refusal(uri, await self._check(self._held[uri]))
             except Exception as error:
-                problem = f"{type(error).__name__}: {error}"
-        if problem:
-            problem = f"{uri}: {problem}"
-            logger.warning("bundle refused: %s", problem)
-            return problem
-        self._uri = uri
-        logger.info("answering with %s", uri)
-        return ""
+                problem = _refusal(uri, f"{type(error).__name__}: {error}")
+        if not problem:
+            self._uri = uri
+            logger.info("answering with %s", uri)
+        return problem
 
     async def _hold(self, uri: str) -> str:
         if uri not in self._held:
             try:
                 self._held[uri] = await self._load(uri)
             except Exception as error:
-                return f"{type(error).__name__}: {error}"
+                return _refusal(uri, f"{type(error).__name__}: {error}")
         return ""
+
+
+def _refusal(uri: str, problem: str) -> str:
+    """`problem` with the bundle's name, into the log too; "" stays ""."""
+    if problem:
+        problem = f"{uri}: {problem}"
+        logger.warning("bundle refused: %s", problem)
+    return problem

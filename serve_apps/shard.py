@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from ray import serve
 
-from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.cache import DESCRIPTION, LocalBundle, open_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.search.candidates import Candidates, merge_top_k
-from lmtx_ray.search.index import IndexShard, load_shard, shard_files, use_threads
-from serve_apps.bundles import BundleConfig, Bundles
+from lmtx_ray.search.index import IndexShard, load_shard, use_threads
+from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,26 @@ class HeldShards:
 
     bundle_id: str
     shards: list[IndexShard]
-    dimensions: int
+    held: LocalBundle
 
     def search(self, vectors_BD: np.ndarray, k: int) -> Candidates:
         """Merged candidates, as of one index."""
         return merge_top_k([shard.search(vectors_BD, k) for shard in self.shards], k)
 
 
-def load_held(folder: str, number: int, of: int) -> HeldShards:
-    """Files number, number + of, … of a bundle: any bundle fits any number of deployments."""
-    bundle_id = storage.read_json(f"{folder}/bundle.json")["bundle_id"]
-    files = range(number, len(shard_files(f"{folder}/index")), of)
-    shards = [load_shard(f"{folder}/index", file) for file in files]
-    dimensions = shards[0].vectors_LD.shape[1] if shards else 0
-    return HeldShards(bundle_id, shards, dimensions)
+def load_held(uri: str, number: int, of: int) -> HeldShards:
+    """Files number, number + of, … of a bundle: any bundle fits any number of deployments. No other
+    is fetched, unless the bundle is of a time when it did not say how many rows they have."""
+    held = open_bundle(uri, lambda name: name == DESCRIPTION)
+    description = storage.read_json(f"{held.folder}/{DESCRIPTION}")
+    files, rows = held.published.index_files(), description.get("index_rows")
+    mine = files[number::of] if rows else files
+    held = open_bundle(uri, lambda name: name == DESCRIPTION or name in mine)
+    shards = [
+        load_shard(f"{held.folder}/index", file, sum(rows[:file]) if rows else None)
+        for file in range(number, len(files), of)
+    ]
+    return HeldShards(description["bundle_id"], shards, held)
 
 
 @serve.deployment(
@@ -60,7 +66,7 @@ class Shard:
         await self._bundles.apply(BundleConfig(**config))
 
     async def _load(self, uri: str) -> HeldShards:
-        return await asyncio.to_thread(lambda: load_held(local_bundle(uri), self._number, self._of))
+        return await asyncio.to_thread(load_held, uri, self._number, self._of)
 
     async def _check(self, held: HeldShards) -> str:
         """Every vector finds itself first, or an equal one before it."""
@@ -84,6 +90,10 @@ class Shard:
             return np.zeros(shape, np.int32), np.zeros(shape, np.float32)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, held.search, vectors_BD, k)
+
+    async def state(self) -> ReplicaState:
+        """Which replica this is, what it holds, and how a promotion goes."""
+        return self._bundles.state(serve.get_replica_context().replica_id.unique_id)
 
     async def check_health(self) -> None:
         """Serve's hook: the index is there and finds its own vectors."""

@@ -16,6 +16,12 @@ def add_verbs(verbs: Any) -> None:
     serve.add_argument("--bundle", required=True, help="bundle folder, local or s3")
     serve.add_argument("--host", default="127.0.0.1", help="others need API keys or --insecure")
     serve.add_argument("--port", type=positive, default=8000)
+    serve.add_argument(
+        "--metrics-port",
+        type=positive,
+        metavar="PORT",
+        help="of the proxy's own metrics; default: 9101, or a free one where that is taken",
+    )
     serve.add_argument("--insecure", action="store_true", help="no API keys on an open address")
     promote = add_verb(
         verbs, "promote", "let a running service answer with another bundle", promote_bundle
@@ -36,7 +42,13 @@ def add_verbs(verbs: Any) -> None:
 def serve_app(arguments: argparse.Namespace) -> None:
     from serve_apps.running import run_blocking
 
-    run_blocking(arguments.bundle, arguments.host, arguments.port, arguments.insecure)
+    run_blocking(
+        arguments.bundle,
+        arguments.host,
+        arguments.port,
+        arguments.insecure,
+        arguments.metrics_port,
+    )
 
 
 def promote_bundle(arguments: argparse.Namespace) -> dict[str, Any]:

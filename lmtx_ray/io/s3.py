@@ -12,6 +12,7 @@ import io
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from lmtx_ray.io.locations import Entry, StorageError
 ATTEMPTS = 5
 TIMEOUT = "LMTX_S3_TIMEOUT"  # seconds a connection or an answer may take; 60 if unset
 BLOCK = 8 << 20  # bytes of one ranged read
+READERS = 8  # ranges of one object at once: one connection does not fill a network
 FAILURES = (ClientError, BotoCoreError, Boto3Error, urllib3.exceptions.HTTPError)
 TRANSFER = TransferConfig(multipart_threshold=32 << 20, multipart_chunksize=16 << 20)
 
@@ -172,6 +174,21 @@ class Bucket:
                 while block := source.read(BLOCK):
                     file.write(block)
 
+    def fetch(self, key: str, path: Path) -> None:
+        """Copy one object to a local file, several ranges at a time, all of one version."""
+        found = self.head(key)
+        if found is None:
+            raise StorageError(f"{self.uri(key)}: no such file")
+        with path.open("wb") as file, ThreadPoolExecutor(READERS) as pool:
+            file.truncate(found.size)
+
+            def copy(start: int) -> None:
+                block = ObjectReader(self, key, found.etag, start).read(BLOCK)
+                os.pwrite(file.fileno(), block, start)
+
+            for _ in pool.map(copy, range(0, found.size, BLOCK)):
+                pass
+
     def remove(self, prefix: str) -> None:
         """Delete every object under `prefix`."""
         for key in self.keys(prefix):
@@ -181,13 +198,14 @@ class Bucket:
 class ObjectReader(io.RawIOBase):
     """An object as a seekable stream of which one block is in memory.
 
-    All blocks come from one version: the one of `etag`, or else of the first block.
+    All blocks come from one version: the one of `etag`, or else of the first block. It stands at
+    `start`.
     """
 
-    def __init__(self, bucket: Bucket, key: str, etag: str = "") -> None:
+    def __init__(self, bucket: Bucket, key: str, etag: str = "", start: int = 0) -> None:
         self._bucket, self._key, self._etag = bucket, key, etag
-        self._position, self._start, self._block, self._size = 0, 0, b"", 0
-        self._fetch(0, BLOCK)
+        self._position, self._start, self._block, self._size = start, 0, b"", 0
+        self._fetch(start, BLOCK)
 
     def _fetch(self, start: int, length: int) -> None:
         for attempt in range(ATTEMPTS):

@@ -228,6 +228,17 @@ def download_folder(uri: str, local: str | Path) -> None:
     shutil.copytree(location.path, local, dirs_exist_ok=True)
 
 
+def download_file(uri: str, local: str | Path) -> None:
+    """Copy a file to a local one, from s3 in several ranges at a time; not atomic."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        with disk.named(local):
+            _s3(location).fetch(location.path, Path(local))
+        return
+    with disk.named(uri):
+        shutil.copyfile(location.path, local)
+
+
 def remove_folder(uri: str) -> None:
     """Delete everything under `uri`: only for drafts of our own, never a published step."""
     location = parse_uri(uri)

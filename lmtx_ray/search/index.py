@@ -104,8 +104,7 @@ class LabelIndex:
         """One safetensors file a shard."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         for number, shard in enumerate(self.shards):
-            file = Path(folder) / f"shard-{number:05d}.safetensors"
-            save_file({"vectors": shard.vectors_LD}, file)
+            save_file({"vectors": shard.vectors_LD}, _shard_file(folder, number))
 
     @classmethod
     def load(cls, folder: str | Path) -> LabelIndex:
@@ -113,16 +112,24 @@ class LabelIndex:
         return cls([load_file(file)["vectors"] for file in shard_files(folder)])
 
 
-def load_shard(folder: str | Path, number: int) -> IndexShard:
-    """One shard alone; the rows before it are counted from the other files' headers.
+def load_shard(folder: str | Path, number: int, start: int | None = None) -> IndexShard:
+    """One shard alone. Where `start`, the rows before it, is not given, it is counted from the
+    headers of the other files, which need not be there otherwise.
 
     Raises:
         FileNotFoundError: The folder holds no such shard.
     """
-    files = shard_files(folder)
-    if number >= len(files):
-        raise FileNotFoundError(f"{folder}: no index shard {number}, there are {len(files)}")
-    return IndexShard(load_file(files[number])["vectors"], sum(map(_rows, files[:number])))
+    if start is None:
+        rows = shard_rows(folder)
+        if number >= len(rows):
+            raise FileNotFoundError(f"{folder}: no index shard {number}, there are {len(rows)}")
+        start = sum(rows[:number])
+    return IndexShard(load_file(_shard_file(folder, number))["vectors"], start)
+
+
+def shard_rows(folder: str | Path) -> list[int]:
+    """The rows of each shard of a saved index, from the files' headers."""
+    return [_rows(file) for file in shard_files(folder)]
 
 
 def use_threads(number: int) -> None:
@@ -136,6 +143,10 @@ def shard_files(folder: str | Path) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"{folder}: no index shards")
     return files
+
+
+def _shard_file(folder: str | Path, number: int) -> Path:
+    return Path(folder) / f"shard-{number:05d}.safetensors"
 
 
 def _rows(file: Path) -> int:

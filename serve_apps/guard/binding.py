@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 
 from serve_apps.guard.keys import FILE_VARIABLE, KEYS_VARIABLE, ApiKey
 
@@ -38,3 +39,18 @@ def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
         return None
     mapped = getattr(address, "ipv4_mapped", None)
     return mapped or address
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@lru_cache(maxsize=16)
+def parse_networks(names: tuple[str, ...]) -> tuple[Network, ...]:
+    """Networks and single addresses; ValueError names one that is neither."""
+    return tuple(ipaddress.ip_network(name, strict=False) for name in names)
+
+
+def is_among(address: str, names: tuple[str, ...]) -> bool:
+    """Whether an address lies in one of the networks; what is no address lies in none."""
+    parsed = parse_address(address)
+    return parsed is not None and any(parsed in network for network in parse_networks(names))

@@ -8,7 +8,7 @@ import uuid
 from starlette.datastructures import MutableHeaders
 from starlette.types import Scope
 
-from serve_apps.guard.binding import parse_address
+from serve_apps.guard.binding import is_among, parse_address
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -57,14 +57,22 @@ def is_json(headers: dict[bytes, bytes]) -> bool:
     return plain and utf8 and kind.strip().lower() == "application/json"
 
 
-def client_network(scope: Scope, headers: dict[bytes, bytes], hops: int) -> str:
-    """The client's IPv4 address or IPv6 /64, past `hops` trusted proxies."""
+def client_network(scope: Scope, hops: int, proxies: tuple[str, ...]) -> str:
+    """The client's IPv4 address or IPv6 /64: the peer's, or past `hops` proxies where the peer is
+    one of `proxies` (networks). Others may write into X-Forwarded-For what they like."""
     client = scope.get("client")
     address = client[0] if client else ""
-    if hops:
-        forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
-        address = forwarded[max(0, len(forwarded) - hops)].strip() or address
+    if hops and is_among(address, proxies):
+        chain = _forwarded(scope)
+        address = chain[max(0, len(chain) - hops)] if chain else address
     parsed = parse_address(address)
     if parsed is not None and parsed.version == 6:
         return parsed.exploded[:19] + "::/64"
     return str(parsed) if parsed is not None else address[:64]
+
+
+def _forwarded(scope: Scope) -> list[str]:
+    """X-Forwarded-For over all its lines, as a proxy may add one after the client's own."""
+    lines = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
+    entries = b",".join(lines).decode("latin-1").split(",")
+    return [entry.strip() for entry in entries if entry.strip()]

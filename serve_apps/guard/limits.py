@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from serve_apps.guard.binding import parse_networks
 from serve_apps.guard.keys import ApiKey, load_keys
 
 PREFIX = "LMTX_GUARD_"
@@ -28,12 +29,25 @@ class GuardSettings(BaseModel):
     request_seconds: float = Field(30.0, gt=0)
     max_in_flight: int = Field(128, ge=1)
     busy_status: Literal[429, 503] = 503
-    requests_per_minute: int = Field(6_000, ge=0)
-    documents_per_minute: int = Field(60_000, ge=0)
+    requests_per_minute: int = Field(60_000, ge=0)  # above what a machine answers
+    documents_per_minute: int = Field(600_000, ge=0)
     burst_seconds: float = Field(10.0, gt=0)
     max_buckets: int = Field(10_000, ge=1)
+    count_addresses: bool = Field(True, description="whether addresses tell clients apart")
     forwarded_hops: int = Field(0, ge=0, description="proxies in front that add X-Forwarded-For")
+    forwarded_from: tuple[str, ...] = Field(
+        ("127.0.0.0/8", "::1"), description="networks whose X-Forwarded-For is believed"
+    )
     documents_field: str = "documents"
+
+    @field_validator("forwarded_from", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        """Also one text with commas, as the environment has it."""
+        parts = value.split(",") if isinstance(value, str) else value
+        names = tuple(part.strip() for part in parts if part.strip())
+        parse_networks(names)
+        return names
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **given: Any) -> GuardSettings:

@@ -91,11 +91,14 @@ class Guard:
         return path in OPEN_PATHS or path.startswith(STATIC_PREFIX)
 
     def _identify(self, exchange: Exchange, path: str) -> str:
-        """The name that limits count under; Refusal 401 without a valid key where one is due."""
+        """The name that limits count under, "" where clients cannot be told apart; Refusal 401
+        without a valid key where one is due."""
         keys, headers = self._settings.keys, exchange.headers
         if not keys and path != "/metrics":
-            network = client_network(exchange.scope, headers, self._settings.forwarded_hops)
-            return f"address {network}"
+            if not self._settings.count_addresses:
+                return ""
+            hops, proxies = self._settings.forwarded_hops, self._settings.forwarded_from
+            return f"address {client_network(exchange.scope, hops, proxies)}"
         secret = presented(headers)
         name = find_key(keys, secret) if secret is not None else None
         if name is None:
@@ -160,7 +163,7 @@ def _path(scope: Scope) -> str:
 
 
 def _within(buckets: TokenBuckets, client: str, cost: int, what: str) -> None:
-    wait = buckets.take(client, cost, time.monotonic())
+    wait = buckets.take(client, cost, time.monotonic()) if client else 0.0
     if wait > 0:
         headers = {"Retry-After": str(math.ceil(wait))}
         message = f"more than {buckets.per_minute} {what} a minute"

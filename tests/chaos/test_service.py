@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from serve_apps.ports import free_port
 from serve_apps.running import deploy_config
 from tests.serving.conftest import ROOT, UNLIMITED, Running, running
 from tests.serving.test_service import expected_tags
@@ -49,7 +50,7 @@ def two(models: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 def service(two: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Two engines and two replicas of each of two shards."""
     config = deploy_config(
-        two["one"], "127.0.0.1", 8124, threads=1, shards=2, shard_replicas=2, guard=UNLIMITED
+        two["one"], "127.0.0.1", free_port(), threads=1, shards=2, shard_replicas=2, guard=UNLIMITED
     )
     engine = next(d for d in config["applications"][0]["deployments"] if d["name"] == "Engine")
     engine["autoscaling_config"]["min_replicas"] = 2

@@ -11,7 +11,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from lmtx_ray.io import storage
-from lmtx_ray.io.identity import content_of, model_identity
+from lmtx_ray.io.identity import model_identity
 
 
 @pytest.fixture(autouse=True)
@@ -20,15 +20,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "hashes"
 
 
-LONG_AGO = 10**18
-
-
 def model(folder: Path, weights: str = "w") -> str:
     (folder / "1_Pooling").mkdir(parents=True)
     (folder / "1_Pooling" / "config.json").write_text("{}")
     (folder / "model.safetensors").write_text(weights)
-    for path in folder.rglob("*.*"):
-        os.utime(path, ns=(LONG_AGO, LONG_AGO))
     return str(folder)
 
 
@@ -61,18 +56,7 @@ def test_weights_are_read_once_and_again_when_they_changed(tmp_path: Path, cache
     assert model_identity(folder) != before
 
 
-def test_a_file_that_was_written_just_now_is_read_again(tmp_path: Path, cache: Path) -> None:
-    """Of two writes within one time stamp the second would not be seen."""
-    path = Path(model(tmp_path / "a")) / "model.safetensors"
-    path.write_text("y")
-    first = content_of(path)
-    stamp = path.stat().st_mtime_ns
-    path.write_text("z")
-    os.utime(path, ns=(stamp, stamp))
-    assert content_of(path) != first
-
-
-@pytest.mark.parametrize("broken", ["", "00", "no hash", '"' + "0" * 63 + '"', "[]"])
+@pytest.mark.parametrize("broken", ["", "00", "no hash", "0" * 63])
 def test_a_broken_cache_changes_nothing(tmp_path: Path, cache: Path, broken: str) -> None:
     """A machine that lost its power may leave empty files: the model is still the same."""
     folder = model(tmp_path / "a")

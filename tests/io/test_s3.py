@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
 
-from lmtx_ray.io import storage
+from lmtx_ray.io import s3, storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
 
@@ -93,3 +93,31 @@ def test_a_folder_goes_up_and_comes_back(tmp_path: Path) -> None:
     storage.write_bytes(f"{step.folder()}/inner/weights", b"changed")
     with pytest.raises(PublishError, match="inner/weights is not the file"):
         step.verify()
+
+
+def test_a_file_comes_down_in_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "BLOCK", 1000)
+    for size in (0, 1, 999, 1000, 1001, 12_345):
+        content = bytes(number % 251 for number in range(size))
+        storage.write_bytes(f"{BUCKET}/big", content)
+        storage.download_file(f"{BUCKET}/big", tmp_path / "big")
+        assert (tmp_path / "big").read_bytes() == content
+    with pytest.raises(storage.StorageError, match="s3://lake/absent: no such file"):
+        storage.download_file(f"{BUCKET}/absent", tmp_path / "absent")
+
+
+def test_ranges_of_two_versions_are_not_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "BLOCK", 1000)
+    storage.write_bytes(f"{BUCKET}/big", b"a" * 5000)
+    head = s3.Bucket.head
+
+    def change_after(bucket: s3.Bucket, key: str) -> object:
+        found = head(bucket, key)
+        bucket.put(key, b"b" * 5000)
+        return found
+
+    monkeypatch.setattr(s3.Bucket, "head", change_after)
+    with pytest.raises(storage.StorageError, match="s3://lake/big: it was changed"):
+        storage.download_file(f"{BUCKET}/big", tmp_path / "big")

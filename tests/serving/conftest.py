@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serve_apps.ports import USUAL, free_port
 from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
 
@@ -75,6 +77,25 @@ def _ready(process: subprocess.Popen[str], log: Path) -> str:
     raise AssertionError(f"the service did not start: {log.read_text()[-2000:]}")
 
 
+def lmtx(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """As in another terminal: without what Ray set in this process when it started a cluster."""
+    command = [sys.executable, "-m", "lmtx_ray.cli", *arguments]
+    environment = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_MODE"}
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=environment
+    )
+
+
+@contextlib.contextmanager
+def usual_ports_taken() -> Iterator[None]:
+    """Somebody else, this or another program, listens on the proxy's usual ports."""
+    with contextlib.ExitStack() as stack:
+        for port in USUAL.values():
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_server(("", port)))
+        yield
+
+
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return save_encoder(tmp_path_factory.mktemp("models"))
@@ -94,11 +115,13 @@ def other_bundle(encoder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def service(bundle: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Two Shard deployments, one engine, one ingress."""
+    """Two Shard deployments, one engine, one ingress, limits as they come, beside whatever else
+    runs here."""
     from serve_apps.running import deploy_config
 
-    config = deploy_config(bundle, "127.0.0.1", 8123, threads=1, shards=2, guard=UNLIMITED)
-    with running(config, tmp_path_factory.mktemp("service")) as started:
+    port = free_port()
+    config = deploy_config(bundle, "127.0.0.1", port, threads=1, shards=2)
+    with usual_ports_taken(), running(config, tmp_path_factory.mktemp("service")) as started:
         yield started
 
 

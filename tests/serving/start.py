@@ -6,7 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from serve_apps.running import run_config
+from serve_apps.running import run_config, take_ports
 
 if __name__ == "__main__":
-    run_config(json.loads(Path(sys.argv[1]).read_text()))
+    config = json.loads(Path(sys.argv[1]).read_text())
+    take_ports(config["http_options"]["host"], config["http_options"]["port"])
+    run_config(config)

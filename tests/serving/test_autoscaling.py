@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from serve_apps.ports import free_port
 from serve_apps.running import deploy_config
 from tests.chaos.test_service import replicas
 from tests.serving.conftest import UNLIMITED, Running, running
@@ -37,7 +38,7 @@ def keep_asking(service: Running, stop: threading.Event, statuses: set[int]) -> 
 
 
 def test_engines_come_with_the_load_and_go_without_it(bundle: str, tmp_path: Path) -> None:
-    config = deploy_config(bundle, "127.0.0.1", 8125, threads=1, guard=UNLIMITED)
+    config = deploy_config(bundle, "127.0.0.1", free_port(), threads=1, guard=UNLIMITED)
     engine = next(d for d in config["applications"][0]["deployments"] if d["name"] == "Engine")
     engine["autoscaling_config"] = {
         "min_replicas": 1,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +14,7 @@ import pytest
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
-from tests.serving.conftest import ROOT, Running
+from tests.serving.conftest import Running, lmtx
 from tests.serving.fuzzing import fuzz
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
@@ -133,15 +130,6 @@ def test_the_page_is_there(client: httpx.Client) -> None:
 
 def test_no_request_that_the_description_allows_makes_the_service_fail(service: Running) -> None:
     assert not fuzz(service.url, examples=5).failures
-
-
-def lmtx(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """As in another terminal: without what Ray set in this process when it started a cluster."""
-    command = [sys.executable, "-m", "lmtx_ray.cli", *arguments]
-    environment = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_MODE"}
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=environment
-    )
 
 
 class Asking:

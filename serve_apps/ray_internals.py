@@ -1,0 +1,53 @@
+"""All that this project, tests and cluster files included, takes from Ray's private modules.
+
+Ray may move any of it with a release: `tests/serving/test_ray_internals.py` then says what is
+missing, and this is the one file to mend.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import ray
+
+PRIVATE = {
+    # Serve's REST interface
+    "ServeSubmissionClient": "ray.dashboard.modules.serve.sdk",
+    # shows Ray's token to a cluster that is named by address
+    "maybe_enable_token_auth_if_token_available": (
+        "ray._private.authentication.authentication_token_setup"
+    ),
+    # what `ray up` does with a cluster file before it starts anything
+    "prepare_config": "ray.autoscaler._private.util",
+    "validate_config": "ray.autoscaler._private.util",
+    "_default_utilization_scorer": "ray.autoscaler._private.resource_demand_scheduler",
+}
+# variables that only these modules know by name
+SWITCHES = {
+    "RAY_SERVE_ENABLE_HA_PROXY": "ray.serve._private.constants",
+    "RAY_SERVE_HAPROXY_METRICS_PORT": "ray.serve._private.constants",
+    "RAY_SERVE_HAPROXY_STATS_PORT": "ray.serve._private.constants",
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "ray.serve._private.constants",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "ray.serve._private.constants",
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "ray.serve._private.constants",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "ray.serve._private.constants",
+}
+
+
+class RayMovedError(ImportError):
+    """This Ray does not have what was private in the one this was written for."""
+
+
+def private(name: str) -> Any:
+    """A private function or class of Ray, one of PRIVATE.
+
+    Raises:
+        RayMovedError: It is not where it was.
+    """
+    try:
+        return getattr(importlib.import_module(PRIVATE[name]), name)
+    except (ImportError, AttributeError) as error:
+        raise RayMovedError(
+            f"Ray {ray.__version__} has no {PRIVATE[name]}.{name}: mend {__name__} ({error})"
+        ) from error

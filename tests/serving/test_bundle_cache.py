@@ -1,0 +1,216 @@
+"""Bundles on this machine: what is asked for and no more, once, as it was published."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+
+from lmtx_ray.bundle import cache
+from lmtx_ray.bundle.cache import StoredFile, open_bundle, surplus
+from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import MANIFEST, Dataset
+from lmtx_ray.io.receipts import PublishError
+from serve_apps.application import shard_count
+from serve_apps.shard import load_held
+
+BUCKET = "s3://lake"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def kept(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the cached bundles; the bucket is there."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "LMTX_CACHE_DIR": str(tmp_path / "cache"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("s3").create_bucket(Bucket="lake")
+    return tmp_path / "cache" / "bundles"
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """URIs of the files that were fetched."""
+    seen: list[str] = []
+    fetch = storage.download_file
+
+    def noted(uri: str, local: str | Path) -> None:
+        seen.append(uri)
+        fetch(uri, local)
+
+    monkeypatch.setattr(storage, "download_file", noted)
+    return seen
+
+
+@pytest.fixture
+def on_s3(other_bundle: str) -> str:
+    """A bundle with three index shards."""
+    storage.upload_folder(other_bundle, f"{BUCKET}/bundle")
+    return f"{BUCKET}/bundle"
+
+
+def small(number: int) -> str:
+    """A published folder of one small file on S3."""
+    uri = f"{BUCKET}/small-{number}"
+    Dataset(uri, "f").publish_folder(lambda to: (to / "a").write_text(f"{number}"))
+    return uri
+
+
+def names(folder: str) -> set[str]:
+    files = (path for path in Path(folder).rglob("*") if not path.name.startswith("."))
+    return {path.relative_to(folder).as_posix() for path in files if path.is_file()}
+
+
+def test_a_bundle_on_s3_answers_like_the_local_one(on_s3: str, other_bundle: str) -> None:
+    texts = ["heart pain", "a study of the lung"]
+    near, far = (Tagger.load(uri, threads=1) for uri in (other_bundle, on_s3))
+    assert far.tag_texts(texts, 5).equals(near.tag_texts(texts, 5))
+
+
+def test_a_shard_fetches_its_own_file_and_the_description(on_s3: str, other_bundle: str) -> None:
+    held = load_held(on_s3, 1, 3)
+    assert names(held.held.folder) == {"bundle.json", "index/shard-00001.safetensors"}
+    query = np.random.default_rng(0).normal(size=(2, held.shards[0].vectors_LD.shape[1]))
+    expected = load_held(other_bundle, 1, 3).search(query, 3)
+    for found, wanted in zip(held.search(query, 3), expected, strict=True):
+        assert np.array_equal(found, wanted)
+    assert shard_count(on_s3) == 0
+
+
+def test_a_shard_of_a_bundle_without_rows_in_its_description_counts_them(
+    other_bundle: str, tmp_path: Path
+) -> None:
+    def save(folder: Path) -> None:
+        storage.download_folder(other_bundle, folder)
+        (folder / MANIFEST).unlink()
+        description = storage.read_json(f"{folder}/bundle.json")
+        del description["index_rows"]
+        storage.write_bytes(f"{folder}/bundle.json", storage.to_json(description))
+
+    Dataset(str(tmp_path / "older"), "older").publish_folder(save)
+    starts = [load_held(str(tmp_path / "older"), number, 3).shards[0].start for number in range(3)]
+    assert starts == [load_held(other_bundle, number, 3).shards[0].start for number in range(3)]
+
+
+def test_all_who_ask_at_once_share_one_download(on_s3: str, downloads: list[str]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        opened = list(pool.map(open_bundle, [on_s3] * 4))
+    assert len({one.folder for one in opened}) == 1
+    assert sorted(downloads) == sorted(set(downloads))
+    assert len(downloads) == len(opened[0].published.files) == len(names(opened[0].folder))
+    open_bundle(on_s3)
+    assert len(downloads) == len(opened[0].published.files)
+
+
+def test_a_damaged_copy_is_fetched_again(on_s3: str, downloads: list[str]) -> None:
+    folder = open_bundle(on_s3).folder
+    path = Path(folder, "labels.parquet")
+    content, stat = path.read_bytes(), path.stat()
+    path.write_bytes(content[:-1] + b"!")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    downloads.clear()
+    open_bundle(on_s3)
+    assert downloads == [f"{on_s3}/labels.parquet"]
+    assert path.read_bytes() == content
+
+
+def test_what_a_killed_process_left_is_written_over(on_s3: str, kept: Path) -> None:
+    folder = Path(open_bundle(on_s3, lambda name: False).folder)
+    folder.mkdir()
+    (folder / ".draft-bundle.json").write_text("half of it, and more than there is" * 100)
+    open_bundle(on_s3)
+    assert storage.read_json(f"{folder}/bundle.json")["bundle_id"] == "bundle-two"
+
+
+@pytest.mark.parametrize("change", [lambda data: data + b" ", lambda data: b""])
+def test_a_file_that_was_changed_where_it_was_published_is_refused(
+    on_s3: str, change: Callable[[bytes], bytes]
+) -> None:
+    uri = f"{on_s3}/bundle.json"
+    storage.write_bytes(uri, change(storage.read_bytes(uri)))
+    with pytest.raises(PublishError, match=r"bundle/bundle\.json is not the file"):
+        open_bundle(on_s3)
+
+
+@pytest.mark.parametrize("where", ["local", "s3"])
+def test_files_have_the_names_that_loaders_know_however_they_are_stored(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"{BUCKET}/attempts" if where == "s3" else str(tmp_path / "attempts")
+    Dataset(uri, "f").publish_folder(
+        lambda to: [(to / name).write_text(name) for name in ("a-1f", "b-1f")]
+    )
+    stored = cache.published_files
+    monkeypatch.setattr(
+        cache,
+        "published_files",
+        lambda *given: {
+            f"in/{name[0]}": StoredFile(name, file.sha256) for name, file in stored(*given).items()
+        },
+    )
+    folder = open_bundle(uri).folder
+    assert names(folder) == {"in/a", "in/b"}
+    assert Path(folder, "in/a").read_text() == "a-1f"
+    if where == "local":
+        Path(uri, "a-1f").write_text("a-1g")
+        with pytest.raises(PublishError, match="a-1f is not the file"):
+            open_bundle(uri)
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    for name in ("../a", "/etc/a"):
+        manifest = {"fingerprint": "f", "sha256": {name: "0" * 64}}
+        storage.write_bytes(f"{tmp_path}/b/{MANIFEST}", storage.to_json(manifest))
+        with pytest.raises(PublishError, match="outside of its folder"):
+            open_bundle(str(tmp_path / "b"))
+
+
+def test_old_bundles_go_and_one_in_use_stays(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMTX_CACHE_BUNDLES", "2")
+    uris = [small(number) for number in range(4)]
+    held = open_bundle(uris[0])
+    for number, uri in enumerate(uris[1:], 1):
+        key = open_bundle(uri).published.key
+        os.utime(kept / f"{key}.lock", (10**9 + number, 10**9 + number))
+    assert names(str(kept / held.published.key)) == {"a"}
+    open_bundle(uris[3])
+    left = {Path(folder, "a").read_text() for folder in kept.iterdir() if folder.is_dir()}
+    assert left == {"0", "3"}
+    del held
+    open_bundle(uris[1])
+    left = {Path(folder, "a").read_text() for folder in kept.iterdir() if folder.is_dir()}
+    assert left == {"3", "1"}
+
+
+def test_bundles_beyond_a_size_go_too() -> None:
+    sizes = [(Path("new"), 2**30), (Path("old"), 2**30), (Path("older"), 1)]
+    assert surplus(sizes, 9, 1.5) == [Path("old"), Path("older")]
+    assert surplus(sizes, 2, 9) == [Path("older")]
+    assert surplus(sizes, 9, float("inf")) == []
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "nan"])
+def test_a_setting_that_is_no_number_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMTX_CACHE_BUNDLES", value)
+    with pytest.raises(ValueError, match=f"LMTX_CACHE_BUNDLES='{value}'"):
+        open_bundle(small(9))

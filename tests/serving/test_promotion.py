@@ -1,0 +1,175 @@
+"""Promotion over replicas that load at their own pace: nobody is asked for a bundle it lacks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from lmtx_ray.io.publish import Dataset
+from serve_apps import promotion
+from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
+from serve_apps.promotion import PromotionError, promote, rollback
+
+PATIENCE_SECONDS = 20
+
+
+class Held:
+    """A loaded bundle that is only its id."""
+
+    def __init__(self, bundle_id: str) -> None:
+        self.bundle_id = bundle_id
+
+
+class Replica:
+    """A replica's bundles; `slow` and `wrong` name bundles that it waits with, and refuses."""
+
+    def __init__(self, name: str, wrong: str = "") -> None:
+        self.name, self.wrong, self.slow = name, wrong, ""
+        self.bundles: Bundles[Held] = Bundles(self._load, self._check)
+
+    async def _load(self, uri: str) -> Held:
+        while Path(uri).name == self.slow:
+            await asyncio.sleep(0.01)
+        return Held(Path(uri).name)
+
+    async def _check(self, held: Held) -> str:
+        return "wrong answers" if held.bundle_id == self.wrong else ""
+
+    @property
+    def holds(self) -> set[str]:
+        return set(self.bundles.state(self.name).holds)
+
+
+class Replicas:
+    """What `promote` sees of a service, over replicas in an event loop of their own."""
+
+    def __init__(self, bundle: str, *replicas: Replica) -> None:
+        self.all = replicas
+        self._turns = {name: itertools.cycle(self._of(name)) for name in self.replicas()}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.set_config(BundleConfig(bundle=bundle))
+
+    def _of(self, deployment: str) -> list[Replica]:
+        return [one for one in self.all if one.name.startswith(deployment)]
+
+    def replicas(self) -> dict[str, set[str]]:
+        names = {one.name.partition("-")[0] for one in self.all}
+        return {name: {one.name for one in self._of(name)} for name in sorted(names)}
+
+    def config(self) -> BundleConfig:
+        return self._config
+
+    def set_config(self, config: BundleConfig) -> None:
+        self._config = config
+        for one in self.all:
+            asyncio.run_coroutine_threadsafe(one.bundles.apply(config), self._loop).result()
+
+    def states(self, deployment: str, number: int) -> list[ReplicaState]:
+        asked = itertools.islice(self._turns[deployment], number)
+        return [one.bundles.state(one.name) for one in asked]
+
+    def active(self) -> set[str]:
+        return {one.bundles.active.bundle_id for one in self.all}
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not reached():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Two bundles by id, of which only the id is written."""
+    monkeypatch.setattr(promotion, "DRAIN_SECONDS", 0.0)
+    monkeypatch.setattr(promotion, "LOOK_SECONDS", 0.01)
+    for name in ("old", "new"):
+        description = f'{{"bundle_id": "{name}"}}'
+        Dataset(str(tmp_path / name), name).publish_folder(
+            lambda folder, text=description: (folder / "bundle.json").write_text(text)
+        )
+    return {name: str(tmp_path / name) for name in ("old", "new")}
+
+
+@pytest.fixture
+def service(published: dict[str, str]) -> Iterator[Replicas]:
+    names = ("Engine-a", "Engine-b", "Shard0-a", "Shard0-b", "Shard1-a", "Shard1-b")
+    found = Replicas(published["old"], *map(Replica, names))
+    yield found
+    found.close()
+
+
+def change_slowly(service: Replicas, last: Replica, change: Callable[[], dict]) -> dict:
+    """What `change` to the bundle that `last` is slow with comes to; the old one answers before."""
+    new, before = last.slow, service.active()
+    others = [one for one in service.all if one is not last]
+    with ThreadPoolExecutor(1) as pool:
+        changed = pool.submit(change)
+        wait_until(lambda: all(new in one.holds for one in others))
+        time.sleep(0.2)
+        assert not changed.done()
+        assert service.active() == before
+        assert all(before <= one.holds for one in service.all)
+        last.slow = ""
+    assert service.active() == {new}
+    wait_until(lambda: all(one.holds == {new} for one in service.all))
+    return changed.result()
+
+
+@pytest.mark.parametrize("slow", ["Shard1-b", "Engine-b"])
+def test_nobody_answers_with_a_bundle_that_a_slow_replica_does_not_hold(
+    service: Replicas, published: dict[str, str], slow: str
+) -> None:
+    (last,) = (one for one in service.all if one.name == slow)
+    last.slow = "new"
+    there = change_slowly(service, last, partial(promote, service, published["new"]))
+    assert (there["bundle_id"], there["rollback"]) == ("new", published["old"])
+    last.slow = "old"
+    back = change_slowly(service, last, partial(rollback, service))
+    assert (back["bundle_id"], back["rollback"]) == ("old", published["new"])
+
+
+@pytest.mark.parametrize("bad", ["Shard1-b", "Engine-a"])
+def test_a_replica_that_refuses_leaves_the_old_bundle_everywhere(
+    service: Replicas, published: dict[str, str], bad: str
+) -> None:
+    (one,) = (one for one in service.all if one.name == bad)
+    one.wrong = "new"
+    with pytest.raises(PromotionError, match="wrong answers"):
+        promote(service, published["new"])
+    wait_until(lambda: service.active() == {"old"})
+    wait_until(lambda: all(one.holds == {"old"} for one in service.all))
+    one.wrong = ""
+    assert promote(service, published["new"])["rollback"] == published["old"]
+
+
+def test_a_promotion_in_vain_says_so_in_time(service: Replicas, published: dict[str, str]) -> None:
+    service.all[-1].slow = "new"
+    with pytest.raises(PromotionError, match="in time"):
+        promote(service, published["new"], seconds=0.5)
+    assert service.active() == {"old"}
+
+
+def test_a_promotion_that_was_broken_off_is_finished(
+    service: Replicas, published: dict[str, str]
+) -> None:
+    new, old = published["new"], published["old"]
+    service.set_config(BundleConfig(bundle=new, standby=old, rollback=old))
+    assert promote(service, new)["rollback"] == old
+    wait_until(lambda: all(one.holds == {"new"} for one in service.all))
