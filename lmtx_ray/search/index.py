@@ -1,9 +1,9 @@
 """Nearest labels by inner product: exact FAISS search over shards of rows.
 
-The vectors are kept in safetensors and the FAISS structures rebuilt on load: a flat index holds
-nothing more, and no index file has to be trusted. FAISS finds a few more than asked, or on a CPU
-with 8-bit products these do; their scores are then summed in float64 and rounded, as FAISS sums in
-another order for another number of queries or rows. So a score's bits depend on its two vectors
+The vectors are mapped from safetensors and searched where they lie: no index file has to be
+trusted, and all processes of a machine hold them once. FAISS finds a few more than asked, or on a
+CPU with 8-bit products these do; their scores are then summed in float64 and rounded, as FAISS sums
+in another order for another number of queries or rows. So a score's bits depend on its two vectors
 alone, and sharding, batching, the machine and the service change no answer.
 Shapes: L labels, D dimensions, B queries, K found.
 """
@@ -15,15 +15,15 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
 
 from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.int8_nearest import Int8Nearest, is_worth
+from lmtx_ray.search.tensor_file import open_tensors, shape_of, write_tensors
 
 SPARE = 16  # found beyond k, so that rounding at the edge loses none
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
+ROWS = 1 << 13  # looked at together
 
 
 class IndexShard:
@@ -32,12 +32,23 @@ class IndexShard:
     def __init__(self, vectors_LD: np.ndarray, start: int = 0) -> None:
         self.start = start
         self.vectors_LD = np.ascontiguousarray(vectors_LD, dtype=np.float32)
-        self._index = faiss.IndexFlatIP(self.vectors_LD.shape[1])
-        self._index.add(self.vectors_LD)
-        # FAISS compares queries times dimensions with this, not queries
-        faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * self._index.d + 1
         in_int8 = has_int8() and is_worth(len(self), 1)
         self._int8 = Int8Nearest(self.vectors_LD) if in_int8 else None
+
+    @classmethod
+    def load(cls, file: Path, start: int = 0) -> IndexShard:
+        """The mapped vectors of a shard's file.
+
+        Raises:
+            ValueError: It holds no matrix of finite float32; the message names the file and row.
+        """
+        opened = open_tensors(file)
+        vectors_LD = opened.arrays.get("vectors")
+        if vectors_LD is None or vectors_LD.ndim != 2 or vectors_LD.dtype != np.float32:
+            raise ValueError(f"{file}: holds no matrix of float32 named 'vectors'")
+        check_finite(vectors_LD, start, f"{file}: ")
+        opened.forget()
+        return cls(vectors_LD, start)
 
     def __len__(self) -> int:
         return len(self.vectors_LD)
@@ -60,10 +71,17 @@ class IndexShard:
             near = self._int8.search(queries_BD, k)
         unsure = [place for place, rows in enumerate(near) if rows is None]
         if unsure:
-            _, rows_BK = self._index.search(queries_BD[unsure], min(k + SPARE, len(self)))
+            rows_BK = self._in_float32(queries_BD[unsure], min(k + SPARE, len(self)))
             for place, rows in zip(unsure, rows_BK, strict=True):
                 near[place] = rows
         return near
+
+    def _in_float32(self, queries_BD: np.ndarray, k: int) -> np.ndarray:
+        # FAISS compares queries times dimensions with this, not queries
+        faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * queries_BD.shape[1] + 1
+        # of bare arrays: an index would copy the vectors into this process
+        inner = faiss.METRIC_INNER_PRODUCT
+        return faiss.knn(queries_BD, self.vectors_LD, k, metric=inner)[1]
 
     def _score(self, query_D: np.ndarray, rows_K: np.ndarray) -> np.ndarray:
         products = self.vectors_LD[rows_K].astype(np.float64) @ query_D.astype(np.float64)
@@ -73,11 +91,8 @@ class IndexShard:
 class LabelIndex:
     """Label vectors in shards; row number = label id."""
 
-    def __init__(self, shards: Sequence[np.ndarray]) -> None:
-        starts = np.cumsum([0, *(len(vectors) for vectors in shards)]).tolist()
-        self.shards = [
-            IndexShard(vectors, start) for vectors, start in zip(shards, starts, strict=False)
-        ]
+    def __init__(self, shards: Sequence[IndexShard]) -> None:
+        self.shards = shards
 
     @classmethod
     def build(cls, vectors_LD: np.ndarray, shards: int = 1) -> LabelIndex:
@@ -88,10 +103,10 @@ class LabelIndex:
         """
         if len(vectors_LD) == 0:
             raise ValueError("a label index needs at least one label")
-        if not np.isfinite(vectors_LD).all():
-            row = int(np.flatnonzero(~np.isfinite(vectors_LD).all(axis=1))[0])
-            raise ValueError(f"the vector of label {row} is not finite")
-        return cls(np.array_split(vectors_LD, min(shards, len(vectors_LD))))
+        check_finite(vectors_LD)
+        parts = np.array_split(vectors_LD, min(shards, len(vectors_LD)))
+        starts = np.cumsum([0, *map(len, parts)]).tolist()
+        return cls([IndexShard(*part) for part in zip(parts, starts, strict=False)])
 
     def search(self, queries_BD: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """ids_BK int32 and scores_BK float32, best first; padded with -1 beyond L labels."""
@@ -105,12 +120,21 @@ class LabelIndex:
         Path(folder).mkdir(parents=True, exist_ok=True)
         for number, shard in enumerate(self.shards):
             file = Path(folder) / f"shard-{number:05d}.safetensors"
-            save_file({"vectors": shard.vectors_LD}, file)
+            write_tensors(file, {"vectors": shard.vectors_LD})
 
     @classmethod
     def load(cls, folder: str | Path) -> LabelIndex:
         """Raises FileNotFoundError when the folder holds no shard."""
-        return cls([load_file(file)["vectors"] for file in shard_files(folder)])
+        return cls([load_shard(folder, number) for number in range(len(shard_files(folder)))])
+
+
+def check_finite(vectors_LD: np.ndarray, start: int = 0, where: str = "") -> None:
+    """ValueError naming the label of the first vector that is not finite; the first is `start`."""
+    for first in range(0, len(vectors_LD), ROWS):
+        finite = np.isfinite(vectors_LD[first : first + ROWS]).all(axis=1)
+        if not finite.all():
+            row = start + first + int(np.flatnonzero(~finite)[0])
+            raise ValueError(f"{where}the vector of label {row} is not finite")
 
 
 def load_shard(folder: str | Path, number: int) -> IndexShard:
@@ -118,11 +142,13 @@ def load_shard(folder: str | Path, number: int) -> IndexShard:
 
     Raises:
         FileNotFoundError: The folder holds no such shard.
+        ValueError: See `IndexShard.load`.
     """
     files = shard_files(folder)
     if number >= len(files):
         raise FileNotFoundError(f"{folder}: no index shard {number}, there are {len(files)}")
-    return IndexShard(load_file(files[number])["vectors"], sum(map(_rows, files[:number])))
+    start = sum(shape_of(file, "vectors")[0] for file in files[:number])
+    return IndexShard.load(files[number], start)
 
 
 def use_threads(number: int) -> None:
@@ -136,8 +162,3 @@ def shard_files(folder: str | Path) -> list[Path]:
     if not files:
         raise FileNotFoundError(f"{folder}: no index shards")
     return files
-
-
-def _rows(file: Path) -> int:
-    with safe_open(file, framework="numpy") as opened:
-        return int(opened.get_slice("vectors").get_shape()[0])

@@ -14,6 +14,7 @@ from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.index import LabelIndex, load_shard
 from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.lexical import LexicalIndex, words
+from lmtx_ray.search.tensor_file import write_tensors
 
 LABELS = ["Heart Failure", "Heart", "Kidney Failure, Chronic", "Études", "the", "Lenses"]
 
@@ -126,6 +127,32 @@ def test_an_index_answers_the_same_after_loading(tmp_path: Path) -> None:
     loaded = LabelIndex.load(tmp_path)
     assert len(loaded) == 50
     assert np.array_equal(loaded.search(vectors(5, 2), 8)[0], index.search(vectors(5, 2), 8)[0])
+
+
+def test_a_loaded_index_is_a_map_of_its_files(tmp_path: Path) -> None:
+    known = vectors(5000, 1)
+    LabelIndex.build(known, shards=2).save(tmp_path)
+    for shard in LabelIndex.load(tmp_path).shards:
+        assert not shard.vectors_LD.flags.writeable
+        assert mapped_bytes(tmp_path / f"shard-{shard.start // 2500:05d}.safetensors") > 0
+
+
+def mapped_bytes(file: Path) -> int:
+    """Of this process's address space, that shows the file."""
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    spans = [line[0].split("-") for line in maps if line[-1] == str(file)]
+    return sum(int(end, 16) - int(start, 16) for start, end in spans)
+
+
+@pytest.mark.parametrize("vector", [[np.inf, 0.0], [0.0]])
+def test_a_shard_file_without_finite_float32_is_refused_by_name(
+    tmp_path: Path, vector: list[float]
+) -> None:
+    LabelIndex.build(vectors(4, 1)[:, :2], shards=2).save(tmp_path)
+    held = np.array([[1, 0], vector] if len(vector) == 2 else vector, np.float32)
+    write_tensors(tmp_path / "shard-00001.safetensors", {"vectors": held})
+    with pytest.raises(ValueError, match=r"shard-00001.safetensors: .*(label 3 is not|no matrix)"):
+        LabelIndex.load(tmp_path)
 
 
 def test_vectors_that_cannot_be_ranked_are_refused_by_name() -> None:
