@@ -18,37 +18,26 @@ import numpy as np
 
 from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
 from lmtx_ray.search.hardware import has_int8
-from lmtx_ray.search.int8_nearest import Int8Nearest, is_worth
-from lmtx_ray.search.tensor_file import open_tensors, shape_of, write_tensors
+from lmtx_ray.search.int8_nearest import Int8Nearest
+from lmtx_ray.search.int8_rows import Int8Rows, is_worth
+from lmtx_ray.search.shard_file import check_finite, read_shard, rows_of, write_shard
 
 SPARE = 16  # found beyond k, so that rounding at the edge loses none
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
-ROWS = 1 << 13  # looked at together
 
 
 class IndexShard:
     """Rows `start` to `start + len` of the label vectors; what one replica of a service holds."""
 
-    def __init__(self, vectors_LD: np.ndarray, start: int = 0) -> None:
+    def __init__(
+        self, vectors_LD: np.ndarray, start: int = 0, int8: Int8Rows | None = None
+    ) -> None:
+        """`int8` are the same vectors; where they are not given but of use, they are made."""
         self.start = start
         self.vectors_LD = np.ascontiguousarray(vectors_LD, dtype=np.float32)
-        in_int8 = has_int8() and is_worth(len(self), 1)
-        self._int8 = Int8Nearest(self.vectors_LD) if in_int8 else None
-
-    @classmethod
-    def load(cls, file: Path, start: int = 0) -> IndexShard:
-        """The mapped vectors of a shard's file.
-
-        Raises:
-            ValueError: It holds no matrix of finite float32; the message names the file and row.
-        """
-        opened = open_tensors(file)
-        vectors_LD = opened.arrays.get("vectors")
-        if vectors_LD is None or vectors_LD.ndim != 2 or vectors_LD.dtype != np.float32:
-            raise ValueError(f"{file}: holds no matrix of float32 named 'vectors'")
-        check_finite(vectors_LD, start, f"{file}: ")
-        opened.forget()
-        return cls(vectors_LD, start)
+        self._int8 = None
+        if has_int8() and is_worth(len(self), 1):
+            self._int8 = Int8Nearest(int8 or Int8Rows.of(self.vectors_LD))
 
     def __len__(self) -> int:
         return len(self.vectors_LD)
@@ -120,7 +109,7 @@ class LabelIndex:
         Path(folder).mkdir(parents=True, exist_ok=True)
         for number, shard in enumerate(self.shards):
             file = Path(folder) / f"shard-{number:05d}.safetensors"
-            write_tensors(file, {"vectors": shard.vectors_LD})
+            write_shard(file, [shard.vectors_LD], shard.vectors_LD.shape, shard.start)
 
     @classmethod
     def load(cls, folder: str | Path) -> LabelIndex:
@@ -128,27 +117,19 @@ class LabelIndex:
         return cls([load_shard(folder, number) for number in range(len(shard_files(folder)))])
 
 
-def check_finite(vectors_LD: np.ndarray, start: int = 0, where: str = "") -> None:
-    """ValueError naming the label of the first vector that is not finite; the first is `start`."""
-    for first in range(0, len(vectors_LD), ROWS):
-        finite = np.isfinite(vectors_LD[first : first + ROWS]).all(axis=1)
-        if not finite.all():
-            row = start + first + int(np.flatnonzero(~finite)[0])
-            raise ValueError(f"{where}the vector of label {row} is not finite")
-
-
 def load_shard(folder: str | Path, number: int) -> IndexShard:
     """One shard alone; the rows before it are counted from the other files' headers.
 
     Raises:
         FileNotFoundError: The folder holds no such shard.
-        ValueError: See `IndexShard.load`.
+        ValueError: See `read_shard`.
     """
     files = shard_files(folder)
     if number >= len(files):
         raise FileNotFoundError(f"{folder}: no index shard {number}, there are {len(files)}")
-    start = sum(shape_of(file, "vectors")[0] for file in files[:number])
-    return IndexShard.load(files[number], start)
+    start = sum(map(rows_of, files[:number]))
+    shard = read_shard(files[number], start)
+    return IndexShard(shard.vectors_LD, start, shard.int8)
 
 
 def use_threads(number: int) -> None:

@@ -103,7 +103,7 @@ class TensorWriter:
         text = json.dumps(header).encode()
         text += b" " * (-(8 + len(text)) % ALIGNED)
         self._start = 8 + len(text)
-        self._file = Path(path).open("wb")  # noqa: SIM115: closed by __exit__
+        self._file = Path(path).open("wb")  # noqa: SIM115 (closed by __exit__)
         self._file.write(len(text).to_bytes(8, "little") + text)
 
     def write(self, name: str, values: np.ndarray) -> None:

@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmtx_ray.search.candidates import PADDING, merge_top_k
-from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.index import LabelIndex, load_shard
-from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.lexical import LexicalIndex, words
 from lmtx_ray.search.tensor_file import write_tensors
 
@@ -68,39 +66,6 @@ def test_a_score_has_the_same_bits_in_any_batch_and_sharding() -> None:
         parts = [index.search(queries[start : start + 1], 30) for start in range(len(queries))]
         assert np.array_equal(np.concatenate([part[0] for part in parts]), ids)
         assert np.array_equal(np.concatenate([part[1] for part in parts]), scores)
-
-
-@pytest.mark.skipif(not has_int8(), reason="this CPU multiplies no int8")
-def test_rows_found_in_int8_hold_the_nearest_of_float64() -> None:
-    rng = np.random.default_rng(4)
-    near = np.repeat(vectors(500, 1), 10, axis=0) + 0.02 * vectors(5000, 2)  # ten times the same
-    far = vectors(3000, 3) * rng.uniform(1e-3, 30, (3000, 1)).astype(np.float32)
-    for known in (near, far, np.concatenate([near, far])):
-        queries = np.concatenate(
-            [
-                known[::500] + 0.1 * vectors(len(known[::500]), 5),
-                1e-3 * vectors(3, 6),
-                1e3 * vectors(3, 7),
-            ]
-        )
-        found_B = Int8Nearest(known).search(queries, 40)
-        assert sum(found is not None for found in found_B) > len(queries) / 2
-        ids, _ = LabelIndex.build(known).search(queries, 40)
-        products = queries.astype(np.float64) @ known.T.astype(np.float64)
-        for found, row, product in zip(found_B, ids, products, strict=True):
-            expected = set(np.argsort(-product.astype(np.float32), kind="stable")[:40])
-            assert set(row) == expected
-            assert found is None or (expected <= set(found) and len(found) < 400)
-
-
-@pytest.mark.skipif(not has_int8(), reason="this CPU multiplies no int8")
-def test_what_int8_cannot_tell_apart_is_left_to_faiss() -> None:
-    known = np.concatenate([vectors(100, 1), np.repeat(vectors(1, 2), 5000, axis=0)])
-    queries = np.stack([known[0], known[-1], 0 * known[0], np.nan * known[0]])
-    found = Int8Nearest(known).search(queries, 1)
-    assert [rows is None for rows in found] == [False, True, True, True]
-    ids, _ = LabelIndex.build(known).search(queries[:2], 1)
-    assert ids[:, 0].tolist() == [0, 100]
 
 
 def test_shards_loaded_alone_and_merged_are_the_whole_index(tmp_path: Path) -> None:
