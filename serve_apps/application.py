@@ -19,7 +19,7 @@ from ray import serve
 
 from lmtx_ray.bundle.cache import local_bundle
 from lmtx_ray.io import storage
-from lmtx_ray.search.index import shard_files
+from lmtx_ray.search.shard_file import shard_files
 from serve_apps.bundles import BundleConfig
 from serve_apps.engine import Engine
 from serve_apps.guard import GuardSettings, check_binding

@@ -13,7 +13,8 @@ from ray import serve
 from lmtx_ray.bundle.cache import local_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.search.candidates import Candidates, merge_top_k
-from lmtx_ray.search.index import IndexShard, load_shard, shard_files, use_threads
+from lmtx_ray.search.index import IndexShard, load_shard, use_threads
+from lmtx_ray.search.shard_file import shard_files
 from serve_apps.bundles import BundleConfig, Bundles
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmtx_ray.bundle.cache import local_folder
 from lmtx_ray.config.components import PseudoLabelConfig
 from lmtx_ray.evaluation import calibration
-from lmtx_ray.io import storage
-from lmtx_ray.io.publish import MANIFEST
 from lmtx_ray.loop.cycle import RunResult, held_aside_ids, model_of, verdict_steps
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.search.shard_file import shard_files
 from lmtx_ray.student.pseudo_labels import relative
 
 
@@ -28,8 +29,8 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
     rankings = (state.corpus.hybrid if fused else state.corpus.dense).read()
 
     def save_index(folder: Path) -> None:
-        storage.download_folder(state.index.uri, folder)
-        (folder / MANIFEST).unlink()
+        for file in shard_files(local_folder(state.index.uri)):
+            shutil.copyfile(file, folder / file.name)
 
     parts = BundleParts(
         bundle_id=layout.bundle.fingerprint,

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.evaluation.selection import Opinion, judged_precision, to_ship
@@ -22,11 +21,11 @@ from lmtx_ray.loop.judging import first_question, fragments, judge_step, select_
 from lmtx_ray.loop.layout import Cycle, Layout, Rankings, State
 from lmtx_ray.loop.prepare import prepare
 from lmtx_ray.loop.run_config import RunConfig
-from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.stages.embed import Embed
 from lmtx_ray.stages.examples import BuildExamples
 from lmtx_ray.stages.fit import fit
-from lmtx_ray.stages.shortlist import DenseShortlist, Fuse, LexicalShortlist, matrix
+from lmtx_ray.stages.index import build_index
+from lmtx_ray.stages.shortlist import DenseShortlist, Fuse, LexicalShortlist
 from lmtx_ray.stages.units import Work, run_units
 from lmtx_ray.student.pseudo_labels import relative
 
@@ -166,11 +165,8 @@ def embed_step(config: RunConfig, layout: Layout, state: State) -> None:
 
 
 def index_step(config: RunConfig, state: State) -> None:
-    if state.index.is_complete():
-        return
-    parts = [matrix(storage.read_table(file)) for file in state.labels.files()]
-    index = LabelIndex.build(np.concatenate(parts), config.index.shards)
-    state.index.publish_folder(index.save)
+    pool, shards = config.resources.shortlist, config.index.shards
+    build_index(state.labels, state.index, shards, pool, f"index {state.number}")
 
 
 def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:

@@ -20,7 +20,14 @@ from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.int8_rows import Int8Rows, is_worth
-from lmtx_ray.search.shard_file import check_finite, read_shard, rows_of, write_shard
+from lmtx_ray.search.shard_file import (
+    check_finite,
+    read_shard,
+    rows_of,
+    shard_files,
+    shard_name,
+    write_shard,
+)
 
 SPARE = 16  # found beyond k, so that rounding at the edge loses none
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
@@ -108,7 +115,7 @@ class LabelIndex:
         """One safetensors file a shard."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         for number, shard in enumerate(self.shards):
-            file = Path(folder) / f"shard-{number:05d}.safetensors"
+            file = Path(folder) / shard_name(number)
             write_shard(file, [shard.vectors_LD], shard.vectors_LD.shape, shard.start)
 
     @classmethod
@@ -135,11 +142,3 @@ def load_shard(folder: str | Path, number: int) -> IndexShard:
 def use_threads(number: int) -> None:
     """Of FAISS, for searches by the calling thread; OpenMP keeps this for each thread."""
     faiss.omp_set_num_threads(number)
-
-
-def shard_files(folder: str | Path) -> list[Path]:
-    """A saved index's files, in the order of their rows; FileNotFoundError without any."""
-    files = sorted(Path(folder).glob("shard-*.safetensors"))
-    if not files:
-        raise FileNotFoundError(f"{folder}: no index shards")
-    return files

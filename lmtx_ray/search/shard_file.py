@@ -6,16 +6,41 @@ Shapes: L labels, D dimensions, R rows of a piece.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from lmtx_ray.io.publish import MANIFEST
 from lmtx_ray.search.int8_rows import Int8Rows, is_worth
 from lmtx_ray.search.tensor_file import TensorWriter, open_tensors, shape_of
 
 ROWS = 1 << 13  # worked on at a time
+
+
+def shard_name(number: int) -> str:
+    """A shard's file in an index's folder."""
+    return f"shard-{number:05d}.safetensors"
+
+
+def shard_files(folder: str | Path) -> list[Path]:
+    """An index's files in the order of their rows: those that were published, where the folder has
+    a manifest; a killed run may have left others, of another number of shards.
+
+    Raises:
+        FileNotFoundError: There are none.
+    """
+    manifest = Path(folder) / MANIFEST
+    if manifest.exists():
+        names = json.loads(manifest.read_text(encoding="utf-8"))["sha256"]
+        files = [Path(folder) / name for name in sorted(names)]
+    else:
+        files = sorted(Path(folder).glob("shard-*.safetensors"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: no index shards")
+    return files
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 
+from lmtx_ray.bundle.cache import local_folder
 from lmtx_ray.config.components import ShortlistConfig
 from lmtx_ray.corpus.documents import document_text
 from lmtx_ray.io import storage
 from lmtx_ray.search import candidates
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
-
-
-def matrix(vectors: pa.Table) -> np.ndarray:
-    """The `vector` column as a float32 array [N, D]."""
-    column = vectors["vector"].combine_chunks()
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(column), column.type.list_size).astype(np.float32, copy=False)
+from lmtx_ray.stages.index import matrix
 
 
 class DenseShortlist:
@@ -28,7 +22,7 @@ class DenseShortlist:
     expands: ClassVar[bool] = False
 
     def __init__(self, index: str, depth: int) -> None:
-        self._index = LabelIndex.load(storage.local_copy(index))
+        self._index = LabelIndex.load(local_folder(index))
         self._depth = depth
 
     def __call__(self, vectors: pa.Table) -> pa.Table:
