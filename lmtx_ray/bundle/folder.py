@@ -26,7 +26,8 @@ class BundleParts:
     """What a bundle is made of.
 
     `model` is a sentence-transformers folder, local or s3; `save_index` writes the label index's
-    shards into a folder; `fusion` holds the weights "dense" and "lexical" and the "constant" of
+    shards into a folder, and `save_lexical` the lexical one, which is built from the labels where
+    it is None; `fusion` holds the weights "dense" and "lexical" and the "constant" of
     reciprocal rank fusion, None for the dense ranking alone; `depth` is the candidates a document
     gets from each side.
     """
@@ -39,6 +40,7 @@ class BundleParts:
     depth: int
     fusion: dict[str, float] | None
     calibration: Calibration
+    save_lexical: Callable[[Path], object] | None = None
 
     def description(self) -> dict[str, Any]:
         """The content of bundle.json."""
@@ -60,7 +62,9 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
     storage.write_table(str(folder / "labels.parquet"), parts.labels)
     texts = parts.labels["text"].to_pylist()
     if parts.fusion:
-        LexicalIndex.build(texts).save(folder / "lexical")
+        save = parts.save_lexical or LexicalIndex.build(texts).save
+        (folder / "lexical").mkdir()
+        save(folder / "lexical")
     text = json.dumps(parts.description(), indent=1, sort_keys=True)
     (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
     answers = Tagger(str(folder), parts.encoder.threads).tag_texts

@@ -49,8 +49,9 @@ class Tagger:
         description = storage.read_json(f"{folder}/bundle.json")
         if description.get("version") != schemas.BUNDLE_VERSION:
             raise PublishError(
-                f"{folder}: a bundle of version {description.get('version')}, this reads "
-                f"{schemas.BUNDLE_VERSION}"
+                f"{folder}: a bundle of version {description.get('version')}, this reads version "
+                f"{schemas.BUNDLE_VERSION}; run the config that made it again (`lmtx run`): its "
+                "steps are kept, and only the bundle is written anew"
             )
         self.folder = folder
         self.bundle_id: str = description["bundle_id"]

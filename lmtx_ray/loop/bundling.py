@@ -14,6 +14,7 @@ from lmtx_ray.config.components import PseudoLabelConfig
 from lmtx_ray.evaluation import calibration
 from lmtx_ray.loop.cycle import RunResult, held_aside_ids, model_of, verdict_steps
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.search.lexical import FILE
 from lmtx_ray.search.shard_file import shard_files
 from lmtx_ray.student.pseudo_labels import relative
 
@@ -32,11 +33,15 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
         for file in shard_files(local_folder(state.index.uri)):
             shutil.copyfile(file, folder / file.name)
 
+    def save_lexical(folder: Path) -> None:
+        shutil.copyfile(Path(local_folder(layout.lexical_index.uri)) / FILE, folder / FILE)
+
     parts = BundleParts(
         bundle_id=layout.bundle.fingerprint,
         model=model_of(layout, state),
         encoder=config.encoder,
         save_index=save_index,
+        save_lexical=save_lexical,
         labels=layout.labels.read(),
         depth=config.shortlist.depth,
         fusion=_fusion(config) if fused else None,

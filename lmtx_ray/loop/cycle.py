@@ -23,8 +23,9 @@ from lmtx_ray.loop.prepare import prepare
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.stages.embed import Embed
 from lmtx_ray.stages.examples import BuildExamples
+from lmtx_ray.stages.files import build_files
 from lmtx_ray.stages.fit import fit
-from lmtx_ray.stages.index import build_index
+from lmtx_ray.stages.index import build_index, build_lexical
 from lmtx_ray.stages.shortlist import DenseShortlist, Fuse, LexicalShortlist
 from lmtx_ray.stages.units import Work, run_units
 from lmtx_ray.student.pseudo_labels import relative
@@ -137,11 +138,14 @@ def _state_steps(
 
 
 def lexical_step(config: RunConfig, layout: Layout) -> None:
-    kwargs = {"labels": layout.labels.files(), "depth": config.shortlist.depth}
+    """The words of labels, indexed once, and the labels that documents name."""
+    pool, index = config.resources.shortlist, layout.lexical_index
+    build_files(index, build_lexical, [{"labels": layout.labels.files()}], pool, "lexical index")
+    kwargs = {"index": index.uri, "depth": config.shortlist.depth}
     works = [Work(layout.lexical, fragments(layout.documents), "doc_id")]
     if layout.test:
         works.append(Work(layout.test.lexical, fragments(layout.test.documents), "doc_id"))
-    run_units(works, LexicalShortlist, kwargs, config.resources.shortlist, "lexical")
+    run_units(works, LexicalShortlist, kwargs, pool, "lexical")
 
 
 def model_of(layout: Layout, state: State) -> str:

@@ -1,4 +1,4 @@
-"""The label index, shard by shard, from published label vectors: no process holds even one."""
+"""Both indexes of the labels, from published fragments: no process holds even one shard."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import StepOutput
+from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.shard_file import shard_name, write_shard
 from lmtx_ray.stages.files import build_files
 
@@ -67,3 +68,10 @@ def build_shard(folder: Path, number: int, start: int, pieces: Sequence[Piece]) 
     head = next(blocks)
     shape = sum(end - first for _, first, end in pieces), head.shape[1]
     write_shard(folder / shard_name(number), chain([head], blocks), shape, start)
+
+
+def build_lexical(folder: Path, labels: Sequence[str]) -> None:
+    """Write the lexical index of the labels in these fragments."""
+    tables = (storage.read_table(uri) for uri in labels)
+    texts = (text for table in tables for text in table["text"].to_pylist())
+    LexicalIndex.build(texts).save(folder)

@@ -9,7 +9,6 @@ import pyarrow as pa
 from lmtx_ray.bundle.cache import local_folder
 from lmtx_ray.config.components import ShortlistConfig
 from lmtx_ray.corpus.documents import document_text
-from lmtx_ray.io import storage
 from lmtx_ray.search import candidates
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
@@ -35,9 +34,8 @@ class LexicalShortlist:
 
     expands: ClassVar[bool] = False
 
-    def __init__(self, labels: list[str], depth: int) -> None:
-        texts = [text for uri in labels for text in storage.read_table(uri)["text"].to_pylist()]
-        self._index = LexicalIndex.build(texts)
+    def __init__(self, index: str, depth: int) -> None:
+        self._index = LexicalIndex.load(local_folder(index))
         self._depth = depth
 
     def __call__(self, documents: pa.Table) -> pa.Table:

@@ -18,7 +18,7 @@ from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.int8_product import MIDDLE, rows_by_few
 from lmtx_ray.search.int8_rows import Int8Rows
 from lmtx_ray.search.shard_file import read_shard
-from tests.search.test_lexical_and_index import vectors
+from tests.search.test_index import vectors
 
 
 def exact_products(few_BD: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:

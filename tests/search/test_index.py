@@ -1,4 +1,4 @@
-"""Searching labels: words a document names, vectors near it, and shards that change nothing."""
+"""Searching labels by vectors: the nearest ones, whatever the shards, in files that are mapped."""
 
 from __future__ import annotations
 
@@ -11,33 +11,7 @@ from hypothesis import strategies as st
 
 from lmtx_ray.search.candidates import PADDING, merge_top_k
 from lmtx_ray.search.index import LabelIndex, load_shard
-from lmtx_ray.search.lexical import LexicalIndex, words
 from lmtx_ray.search.tensor_file import write_tensors
-
-LABELS = ["Heart Failure", "Heart", "Kidney Failure, Chronic", "Études", "the", "Lenses"]
-
-
-def test_words_are_folded_to_what_labels_and_texts_share() -> None:
-    assert words("The Études of arteries, lenses & viruses") == words("étude artery lense viruse")
-    assert words("analysis of mass in the pus") == ["analysis", "mass", "pus"]
-
-
-def test_labels_named_in_full_come_before_labels_named_in_part() -> None:
-    index = LexicalIndex.build(LABELS)
-    ids, scores = index.search(["Failure of the heart in chronic disease", "no word known"], 4)
-    assert ids[0].tolist() == [0, 1, 2, PADDING]
-    assert (np.diff(scores[0][:3]) < 0).all()
-    assert ids[1].tolist() == [PADDING] * 4
-
-
-def test_a_lexical_index_answers_the_same_after_loading(tmp_path: Path) -> None:
-    index = LexicalIndex.build(LABELS)
-    index.save(tmp_path)
-    texts = ["heart failure and kidney", "lens"]
-    for before, after in zip(
-        index.search(texts, 3), LexicalIndex.load(tmp_path).search(texts, 3), strict=True
-    ):
-        assert np.array_equal(before, after)
 
 
 def vectors(rows: int, seed: int) -> np.ndarray:
