@@ -51,14 +51,6 @@ class UnitWork:
     fence: Fence
 
 
-def label_texts(job: TagJob) -> dict[str, str]:
-    """Key -> text of the bundle's labels; empty when nobody's tags are kept."""
-    if job.keep_field is None:
-        return {}
-    labels = storage.read_table(storage.join(job.bundle, "labels.parquet"))
-    return dict(zip(labels["label_key"].to_pylist(), labels["text"].to_pylist(), strict=True))
-
-
 def data_name(unit: Unit, kind: str, attempt: str, ending: str) -> str:
     """`<kind>/<partition>/<unit>-<attempt>.<ending>`, relative to the output."""
     parts = (kind, unit.partition, f"{unit.name}-{attempt}.{ending}")

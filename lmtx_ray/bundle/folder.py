@@ -15,6 +15,7 @@ from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.label_set import save_labels
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import MANIFEST, StepOutput
@@ -59,7 +60,8 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
     _copy_model(parts.model, folder / "encoder")
     (folder / "index").mkdir()
     parts.save_index(folder / "index")
-    storage.write_table(str(folder / "labels.parquet"), parts.labels)
+    storage.write_table(str(folder / "labels.parquet"), parts.labels)  # for other programs
+    save_labels(parts.labels, folder)
     texts = parts.labels["text"].to_pylist()
     if parts.fusion:
         save = parts.save_lexical or LexicalIndex.build(texts).save

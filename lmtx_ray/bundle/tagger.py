@@ -56,7 +56,7 @@ class Tagger:
         self.folder = folder
         self.bundle_id: str = description["bundle_id"]
         settings = {**description["encoder"], "threads": threads}
-        self.labels = LabelSet(storage.read_table(f"{folder}/labels.parquet"))
+        self.labels = LabelSet.load(folder)
         step = max(len(self.labels) // EXAMPLES, 1)
         self.encoder = Encoder(
             EncoderConfig(**settings),
@@ -180,7 +180,7 @@ class Tagger:
         ):
             if label == PADDING or probability < min_probability:
                 continue
-            key = self.labels.keys[label]
+            key = self.labels.keys_by_place[label]
             if key in deny or (allow is not None and key not in allow):
                 continue
             row["label_keys"].append(key)

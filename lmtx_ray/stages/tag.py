@@ -13,7 +13,7 @@ import pyarrow as pa
 import ray
 
 from lmtx_ray.batch.plan import Unit
-from lmtx_ray.batch.unit import UnitWork, label_texts, run_unit
+from lmtx_ray.batch.unit import UnitWork, run_unit
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import StaleDriver
@@ -38,14 +38,13 @@ class TagUnits:
 
         self._work = work
         self._tagger = Tagger.load(work.job.bundle)
-        self._texts = label_texts(work.job)
 
     def __call__(self, units: pa.Table) -> pa.Table:
         receipts = []
         for text in units["unit"].to_pylist():
             unit = Unit.from_dict(json.loads(text))
             try:
-                receipt = run_unit(unit, self._work, self._tagger, self._texts)
+                receipt = run_unit(unit, self._work, self._tagger, self._tagger.labels)
             except (PublishError, storage.StorageError) as error:
                 receipt = {"error": type(error).__name__, "message": str(error)}
             receipts.append(json.dumps(receipt))

@@ -13,5 +13,5 @@ from lmtx_ray.io.publish import PublishError
 
 def test_a_bundle_of_another_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "bundle.json").write_text(json.dumps({"version": 2, "bundle_id": "old"}))
-    with pytest.raises(PublishError, match=r"a bundle of version 2, .* `lmtx run`"):
+    with pytest.raises(PublishError, match=r"a bundle of version 2, .*`lmtx run`"):
         Tagger(str(tmp_path))
