@@ -21,7 +21,7 @@ from lmtx_ray.search.int8_rows import LEAST, MIDDLE, SPREAD, Int8Rows
 
 SLACK = 1e-5  # of |q| |l|: more than the roundings of float32
 MOST_PRODUCTS = 1 << 24  # at a time: 64 MiB
-PRODUCTS = 1 << 18  # at a time before they are put in order: what a core's cache holds
+PRODUCTS = 1 << 20  # at a time before they are put in order
 QUERIES = 16  # their number is rounded up to a multiple, so that few shapes are compiled
 
 
@@ -68,6 +68,6 @@ class Int8Nearest:
         step = max(PRODUCTS // len(queries_BD), 1)
         for start in range(0, labels, step):
             own = slice(start, start + step)
-            products_RB = multiply(self._bytes_LD[own])[:, :asked]
-            torch.mul(products_RB.t(), self._scales_L[own], out=products_BL[:, own])
+            products_RB = multiply(self._bytes_LD[own]).mul_(self._scales_L[own, None])
+            products_BL[:, own] = products_RB.t().contiguous()[:asked]
         return products_BL
