@@ -67,7 +67,7 @@ def run(bundle: str, seconds: float) -> dict[str, Any]:
     tagger = Tagger.load(bundle, threads=1)
     rows = sample_rows("test")
     places = {row["uid"]: place for place, row in enumerate(sample_rows("labels"))}
-    if [*places] != tagger.labels.keys:
+    if [*places] != [*tagger.labels]:
         raise SystemExit(f"{bundle}: its labels are not the sample's")
     truth = [row["target_ind"] for row in rows]
     documents = [document_text(row["title"], row["content"]) for row in rows]

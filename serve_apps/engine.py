@@ -129,7 +129,7 @@ class Engine:
         """(bundle id, the label or None, its parents)."""
         generation = self._bundles.active
         labels = generation.tagger.labels
-        return generation.bundle_id, labels.get(key), labels.parents(key)
+        return generation.bundle_id, labels.label(key), labels.parents(key)
 
     async def state(self) -> ReplicaState:
         """Which replica this is, what it answers with, and how a promotion goes."""

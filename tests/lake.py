@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import boto3
 import pytest
 
+from lmtx_ray.io import storage
 from serve_apps.ports import free_port
 
 BUCKET = "lake"
@@ -50,3 +52,10 @@ def _wait_for(port: int) -> None:
                 return
         time.sleep(0.1)
     pytest.fail("the S3 server did not start")
+
+
+def upload(folder: str | Path, uri: str) -> None:
+    """A local folder's files under `uri`."""
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file():
+            storage.put_file(path, storage.join(uri, path.relative_to(folder).as_posix()))

@@ -22,7 +22,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.lines import Tally
 from lmtx_ray.corpus.settling import rejects_table
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import Dataset, folder_of, new_attempt
+from lmtx_ray.io.publish import Dataset, new_attempt
 from lmtx_ray.io.receipts import DATA, IDS, REJECTS, Receipt
 from lmtx_ray.io.table_writer import TableWriter
 from lmtx_ray.io.unique import key_hash
@@ -51,14 +51,6 @@ class UnitWork:
 
     job: TagJob
     output: Dataset
-
-
-def label_texts(job: TagJob) -> dict[str, str]:
-    """Key -> text of the bundle's labels; empty when nobody's tags are kept."""
-    if job.keep_field is None:
-        return {}
-    labels = storage.read_table(storage.join(folder_of(job.bundle), "labels.parquet"))
-    return dict(zip(labels["label_key"].to_pylist(), labels["text"].to_pylist(), strict=True))
 
 
 def data_name(unit: Unit, kind: str, attempt: str, ending: str) -> str:

@@ -15,6 +15,7 @@ from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.label_set import save_labels
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import MANIFEST, Dataset
@@ -27,7 +28,8 @@ class BundleParts:
     """What a bundle is made of.
 
     `model` is a sentence-transformers folder, local or s3; `save_index` writes the label index's
-    shards into a folder; `fusion` holds the weights "dense" and "lexical" and the "constant" of
+    shards into a folder, and `save_lexical` the lexical one, which is built from the labels where
+    it is None; `fusion` holds the weights "dense" and "lexical" and the "constant" of
     reciprocal rank fusion, None for the dense ranking alone; `depth` is the candidates a document
     gets from each side.
     """
@@ -40,6 +42,7 @@ class BundleParts:
     depth: int
     fusion: dict[str, float] | None
     calibration: Calibration
+    save_lexical: Callable[[Path], object] | None = None
 
     def description(self, index_rows: list[int]) -> dict[str, Any]:
         """The content of bundle.json; `index_rows` are the rows of each shard of the index, so that
@@ -60,10 +63,13 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
     _copy_model(parts.model, folder / "encoder")
     (folder / "index").mkdir()
     parts.save_index(folder / "index")
-    storage.write_table(str(folder / "labels.parquet"), parts.labels)
+    storage.write_table(str(folder / "labels.parquet"), parts.labels)  # for other programs
+    save_labels(parts.labels, folder)
     texts = parts.labels["text"].to_pylist()
     if parts.fusion:
-        LexicalIndex.build(texts).save(folder / "lexical")
+        save = parts.save_lexical or LexicalIndex.build(texts).save
+        (folder / "lexical").mkdir()
+        save(folder / "lexical")
     text = json.dumps(parts.description(shard_rows(folder / "index")), indent=1, sort_keys=True)
     (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
     answers = Tagger(str(folder), parts.encoder.threads).tag

@@ -55,13 +55,14 @@ class Tagger:
         description = storage.read_json(f"{folder}/bundle.json")
         if description.get("version") != schemas.BUNDLE_VERSION:
             raise PublishError(
-                f"{folder}: a bundle of version {description.get('version')}, this reads "
-                f"{schemas.BUNDLE_VERSION}"
+                f"{folder}: a bundle of version {description.get('version')}, this reads version "
+                f"{schemas.BUNDLE_VERSION}; run the config that made it again (`lmtx run`): its "
+                "steps are kept, and only the bundle is written anew"
             )
         self.folder, self.held = folder, held
         self.bundle_id: str = description["bundle_id"]
         settings = {**description["encoder"], "threads": threads}
-        self.labels = LabelSet(storage.read_table(f"{folder}/labels.parquet"))
+        self.labels = LabelSet.load(folder)
         step = max(len(self.labels) // EXAMPLES, 1)
         self.encoder = Encoder(
             EncoderConfig(**settings),
@@ -197,7 +198,7 @@ class Tagger:
         ):
             if label == PADDING or probability < min_probability:
                 continue
-            key = self.labels.keys[label]
+            key = self.labels.keys_by_place[label]
             if key in deny or (allow is not None and key not in allow):
                 continue
             row["label_keys"].append(key)

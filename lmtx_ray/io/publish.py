@@ -236,12 +236,20 @@ class Dataset:
             paths = sorted(path for path in Path(local).rglob("*") if path.is_file())
             names = {path.relative_to(local).as_posix(): path for path in paths}
             files = {name: self.put(path, f"{attempt}/{name}") for name, path in names.items()}
-        if not files:
-            raise PublishError(f"{self.uri}: there is no file to publish")
-        manifest = self._publish(Manifest(self.fingerprint, files=files))
+        manifest = self.publish_files(files)
         if manifest.files != files:  # another driver's equal files count
             storage.remove_folder(storage.join(self.uri, attempt))
         return manifest
+
+    def publish_files(self, files: Mapping[str, StoredFile]) -> Manifest:
+        """Publish files that are there, by the names that their readers know.
+
+        Raises:
+            PublishError: There is none, or another driver published something else.
+        """
+        if not files:
+            raise PublishError(f"{self.uri}: there is no file to publish")
+        return self._publish(Manifest(self.fingerprint, files=files))
 
     def folder(self) -> str:
         """Where the files of a published folder lie under the names that its readers know."""
@@ -256,7 +264,8 @@ class Dataset:
         manifest = self.manifest()
         for name, file in manifest.files.items():
             path = Path(local) / name
-            storage.fetch_file(self.uri_of(file), path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            storage.download_file(self.uri_of(file), path)
             self._refuse_changed(replace(file, name=name), str(path))
 
     # --- reading

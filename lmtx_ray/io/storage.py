@@ -121,12 +121,6 @@ def put_file(local: str | Path, uri: str) -> None:
         disk.replace(Path(location.path), lambda file: shutil.copyfileobj(source, file, 1 << 20))
 
 
-def fetch_file(uri: str, path: Path) -> None:
-    """A file's content at a local path, its folders made; a copy that breaks off leaves nothing."""
-    with open_input(uri) as source:
-        disk.replace(path, lambda file: shutil.copyfileobj(source, file, 8 << 20))
-
-
 def put_if_absent(uri: str, data: bytes) -> bool:
     """Write only if nothing is there; False when another write came first."""
     location = parse_uri(uri)

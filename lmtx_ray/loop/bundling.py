@@ -28,6 +28,7 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
         model=state.encoder.uri if state.encoder else layout.pretrained,
         encoder=config.encoder,
         save_index=state.index.download,
+        save_lexical=layout.lexical_index.download,
         labels=layout.labels.read(),
         depth=config.shortlist.depth,
         fusion=_fusion(config) if fused else None,

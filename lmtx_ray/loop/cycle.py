@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.evaluation.selection import Opinion, judged_precision, to_ship
@@ -22,11 +21,12 @@ from lmtx_ray.loop.judging import first_question, fragments, judge_step, select_
 from lmtx_ray.loop.layout import Cycle, Layout, Rankings, State
 from lmtx_ray.loop.prepare import prepare
 from lmtx_ray.loop.run_config import RunConfig
-from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.stages.embed import Embed
 from lmtx_ray.stages.examples import BuildExamples
+from lmtx_ray.stages.files import build_files
 from lmtx_ray.stages.fit import fit
-from lmtx_ray.stages.shortlist import DenseShortlist, Fuse, LexicalShortlist, matrix
+from lmtx_ray.stages.index import build_index, build_lexical
+from lmtx_ray.stages.shortlist import DenseShortlist, Fuse, LexicalShortlist
 from lmtx_ray.stages.units import Work, run_units
 from lmtx_ray.student.pseudo_labels import relative
 
@@ -145,11 +145,14 @@ def _state_steps(
 
 
 def lexical_step(config: RunConfig, layout: Layout) -> None:
-    kwargs = {"labels": layout.labels.files(), "depth": config.shortlist.depth}
+    """The words of labels, indexed once, and the labels that documents name."""
+    pool, index = config.resources.shortlist, layout.lexical_index
+    build_files(index, build_lexical, [{"labels": layout.labels.files()}], pool, "lexical index")
+    kwargs = {"index": index.uri, "depth": config.shortlist.depth}
     works = [Work(layout.lexical, fragments(layout.documents), "doc_id")]
     if layout.test:
         works.append(Work(layout.test.lexical, fragments(layout.test.documents), "doc_id"))
-    run_units(works, LexicalShortlist, kwargs, config.resources.shortlist, "lexical")
+    run_units(works, LexicalShortlist, kwargs, pool, "lexical")
 
 
 def model_of(layout: Layout, state: State) -> str:
@@ -173,18 +176,15 @@ def embed_step(config: RunConfig, layout: Layout, state: State) -> None:
 
 
 def index_step(config: RunConfig, state: State) -> None:
-    if state.index.is_complete():
-        return
-    parts = [matrix(storage.read_table(file)) for file in state.labels.files()]
-    index = LabelIndex.build(np.concatenate(parts), config.index.shards)
-    state.index.publish_folder(index.save)
+    pool, shards = config.resources.shortlist, config.index.shards
+    build_index(state.labels, state.index, shards, pool, f"index {state.number}")
 
 
 def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:
     pool, number = config.resources.shortlist, state.number
     made = list(sides(layout, state))
     works = [Work(side.dense, fragments(side.vectors), "doc_id") for _, _, side in made]
-    kwargs: dict[str, object] = {"index": state.index.folder(), "depth": config.shortlist.depth}
+    kwargs: dict[str, object] = {"index": state.index.uri, "depth": config.shortlist.depth}
     run_units(works, DenseShortlist, kwargs, pool, f"dense {number}")
     works = [
         Work(side.hybrid, fragments(side.dense, lexical), "doc_id") for _, lexical, side in made

@@ -77,6 +77,7 @@ class Layout:
     documents: Dataset
     labels: Dataset
     rejects: Dataset
+    lexical_index: Dataset
     lexical: Dataset
     test: Test | None
     states: tuple[State, ...]
@@ -91,6 +92,7 @@ class Layout:
         """(name, step) in running order."""
         for name in ("documents", "labels", "rejects"):
             yield name, getattr(self, name)
+        yield "lexical index", self.lexical_index
         for name in ("documents", "gold", "rejects", "lexical") if self.test else ():
             yield f"test {name}", getattr(self.test, name)
         yield "lexical", self.lexical
@@ -145,6 +147,7 @@ class _Planner:
             self._documents,
             self._labels,
             self._rejects,
+            self._lexical_index,
             self._lexical,
             test,
             tuple(states),
@@ -168,6 +171,7 @@ class _Planner:
         self._labels = self._step("labels", labels)
         self._documents = self._step("documents", documents)
         self._rejects = self._step("rejects", documents)
+        self._lexical_index = self._step("lexical-index", labels)
         depth = self._config.shortlist.depth
         self._lexical = self._step("lexical", documents, labels, depth)
         self._test = None

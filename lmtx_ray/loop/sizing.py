@@ -71,9 +71,10 @@ def encoder_tokens(work: Workload) -> float:
     return work.documents * work.document_tokens + work.labels * work.label_tokens
 
 
-def index_bytes(labels: int, dimensions: int, bytes_each: int = 4) -> int:
-    """Memory of the exact label index in one process; float32 is what it holds."""
-    return labels * dimensions * bytes_each
+def index_bytes(labels: int, dimensions: int) -> int:
+    """Bytes of the exact label index, which all processes of a node map together: vectors in
+    float32 and in 8 bits, and a scale for each."""
+    return labels * (dimensions * (4 + 1) + 4)
 
 
 def table(workloads: tuple[Workload, ...] = WORKLOADS) -> str:

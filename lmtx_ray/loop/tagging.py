@@ -13,7 +13,7 @@ from typing import Any
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import dataset_of, publish, read_manifests, units_of
 from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
-from lmtx_ray.batch.unit import UnitWork, label_texts, run_unit
+from lmtx_ray.batch.unit import UnitWork, run_unit
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.io import storage
@@ -161,9 +161,9 @@ def _run(
 def _locally(units: Sequence[Unit], work: UnitWork) -> Iterator[Receipt]:
     from lmtx_ray.bundle.tagger import Tagger
 
-    tagger, texts = Tagger.load(work.job.bundle), label_texts(work.job)
+    tagger = Tagger.load(work.job.bundle)
     for unit in units:
-        yield run_unit(unit, work, tagger, texts)
+        yield run_unit(unit, work, tagger, tagger.labels)
 
 
 def _on_ray(units: Sequence[Unit], work: UnitWork, actors: int | None) -> Iterator[Receipt]:

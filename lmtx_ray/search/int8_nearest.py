@@ -11,31 +11,34 @@ Shapes: L rows, D dimensions, B queries.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
-from lmtx_ray.search.int8_product import LEAST, MIDDLE, Int8Product, to_uint8, whole
+from lmtx_ray.search.int8_product import rows_by_few, whole
+from lmtx_ray.search.int8_rows import LEAST, MIDDLE, SPREAD, Int8Rows
 
 SLACK = 1e-5  # of |q| |l|: more than the roundings of float32
 MOST_PRODUCTS = 1 << 24  # at a time: 64 MiB
-FEW_ROWS = 4096  # and fewer are searched as fast in float32
-SPREAD = 8  # times k: with more rows than this it is no gain to score them exactly
+PRODUCTS = 1 << 20  # at a time before they are put in order
+QUERIES = 16  # their number is rounded up to a multiple, so that few shapes are compiled
 
 
 class Int8Nearest:
-    """int8 copies of vectors_LD float32."""
+    """Searches rows where they lie, mapped or not; nothing is copied."""
 
-    def __init__(self, vectors_LD: np.ndarray) -> None:
-        vectors = torch.from_numpy(vectors_LD)
-        self._rows = len(vectors)
-        self._product = Int8Product(vectors)
-        self._error = self._product.errors_O.max().item()
-        self._longest = vectors.norm(dim=1).max().item()
+    def __init__(self, rows: Int8Rows) -> None:
+        with warnings.catch_warnings():  # torch has no read-only tensors; these are only read
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            self._bytes_LD = torch.from_numpy(rows.bytes_LD)
+            self._scales_L = torch.from_numpy(rows.scales_L)
+        self._error, self._longest = rows.bounds_2.tolist()
 
     def search(self, queries_BD: np.ndarray, k: int) -> list[np.ndarray | None]:
         """Rows int64, ascending, that hold the k nearest of each query; None where too many rows
         are too close to tell (or the query is not finite)."""
-        step = max(1, MOST_PRODUCTS // self._rows)
+        step = max(1, MOST_PRODUCTS // len(self._scales_L))
         found: list[np.ndarray | None] = []
         for queries in torch.from_numpy(queries_BD).split(step):
             found += self._search(queries, k)
@@ -46,7 +49,7 @@ class Int8Nearest:
         in_scale_BD = queries_BD / scale_B[:, None]
         whole_BD = whole(in_scale_BD.clone())
         # products in each query's own scale: only comparisons within a row are needed
-        products_BL = self._product(to_uint8(whole_BD), 1.0, MIDDLE)
+        products_BL = self._products(whole_BD.to(torch.int8))
         off_B = (
             whole_BD.norm(dim=1) * self._error
             + (in_scale_BD - whole_BD).norm(dim=1) * self._longest
@@ -56,7 +59,15 @@ class Int8Nearest:
         rows = map(np.flatnonzero, (products_BL >= least_B[:, None]).numpy())
         return [found if k <= len(found) <= SPREAD * k else None for found in rows]
 
-
-def is_worth(rows: int, k: int) -> bool:
-    """Whether a search for k of so many rows gains by this."""
-    return rows >= FEW_ROWS and k * SPREAD <= rows
+    def _products(self, queries_BD: torch.Tensor) -> torch.Tensor:
+        asked, labels = len(queries_BD), len(self._scales_L)
+        if asked > 1:
+            queries_BD = torch.nn.functional.pad(queries_BD, (0, 0, 0, -asked % QUERIES))
+        multiply = rows_by_few(queries_BD)
+        products_BL = torch.empty(asked, labels)
+        step = max(PRODUCTS // len(queries_BD), 1)
+        for start in range(0, labels, step):
+            own = slice(start, start + step)
+            products_RB = multiply(self._bytes_LD[own]).mul_(self._scales_L[own, None])
+            products_BL[:, own] = products_RB.t().contiguous()[:asked]
+        return products_BL

@@ -6,11 +6,11 @@ Shapes: T rows of I inputs, O outputs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
-LEAST = 1e-5  # of a range: what is always 0 has a scale too
-MIDDLE = 128  # of the values of uint8
-ROWS = 1 << 14  # of a large weight at a time
+from lmtx_ray.search.int8_rows import LEAST, MIDDLE
 
 
 class Int8Product:
@@ -19,13 +19,7 @@ class Int8Product:
     def __init__(self, weight_OI: torch.Tensor, bias_O: torch.Tensor | None = None) -> None:
         self._bias_O = bias_O
         self._scale_O = weight_OI.abs().amax(1).clamp(min=LEAST) / 127
-        whole_OI = torch.empty(weight_OI.shape, dtype=torch.int8)
-        self.errors_O = torch.empty(len(weight_OI))  # length of what rounding takes from a row
-        for start in range(0, len(weight_OI), ROWS):
-            own = slice(start, start + ROWS)
-            scaled_OI = weight_OI[own] / self._scale_O[own, None]
-            whole_OI[own] = scaled_OI.round()
-            self.errors_O[own] = (scaled_OI - whole_OI[own]).norm(dim=1) * self._scale_O[own]
+        whole_OI = (weight_OI / self._scale_O[:, None]).round().to(torch.int8)
         self._weight = torch.ops.onednn.qlinear_prepack(whole_OI, None)
         self._zero_O = torch.zeros(len(weight_OI), dtype=torch.int32)
 
@@ -49,7 +43,7 @@ class Int8Product:
         dtype: torch.dtype,
         then: str,
     ) -> torch.Tensor:
-        return torch.ops.onednn.qlinear_pointwise(
+        return _pointwise(
             x_TI,
             scale,
             zero,
@@ -61,9 +55,24 @@ class Int8Product:
             out_zero,
             dtype,
             then,
-            [],
-            "none",
         )
+
+
+def rows_by_few(few_BD: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function from bytes_RD to float32 products_RB with `few_BD`, int8; byte MIDDLE means 0.
+
+    The many rows are oneDNN's input here and the few its weight: an input is read as it lies, while
+    a weight is first put into an order of oneDNN's own, in memory of the process.
+    """
+    weight = torch.ops.onednn.qlinear_prepack(few_BD, None)
+    one_B, zero_B = torch.ones(len(few_BD)), torch.zeros(len(few_BD), dtype=torch.int32)
+    return lambda bytes_RD: _pointwise(
+        bytes_RD, 1.0, MIDDLE, weight, one_B, zero_B, None, 1.0, 0, torch.float32, "none"
+    )
+
+
+def _pointwise(*arguments: object) -> torch.Tensor:
+    return torch.ops.onednn.qlinear_pointwise(*arguments, [], "none")
 
 
 def whole(centred_TI: torch.Tensor) -> torch.Tensor:

@@ -9,25 +9,29 @@ names, squared. With query terms counted once and k1 = 1.2, b = 0.75, P@1 was 28
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
-from lmtx_ray.search.candidates import PADDING, top_k
+from lmtx_ray.search.candidates import PADDING, Candidates, merge_top_k, top_k
+from lmtx_ray.search.lexical_weights import Weights, weigh
+from lmtx_ray.search.tensor_file import open_tensors, write_tensors
+from lmtx_ray.search.vocabulary import finder
 
 WORD = re.compile(r"[a-z0-9]+")
 STOPWORDS = frozenset(
     "a an and are as at be been between both but by for from had has have in into is it its of on "
     "or that the their there these this those to was were which who with without not no".split()
 )
-K1, B = 3.0, 1.0
-BLOCK = 256  # documents scored at once
+FILE = "lexical.safetensors"
+BLOCK = 256  # documents read at once
+MOST_FOUND = 1 << 21  # labels found by documents scored at once: about 100 MiB
 
 
 def words(text: str) -> list[str]:
@@ -48,81 +52,129 @@ def _singular(word: str) -> str:
 class LexicalIndex:
     """Scores label texts by the words of a document. Ids are positions in the label table.
 
-    Shapes: B documents, L labels, V words.
+    Shapes: B documents, L labels, V words, N pairs of label and word, W words of a document.
     """
 
-    def __init__(
-        self, vocabulary: list[str], bm25_VL: sparse.csr_matrix, share_VL: sparse.csr_matrix
-    ) -> None:
-        self._vocabulary = vocabulary
-        self._places = {word: place for place, word in enumerate(vocabulary)}
-        self._bm25_VL, self._share_VL = bm25_VL, share_VL
+    def __init__(self, weights: Weights) -> None:
+        """ValueError for weights that are no matrices."""
+        self._weights = weights
+        self._place = finder(weights.words)
+        self._bm25_VL = weights.matrix(weights.bm25_N)
+        self._share_VL = weights.matrix(weights.share_N)
 
     @classmethod
-    def build(cls, texts: Sequence[str]) -> LexicalIndex:
+    def build(cls, texts: Iterable[str]) -> LexicalIndex:
         """Index label texts, [L]. A text without a word is never found."""
-        labels = [words(text) for text in texts]
-        frequencies = Counter(word for label in labels for word in set(label))
-        vocabulary = sorted(frequencies)
-        places = {word: place for place, word in enumerate(vocabulary)}
-        idf_V = np.array([np.log1p(len(texts) / frequencies[word]) for word in vocabulary])
-        lengths_L = np.array([max(len(label), 1) for label in labels], dtype=np.float64)
-        mean = lengths_L.mean() if len(lengths_L) else 1.0
-        columns = [label for label, text in enumerate(labels) for _ in sorted(set(text))]
-        rows = [places[word] for text in labels for word in sorted(set(text))]
-        shape = (len(vocabulary), len(texts))
-        named = sparse.csr_matrix((idf_V[rows], (rows, columns)), shape=shape)
-        totals_L = np.maximum(np.asarray(named.sum(axis=0)).ravel(), 1e-9)
-        saturation_L = 1.0 / (1.0 + K1 * (1.0 - B + B * lengths_L / mean))
-        bm25 = named @ sparse.diags(saturation_L)
-        share = named @ sparse.diags(1.0 / totals_L)
-        return cls(vocabulary, bm25.tocsr(), share.tocsr())
+        return cls(weigh(texts, words))
 
     def search(self, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best labels for each document: ids_BK int32, scores_BK float32, all above 0."""
         ids_BK = np.full((len(texts), k), PADDING, dtype=np.int32)
         scores_BK = np.full((len(texts), k), -np.inf, dtype=np.float32)
         for start in range(0, len(texts), BLOCK):
-            scores_BL = self._scores(texts[start : start + BLOCK])
-            for row in range(scores_BL.shape[0]):
-                span = slice(scores_BL.indptr[row], scores_BL.indptr[row + 1])
-                ids, scores = scores_BL.indices[span], scores_BL.data[span]
-                best = top_k(ids[None].astype(np.int32), scores[None], k)
-                ids_BK[start + row], scores_BK[start + row] = best[0][0], best[1][0]
+            counts_BV = self._counts(texts[start : start + BLOCK])
+            for first, end in self._blocks(counts_BV):
+                found = self._best(counts_BV[first:end], k)
+                own = slice(start + first, start + end)
+                ids_BK[own], scores_BK[own] = found
         return ids_BK, scores_BK
-
-    def _scores(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        counts_BV = self._counts(texts)
-        weights_BV = counts_BV.copy()
-        weights_BV.data = 1.0 + np.log(weights_BV.data)
-        counts_BV.data[:] = 1.0
-        share_BL = counts_BV @ self._share_VL
-        return (weights_BV @ self._bm25_VL).multiply(share_BL.power(2)).tocsr()
 
     def _counts(self, texts: Sequence[str]) -> sparse.csr_matrix:
         data: list[float] = []
         places: list[int] = []
         ends = [0]
         for text in texts:
-            known = sorted(
-                (self._places[w], n) for w, n in Counter(words(text)).items() if w in self._places
-            )
+            counts = ((self._place(word), count) for word, count in Counter(words(text)).items())
+            known = sorted((place, count) for place, count in counts if place is not None)
             places += [place for place, _ in known]
             data += [float(count) for _, count in known]
             ends.append(len(places))
-        shape = (len(texts), len(self._vocabulary))
+        shape = (len(texts), len(self._weights.words))
         return sparse.csr_matrix((np.array(data, float), places, ends), shape=shape)
 
+    def _blocks(self, counts_BV: sparse.csr_matrix) -> Iterator[tuple[int, int]]:
+        """Spans of documents that find at most MOST_FOUND labels together, or are one."""
+        ends_N = np.concatenate(
+            [[0], np.cumsum(np.diff(self._weights.starts_V)[counts_BV.indices])]
+        )
+        most_B = np.diff(ends_N[counts_BV.indptr]).clip(max=self._weights.labels)
+        first, found = 0, 0
+        for document, most in enumerate(most_B.tolist()):
+            if document > first and found + most > MOST_FOUND:
+                yield first, document
+                first, found = document, 0
+            found += most
+        yield first, len(most_B)
+
+    def _best(self, counts_BV: sparse.csr_matrix, k: int) -> Candidates:
+        labels = self._weights.labels
+        if counts_BV.shape[0] > 1 or labels <= MOST_FOUND:
+            return _best(_scores(counts_BV, self._bm25_VL, self._share_VL), k)
+        parts = [
+            self._best_between(counts_BV, first, min(first + MOST_FOUND, labels), k)
+            for first in range(0, labels, MOST_FOUND)
+        ]
+        return merge_top_k(parts, k)
+
+    def _best_between(
+        self, counts_1V: sparse.csr_matrix, first: int, end: int, k: int
+    ) -> Candidates:
+        """Of one document, among the labels from `first` to before `end`."""
+        weights, own = self._weights, counts_1V.indices
+        spans = [
+            start + np.searchsorted(weights.labels_N[start:stop], (first, end))
+            for start, stop in zip(weights.starts_V[own], weights.starts_V[own + 1], strict=True)
+        ]
+        pairs_N = np.concatenate([np.arange(*span) for span in spans] or [np.empty(0, int)])
+        starts_W = np.concatenate([[0], np.cumsum([stop - start for start, stop in spans])])
+        shape = len(own), end - first
+        bm25_WL, share_WL = (
+            sparse.csr_matrix(
+                (values_N[pairs_N], weights.labels_N[pairs_N] - first, starts_W), shape
+            )
+            for values_N in (weights.bm25_N, weights.share_N)
+        )
+        counts_1W = sparse.csr_matrix(
+            (counts_1V.data, np.arange(len(own)), [0, len(own)]), (1, len(own))
+        )
+        ids_1K, scores_1K = _best(_scores(counts_1W, bm25_WL, share_WL), k)
+        return np.where(ids_1K == PADDING, PADDING, ids_1K + first), scores_1K
+
     def save(self, folder: str | Path) -> None:
-        """Write words as JSON and both matrices as npz (plain arrays)."""
+        """Write one file of plain arrays."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._vocabulary, ensure_ascii=False)
-        (Path(folder) / "words.json").write_text(text, encoding="utf-8")
-        sparse.save_npz(Path(folder) / "bm25.npz", self._bm25_VL)
-        sparse.save_npz(Path(folder) / "share.npz", self._share_VL)
+        write_tensors(Path(folder) / FILE, self._weights.arrays())
 
     @classmethod
     def load(cls, folder: str | Path) -> LexicalIndex:
-        vocabulary = json.loads((Path(folder) / "words.json").read_text(encoding="utf-8"))
-        bm25, share = (sparse.load_npz(Path(folder) / name) for name in ("bm25.npz", "share.npz"))
-        return cls(vocabulary, bm25, share)
+        """Map a saved index.
+
+        Raises:
+            FileNotFoundError: The folder holds none.
+            ValueError: Its file is not what `save` writes; the message names it.
+        """
+        file = Path(folder) / FILE
+        try:
+            return cls(Weights.of_arrays(open_tensors(file).arrays))
+        except KeyError as error:
+            raise ValueError(f"{file}: holds no {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+
+
+def _scores(
+    counts_BV: sparse.csr_matrix, bm25_VL: sparse.csr_matrix, share_VL: sparse.csr_matrix
+) -> sparse.csr_matrix:
+    weights_BV, named_BV = counts_BV.copy(), counts_BV.copy()
+    weights_BV.data = 1.0 + np.log(weights_BV.data)
+    named_BV.data[:] = 1.0
+    share_BL = named_BV @ share_VL
+    return (weights_BV @ bm25_VL).multiply(share_BL.power(2)).tocsr()
+
+
+def _best(scores_BL: sparse.csr_matrix, k: int) -> Candidates:
+    rows = []
+    for start, end in pairwise(scores_BL.indptr):
+        ids, scores = scores_BL.indices[start:end], scores_BL.data[start:end]
+        rows.append(top_k(ids[None].astype(np.int32), scores[None], k))
+    return np.concatenate([ids for ids, _ in rows]), np.concatenate([scores for _, scores in rows])

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 
+from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.config.components import ShortlistConfig
 from lmtx_ray.corpus.text_keys import document_text
-from lmtx_ray.io import storage
 from lmtx_ray.search import candidates
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
-
-
-def matrix(vectors: pa.Table) -> np.ndarray:
-    """The `vector` column as a float32 array [N, D]."""
-    column = vectors["vector"].combine_chunks()
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(column), column.type.list_size).astype(np.float32, copy=False)
+from lmtx_ray.stages.index import matrix
 
 
 class DenseShortlist:
@@ -28,7 +21,8 @@ class DenseShortlist:
     expands: ClassVar[bool] = False
 
     def __init__(self, index: str, depth: int) -> None:
-        self._index = LabelIndex.load(storage.local_copy(index))
+        self._files = open_bundle(index)  # held: what is mapped must not go
+        self._index = LabelIndex.load(self._files.folder)
         self._depth = depth
 
     def __call__(self, vectors: pa.Table) -> pa.Table:
@@ -41,9 +35,9 @@ class LexicalShortlist:
 
     expands: ClassVar[bool] = False
 
-    def __init__(self, labels: list[str], depth: int) -> None:
-        texts = [text for uri in labels for text in storage.read_table(uri)["text"].to_pylist()]
-        self._index = LexicalIndex.build(texts)
+    def __init__(self, index: str, depth: int) -> None:
+        self._files = open_bundle(index)
+        self._index = LexicalIndex.load(self._files.folder)
         self._depth = depth
 
     def __call__(self, documents: pa.Table) -> pa.Table:

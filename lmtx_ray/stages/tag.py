@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import ray
 
 from lmtx_ray.batch.job import TagJob
-from lmtx_ray.batch.unit import UnitWork, label_texts, run_unit
+from lmtx_ray.batch.unit import UnitWork, run_unit
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import Receipt
@@ -23,10 +23,9 @@ class TagUnits:
 
         self._job = job
         self._tagger = Tagger.load(job.bundle)
-        self._texts = label_texts(job)
 
     def run_unit(self, unit: Unit, output: Dataset) -> Receipt:
-        return run_unit(unit, UnitWork(self._job, output), self._tagger, self._texts)
+        return run_unit(unit, UnitWork(self._job, output), self._tagger, self._tagger.labels)
 
 
 def pool_of(actors: int | None, units: int) -> Resources:

@@ -22,7 +22,7 @@ def test_hours_and_memory_follow_from_rates() -> None:
     minutes = 60 * sizing.hours(30_000 * 855, 60_000)
     assert minutes == pytest.approx(7.125)
     assert sizing.hours(3.6e6, 100, workers=10) == 1
-    assert sizing.index_bytes(3_000_000, 768) == 9_216_000_000
+    assert sizing.index_bytes(3_000_000, 768) == 11_532_000_000
     assert sizing.encoder_tokens(WORK) == 30_000 * 430 + 3_000_000 * 16
 
 

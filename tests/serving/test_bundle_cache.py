@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +13,14 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-from lmtx_ray.bundle import cache
-from lmtx_ray.bundle.cache import StoredFile, open_bundle, surplus
+from lmtx_ray.bundle.cache import open_bundle, read_published, surplus
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import MANIFEST, Dataset
-from lmtx_ray.io.receipts import PublishError
+from lmtx_ray.io.receipts import PublishError, StoredFile
 from serve_apps.application import shard_count
 from serve_apps.shard import load_held
+from tests.lake import upload
 
 BUCKET = "s3://lake"
 
@@ -65,7 +66,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def on_s3(other_bundle: str) -> str:
     """A bundle with three index shards."""
-    storage.upload_folder(other_bundle, f"{BUCKET}/bundle")
+    upload(other_bundle, f"{BUCKET}/bundle")
     return f"{BUCKET}/bundle"
 
 
@@ -84,7 +85,7 @@ def names(folder: str) -> set[str]:
 def test_a_bundle_on_s3_answers_like_the_local_one(on_s3: str, other_bundle: str) -> None:
     texts = ["heart pain", "a study of the lung"]
     near, far = (Tagger.load(uri, threads=1) for uri in (other_bundle, on_s3))
-    assert far.tag_texts(texts, 5).equals(near.tag_texts(texts, 5))
+    assert far.tag(texts).equals(near.tag(texts))
 
 
 def test_a_shard_fetches_its_own_file_and_the_description(on_s3: str, other_bundle: str) -> None:
@@ -101,8 +102,7 @@ def test_a_shard_of_a_bundle_without_rows_in_its_description_counts_them(
     other_bundle: str, tmp_path: Path
 ) -> None:
     def save(folder: Path) -> None:
-        storage.download_folder(other_bundle, folder)
-        (folder / MANIFEST).unlink()
+        Dataset(other_bundle).download(folder)
         description = storage.read_json(f"{folder}/bundle.json")
         del description["index_rows"]
         storage.write_bytes(f"{folder}/bundle.json", storage.to_json(description))
@@ -130,7 +130,7 @@ def test_a_damaged_copy_is_fetched_again(on_s3: str, downloads: list[str]) -> No
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     downloads.clear()
     open_bundle(on_s3)
-    assert downloads == [f"{on_s3}/labels.parquet"]
+    assert downloads == [read_published(on_s3).location("labels.parquet")]
     assert path.read_bytes() == content
 
 
@@ -146,28 +146,23 @@ def test_what_a_killed_process_left_is_written_over(on_s3: str, kept: Path) -> N
 def test_a_file_that_was_changed_where_it_was_published_is_refused(
     on_s3: str, change: Callable[[bytes], bytes]
 ) -> None:
-    uri = f"{on_s3}/bundle.json"
+    uri = read_published(on_s3).location("bundle.json")
     storage.write_bytes(uri, change(storage.read_bytes(uri)))
-    with pytest.raises(PublishError, match=r"bundle/bundle\.json is not the file"):
+    with pytest.raises(PublishError, match=r"/bundle\.json is not the file"):
         open_bundle(on_s3)
 
 
 @pytest.mark.parametrize("where", ["local", "s3"])
 def test_files_have_the_names_that_loaders_know_however_they_are_stored(
-    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: str, tmp_path: Path
 ) -> None:
     uri = f"{BUCKET}/attempts" if where == "s3" else str(tmp_path / "attempts")
-    Dataset(uri, "f").publish_folder(
-        lambda to: [(to / name).write_text(name) for name in ("a-1f", "b-1f")]
-    )
-    stored = cache.published_files
-    monkeypatch.setattr(
-        cache,
-        "published_files",
-        lambda *given: {
-            f"in/{name[0]}": StoredFile(name, file.sha256) for name, file in stored(*given).items()
-        },
-    )
+    files = {}
+    for name in ("a", "b"):
+        data = f"{name}-1f".encode()
+        storage.write_bytes(f"{uri}/{name}-1f", data)
+        files[f"in/{name}"] = StoredFile(f"{name}-1f", hashlib.sha256(data).hexdigest())
+    Dataset(uri, "f").publish_files(files)
     folder = open_bundle(uri).folder
     assert names(folder) == {"in/a", "in/b"}
     assert Path(folder, "in/a").read_text() == "a-1f"

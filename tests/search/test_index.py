@@ -1,4 +1,4 @@
-"""Searching labels: words a document names, vectors near it, and shards that change nothing."""
+"""Searching labels by vectors: the nearest ones, whatever the shards, in files that are mapped."""
 
 from __future__ import annotations
 
@@ -10,35 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmtx_ray.search.candidates import PADDING, merge_top_k
-from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.index import LabelIndex, load_shard
-from lmtx_ray.search.int8_nearest import Int8Nearest
-from lmtx_ray.search.lexical import LexicalIndex, words
-
-LABELS = ["Heart Failure", "Heart", "Kidney Failure, Chronic", "Études", "the", "Lenses"]
-
-
-def test_words_are_folded_to_what_labels_and_texts_share() -> None:
-    assert words("The Études of arteries, lenses & viruses") == words("étude artery lense viruse")
-    assert words("analysis of mass in the pus") == ["analysis", "mass", "pus"]
-
-
-def test_labels_named_in_full_come_before_labels_named_in_part() -> None:
-    index = LexicalIndex.build(LABELS)
-    ids, scores = index.search(["Failure of the heart in chronic disease", "no word known"], 4)
-    assert ids[0].tolist() == [0, 1, 2, PADDING]
-    assert (np.diff(scores[0][:3]) < 0).all()
-    assert ids[1].tolist() == [PADDING] * 4
-
-
-def test_a_lexical_index_answers_the_same_after_loading(tmp_path: Path) -> None:
-    index = LexicalIndex.build(LABELS)
-    index.save(tmp_path)
-    texts = ["heart failure and kidney", "lens"]
-    for before, after in zip(
-        index.search(texts, 3), LexicalIndex.load(tmp_path).search(texts, 3), strict=True
-    ):
-        assert np.array_equal(before, after)
+from lmtx_ray.search.tensor_file import write_tensors
 
 
 def vectors(rows: int, seed: int) -> np.ndarray:
@@ -69,39 +42,6 @@ def test_a_score_has_the_same_bits_in_any_batch_and_sharding() -> None:
         assert np.array_equal(np.concatenate([part[1] for part in parts]), scores)
 
 
-@pytest.mark.skipif(not has_int8(), reason="this CPU multiplies no int8")
-def test_rows_found_in_int8_hold_the_nearest_of_float64() -> None:
-    rng = np.random.default_rng(4)
-    near = np.repeat(vectors(500, 1), 10, axis=0) + 0.02 * vectors(5000, 2)  # ten times the same
-    far = vectors(3000, 3) * rng.uniform(1e-3, 30, (3000, 1)).astype(np.float32)
-    for known in (near, far, np.concatenate([near, far])):
-        queries = np.concatenate(
-            [
-                known[::500] + 0.1 * vectors(len(known[::500]), 5),
-                1e-3 * vectors(3, 6),
-                1e3 * vectors(3, 7),
-            ]
-        )
-        found_B = Int8Nearest(known).search(queries, 40)
-        assert sum(found is not None for found in found_B) > len(queries) / 2
-        ids, _ = LabelIndex.build(known).search(queries, 40)
-        products = queries.astype(np.float64) @ known.T.astype(np.float64)
-        for found, row, product in zip(found_B, ids, products, strict=True):
-            expected = set(np.argsort(-product.astype(np.float32), kind="stable")[:40])
-            assert set(row) == expected
-            assert found is None or (expected <= set(found) and len(found) < 400)
-
-
-@pytest.mark.skipif(not has_int8(), reason="this CPU multiplies no int8")
-def test_what_int8_cannot_tell_apart_is_left_to_faiss() -> None:
-    known = np.concatenate([vectors(100, 1), np.repeat(vectors(1, 2), 5000, axis=0)])
-    queries = np.stack([known[0], known[-1], 0 * known[0], np.nan * known[0]])
-    found = Int8Nearest(known).search(queries, 1)
-    assert [rows is None for rows in found] == [False, True, True, True]
-    ids, _ = LabelIndex.build(known).search(queries[:2], 1)
-    assert ids[:, 0].tolist() == [0, 100]
-
-
 def test_shards_loaded_alone_and_merged_are_the_whole_index(tmp_path: Path) -> None:
     known, queries = vectors(100, 1), vectors(5, 2)
     whole = LabelIndex.build(known, shards=4)
@@ -126,6 +66,32 @@ def test_an_index_answers_the_same_after_loading(tmp_path: Path) -> None:
     loaded = LabelIndex.load(tmp_path)
     assert len(loaded) == 50
     assert np.array_equal(loaded.search(vectors(5, 2), 8)[0], index.search(vectors(5, 2), 8)[0])
+
+
+def test_a_loaded_index_is_a_map_of_its_files(tmp_path: Path) -> None:
+    known = vectors(5000, 1)
+    LabelIndex.build(known, shards=2).save(tmp_path)
+    for shard in LabelIndex.load(tmp_path).shards:
+        assert not shard.vectors_LD.flags.writeable
+        assert mapped_bytes(tmp_path / f"shard-{shard.start // 2500:05d}.safetensors") > 0
+
+
+def mapped_bytes(file: Path) -> int:
+    """Of this process's address space, that shows the file."""
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
+    spans = [line[0].split("-") for line in maps if line[-1] == str(file)]
+    return sum(int(end, 16) - int(start, 16) for start, end in spans)
+
+
+@pytest.mark.parametrize("vector", [[np.inf, 0.0], [0.0]])
+def test_a_shard_file_without_finite_float32_is_refused_by_name(
+    tmp_path: Path, vector: list[float]
+) -> None:
+    LabelIndex.build(vectors(4, 1)[:, :2], shards=2).save(tmp_path)
+    held = np.array([[1, 0], vector] if len(vector) == 2 else vector, np.float32)
+    write_tensors(tmp_path / "shard-00001.safetensors", {"vectors": held})
+    with pytest.raises(ValueError, match=r"shard-00001.safetensors: .*(label 3 is not|no matrix)"):
+        LabelIndex.load(tmp_path)
 
 
 def test_vectors_that_cannot_be_ranked_are_refused_by_name() -> None:

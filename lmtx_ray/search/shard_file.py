@@ -1,0 +1,109 @@
+"""The file of one index shard: label vectors, and their 8-bit copy where that is of use.
+
+Written from a stream of vectors: no process needs to hold a shard in order to write it.
+Shapes: L labels, D dimensions, R rows of a piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lmtx_ray.search.int8_rows import Int8Rows, is_worth
+from lmtx_ray.search.tensor_file import TensorWriter, open_tensors, shape_of
+
+ROWS = 1 << 13  # worked on at a time
+
+
+def shard_name(number: int) -> str:
+    """A shard's file in an index's folder."""
+    return f"shard-{number:05d}.safetensors"
+
+
+def shard_files(folder: str | Path) -> list[Path]:
+    """An index's files in the order of their rows; FileNotFoundError without any."""
+    files = sorted(Path(folder).glob("shard-*.safetensors"))
+    if not files:
+        raise FileNotFoundError(f"{folder}: no index shards")
+    return files
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard's mapped arrays; `int8` is None for a file that was written without."""
+
+    vectors_LD: np.ndarray
+    int8: Int8Rows | None
+
+
+def write_shard(
+    path: str | Path, pieces: Iterable[np.ndarray], shape: tuple[int, int], start: int = 0
+) -> None:
+    """Write float32 vectors that come in `pieces` of any number of rows, [L, D] together.
+
+    Raises:
+        ValueError: A vector is not finite, named by its label, of which the first is `start`; or
+            `shape` is not theirs.
+    """
+    labels, dimensions = shape
+    shapes = {"vectors": ("F32", shape)}
+    if is_worth(labels, 1):
+        shapes |= {"bytes": ("U8", shape), "scales": ("F32", (labels,)), "bounds": ("F32", (2,))}
+    bounds_2 = np.zeros(2, np.float32)
+    with TensorWriter(path, shapes) as writer:
+        for vectors_RD in _cut(pieces):
+            if vectors_RD.shape[1] != dimensions:
+                raise ValueError(f"{path}: vectors of {vectors_RD.shape[1]} and {dimensions}")
+            check_finite(vectors_RD, start)
+            start += len(vectors_RD)
+            writer.write("vectors", vectors_RD)
+            if "bytes" in shapes:
+                int8 = Int8Rows.of(vectors_RD)
+                writer.write("bytes", int8.bytes_LD)
+                writer.write("scales", int8.scales_L)
+                bounds_2 = np.maximum(bounds_2, int8.bounds_2)
+        if "bytes" in shapes:
+            writer.write("bounds", bounds_2)
+
+
+def read_shard(path: str | Path, start: int = 0) -> Shard:
+    """Map a shard's file.
+
+    Raises:
+        ValueError: It holds no matrix of finite float32; the message names the file and the label,
+            of which the first is `start`.
+    """
+    opened = open_tensors(path)
+    vectors_LD = opened.arrays.get("vectors")
+    if vectors_LD is None or vectors_LD.ndim != 2 or vectors_LD.dtype != np.float32:
+        raise ValueError(f"{path}: holds no matrix of float32 named 'vectors'")
+    try:
+        check_finite(vectors_LD, start)
+        int8 = Int8Rows.of_arrays(opened.arrays, vectors_LD.shape)
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    opened.forget()
+    return Shard(vectors_LD, int8)
+
+
+def rows_of(path: str | Path) -> int:
+    """How many labels a shard's file holds, from its header."""
+    return shape_of(path, "vectors")[0]
+
+
+def check_finite(vectors_LD: np.ndarray, start: int = 0) -> None:
+    """ValueError naming the label of the first vector that is not finite; the first is `start`."""
+    for vectors_RD in _cut([vectors_LD]):
+        finite_R = np.isfinite(vectors_RD).all(axis=1)
+        if not finite_R.all():
+            raise ValueError(f"the vector of label {start + int(finite_R.argmin())} is not finite")
+        start += len(vectors_RD)
+
+
+def _cut(pieces: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
+    for piece in pieces:
+        for start in range(0, len(piece), ROWS):
+            yield piece[start : start + ROWS]

@@ -1,0 +1,77 @@
+"""Both indexes of the labels, from published fragments: no process holds even one shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lmtx_ray.config.resources import Resources
+from lmtx_ray.io import storage
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.search.lexical import LexicalIndex
+from lmtx_ray.search.shard_file import shard_name, write_shard
+from lmtx_ray.stages.files import build_files
+
+Piece = tuple[str, int, int]  # a fragment's URI, and which of its rows: from, to
+
+
+def matrix(vectors: pa.Table) -> np.ndarray:
+    """The `vector` column as a float32 array [N, D]."""
+    column = vectors["vector"].combine_chunks()
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), column.type.list_size).astype(np.float32, copy=False)
+
+
+def build_index(
+    vectors: Dataset, output: Dataset, shards: int, resources: Resources, name: str
+) -> None:
+    """Publish an index of label vectors in even shards, at most one a label.
+
+    Raises:
+        ValueError: There is no label, or a vector is not finite.
+    """
+    units = vectors.manifest().units
+    fragments = [(storage.join(vectors.uri, unit.file), unit.rows_out) for unit in units]
+    build_files(output, build_shard, shard_parts(fragments, shards), resources, name)
+
+
+def shard_parts(fragments: Sequence[tuple[str, int]], shards: int) -> list[dict[str, Any]]:
+    """Arguments of `build_shard` for each shard of all rows of `fragments`, (URI, rows) each."""
+    labels = sum(rows for _, rows in fragments)
+    if labels == 0:
+        raise ValueError("a label index needs at least one label")
+    shards = min(shards, labels)
+    ends = [labels // shards * n + min(n, labels % shards) for n in range(shards + 1)]
+    return [
+        {"number": n, "start": start, "pieces": list(_pieces(fragments, start, stop))}
+        for n, (start, stop) in enumerate(pairwise(ends))
+    ]
+
+
+def _pieces(fragments: Sequence[tuple[str, int]], start: int, stop: int) -> Iterator[Piece]:
+    first = 0
+    for uri, rows in fragments:
+        own = max(start - first, 0), min(stop - first, rows)
+        if own[0] < own[1]:
+            yield uri, *own
+        first += rows
+
+
+def build_shard(folder: Path, number: int, start: int, pieces: Sequence[Piece]) -> None:
+    """Write a shard's file; `start` is the label of its first row."""
+    blocks = (matrix(storage.read_table(uri))[first:end] for uri, first, end in pieces)
+    head = next(blocks)
+    shape = sum(end - first for _, first, end in pieces), head.shape[1]
+    write_shard(folder / shard_name(number), chain([head], blocks), shape, start)
+
+
+def build_lexical(folder: Path, labels: Sequence[str]) -> None:
+    """Write the lexical index of the labels in these fragments."""
+    tables = (storage.read_table(uri) for uri in labels)
+    texts = (text for table in tables for text in table["text"].to_pylist())
+    LexicalIndex.build(texts).save(folder)

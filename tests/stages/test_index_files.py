@@ -1,0 +1,69 @@
+"""An index built by workers from published vectors: the files that the whole matrix would give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lmtx_ray.config.resources import Resources
+from lmtx_ray.corpus import schemas
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.search.index import LabelIndex
+from lmtx_ray.search.shard_file import shard_files
+from lmtx_ray.stages.index import build_index, build_shard, shard_parts
+
+LABELS = 23
+
+
+def published(folder: Path, vectors_LD: np.ndarray) -> Dataset:
+    """Label vectors in units of 10 rows."""
+    values = pa.FixedSizeListArray.from_arrays(pa.array(vectors_LD.ravel()), vectors_LD.shape[1])
+    ids = [str(label) for label in range(len(vectors_LD))]
+    table = pa.table({"id": ids, "vector": values})
+    step = Dataset(str(folder), "vectors")
+    step.publish_table(schemas.conform(table, schemas.vectors(vectors_LD.shape[1])), 10)
+    return step
+
+
+@pytest.fixture
+def vectors() -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(LABELS, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 5, 40])
+def test_shards_of_fragments_are_shards_of_the_whole(
+    tmp_path: Path, vectors: np.ndarray, shards: int
+) -> None:
+    LabelIndex.build(vectors, shards).save(tmp_path / "whole")
+    files = published(tmp_path / "vectors", vectors).files()
+    (tmp_path / "built").mkdir()
+    for part in shard_parts(list(zip(files, (10, 10, 3), strict=True)), shards):
+        build_shard(tmp_path / "built", **part)
+    built, whole = shard_files(tmp_path / "built"), shard_files(tmp_path / "whole")
+    assert [file.read_bytes() for file in built] == [file.read_bytes() for file in whole]
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_workers_build_an_index_and_what_a_killed_run_left_is_no_part_of_it(
+    tmp_path: Path, vectors: np.ndarray
+) -> None:
+    step = published(tmp_path / "vectors", vectors)
+    output = Dataset(str(tmp_path / "index"), "index")
+    LabelIndex.build(vectors[:8], shards=4).save(f"{output.uri}/at-killed")
+    build_index(step, output, 2, Resources(actors=None, cpus=1, gpus=0), "index")
+    output.verify()
+    loaded, whole = LabelIndex.load(output.folder()), LabelIndex.build(vectors)
+    assert (len(loaded.shards), len(loaded)) == (2, LABELS)
+    for found, expected in zip(loaded.search(vectors, 5), whole.search(vectors, 5), strict=True):
+        assert np.array_equal(found, expected)
+
+    vectors[17, 2] = np.inf
+    broken = published(tmp_path / "broken", vectors)
+    lost = Dataset(str(tmp_path / "lost"), "index")
+    with pytest.raises(ValueError, match="the vector of label 17 is not finite"):
+        build_index(broken, lost, 2, Resources(actors=None, cpus=1, gpus=0), "index")
+    assert not lost.is_complete()
