@@ -39,6 +39,10 @@ class PromotionError(ValueError):
     """The new bundle does not answer; the old one does, as before."""
 
 
+class OvertakenError(PromotionError):
+    """Somebody else changed the bundle meanwhile: theirs is the change that goes on."""
+
+
 class Service:
     """A running application, by Serve's REST interface and a handle."""
 
@@ -105,6 +109,7 @@ def promote(service: Service, bundle: str, seconds: float = 300.0) -> dict[str, 
     Raises:
         PublishError: It is no published bundle.
         PromotionError: A replica refused it, or they did not all take over within `seconds`.
+        OvertakenError: Another promotion began meanwhile.
     """
     bundle = storage.absolute(bundle)
     folder = open_bundle(bundle, lambda name: name == DESCRIPTION).folder
@@ -122,12 +127,15 @@ def promote(service: Service, bundle: str, seconds: float = 300.0) -> dict[str, 
         if not unfinished:
             _settle(service, loaded, lambda state: bundle_id in state.holds, give_up)
         _settle(service, taken, lambda state: state.bundle_id == bundle_id, give_up)
+    except OvertakenError:
+        raise
     except PromotionError:
         back = None if unfinished else before.rollback
         service.set_config(BundleConfig(bundle=old or before.bundle, rollback=back))
         raise
     time.sleep(DRAIN_SECONDS)  # calls that began with the old bundle end
-    service.set_config(BundleConfig(bundle=bundle, rollback=old))
+    if service.config() == taken:  # else another promotion has begun and wants both
+        service.set_config(BundleConfig(bundle=bundle, rollback=old))
     return {
         "bundle": bundle,
         "bundle_id": bundle_id,
@@ -150,7 +158,11 @@ def _settle(
     """Give all replicas a configuration and wait until each of them is `done` with it."""
     service.set_config(config)
     settled: dict[str, set[str]] = {}
+    told = False
     while time.monotonic() < give_up:
+        if told and service.config() != config:
+            raise OvertakenError("another promotion began: look at /readyz, then try again")
+        told = told or service.config() == config
         late = 0
         for name, running in service.replicas().items():
             waiting = running - settled.setdefault(name, set())

@@ -142,7 +142,8 @@ def test_killed_replicas_and_promotions_cost_no_right_answer(
             if victims := replicas(service, name):
                 victims[0].kill()
                 kills.append(name)
-            if number % 3 == 0 and (target := next(targets, None)):
+            over = not changes or changes[-1].poll() is not None  # one overtakes another
+            if number % 3 == 0 and over and (target := next(targets, None)):
                 changes.append(promoting(service, target))
 
     async def everything() -> Counter[str]:
@@ -155,7 +156,8 @@ def test_killed_replicas_and_promotions_cost_no_right_answer(
     assert len(kills) >= SECONDS // EVERY - 2
     assert counts["wrong"] == 0
     assert counts["right"] >= LEAST_SUCCESS * SECONDS * RATE
-    assert [code for code, _ in results] == [0, 0, 0]
+    assert [code for code, _ in results] == [0] * len(results)
+    assert len(results) >= 2
     assert {"bundle one", "bundle two"} <= set(counts)
 
 

@@ -16,7 +16,7 @@ import pytest
 from lmtx_ray.io.publish import Dataset
 from serve_apps import promotion
 from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
-from serve_apps.promotion import PromotionError, promote, rollback
+from serve_apps.promotion import OvertakenError, PromotionError, promote, rollback
 
 PATIENCE_SECONDS = 20
 
@@ -164,6 +164,19 @@ def test_a_promotion_in_vain_says_so_in_time(service: Replicas, published: dict[
     with pytest.raises(PromotionError, match="in time"):
         promote(service, published["new"], seconds=0.5)
     assert service.active() == {"old"}
+
+
+def test_a_promotion_gives_way_to_a_later_one(service: Replicas, published: dict[str, str]) -> None:
+    service.all[-1].slow = "new"
+    theirs = BundleConfig(bundle=published["old"], rollback=published["new"])
+    with ThreadPoolExecutor(1) as pool:
+        ours = pool.submit(promote, service, published["new"])
+        wait_until(lambda: "new" in service.all[0].holds)
+        time.sleep(0.1)
+        service.set_config(theirs)
+        with pytest.raises(OvertakenError, match="another promotion"):
+            ours.result(PATIENCE_SECONDS)
+    assert service.config() == theirs
 
 
 def test_a_promotion_that_was_broken_off_is_finished(
