@@ -121,7 +121,7 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
         "mass": round(mass / masses, 4) if masses and not layout.prompt.control else None,
     }
     if test:
-        summary |= pair_report(test.read([*PAIRS, "answer"]), layout.test.gold.read())
+        summary |= pair_report(test.read([*PAIRS, "answer", "teacher"]), layout.test.gold.read())
     return summary
 
 
