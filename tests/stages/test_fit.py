@@ -16,6 +16,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.publish import StepOutput
 from lmtx_ray.stages.fit import fit
 from lmtx_ray.student import batching, checkpoints, training
+from lmtx_ray.student.data_parallel import TextVectors
 from lmtx_ray.student.encoder import Encoder, load_model
 from tests.tiny import TOPICS, save_encoder
 
@@ -91,7 +92,7 @@ def accuracy(model: str) -> float:
 def test_the_student_learns_what_the_judge_accepted(
     tmp_path: Path, encoder: str, workers: int
 ) -> None:
-    output = train(tmp_path, encoder, FitConfig(**{**SMALL, "passes": 6}, workers=workers))
+    output = train(tmp_path, encoder, FitConfig(**{**SMALL, "passes": 10}, workers=workers))
     assert accuracy(output.uri) > max(accuracy(encoder), 0.9)
     assert not (tmp_path / "work").exists()  # nothing is left of the checkpoints
     from sentence_transformers import SentenceTransformer
@@ -110,9 +111,11 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path: Path, enc
             table, texts, LABELS["text"].to_pylist(), student.tokenizer, 32, 16
         )
         optimizer = training.new_optimizer(student, config)
+        vectors = TextVectors(student, config.token_budget, narrow=False)
         for step in range(checkpoints.restore(student, optimizer, work), stop):
             rows = batching.batch_rows(len(examples), 8, 5, config.seed, step)
-            training.train_step(student, optimizer, examples, rows, config, step, total=15)
+            batch = training.make_batch(examples, rows, config, step)
+            training.train_step(vectors, optimizer, batch, config, step, total=15)
         if stop < 15:
             checkpoints.save_checkpoint(student, optimizer, work, stop)
         return student.state_dict()
