@@ -8,7 +8,7 @@ Shapes: T texts of a batch, K of them for each of W workers, D dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,49 +16,73 @@ from sentence_transformers import SentenceTransformer
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from lmtx_ray.config.components import FitConfig
+from lmtx_ray.search.hardware import uses_bfloat16
 from lmtx_ray.student import batching
 
 
+@dataclass(frozen=True)
+class Workers:
+    """This worker's number and how many there are."""
+
+    rank: int = 0
+    world: int = 1
+
+
 class TextVectors(nn.Module):
-    """Token ids of texts to unit vectors, float32 [T, D] in their order, in passes of texts of like
-    length within `budget` tokens; `narrow` passes compute in bfloat16."""
+    """Texts to unit vectors, float32 [T, D], documents before labels, in passes of texts of like
+    length within the token budget."""
 
-    def __init__(self, student: SentenceTransformer, budget: int, narrow: bool) -> None:
+    def __init__(self, student: SentenceTransformer, config: FitConfig) -> None:
         super().__init__()
-        self.student, self._budget, self._narrow = student, budget, narrow
+        self.student, self._config = student, config
+        self._narrow = uses_bfloat16(config.dtype)
 
-    def forward(self, ids: Sequence[list[int]]) -> torch.Tensor:
-        batches = batching.token_budget_batches([len(row) for row in ids], self._budget)
-        device = self.student.device
+    def forward(self, documents: list[str], labels: list[str]) -> torch.Tensor:
+        tokenizer, device = self.student.tokenizer, self.student.device
+        ids = batching.token_ids(tokenizer, documents, self._config.max_tokens)
+        ids += batching.token_ids(tokenizer, labels, self._config.label_tokens)
+        batches = batching.token_budget_batches(
+            [len(row) for row in ids], self._config.token_budget
+        )
         parts = []
         for places in batches:
             texts = {"input_ids": [ids[place] for place in places]}
-            padded = self.student.tokenizer.pad(texts, return_tensors="pt").to(device)
+            padded = tokenizer.pad(texts, return_tensors="pt").to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=self._narrow):
                 parts.append(self.student(dict(padded))["sentence_embedding"].float())
         order = torch.tensor([place for places in batches for place in places])
         return nn.functional.normalize(torch.cat(parts)[order.argsort()], dim=1)
 
 
-def joined(vectors: TextVectors, world: int) -> nn.Module:
+def vectors_of(
+    vectors: nn.Module, documents: list[str], labels: list[str], workers: Workers
+) -> torch.Tensor:
+    """The vectors [T, D] of all texts, documents first, each computed by one of the workers."""
+    count = len(documents) + len(labels)
+    own = share(count, workers)
+    own_KD = vectors(
+        [documents[place] for place in own if place < len(documents)],
+        [labels[place - len(documents)] for place in own if place >= len(documents)],
+    )
+    if workers.world == 1:
+        return own_KD
+    all_WKD = _Gather.apply(own_KD)
+    return all_WKD.transpose(0, 1).reshape(-1, own_KD.shape[1])[:count]
+
+
+def joined(vectors: TextVectors, workers: Workers) -> nn.Module:
     """`vectors` with the first worker's weights, and gradients that are the mean over workers."""
-    if world == 1:
+    if workers.world == 1:
         return vectors
     # unused are weights that no pooling asks for, like those of BERT's pooler
     return DistributedDataParallel(vectors, broadcast_buffers=False, find_unused_parameters=True)
 
 
-def share(texts: int, rank: int, world: int) -> list[int]:
+def share(texts: int, workers: Workers) -> list[int]:
     """Places of a worker's texts: as many for each worker, so where they run out the last one."""
-    return [min(place, texts - 1) for place in range(rank, texts + -texts % world, world)]
-
-
-def gathered(own_KD: torch.Tensor, texts: int, world: int) -> torch.Tensor:
-    """The vectors [T, D] of all texts from each worker's `share`, for a loss that all compute."""
-    if world == 1:
-        return own_KD
-    all_WKD = _Gather.apply(own_KD)
-    return all_WKD.transpose(0, 1).reshape(-1, own_KD.shape[1])[:texts]
+    end = texts + -texts % workers.world
+    return [min(place, texts - 1) for place in range(workers.rank, end, workers.world)]
 
 
 class _Gather(torch.autograd.Function):

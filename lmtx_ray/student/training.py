@@ -8,34 +8,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from lmtx_ray.config.components import FitConfig
-from lmtx_ray.corpus.documents import document_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import StepOutput
-from lmtx_ray.search.hardware import uses_bfloat16
 from lmtx_ray.student import batching, losses
 from lmtx_ray.student.checkpoints import restore, save_checkpoint
-from lmtx_ray.student.data_parallel import TextVectors, gathered, joined, share
+from lmtx_ray.student.data_parallel import TextVectors, Workers, joined, vectors_of
 from lmtx_ray.student.encoder import load_model
+from lmtx_ray.student.examples import ExampleReader, LabelTexts, Unit
+from lmtx_ray.student.order import Order
 
 PROGRESS_SECONDS = 5.0
+ALONE = Workers()
 
 
 def train(
     config: FitConfig,
     model: str,
-    documents: Sequence[str],
+    units: Sequence[Unit],
     labels: Sequence[str],
-    examples: Sequence[str],
     output: StepOutput,
     work: str,
     rank: int,
@@ -44,27 +41,25 @@ def train(
 ) -> None:
     """One worker: resume, take its share of every batch, checkpoint and publish from rank 0.
 
-    `documents`, `labels` and `examples` are the URIs of their fragments; `work` is where
+    `units` hold the examples, `labels` are the URIs of the labels' fragments; `work` is where
     checkpoints and progress live.
     """
     if config.threads:
         torch.set_num_threads(max(config.threads // world, 1))
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # all is written before it is read
     student = load_model(model, device=device).train()
-    kept = read_examples(documents, labels, examples, student.tokenizer, config)
-    per_pass = batching.steps_per_pass(
-        len(kept), config.batch_size, drop_last=config.recipe == "paper"
-    )
-    total = per_pass * config.passes
+    order = example_order(units, config)
+    reader, names = ExampleReader(units, order), LabelTexts(labels)
+    total = order.steps * config.passes
     optimizer = new_optimizer(student, config)
     first = restore(student, optimizer, work, rank)
-    narrow = uses_bfloat16(config.dtype)
-    vectors = joined(TextVectors(student, config.token_budget, narrow), world)
+    workers = Workers(rank, world)
+    vectors = joined(TextVectors(student, config), workers)
     told = time.monotonic()
     for step in range(first, total):
-        rows = batching.batch_rows(len(kept), config.batch_size, per_pass, config.seed, step)
-        batch = make_batch(kept, rows, config, step)
-        loss = train_step(vectors, optimizer, batch, config, step, total, rank, world)
+        batch = make_batch(reader.rows(step), names, config, step)
+        loss = train_step(vectors, optimizer, batch, config, step, total, workers)
         last = step + 1 == total
         if rank == 0 and (last or time.monotonic() - told > PROGRESS_SECONDS):
             told = time.monotonic()
@@ -77,24 +72,14 @@ def train(
         output.publish_folder(lambda folder: student.save(str(folder)))
 
 
-def read_examples(
-    documents: Sequence[str],
-    labels: Sequence[str],
-    examples: Sequence[str],
-    tokenizer: Any,
-    config: FitConfig,
-) -> batching.Examples:
-    """The examples with the texts of their documents and labels, tokenised."""
-    table = pa.concat_tables([storage.read_table(uri) for uri in examples])
-    wanted = pa.array(table["doc_id"].to_pylist(), pa.string())
-    texts: dict[str, str] = {}
-    for uri in documents:
-        rows = storage.read_table(uri).select(["doc_id", "title", "text"])
-        for row in rows.filter(pc.is_in(rows["doc_id"], value_set=wanted)).to_pylist():
-            texts[row["doc_id"]] = document_text(row["title"], row["text"])
-    names = pa.concat_tables([storage.read_table(uri) for uri in labels])["text"]
-    return batching.make_examples(
-        table, texts, names.to_pylist(), tokenizer, config.max_tokens, config.label_tokens
+def example_order(units: Sequence[Unit], config: FitConfig) -> Order:
+    """The order in which the units' examples are trained on."""
+    return Order(
+        tuple(unit.size for unit in units),
+        config.batch_size,
+        config.shuffle_rows,
+        config.seed,
+        drop_last=config.recipe == "paper",
     )
 
 
@@ -116,18 +101,16 @@ def train_step(
     config: FitConfig,
     step: int,
     total: int,
-    rank: int = 0,
-    world: int = 1,
+    workers: Workers = ALONE,
 ) -> float:
     """One optimiser step of all workers on one batch; returns its loss, the same at each."""
-    seed = np.random.SeedSequence([config.seed, step, rank]).generate_state(1)
+    seed = np.random.SeedSequence([config.seed, step, workers.rank]).generate_state(1)
     torch.manual_seed(int(seed[0]))
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * rate(step, total, config.warmup)
     optimizer.zero_grad(set_to_none=True)
-    texts = [*batch.documents, *batch.labels]
-    own_KD = vectors([texts[place] for place in share(len(texts), rank, world)])
-    loss = batch_loss(gathered(own_KD, len(texts), world), batch, config)
+    vectors_TD = vectors_of(vectors, batch.documents, batch.labels, workers)
+    loss = batch_loss(vectors_TD, batch, config)
     loss.backward()
     if config.recipe == "default":
         torch.nn.utils.clip_grad_norm_(vectors.parameters(), 1.0, foreach=False)
@@ -136,12 +119,12 @@ def train_step(
 
 
 def make_batch(
-    examples: batching.Examples, rows: list[int], config: FitConfig, step: int
+    rows: Sequence[batching.Row], names: batching.Names, config: FitConfig, step: int
 ) -> batching.Batch:
     """The recipe's batch of these rows."""
     if config.recipe == "paper":
-        return batching.paper_batch(examples, rows, config.seed, step)
-    return batching.soft_batch(examples, rows, config.negatives)
+        return batching.paper_batch(rows, names, config.seed, step)
+    return batching.soft_batch(rows, names, config.negatives)
 
 
 def batch_loss(vectors_TD: torch.Tensor, batch: batching.Batch, config: FitConfig) -> torch.Tensor:

@@ -25,6 +25,7 @@ from lmtx_ray.config.components import FitConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io.publish import StepOutput
 from lmtx_ray.student import training
+from lmtx_ray.student.examples import example_units
 from tests.tiny import TOPICS
 
 EXAMPLES = 49
@@ -68,14 +69,13 @@ def worker(folder: Path, encoder: str, job: dict[str, Any], rank: int) -> None:
     world = len(job["works"])
     meeting = f"file://{folder}/{job['name']}.meeting"
     torch.distributed.init_process_group("gloo", meeting, rank=rank, world_size=world)
-    documents, labels, examples = (step.files() for step in published(folder))
+    documents, labels, examples = published(folder)
     try:
         training.train(
             FitConfig(**job["config"]),
             encoder,
-            documents,
-            labels,
-            examples,
+            example_units(documents, examples),
+            labels.files(),
             StepOutput(str(folder / job["name"]), job["name"]),
             str(folder / job["works"][rank]),
             rank=rank,
