@@ -82,7 +82,7 @@ class Encoder:
         if config.threads:
             torch.set_num_threads(config.threads)
         self._config = config
-        self._model = load_model(resolve_model(model or config.model)).eval()
+        self._model = load_model(resolve_model(model or config.model)).eval().requires_grad_(False)
         self._int8 = self._in_int8(examples) if examples else None
         if self._int8 is None and uses_bfloat16(config.dtype):
             self._model.to(torch.bfloat16)
