@@ -251,13 +251,3 @@ def upload_folder(local: str | Path, uri: str) -> None:
     for path in sorted(Path(local).rglob("*")):
         if path.is_file():
             put_file(path, join(uri, path.relative_to(local).as_posix()))
-
-
-def local_copy(uri: str) -> str:
-    """A local folder with the content of `uri`: itself if local, else a fresh download."""
-    location = parse_uri(uri)
-    if location.scheme == "file":
-        return location.path
-    folder = tempfile.mkdtemp(prefix="lmtx-")
-    download_folder(uri, folder)
-    return folder

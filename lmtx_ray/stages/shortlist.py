@@ -10,6 +10,7 @@ import pyarrow as pa
 from lmtx_ray.config.components import ShortlistConfig
 from lmtx_ray.corpus.documents import document_text
 from lmtx_ray.io import storage
+from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search import candidates
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
@@ -28,7 +29,7 @@ class DenseShortlist:
     expands: ClassVar[bool] = False
 
     def __init__(self, index: str, depth: int) -> None:
-        self._index = LabelIndex.load(storage.local_copy(index))
+        self._index = LabelIndex.load(node_copy(index))
         self._depth = depth
 
     def __call__(self, vectors: pa.Table) -> pa.Table:

@@ -11,7 +11,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from lmtx_ray.config.components import EncoderConfig, resolve_model
-from lmtx_ray.io import storage
+from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search.hardware import has_int8, uses_bfloat16
 from lmtx_ray.student.int8_bert import Int8Bert, is_supported
 
@@ -22,7 +22,7 @@ Embedded = tuple[list[int], torch.Tensor]  # places of B texts, and their embedd
 
 def load_model(model: str, device: str | None = None) -> SentenceTransformer:
     """A sentence-transformers model in fp32, without remote code, from safetensors only."""
-    folder = storage.local_copy(model) if "://" in model else model
+    folder = node_copy(model) if "://" in model else model
     return SentenceTransformer(
         folder,
         device=device,

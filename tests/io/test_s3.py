@@ -87,7 +87,8 @@ def test_a_folder_goes_up_and_comes_back(tmp_path: Path) -> None:
         (folder / "inner/weights").write_bytes(b"w" * 100)
 
     step.publish_folder(save)
-    local = Path(storage.local_copy(step.uri))
+    local = tmp_path / "local"
+    storage.download_folder(step.uri, local)
     assert (local / "inner/weights").read_bytes() == b"w" * 100
     storage.write_bytes(f"{step.uri}/inner/weights", b"changed")
     with pytest.raises(PublishError, match="inner/weights is not the file"):
