@@ -41,6 +41,7 @@ HEAVY_FILES = {
     "student.batching",
     "student.training",
     "student.checkpoints",
+    "student.data_parallel",
     "bundle.tagger",
     "bundle.folder",
     "teacher.vllm",

@@ -55,13 +55,15 @@ class FitConfig(Config):
     `recipe` names the loss and sampling; fields that are not given take the defaults below, or,
     for recipe "paper", the published settings (`PAPER`). `warmup` is a share of all steps below 1,
     steps from 1. Weights are float32; `dtype` is that of the passes. `token_budget` bounds the
-    tokens of one pass, padding included.
+    tokens of one pass, padding included. Examples are shuffled in windows of whole units with up to
+    `shuffle_rows` of them, which is also what a worker holds in memory; fewer are shuffled wholly.
     """
 
     recipe: Literal["default", "paper"] = "default"
     init: Literal["previous", "pretrained"] = "previous"
     passes: int = Field(2, ge=1)
     batch_size: int = Field(48, ge=2)
+    shuffle_rows: int = Field(16384, ge=1)
     learning_rate: float = Field(5e-5, gt=0)
     warmup: float = Field(0.1, ge=0)
     weight_decay: float = Field(0.01, ge=0)

@@ -240,13 +240,3 @@ def remove_folder(uri: str) -> None:
         _s3(location).remove(location.path)
     else:
         shutil.rmtree(location.path, ignore_errors=True)
-
-
-def local_copy(uri: str) -> str:
-    """A local folder with the content of `uri`: itself if local, else a fresh download."""
-    location = parse_uri(uri)
-    if location.scheme == "file":
-        return location.path
-    folder = tempfile.mkdtemp(prefix="lmtx-")
-    download_folder(uri, folder)
-    return folder

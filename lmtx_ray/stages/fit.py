@@ -21,6 +21,7 @@ from lmtx_ray.config.components import FitConfig
 from lmtx_ray.config.resources import FitResources
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.student.examples import example_units
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
@@ -39,14 +40,14 @@ def fit(
     """Train and publish the encoder at `output`, a plain sentence-transformers folder.
 
     Args:
-        documents, labels, examples: Published steps. Workers read them on their own; only
-            documents with an example and labels that occur are kept in memory.
+        documents, labels, examples: Published steps; the units of the examples are among those
+            of the documents. Workers read them on their own, a window of units at a time.
         initial_model: Folder, URI or hub id to start from.
         work_uri: Where checkpoints live until the encoder is published; removed then.
         resources: What each worker asks for.
 
     Raises:
-        ValueError: There is no example to learn from.
+        ValueError: There is no example to learn from, or a unit of them without its documents.
     """
     if not examples.rows():
         raise ValueError("no example to train on: the judge accepted no candidate")
@@ -55,9 +56,8 @@ def fit(
         "model": initial_model,
         "output": output,
         "work": work_uri,
-        "documents": documents.files(),
+        "units": example_units(documents, examples),
         "labels": labels.files(),
-        "examples": examples.files(),
     }
     trainer = TorchTrainer(
         train_loop,

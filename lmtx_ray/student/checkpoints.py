@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
+from lmtx_ray.student.data_parallel import told_by_the_first
 
 logger = logging.getLogger(__name__)
 KEPT = 2
@@ -38,9 +39,13 @@ def save_checkpoint(
         save_file(flat, folder / "optimizer.safetensors")
         (folder / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
 
-    Dataset(storage.join(work, f"checkpoint-{step:07d}")).publish_folder(save)
+    Dataset(_uri(work, step)).publish_folder(save)
     for old in checkpoints(work)[:-KEPT]:
         storage.remove_folder(old)
+
+
+def _uri(work: str, step: int) -> str:
+    return storage.join(work, f"checkpoint-{step:07d}")
 
 
 def checkpoints(work: str) -> list[str]:
@@ -49,8 +54,30 @@ def checkpoints(work: str) -> list[str]:
     return [uri.removesuffix("/MANIFEST.json") for uri in manifests]
 
 
-def restore(student: torch.nn.Module, optimizer: torch.optim.Optimizer, work: str) -> int:
-    """Load the newest checkpoint that is whole; returns the step to go on with, 0 without one."""
+def restore(
+    student: torch.nn.Module, optimizer: torch.optim.Optimizer, work: str, rank: int = 0
+) -> int:
+    """Load the newest checkpoint that is whole for the first worker, at every worker; returns the
+    step to go on with, 0 without one.
+
+    Raises:
+        StorageError: Another worker cannot read that checkpoint.
+    """
+    own = _newest(student, optimizer, work) if rank == 0 else 0
+    step = told_by_the_first(own, next(student.parameters()).device)
+    if rank and step:
+        uri = _uri(work, step)
+        try:
+            _load(student, optimizer, uri)
+        except (PublishError, OSError) as error:
+            raise storage.StorageError(
+                f"training: worker {rank} cannot read {uri}, with which worker 0 goes on; all "
+                f"nodes must see the run's folder ({error})"
+            ) from error
+    return step
+
+
+def _newest(student: torch.nn.Module, optimizer: torch.optim.Optimizer, work: str) -> int:
     for uri in reversed(checkpoints(work)):
         try:
             step = _load(student, optimizer, uri)

@@ -11,8 +11,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from lmtx_ray.config.components import EncoderConfig, resolve_model
-from lmtx_ray.io import storage
 from lmtx_ray.io.cores import usable_cores
+from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search.hardware import has_int8, uses_bfloat16
 from lmtx_ray.student.int8_bert import Int8Bert, is_supported
 
@@ -24,7 +24,7 @@ Embedded = tuple[list[int], torch.Tensor]  # places of B texts, and their embedd
 def load_model(model: str, device: str | None = None) -> SentenceTransformer:
     """A sentence-transformers model in fp32, without remote code, from safetensors only."""
     model = resolve_model(model)
-    folder = storage.local_copy(model) if "://" in model else model
+    folder = node_copy(model) if "://" in model else model
     return SentenceTransformer(
         folder,
         device=device,
@@ -83,7 +83,7 @@ class Encoder:
         and model can."""
         torch.set_num_threads(config.threads or min(torch.get_num_threads(), usable_cores()))
         self._config = config
-        self._model = load_model(resolve_model(model or config.model)).eval()
+        self._model = load_model(resolve_model(model or config.model)).eval().requires_grad_(False)
         self._int8 = self._in_int8(examples) if examples else None
         if self._int8 is None and uses_bfloat16(config.dtype):
             self._model.to(torch.bfloat16)

@@ -185,7 +185,8 @@ def observed_ranges(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        observe()
+        with torch.inference_mode():  # the ranges are kept, and would hold all activations
+            observe()
     finally:
         torch.set_num_threads(threads)
         for hook in hooks:

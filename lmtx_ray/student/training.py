@@ -8,32 +8,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from torch import distributed
+from torch import nn
 
 from lmtx_ray.config.components import FitConfig
-from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.search.hardware import uses_bfloat16
 from lmtx_ray.student import batching, losses
 from lmtx_ray.student.checkpoints import restore, save_checkpoint
+from lmtx_ray.student.data_parallel import TextVectors, Workers, joined, vectors_of
 from lmtx_ray.student.encoder import load_model
+from lmtx_ray.student.examples import ExampleReader, ExampleUnit, LabelTexts
+from lmtx_ray.student.order import Order
 
 PROGRESS_SECONDS = 5.0
+ALONE = Workers()
 
 
 def train(
     config: FitConfig,
     model: str,
-    documents: Sequence[str],
+    units: Sequence[ExampleUnit],
     labels: Sequence[str],
-    examples: Sequence[str],
     output: Dataset,
     work: str,
     rank: int,
@@ -42,24 +41,25 @@ def train(
 ) -> None:
     """One worker: resume, take its share of every batch, checkpoint and publish from rank 0.
 
-    `documents`, `labels` and `examples` are the URIs of their fragments; `work` is where
+    `units` hold the examples, `labels` are the URIs of the labels' fragments; `work` is where
     checkpoints and progress live.
     """
     if config.threads:
         torch.set_num_threads(max(config.threads // world, 1))
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # all is written before it is read
     student = load_model(model, device=device).train()
-    kept = read_examples(documents, labels, examples, student.tokenizer, config)
-    per_pass = batching.steps_per_pass(
-        len(kept), config.batch_size, drop_last=config.recipe == "paper"
-    )
-    total = per_pass * config.passes
+    order = example_order(units, config)
+    reader, names = ExampleReader(units, order), LabelTexts(labels)
+    total = order.steps * config.passes
     optimizer = new_optimizer(student, config)
-    first = restore(student, optimizer, work)
+    first = restore(student, optimizer, work, rank)
+    workers = Workers(rank, world)
+    vectors = joined(TextVectors(student, config), workers)
     told = time.monotonic()
     for step in range(first, total):
-        rows = batching.batch_rows(len(kept), config.batch_size, per_pass, config.seed, step)
-        loss = train_step(student, optimizer, kept, rows[rank::world], config, step, total)
+        batch = make_batch(reader.rows(step), names, config, step)
+        loss = train_step(vectors, optimizer, batch, config, step, total, workers)
         last = step + 1 == total
         if rank == 0 and (last or time.monotonic() - told > PROGRESS_SECONDS):
             told = time.monotonic()
@@ -72,24 +72,14 @@ def train(
         output.publish_folder(lambda folder: student.save(str(folder)))
 
 
-def read_examples(
-    documents: Sequence[str],
-    labels: Sequence[str],
-    examples: Sequence[str],
-    tokenizer: Any,
-    config: FitConfig,
-) -> batching.Examples:
-    """The examples with the texts of their documents and labels, tokenised."""
-    table = pa.concat_tables([storage.read_table(uri) for uri in examples])
-    wanted = pa.array(table["doc_id"].to_pylist(), pa.string())
-    texts: dict[str, str] = {}
-    for uri in documents:
-        rows = storage.read_table(uri).select(["doc_id", "title", "text"])
-        for row in rows.filter(pc.is_in(rows["doc_id"], value_set=wanted)).to_pylist():
-            texts[row["doc_id"]] = document_text(row["title"], row["text"])
-    names = pa.concat_tables([storage.read_table(uri) for uri in labels])["text"]
-    return batching.make_examples(
-        table, texts, names.to_pylist(), tokenizer, config.max_tokens, config.label_tokens
+def example_order(units: Sequence[ExampleUnit], config: FitConfig) -> Order:
+    """The order in which the units' examples are trained on."""
+    return Order(
+        tuple(unit.size for unit in units),
+        config.batch_size,
+        config.shuffle_rows,
+        config.seed,
+        drop_last=config.recipe == "paper",
     )
 
 
@@ -105,48 +95,41 @@ def new_optimizer(student: SentenceTransformer, config: FitConfig) -> torch.opti
 
 
 def train_step(
-    student: SentenceTransformer,
+    vectors: nn.Module,
     optimizer: torch.optim.Optimizer,
-    examples: batching.Examples,
-    rows: list[int],
+    batch: batching.Batch,
     config: FitConfig,
     step: int,
     total: int,
+    workers: Workers = ALONE,
 ) -> float:
-    """One optimiser step, gradients averaged over workers; returns this worker's loss."""
-    torch.manual_seed(config.seed * 1_000_003 + step)
+    """One optimiser step of all workers on one batch; returns its loss, the same at each."""
+    seed = np.random.SeedSequence([config.seed, step, workers.rank]).generate_state(1)
+    torch.manual_seed(int(seed[0]))
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * rate(step, total, config.warmup)
     optimizer.zero_grad(set_to_none=True)
-    loss = 0.0
-    if rows:  # the last batch of a pass may leave a worker without one
-        value = batch_loss(student, examples, rows, config, step)
-        value.backward()
-        loss = float(value.detach())
-    average_gradients(student)
+    vectors_TD = vectors_of(vectors, batch.documents, batch.labels, workers)
+    loss = batch_loss(vectors_TD, batch, config)
+    loss.backward()
     if config.recipe == "default":
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0, foreach=False)
+        torch.nn.utils.clip_grad_norm_(vectors.parameters(), 1.0, foreach=False)
     optimizer.step()
-    return loss
+    return float(loss.detach())
 
 
-def batch_loss(
-    student: SentenceTransformer,
-    examples: batching.Examples,
-    rows: list[int],
-    config: FitConfig,
-    step: int,
-) -> torch.Tensor:
-    """The recipe's loss on these rows."""
+def make_batch(
+    rows: Sequence[batching.Row], names: batching.Names, config: FitConfig, step: int
+) -> batching.Batch:
+    """The recipe's batch of these rows."""
     if config.recipe == "paper":
-        batch = batching.paper_batch(examples, rows, config.seed, step)
-    else:
-        batch = batching.soft_batch(examples, rows, config.negatives)
-    budget, narrow = config.token_budget, uses_bfloat16(config.dtype)
-    with torch.autocast(student.device.type, torch.bfloat16, enabled=narrow):
-        documents_BD, labels_MD = (
-            embed(student, ids, budget) for ids in (batch.documents, batch.labels)
-        )
+        return batching.paper_batch(rows, names, config.seed, step)
+    return batching.soft_batch(rows, names, config.negatives)
+
+
+def batch_loss(vectors_TD: torch.Tensor, batch: batching.Batch, config: FitConfig) -> torch.Tensor:
+    """The recipe's loss on the vectors of the batch's documents and labels, in that order."""
+    documents_BD, labels_MD = vectors_TD.tensor_split([len(batch.documents)])
     scores_BM = documents_BD @ labels_MD.T
     targets_BM = batch.targets_BM.to(scores_BM.device)
     judged_BM = batch.judged_BM.to(scores_BM.device)
@@ -157,32 +140,6 @@ def batch_loss(
     return losses.multi_positive_info_nce(
         scores_BM, targets_BM, judged_BM, config.temperature, config.mask_share
     )
-
-
-def embed(student: SentenceTransformer, ids: list[list[int]], budget: int) -> torch.Tensor:
-    """Unit vectors of token ids, float32 in their order, in passes of texts of like length."""
-    batches = batching.token_budget_batches([len(row) for row in ids], budget)
-    parts = []
-    for places in batches:
-        texts = {"input_ids": [ids[place] for place in places]}
-        padded = student.tokenizer.pad(texts, return_tensors="pt").to(student.device)
-        parts.append(student(dict(padded))["sentence_embedding"].float())
-    order = torch.tensor([place for places in batches for place in places])
-    return torch.nn.functional.normalize(torch.cat(parts)[order.argsort()], dim=1)
-
-
-def average_gradients(student: SentenceTransformer) -> None:
-    """Mean gradient over workers. Two forward passes share one backward pass here, which
-    DistributedDataParallel does not support, and one call at its end needs no hooks."""
-    if not distributed.is_initialized() or distributed.get_world_size() == 1:
-        return
-    parameters = [value for value in student.parameters() if value.requires_grad]
-    grads = [torch.zeros_like(value) if value.grad is None else value.grad for value in parameters]
-    flat = torch.cat([grad.reshape(-1) for grad in grads])
-    distributed.all_reduce(flat)
-    flat /= distributed.get_world_size()
-    for value, part in zip(parameters, flat.split([grad.numel() for grad in grads]), strict=True):
-        value.grad = part.view_as(value)
 
 
 def rate(step: int, total: int, warmup: float) -> float:

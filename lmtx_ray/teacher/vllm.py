@@ -22,7 +22,7 @@ import torch
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.io import storage
+from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search import hardware
 from lmtx_ray.teacher.engine_thread import EngineThread
 from lmtx_ray.teacher.identity import teacher_identity
@@ -137,7 +137,7 @@ class VllmTeacher:
         self.prompt_fingerprint, self.fingerprint = teacher_identity(config, prompt)
         self.usage = Usage()
         self._config, self._prompt, self._budget = config, prompt, budget
-        folder = storage.local_copy(config.model) if "://" in config.model else config.model
+        folder = node_copy(config.model) if "://" in config.model else config.model
         tokenizer = load_tokenizer(folder, config.model, _hub_revision(config))
         self.commit = _commit(config)
         self._rendering = Rendering(tokenizer, prompt, config)

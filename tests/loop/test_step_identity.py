@@ -109,6 +109,7 @@ FIRST_CHANGED = {
             "init",
             "passes",
             "batch_size",
+            "shuffle_rows",
             "learning_rate",
             "warmup",
             "weight_decay",

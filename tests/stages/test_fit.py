@@ -15,8 +15,10 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.stages.fit import fit
-from lmtx_ray.student import batching, checkpoints, training
+from lmtx_ray.student import checkpoints, training
+from lmtx_ray.student.data_parallel import TextVectors
 from lmtx_ray.student.encoder import Encoder, load_model
+from lmtx_ray.student.examples import ExampleReader, LabelTexts, example_units
 from tests.tiny import TOPICS, save_encoder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
@@ -91,7 +93,7 @@ def accuracy(model: str) -> float:
 def test_the_student_learns_what_the_judge_accepted(
     tmp_path: Path, encoder: str, workers: int
 ) -> None:
-    output = train(tmp_path, encoder, FitConfig(**{**SMALL, "passes": 6}, workers=workers))
+    output = train(tmp_path, encoder, FitConfig(**{**SMALL, "passes": 10}, workers=workers))
     assert accuracy(output.uri) > max(accuracy(encoder), 0.9)
     assert not (tmp_path / "work").exists()  # nothing is left of the checkpoints
     from sentence_transformers import SentenceTransformer
@@ -100,19 +102,19 @@ def test_the_student_learns_what_the_judge_accepted(
 
 
 def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path: Path, encoder: str) -> None:
-    config, work = FitConfig(**SMALL), str(tmp_path / "work")
-    documents, table = corpus()
-    texts = dict(zip(documents["doc_id"].to_pylist(), documents["text"].to_pylist(), strict=True))
+    config, work = FitConfig(**SMALL, dtype="float32"), str(tmp_path / "work")
+    documents, labels, examples = inputs(tmp_path)
+    units = example_units(documents, examples)
 
     def learn(stop: int) -> dict[str, torch.Tensor]:
         student = load_model(encoder, device="cpu").train()
-        examples = batching.make_examples(
-            table, texts, LABELS["text"].to_pylist(), student.tokenizer, 32, 16
-        )
+        reader = ExampleReader(units, training.example_order(units, config))
+        names = LabelTexts(labels.files())
         optimizer = training.new_optimizer(student, config)
+        vectors = TextVectors(student, config)
         for step in range(checkpoints.restore(student, optimizer, work), stop):
-            rows = batching.batch_rows(len(examples), 8, 5, config.seed, step)
-            training.train_step(student, optimizer, examples, rows, config, step, total=15)
+            batch = training.make_batch(reader.rows(step), names, config, step)
+            training.train_step(vectors, optimizer, batch, config, step, total=15)
         if stop < 15:
             checkpoints.save_checkpoint(student, optimizer, work, stop)
         return student.state_dict()
@@ -132,14 +134,13 @@ def test_the_paper_recipe_trains_from_the_same_examples(tmp_path: Path, encoder:
     given = {"batch_size": 8, "passes": 4, "warmup": 2, "learning_rate": 1e-3, "threads": 1}
     config = FitConfig(recipe="paper", **given)
     assert (config.init, config.max_tokens) == ("pretrained", 450)  # as published, unless given
-    documents, labels, examples = (step.files() for step in inputs(tmp_path))
+    documents, labels, examples = inputs(tmp_path)
     output = Dataset(str(tmp_path / "encoder"), "f")
     training.train(
         config,
         encoder,
-        documents,
-        labels,
-        examples,
+        example_units(documents, examples),
+        labels.files(),
         output,
         str(tmp_path / "work"),
         rank=0,

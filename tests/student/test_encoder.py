@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
@@ -87,6 +89,27 @@ def test_an_int8_text_has_the_same_bits_in_any_company_and_with_any_threads(mode
         alone = [any_company.encode([text], "document")[0] for text in TEXTS]
         assert np.array_equal(together, np.stack(alone))
         assert np.array_equal(together, any_company.encode(TEXTS[::-1], "document")[::-1])
+
+
+def learning_tensors() -> int:
+    gc.collect()
+    tensors = (each for each in gc.get_objects() if issubclass(type(each), torch.Tensor))
+    return sum(tensor.requires_grad for tensor in tensors)  # also all that hold a graph
+
+
+@pytest.mark.skipif(
+    torch.cuda.is_available() or not hasattr(torch.ops.onednn, "qlinear_pointwise"),
+    reason="torch has no int8 products here",
+)
+def test_an_int8_encoder_holds_no_graph_of_the_texts_that_set_its_ranges(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmtx_ray.student.encoder.has_int8", lambda: True)  # slow, but it computes
+    before = learning_tensors()
+    built = in_int8(model)
+    assert learning_tensors() == before
+    built.encode(TEXTS, "document")
+    assert learning_tensors() == before
 
 
 @needs_int8
