@@ -16,7 +16,7 @@ from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.io import node_cache, storage
 from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.student.encoder import Encoder
-from tests.lake import s3_server
+from tests.lake import s3_server, upload
 from tests.tiny import save_encoder
 
 
@@ -116,7 +116,7 @@ def test_a_local_folder_is_used_where_it_lies(tmp_path: Path) -> None:
 
 def test_an_encoder_on_s3_is_loaded_from_the_copy(cache: Path, tmp_path: Path) -> None:
     local = save_encoder(tmp_path / "made")
-    storage.upload_folder(local, "s3://lake/encoder")
+    upload(local, "s3://lake/encoder")
     vectors = []
     for model in (local, "s3://lake/encoder"):
         encoder = Encoder(EncoderConfig(model=model, dtype="float32", threads=1))

@@ -98,7 +98,7 @@ def test_the_student_learns_what_the_judge_accepted(
     assert not (tmp_path / "work").exists()  # nothing is left of the checkpoints
     from sentence_transformers import SentenceTransformer
 
-    assert SentenceTransformer(output.uri, device="cpu").encode(["heart"]).shape == (1, 32)
+    assert SentenceTransformer(output.folder(), device="cpu").encode(["heart"]).shape == (1, 32)
 
 
 def test_training_goes_on_from_a_checkpoint_to_the_same_bits(tmp_path: Path, encoder: str) -> None:
