@@ -3,8 +3,8 @@
     python benchmarks/int8_backends.py [--quick] [--only NAME ...] [--seconds 5] [--output FILE]
 
 All get the same token ids in the same batches, and pooling is ours. Told of each: CPU milliseconds
-a document of about 75 tokens, 1 and 64 in a call; the mean share of float32's 10 nearest labels that
-it finds too; and the share of texts whose bits are the same alone and in company. The back-ends of
+a document of about 75 tokens, 1 and 64 in a call; the mean share of float32's 10 nearest labels it
+finds too; and the share of texts whose bits are the same alone and in company. The back-ends of
 sentence-transformers need Optimum, which is not out for the transformers that is pinned here; these
 are the runtimes and settings under them. What is not installed is passed over with a line:
 
@@ -40,7 +40,7 @@ from lmtx_ray.student import encoder
 from lmtx_ray.student.encoder import Encoder
 
 FLOAT32 = EncoderConfig(model="minilm", dtype="float32", threads=1, token_budget=2048)
-NAMES = ("input_ids", "attention_mask", "token_type_ids")
+NAMES = ("input_ids", "attention_mask")
 EXAMPLES = 128  # texts that show a static quantisation its ranges
 NEAREST = 10
 Compute = Callable[[dict[str, torch.Tensor]], np.ndarray]
@@ -73,8 +73,7 @@ class Plain(nn.Module):
 def features_of(own: Encoder, text: str) -> dict[str, torch.Tensor]:
     """Token ids of one text as a batch, as the model gets them."""
     made = own._model.tokenizer([text], truncation=True, max_length=128, return_tensors="pt")
-    ids, mask = made["input_ids"], made["attention_mask"]
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+    return {name: made[name] for name in NAMES}
 
 
 def ours(texts: Sequence[str], work: Path) -> Encoder:
