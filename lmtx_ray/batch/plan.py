@@ -10,7 +10,7 @@ from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile
 from lmtx_ray.io import storage
 from lmtx_ray.io.identity import fingerprint
-from lmtx_ray.io.publish import MANIFEST
+from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError
 
 

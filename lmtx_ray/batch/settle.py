@@ -17,7 +17,7 @@ from lmtx_ray.batch.job import OutputFormat
 from lmtx_ray.batch.unit import data_name
 from lmtx_ray.corpus.settling import Done, find_repeated, write_rejects
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import in_parallel
+from lmtx_ray.io.published import in_parallel
 from lmtx_ray.io.receipts import DATA, IDS, REJECTS, Receipt
 
 

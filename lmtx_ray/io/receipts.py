@@ -134,11 +134,21 @@ class Manifest:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Manifest:
-        """Also of the form before files had attempts: `sha256` by name."""
+        """Also of the form before files had attempts: `sha256` by name. Raises
+        PublishError for a name that leads out of the folder."""
         about = {k: v for k, v in values.items() if k not in ("fingerprint", "units", "files")}
         files = {name: StoredFile(**file) for name, file in values.get("files", {}).items()}
         if not files and isinstance(values.get("sha256"), Mapping):
             hashes = about.pop("sha256")
             files = {name: StoredFile(name, digest) for name, digest in hashes.items()}
         units = tuple(Receipt.from_dict(unit) for unit in values.get("units", ()))
-        return cls(values["fingerprint"], units, files, about)
+        manifest = cls(values["fingerprint"], units, files, about)
+        for name in [*files, *(file.name for file in manifest.stored())]:
+            if is_outside(name):
+                raise PublishError(f"a manifest names {name!r}, outside of its folder")
+        return manifest
+
+
+def is_outside(name: str) -> bool:
+    """Whether a relative name leads out of its folder."""
+    return name.startswith("/") or ".." in name.split("/")

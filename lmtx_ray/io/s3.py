@@ -168,7 +168,10 @@ class Bucket:
         if not keys:
             raise StorageError(f"{self.uri(prefix)}: no such folder")
         for key in keys:
-            path = folder / key.removeprefix(f"{prefix}/")
+            name = key.removeprefix(f"{prefix}/")
+            if name.startswith("/") or ".." in name.split("/"):
+                raise StorageError(f"{self.uri(key)}: leads out of its folder")
+            path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file, self.open(key) as source:
                 while block := source.read(BLOCK):

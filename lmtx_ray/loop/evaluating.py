@@ -13,7 +13,7 @@ from lmtx_ray.batch.plan import name_of
 from lmtx_ray.evaluation import evaluation
 from lmtx_ray.evaluation.metrics import inverse_propensity
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import read_published
+from lmtx_ray.io.published import read_published
 
 Given = Any  # pa.Table, what pa.table() takes (a dict of columns, a DataFrame), or a URI
 KEYS, IDS = "label_keys", "label_ids"

@@ -18,7 +18,7 @@ from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import claimed
-from lmtx_ray.io.publish import MANIFEST
+from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, Receipt
 from lmtx_ray.io.units import Unit
 

@@ -16,7 +16,7 @@ import yaml
 
 from lmtx_ray.config.loading import load_config
 from lmtx_ray.corpus.text_keys import text_key
-from lmtx_ray.io.publish import read_published
+from lmtx_ray.io.published import read_published
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.run_verdicts import resolver_for
 from lmtx_ray.verdicts.exchange import import_rows

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lmtx_ray.io.publish import read_published
+from lmtx_ray.io.published import read_published
 from lmtx_ray.teacher.questions import pairs_of
 from tests.small_run import write_inputs
 

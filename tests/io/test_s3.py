@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
 import pyarrow as pa
 import pytest
+from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
-from lmtx_ray.io import s3, storage
+from lmtx_ray.io import lease, s3, storage
+from lmtx_ray.io.fence import StaleDriver, by_lease
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
 
@@ -93,6 +95,53 @@ def test_a_folder_goes_up_and_comes_back(tmp_path: Path) -> None:
     storage.write_bytes(f"{step.folder()}/inner/weights", b"changed")
     with pytest.raises(PublishError, match="inner/weights is not the file"):
         step.verify()
+
+
+def test_a_key_that_leads_out_of_its_folder_is_refused(tmp_path: Path) -> None:
+    for number, name in enumerate(("../out", "/etc/x")):
+        key = f"leads-{number}/{name}"
+        boto3.client("s3").put_object(Bucket="lake", Key=key, Body=b"x")
+        with pytest.raises(storage.StorageError, match="leads out of its folder"):
+            storage.download_folder(f"{BUCKET}/leads-{number}", tmp_path / "in/side")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def without_conditions(self: s3.Bucket, operation: str, key: str, **arguments: object) -> object:
+    """A store that writes whatever the condition says."""
+    arguments.pop("IfNoneMatch", None)
+    return CALL(self, operation, key, **arguments)
+
+
+def refusing_conditions(self: s3.Bucket, operation: str, key: str, **arguments: object) -> object:
+    """A store that does not know the condition."""
+    if "IfNoneMatch" in arguments:
+        answer = {"ResponseMetadata": {"HTTPStatusCode": 501}, "Error": {"Code": "NotImplemented"}}
+        raise storage.StorageError(key) from ClientError(answer, operation)
+    return CALL(self, operation, key, **arguments)
+
+
+CALL = s3.Bucket.call
+
+
+@pytest.mark.parametrize("call", [without_conditions, refusing_conditions])
+def test_where_no_condition_holds_who_has_the_lease_decides(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[..., object]
+) -> None:
+    """One rule for runs and batch jobs: what a run publishes with is told by the store."""
+    run = f"{BUCKET}/{call.__name__}"
+    assert by_lease(run, "me") is None  # this store heeds the condition: nothing else is needed
+    monkeypatch.setattr(s3.Bucket, "call", call)
+    monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.05)
+    with lease.held(f"{run}/LEASE.json") as token:
+        step = Dataset(f"{run}/step", "f", fence=by_lease(run, token))
+        first = step.commit_table("u", rows(1, 2), rows_in=2)
+        assert step.commit_table("u", rows(3, 4), rows_in=2) == first
+        step.publish(["u"])
+        assert step.read()["id"].to_pylist() == [1, 2]
+        stale = Dataset(f"{run}/other", "f", fence=by_lease(run, "somebody else"))
+        with pytest.raises(StaleDriver):
+            stale.commit_table("u", rows(5), rows_in=1)
+        assert stale.done_units() == set()
 
 
 def test_a_file_comes_down_in_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from moto.server import ThreadedMotoServer
 from lmtx_ray.bundle.cache import open_bundle, read_published, surplus
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import MANIFEST, Dataset
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, StoredFile
 from serve_apps.application import shard_count
 from serve_apps.shard import load_held
