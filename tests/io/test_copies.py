@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,12 @@ def model(lake_of: str, size: int = BYTES) -> str:
 def kinds(cache: Path) -> set[str]:
     """Kinds of which a copy is there."""
     return {path.parent.name for path in cache.glob("*/*") if path.is_dir()}
+
+
+def contents(uri: str) -> set[bytes]:
+    """What a bundle's files hold while it is open."""
+    held = open_bundle(uri)
+    return {Path(held.folder, name).read_bytes() for name in held.published.files}
 
 
 def last_used(cache: Path, kind: str, at: int) -> None:
@@ -125,6 +133,16 @@ def test_a_number_of_bundles_is_no_number_of_models_or_layers(
         bundle(lake_of, f"bundle-{number}")
     count = {kind: sum(p.is_dir() for p in (cache / kind).iterdir()) for kind in (BUNDLE, LAYER)}
     assert count == {BUNDLE: 1, LAYER: 3}
+
+
+def test_processes_that_evict_each_others_copies_each_find_their_own_whole(
+    lake_of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uris = [bundle(lake_of, f"bundle-{number}").published.uri for number in range(3)]
+    limit(monkeypatch, 10)
+    with ProcessPoolExecutor(3, mp_context=get_context("fork")) as pool:
+        found = list(pool.map(contents, uris * 3))
+    assert found == [{b"0" * BYTES}, {b"1" * BYTES}, {b"2" * BYTES}] * 3
 
 
 def test_a_copy_that_nobody_used_for_a_month_goes_whatever_its_kind(
