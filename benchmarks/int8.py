@@ -28,6 +28,7 @@ from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.evaluation import metrics
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.student.encoder import Encoder
 
 MEASURES = {
@@ -41,11 +42,12 @@ SEED = 7
 
 def encoders(bundle: str, tagger: Tagger) -> dict[str, Encoder]:
     """The bundle's encoder in each number format."""
-    description = json.loads(Path(bundle, "bundle.json").read_text())["encoder"]
+    folder = Dataset(bundle).folder()
+    description = json.loads(Path(folder, "bundle.json").read_text())["encoder"]
     plain = {
         dtype: Encoder(
             EncoderConfig(**{**description, "dtype": dtype, "threads": 1}),
-            model=f"{bundle}/encoder",
+            model=f"{folder}/encoder",
         )
         for dtype in ("float32", "bfloat16")
     }

@@ -3,10 +3,11 @@
     python benchmarks/int8_backends.py [--quick] [--only NAME ...] [--seconds 5] [--output FILE]
 
 All get the same token ids in the same batches, and pooling is ours. Told of each: CPU milliseconds
-a document of about 75 tokens, 1 and 64 in a call; the mean share of float32's 10 nearest labels it
-finds too; and the share of texts whose bits are the same alone and in company. The back-ends of
-sentence-transformers need Optimum, which is not out for the transformers that is pinned here; these
-are the runtimes and settings under them. What is not installed is passed over with a line:
+a document of about 75 tokens, 1 and 64 in a call; the mean share of float32's 10 nearest labels
+that it finds too; and the share of texts whose bits are the same alone and in company. The
+back-ends of sentence-transformers need Optimum, which is not out for the transformers that is
+pinned here; these are the runtimes and settings under them. What is not installed is passed over
+with a line:
 
     pip install torchao onnx onnxscript onnxruntime openvino nncf
 

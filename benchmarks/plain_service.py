@@ -1,6 +1,6 @@
 """The few lines that a tagging service usually is: what ours is measured against.
 
-python benchmarks/plain_service.py BUNDLE PORT
+python benchmarks/plain_service.py FOLDER PORT   (of a bundle's files)
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pydantic import BaseModel
 from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 
-bundle, port = sys.argv[1], int(sys.argv[2])
-model = SentenceTransformer(f"{bundle}/encoder", device="cpu")
+folder, port = sys.argv[1], int(sys.argv[2])
+model = SentenceTransformer(f"{folder}/encoder", device="cpu")
 model.max_seq_length = 128
-vectors = load_file(f"{bundle}/index/shard-00000.safetensors")["vectors"]
+vectors = load_file(f"{folder}/index/shard-00000.safetensors")["vectors"]
 index = faiss.IndexFlatIP(vectors.shape[1])
 index.add(vectors)
-keys = pq.read_table(f"{bundle}/labels.parquet")["label_key"].to_pylist()
+keys = pq.read_table(f"{folder}/labels.parquet")["label_key"].to_pylist()
 app = FastAPI()
 
 

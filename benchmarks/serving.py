@@ -32,6 +32,7 @@ from load import HOST, Outcome, closed_loop, open_loop, request_bytes
 from plain_bundle import publish_plain, sample_rows
 
 from lmtx_ray.io.cores import usable_cores
+from lmtx_ray.io.publish import Dataset
 from serve_apps.ports import free_port
 from serve_apps.running import engines_for
 
@@ -197,6 +198,7 @@ def overload(bodies: list[dict], seconds: float) -> dict[str, Any]:
 
 def run(seconds: float, rounds: int, work: Path) -> dict[str, Any]:
     bundle = publish_plain(work / "dense")
+    folder = Dataset(bundle).folder()
     rows = sample_rows("test")[:256]
     texts = [f"{row['title']}. {row['content']}"[:CHARACTERS] for row in rows]
     single = [{"documents": [text], "top_k": 5} for text in texts]
@@ -207,7 +209,7 @@ def run(seconds: float, rounds: int, work: Path) -> dict[str, Any]:
     loads = {f"concurrency_{clients}": Load(single, clients, seconds) for clients in CONCURRENCY}
     loads["batch"] = Load(many, 4, seconds)
     ours = [sys.executable, "-m", "lmtx_ray.cli", "serve", "--bundle", bundle, "--port", str(OURS)]
-    plain = [sys.executable, str(ROOT / "benchmarks/plain_service.py"), bundle, str(PLAIN)]
+    plain = [sys.executable, str(ROOT / "benchmarks/plain_service.py"), folder, str(PLAIN)]
     found: dict[str, list[dict[str, Any]]] = {"bare": [], "plain": [], "ours": []}
     more: dict[str, Any] = {}
     for number in range(rounds):

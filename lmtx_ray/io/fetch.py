@@ -1,40 +1,60 @@
-"""Published files on this machine: fetched once, whole, and of the content that was published."""
+"""Files of a store on this machine: fetched once, whole, and of the content that was asked for.
+
+Processes that want the same file wait for the one that fetches it and take what it left. What a
+killed one left is written over.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from lmtx_ray.io import disk, locks, storage
+from lmtx_ray.io import copies, disk, locks, storage
 from lmtx_ray.io.hashes import file_sha256, remember
+from lmtx_ray.io.locations import Entry, StorageError
 from lmtx_ray.io.receipts import PublishError
 
 
 def fetch(uri: str, path: Path, sha256: str) -> None:
-    """Make `path` a copy of the file at `uri`, or a link to it where it is on this machine.
-
-    Processes that want the same file wait for the one that fetches it and take what it left. A copy
-    of other content is fetched again.
+    """Make `path` a copy of the published file at `uri`, or a link to it where it is on this
+    machine. A copy of other content is fetched again.
 
     Raises:
         PublishError: What is at `uri` has another SHA-256.
         StorageError: It cannot be read, or `path` not be written.
     """
-    with locks.exclusive(path.with_name(f".{path.name}.lock")):
-        if path.exists() and file_sha256(path) == sha256:
-            return
-        location = storage.parse_uri(uri)
-        draft = path.with_name(f"{disk.DRAFT}{path.name}")  # what a killed one left is written over
-        with disk.named(path):
-            draft.unlink(missing_ok=True)
-            if location.scheme == "file":
-                draft.symlink_to(Path(location.path).absolute())
-                check(draft, sha256, uri)
-                draft.replace(path)
-            else:
-                storage.download_file(uri, draft)
-                _refuse_other(storage.sha256_of(str(draft)), sha256, uri)
-                draft.replace(path)
-                remember(path, sha256)
+    location = storage.parse_uri(uri)
+
+    def bring(draft: Path) -> None:
+        if location.scheme == "file":
+            copies.make_room(0)
+            draft.symlink_to(Path(location.path).absolute())
+            check(draft, sha256, uri)
+        else:
+            _download(_found(uri), draft)
+            _refuse_other(storage.sha256_of(str(draft)), sha256, uri)
+
+    if _once(path, lambda: file_sha256(path) == sha256, bring):
+        remember(path, sha256)
+
+
+def fetch_version(entry: Entry, path: Path) -> None:
+    """Make `path` a copy of a file of this size and etag.
+
+    Raises:
+        StorageError: It is another by now, it cannot be read, or `path` not be written.
+    """
+    _once(path, lambda: path.stat().st_size == entry.size, lambda draft: _download(entry, draft))
+
+
+def fetch_unchanging(uri: str, path: Path) -> None:
+    """Make `path` a copy of a file that is never written twice; without a look at the store where
+    it is there already.
+
+    Raises:
+        StorageError: It cannot be read, or `path` not be written.
+    """
+    _once(path, lambda: True, lambda draft: _download(_found(uri), draft))
 
 
 def check(path: Path, sha256: str, uri: str) -> None:
@@ -42,6 +62,30 @@ def check(path: Path, sha256: str, uri: str) -> None:
     if not path.is_file():
         raise PublishError(f"{uri}: the file is missing")
     _refuse_other(file_sha256(path), sha256, uri)
+
+
+def _once(path: Path, is_whole: Callable[[], bool], bring: Callable[[Path], None]) -> bool:
+    """Have `bring` write a draft that becomes `path`, unless it is whole; whether it did."""
+    with locks.exclusive(path.with_name(f".{path.name}.lock")), disk.named(path):
+        if path.exists() and is_whole():
+            return False
+        draft = path.with_name(f"{disk.DRAFT}{path.name}")
+        draft.unlink(missing_ok=True)
+        bring(draft)
+        draft.replace(path)
+        return True
+
+
+def _found(uri: str) -> Entry:
+    entry = storage.stat(uri)
+    if entry is None:
+        raise StorageError(f"{uri}: no such file")
+    return entry
+
+
+def _download(entry: Entry, draft: Path) -> None:
+    copies.make_room(entry.size)
+    storage.download_file(entry.uri, draft, entry.etag)
 
 
 def _refuse_other(found: str, sha256: str, uri: str) -> None:

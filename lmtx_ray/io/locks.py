@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from lmtx_ray.io import disk
 
@@ -18,6 +19,9 @@ class SharedLock:
     def __init__(self, path: Path) -> None:
         self._file = _open(path)
         fcntl.flock(self._file, fcntl.LOCK_SH)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a lock stays in the process that holds it")
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):

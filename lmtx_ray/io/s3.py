@@ -28,6 +28,7 @@ from lmtx_ray.io.locations import Entry, StorageError
 ATTEMPTS = 5
 TIMEOUT = "LMTX_S3_TIMEOUT"  # seconds a connection or an answer may take; 60 if unset
 BLOCK = 8 << 20  # bytes of one ranged read
+CHANGED = "it was changed since the job began"
 READERS = 8  # ranges of one object at once: one connection does not fill a network
 FAILURES = (ClientError, BotoCoreError, Boto3Error, urllib3.exceptions.HTTPError)
 TRANSFER = TransferConfig(multipart_threshold=32 << 20, multipart_chunksize=16 << 20)
@@ -177,11 +178,14 @@ class Bucket:
                 while block := source.read(BLOCK):
                     file.write(block)
 
-    def fetch(self, key: str, path: Path) -> None:
-        """Copy one object to a local file, several ranges at a time, all of one version."""
+    def fetch(self, key: str, path: Path, etag: str = "") -> None:
+        """Copy one object to a local file, several ranges at a time, all of one version; with
+        `etag` only of that version."""
         found = self.head(key)
         if found is None:
             raise StorageError(f"{self.uri(key)}: no such file")
+        if etag not in ("", found.etag):
+            raise StorageError(f"{found.uri}: {CHANGED}")
         with path.open("wb") as file, ThreadPoolExecutor(READERS) as pool:
             file.truncate(found.size)
 
@@ -231,7 +235,7 @@ class ObjectReader(io.RawIOBase):
                 return b""
             if _status(error.__cause__) == 412:
                 uri = self._bucket.uri(self._key)
-                raise StorageError(f"{uri}: it was changed since the job began") from error
+                raise StorageError(f"{uri}: {CHANGED}") from error
             raise
         data = answer["Body"].read()
         if len(data) != answer["ContentLength"]:

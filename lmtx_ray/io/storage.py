@@ -222,12 +222,16 @@ def download_folder(uri: str, local: str | Path) -> None:
     shutil.copytree(location.path, local, dirs_exist_ok=True)
 
 
-def download_file(uri: str, local: str | Path) -> None:
-    """Copy a file to a local one, from s3 in several ranges at a time; not atomic."""
+def download_file(uri: str, local: str | Path, etag: str = "") -> None:
+    """Copy a file to a local one, from s3 in several ranges at a time; not atomic.
+
+    Raises:
+        StorageError: It cannot be read, or (s3) its content is not the one of `etag`.
+    """
     location = parse_uri(uri)
     if location.scheme == "s3":
         with disk.named(local):
-            _s3(location).fetch(location.path, Path(local))
+            _s3(location).fetch(location.path, Path(local), etag)
         return
     with disk.named(uri):
         shutil.copyfile(location.path, local)

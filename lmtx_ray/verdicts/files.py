@@ -1,62 +1,39 @@
-"""Files of a store on this machine: local ones where they lie, those on S3 fetched once a node.
-
-A layer's file never changes, so a copy under its name is good for ever; copies that nobody looked
-at for a week are removed.
-"""
+"""Layers of a store on this machine: local ones where they lie, those on S3 fetched once a node.
+A layer's file is never written twice, so a copy under its name is good for ever."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import time
-import uuid
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from lmtx_ray.io import disk, storage
+from lmtx_ray.io import copies, storage
+from lmtx_ray.io.fetch import fetch_unchanging
 
 KEYS = ".npy"  # what the array of document prefixes beside a layer's file ends in
-KEPT_SECONDS = 7 * 86_400
 
 
-def local_file(partition: str, name: str) -> Path:
-    """The path of a layer's file on this machine, its array of keys beside it."""
+@dataclass(frozen=True)
+class LocalLayer:
+    """A layer's file on this machine, its array of keys beside it. It is in use, and nobody removes
+    a copy of it, for as long as this object is there."""
+
+    path: Path
+    copy: copies.Copy | None = None
+
+
+def local_file(partition: str, name: str) -> LocalLayer:
+    """The layer's file `name` of the partition at a URI.
+
+    Raises:
+        StorageError: It is on S3 and cannot be fetched.
+    """
     location = storage.parse_uri(partition)
     if location.scheme == "file":
-        return Path(location.path) / "layers" / name
-    folder = disk.cache("verdicts") / hashlib.sha256(partition.encode()).hexdigest()[:16]
-    path = folder / name
+        return LocalLayer(Path(location.path) / "layers" / name)
+    uri = storage.join(partition, "layers", name)
+    copy = copies.hold(copies.VERDICTS, hashlib.sha256(uri.encode()).hexdigest()[:32])
+    path = copy.folder / name
     for file in (path.with_suffix(KEYS), path):
-        if not _in_use(file):
-            _fetch(storage.join(partition, "layers", file.name), file)
-    _evict(folder)
-    return path
-
-
-def _in_use(path: Path) -> bool:
-    """Whether it is there; from now on for another week."""
-    try:
-        os.utime(path)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _fetch(uri: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with storage.open_input(uri) as source, draft.open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _evict(folder: Path) -> None:
-    limit = time.time() - KEPT_SECONDS
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):  # another process may do the same
-            if path.stat().st_mtime < limit:
-                path.unlink()
+        fetch_unchanging(storage.join(partition, "layers", file.name), file)
+    return LocalLayer(path, copy)

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.text_keys import prefixes
 from lmtx_ray.io import storage
-from lmtx_ray.verdicts.files import KEYS, local_file
+from lmtx_ray.verdicts.files import KEYS, LocalLayer, local_file
 from lmtx_ray.verdicts.store import SORT, WORDS, LayerFile, Partition
 
 logger = logging.getLogger(__name__)
@@ -61,8 +61,8 @@ def merge(partition: Partition) -> bool:
     with tempfile.TemporaryDirectory(prefix="lmtx-") as scratch:
         runs = _sorted_runs(partition, parts, Path(scratch))
         kept, merged = _choose(layers, sum(pq.read_metadata(path).num_rows for [path] in runs))
-        older = [_layer_paths(partition, layer) for layer in merged]
-        written = _write_layer(partition, _merged([*older, *runs]))
+        older = [_local(partition, layer) for layer in merged]
+        written = _write_layer(partition, _merged([*map(_paths, older), *runs]))
     old = [file.name for layer in merged for file in layer]
     content = {
         "layers": [[asdict(file) for file in layer] for layer in [*kept, written]],
@@ -86,8 +86,9 @@ def merge(partition: Partition) -> bool:
 def merged_tables(partition: Partition, scratch: Path) -> Iterator[pa.Table]:
     """All verdicts as sorted tables without repeated keys; `scratch` is a folder to sort in."""
     snapshot = partition.snapshot()
-    layers = [_layer_paths(partition, layer) for layer in snapshot.layers]
-    return _merged([*layers, *_sorted_runs(partition, snapshot.parts, scratch)])
+    layers = [_local(partition, layer) for layer in snapshot.layers]  # held until all is read
+    runs = _sorted_runs(partition, snapshot.parts, scratch)
+    yield from _merged([*map(_paths, layers), *runs])
 
 
 def _choose(
@@ -123,8 +124,12 @@ def _sorted_runs(partition: Partition, parts: Sequence[str], scratch: Path) -> l
     return runs
 
 
-def _layer_paths(partition: Partition, layer: Sequence[LayerFile]) -> list[Path]:
+def _local(partition: Partition, layer: Sequence[LayerFile]) -> list[LocalLayer]:
     return [local_file(partition.uri, file.name) for file in layer]
+
+
+def _paths(files: Sequence[LocalLayer]) -> list[Path]:
+    return [file.path for file in files]
 
 
 @contextmanager

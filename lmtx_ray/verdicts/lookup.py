@@ -78,7 +78,8 @@ class _File:
 
     def _open(self) -> tuple[np.ndarray, pq.ParquetFile, np.ndarray]:
         if self._opened is None:
-            path = local_file(self._partition, self._layer.name)
+            self._held = local_file(self._partition, self._layer.name)  # as long as it is mapped
+            path = self._held.path
             keys = np.load(path.with_suffix(KEYS), mmap_mode="r", allow_pickle=False)
             file = pq.ParquetFile(path, memory_map=True, read_dictionary=WORDS)
             counts = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,11 +15,23 @@ import numpy as np
 import pytest
 
 from lmtx_ray.config.components import EncoderConfig
-from lmtx_ray.io import node_cache, storage
+from lmtx_ray.io import storage
 from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.student.encoder import Encoder
 from tests.lake import s3_server, upload
 from tests.tiny import save_encoder
+
+FETCH = """
+import sys, time
+from lmtx_ray.io import storage
+from lmtx_ray.io.node_cache import node_copy
+def half(uri, local, etag=""):
+    open(local, "wb").write(b"wei")
+    print("half", flush=True)
+    time.sleep(600)
+storage.download_file = half
+node_copy(sys.argv[1])
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,7 +89,7 @@ def test_other_content_under_the_same_name_is_another_copy(cache: Path) -> None:
 def test_the_copy_unused_for_longest_makes_room_but_none_that_is_in_use(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(node_cache.SIZE, "2e-6")  # room for two of 702 bytes
+    monkeypatch.setenv("LMTX_CACHE_GIB", f"{2000 / 2**30:.15f}")  # room for two of 702 bytes
     used = node_copy(put("used"))
     (old,) = elsewhere(put("old", b"o" * 700))
     (new,) = elsewhere(put("new", b"n" * 700))
@@ -83,17 +97,31 @@ def test_the_copy_unused_for_longest_makes_room_but_none_that_is_in_use(
     assert not Path(old).exists()
 
 
-def test_a_copy_that_nobody_used_for_a_month_goes(cache: Path) -> None:
-    (old,) = elsewhere(put("forgotten"))
-    os.utime(old, (0, 0))
-    found = elsewhere(put("another", b"a"))
-    assert copies(cache) == set(found)
+def test_what_a_killed_process_left_half_fetched_is_written_over(cache: Path) -> None:
+    uri = put("half")
+    (found,) = elsewhere(uri)
+    Path(found, "model.safetensors").rename(Path(found, ".draft-model.safetensors"))
+    Path(found, ".draft-model.safetensors").write_bytes(b"half of it, and more than is there" * 100)
+    Path(found, "1_Pooling/config.json").write_bytes(b"")
+    assert elsewhere(uri) == [found]
+    assert Path(found, "model.safetensors").read_bytes() == b"weights" * 100
+    assert Path(found, "1_Pooling/config.json").read_bytes() == b"{}"
+    assert not Path(found, ".draft-model.safetensors").exists()
 
 
-def test_what_a_killed_process_left_half_fetched_goes(cache: Path) -> None:
-    (cache / ".0123.draft" / "inner").mkdir(parents=True)
-    found = elsewhere(put("whole"))
-    assert copies(cache) == set(found)
+def test_a_process_killed_while_it_fetches_blocks_nobody(cache: Path) -> None:
+    uri = put("slow")
+    fetching = subprocess.Popen([sys.executable, "-c", FETCH, uri], stdout=subprocess.PIPE)
+    assert fetching.stdout is not None
+    assert fetching.stdout.readline() == b"half\n"
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        waiting = pool.submit(node_copy, uri)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.3)
+        fetching.kill()
+        fetching.wait()
+        found = waiting.result(timeout=60)
+    assert Path(found, "model.safetensors").read_bytes() == b"weights" * 100
 
 
 def test_a_copy_that_was_deleted_by_hand_is_fetched_again(cache: Path) -> None:

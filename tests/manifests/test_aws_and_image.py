@@ -12,6 +12,8 @@ import yaml
 from jsonschema import ValidationError
 from packaging.requirements import Requirement
 
+from serve_apps.ray_internals import private
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 CLUSTER = ROOT / "cluster"
@@ -22,8 +24,7 @@ def aws() -> dict[str, Any]:
 
 
 def test_the_aws_file_follows_rays_schema() -> None:
-    from ray.autoscaler._private.util import prepare_config, validate_config
-
+    validate_config, prepare_config = private("validate_config"), private("prepare_config")
     validate_config(prepare_config(aws()))
     with pytest.raises(ValidationError):
         validate_config(prepare_config({**aws(), "head_nodes": {}}))
@@ -45,12 +46,10 @@ def test_aws_nodes_are_private_and_ask_for_signed_metadata_requests() -> None:
 
 
 def test_of_two_gpu_node_types_the_autoscaler_prefers_spot() -> None:
-    from ray.autoscaler._private.resource_demand_scheduler import _default_utilization_scorer
-
     types = aws()["available_node_types"]
     wanted = [{"CPU": 4, "GPU": 1}]
     scores = {
-        name: _default_utilization_scorer(
+        name: private("_default_utilization_scorer")(
             types[name]["resources"], wanted, name, node_availability_summary=None
         )
         for name in ("gpu_spot", "gpu_on_demand")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-from lmtx_ray.bundle.cache import open_bundle, read_published, surplus
+from lmtx_ray.bundle.cache import open_bundle, read_published
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
@@ -56,9 +56,9 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     fetch = storage.download_file
 
-    def noted(uri: str, local: str | Path) -> None:
+    def noted(uri: str, local: str | Path, etag: str = "") -> None:
         seen.append(uri)
-        fetch(uri, local)
+        fetch(uri, local, etag)
 
     monkeypatch.setattr(storage, "download_file", noted)
     return seen
@@ -196,17 +196,3 @@ def test_old_bundles_go_and_one_in_use_stays(kept: Path, monkeypatch: pytest.Mon
     open_bundle(uris[1])
     left = {Path(folder, "a").read_text() for folder in kept.iterdir() if folder.is_dir()}
     assert left == {"3", "1"}
-
-
-def test_bundles_beyond_a_size_go_too() -> None:
-    sizes = [(Path("new"), 2**30), (Path("old"), 2**30), (Path("older"), 1)]
-    assert surplus(sizes, 9, 1.5) == [Path("old"), Path("older")]
-    assert surplus(sizes, 2, 9) == [Path("older")]
-    assert surplus(sizes, 9, float("inf")) == []
-
-
-@pytest.mark.parametrize("value", ["0", "-1", "many", "nan"])
-def test_a_setting_that_is_no_number_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LMTX_CACHE_BUNDLES", value)
-    with pytest.raises(ValueError, match=f"LMTX_CACHE_BUNDLES='{value}'"):
-        open_bundle(small(9))

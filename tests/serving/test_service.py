@@ -182,8 +182,7 @@ def test_a_bundle_with_wrong_answers_is_refused_and_the_old_one_stays(
     service: Running, other_bundle: str, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken"
-    storage.download_folder(other_bundle, tmp_path / "copy")
-    (tmp_path / "copy" / "MANIFEST.json").unlink()
+    Dataset(other_bundle).download(tmp_path / "copy")
     canaries = json.loads((tmp_path / "copy/canaries.json").read_text())
     canaries["probabilities"][0][0] = 0.0 if canaries["probabilities"][0][0] > 0.5 else 1.0
     (tmp_path / "copy/canaries.json").write_text(json.dumps(canaries))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 from lmtx_ray.cli.main import main
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.io import s3, storage
-from lmtx_ray.verdicts import files, layers
+from lmtx_ray.verdicts import layers
 from lmtx_ray.verdicts.layers import merge, merge_if_due
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.reading import stats
@@ -81,13 +79,13 @@ def test_a_layer_is_fetched_once_and_again_where_it_is_lost(
     partition.append(stored(pairs), "a")
     merge(partition)
     fetched: list[str] = []
-    plain = storage.open_input
+    plain = storage.download_file
 
-    def count(uri: str, etag: str = "") -> object:
+    def count(uri: str, local: Path, etag: str = "") -> None:
         fetched.append(uri)
-        return plain(uri, etag)
+        plain(uri, local, etag)
 
-    monkeypatch.setattr(storage, "open_input", count)
+    monkeypatch.setattr(storage, "download_file", count)
     for _ in range(2):
         assert found(partition, pairs) == keys(pairs)
         assert len(fetched) == 2  # the rows, and their keys
@@ -97,44 +95,25 @@ def test_a_layer_is_fetched_once_and_again_where_it_is_lost(
     assert len(fetched) == 3
 
 
-def test_copies_nobody_used_for_a_week_go_and_those_in_use_stay(
-    partition: Partition, cache: Path
-) -> None:
-    partition.append(stored([(1, 1)]), "a")
-    merge(partition)
-    found(partition, [(1, 1)])
-    (old, _) = sorted(cache.rglob("*.*"), key=lambda path: path.suffix)[::-1]
-    leftovers = [
-        old.with_name("gone.parquet"),
-        old.with_name("gone.npy"),
-        old.with_name(".gone.parquet.draft"),
-    ]
-    for path in leftovers:
-        path.write_bytes(b"")
-    long_ago = time.time() - files.KEPT_SECONDS - 60
-    for path in old.parent.iterdir():
-        os.utime(path, (long_ago, long_ago))
-    assert found(partition, [(1, 1)]) == keys([(1, 1)])
-    assert sorted(path.suffix for path in old.parent.iterdir()) == [".npy", ".parquet"]
-
-
-def test_processes_that_clean_up_at_once_do_not_trip(
+def test_a_layer_stays_as_long_as_a_lookup_may_read_it(
     partition: Partition, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LMTX_CACHE_GIB", "1e-9")
     partition.append(stored([(1, 1)]), "a")
     merge(partition)
-    found(partition, [(1, 1)])
-    (folder,) = cache.iterdir()
-    plain = Path.stat
-
-    def vanishing(path: Path, **more: bool) -> os.stat_result:
-        if path.name == "gone.parquet":
-            path.unlink(missing_ok=True)  # another process was faster
-        return plain(path, **more)
-
-    (folder / "gone.parquet").write_bytes(b"")
-    monkeypatch.setattr(Path, "stat", vanishing)
-    assert found(partition, [(1, 1)]) == keys([(1, 1)])
+    lookup = Lookup(partition.snapshot())
+    assert lookup.find({text_key("d1")}).num_rows == 1
+    for round_ in range(2, 4):  # each merge writes a new layer, whose copy needs room
+        partition.append(stored([(round_, 1)]), f"{round_}")
+        merge(partition)
+        assert found(partition, [(round_, 1)]) == keys([(round_, 1)])
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 2
+    del lookup
+    many = [(number, 1) for number in range(4, 9)]
+    partition.append(stored(many), "4")
+    merge(partition)
+    assert found(partition, many) == keys(many)
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 1
 
 
 def test_a_store_that_ignores_conditions_merges_nothing_and_still_answers(
