@@ -166,7 +166,9 @@ def ids_at(uri: str, kind: OutputFormat, places: np.ndarray) -> list[str]:
     """doc_id of the rows at some places, ascending."""
     if kind == "parquet":
         with storage.open_input(uri) as source:
-            return pq.read_table(source, columns=["doc_id"])["doc_id"].take(places).to_pylist()
+            column = pq.read_table(source, columns=["doc_id"])["doc_id"]
+            ids: list[str] = column.take(places).to_pylist()
+            return ids
     wanted = set(places.tolist())
     rows = (row for row in _rows(uri, kind))
     return [row["doc_id"] for place, row in enumerate(rows) if place in wanted]

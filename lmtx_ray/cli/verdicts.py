@@ -144,7 +144,7 @@ def _rows(arguments: argparse.Namespace, store: Any, config: Any, named: bool) -
 
     layout = lay_out(config) if config else None
     for partition in judges_of(store, None if arguments.all_judges else layout):
-        if named:
+        if named and layout:
             yield from named_rows(layout, partition)
         else:
             yield from rows_of(read_all(partition))

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
@@ -42,7 +43,7 @@ class InputFile:
         """The `name=value` folders of its path, joined by slashes."""
         return "/".join(part for part in self.uri.split("/")[:-1] if PARTITION.fullmatch(part))
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -313,7 +314,7 @@ class Dataset:
             raise PublishError(f"{self.uri}: {file.name} is not the file that was published")
 
 
-def cut(total: int, rows: int, groups: Sequence[Any] = ()) -> list[int]:
+def cut(total: int, rows: int, groups: Sequence[Any] | np.ndarray = ()) -> list[int]:
     """Where units of `rows` rows begin; neighbours with equal `groups` stay together."""
     starts = [0]
     for start in range(rows, total, rows):

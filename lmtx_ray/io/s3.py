@@ -49,7 +49,8 @@ def _client() -> Any:
 
 def _status(error: BaseException | None) -> int:
     response = getattr(error, "response", {})
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status: int = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status
 
 
 class Bucket:
@@ -230,7 +231,7 @@ class ObjectReader(io.RawIOBase):
                 uri = self._bucket.uri(self._key)
                 raise StorageError(f"{uri}: it was changed since the job began") from error
             raise
-        data = answer["Body"].read()
+        data: bytes = answer["Body"].read()
         if len(data) != answer["ContentLength"]:
             raise ConnectionError(f"{len(data)} of {answer['ContentLength']} bytes")
         self._etag = answer["ETag"].strip('"')

@@ -31,14 +31,14 @@ class TableWriter:
         if self._rows >= self._group_rows:
             self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self) -> pq.ParquetWriter:
         table = pa.concat_tables(self._waiting).combine_chunks()
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
         if table.num_rows:
             self._writer.write_table(table, row_group_size=self._group_rows)
         self._waiting, self._rows = [table.slice(0, 0)], 0
+        return self._writer
 
     def close(self) -> None:
-        self._flush()
-        self._writer.close()
+        self._flush().close()

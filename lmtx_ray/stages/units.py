@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -196,10 +196,9 @@ def stream(
     rows = [{"unit": json.dumps(unit.to_dict()), "target": target} for unit, target in units]
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
     arguments = {"worker": worker, "kwargs": kwargs, "targets": tuple(targets)}
-    if resources.actors is None:
-        run, passed = unit_task, {"fn_kwargs": arguments}
-    else:
-        run, passed = UnitActor, {"fn_constructor_kwargs": arguments}
+    tasks = resources.actors is None
+    run: Callable[..., Any] = unit_task if tasks else UnitActor
+    passed = {"fn_kwargs" if tasks else "fn_constructor_kwargs": arguments}
     receipts = dataset.map_batches(
         run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources, calls)
     )

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from lmtx_ray.search.int8_product import LEAST, MIDDLE, Int8Product, to_uint8, whole
+from lmtx_ray.search.int8_product import Int8Product, to_uint8, whole
+from lmtx_ray.search.int8_rows import LEAST, MIDDLE
 
 SMOOTHING = 0.5  # the part of an input's scale that its weights take
 KEYS = 16  # attention is over a multiple of so many rows: a remainder goes number by number

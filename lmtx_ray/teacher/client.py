@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 import httpx
@@ -185,10 +186,11 @@ def told_usage(reply: object) -> tuple[int, int] | None:
     usage = reply.get("usage") if isinstance(reply, dict) else None
     usage = usage if isinstance(usage, dict) else {}
     prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    for number in (prompt, answer):
-        if type(number) is not int or not 0 <= number < 2**40:
-            return None
-    return prompt, answer
+    return (prompt, answer) if _is_count(prompt) and _is_count(answer) else None
+
+
+def _is_count(number: object) -> TypeGuard[int]:
+    return type(number) is int and 0 <= number < 2**40
 
 
 def chat_url(url: str) -> str:

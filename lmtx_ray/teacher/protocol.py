@@ -98,6 +98,6 @@ def answers_table(pairs: Sequence[tuple[str, int]], readings: Sequence[Reading])
         (doc_id, label_id, reading.answer, reading.p_yes, reading.mass, reading.raw)
         for (doc_id, label_id), reading in zip(pairs, readings, strict=True)
     ]
-    columns = list(zip(*rows, strict=True)) if rows else [[]] * len(ANSWERS)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(ANSWERS)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, ANSWERS, strict=True)]
     return pa.table(arrays, schema=ANSWERS)

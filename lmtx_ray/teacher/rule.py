@@ -21,7 +21,8 @@ class LexicalTeacher:
         self.commit, self.usage, self._budget = "", Usage(), budget
 
     def judge(self, questions: pa.Table) -> pa.Table:
-        pairs, readings = [], []
+        pairs: list[tuple[str, int]] = []
+        readings: list[Reading] = []
         for question in questions.to_pylist():
             document = words(document_text(question["title"], question["text"]))
             named = set(document)

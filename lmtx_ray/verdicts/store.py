@@ -77,7 +77,8 @@ class Partition:
         uri = storage.join(self.uri, "JUDGE.json")
         if not storage.exists(uri):
             storage.put_if_absent(uri, storage.to_json(about))
-        return storage.read_json(uri)
+        kept: dict[str, Any] = storage.read_json(uri)
+        return kept
 
     def part_names(self) -> list[str]:
         """All parts that lie there, sorted."""

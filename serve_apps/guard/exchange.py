@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.types import Message, Scope, Send
 
@@ -35,9 +36,10 @@ class Exchange:
         self.state["request_id"] = self.request_id
 
     @property
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """`request.state` of the application."""
-        return self.scope.setdefault("state", {})
+        state: dict[str, Any] = self.scope.setdefault("state", {})
+        return state
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -158,7 +158,7 @@ async def _refuse(exchange: Exchange, refusal: Refusal, receive: Receive) -> Non
 
 def _path(scope: Scope) -> str:
     root = scope.get("root_path", "")
-    path = scope["path"]
+    path: str = scope["path"]
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
