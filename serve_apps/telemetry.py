@@ -100,6 +100,7 @@ class Measured:
         self._app, self._telemetry = app, telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Measure an HTTP request; anything else passes."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -28,6 +28,7 @@ class Chunk:
     characters: int = 0
 
     def is_full(self) -> bool:
+        """Whether it has CHUNK_ROWS rows, rejected ones too, or CHUNK_CHARACTERS characters."""
         rows = len(self.documents) + len(self.rejects)
         return rows >= CHUNK_ROWS or self.characters >= CHUNK_CHARACTERS
 

@@ -64,6 +64,7 @@ class TagWriter:
         self._file.write(text.encode())
 
     def write(self, tags: pa.Table, extras: Extras) -> None:
+        """Append a table of TAGS; `extras` has, by column, a value for each of its rows."""
         if self._table:
             self._table.write(self._with_extras(tags, extras))
             return
@@ -87,6 +88,7 @@ class TagWriter:
         return tags
 
     def close(self) -> None:
+        """End the file, which has its columns even where no row was written."""
         if self._table:
             if not self._types:  # no row at all: columns of no type fit every other file
                 empty = schemas.TAGS.empty_table()

@@ -42,7 +42,8 @@ class Tags(Protocol):
         ids: Sequence[str],
         titles: Sequence[str | None],
         min_probability: float,
-    ) -> pa.Table: ...
+    ) -> pa.Table:
+        """TAGS of texts, one row each, in order."""
 
 
 @dataclass(frozen=True)

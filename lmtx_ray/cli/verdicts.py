@@ -80,6 +80,7 @@ def _add_check(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray:
 
 
 def check_judge(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx judge-check`: the numbers, also as text on standard error."""
     from lmtx_ray.loop.judge_check import check
     from lmtx_ray.loop.judge_numbers import render
 
@@ -103,6 +104,7 @@ def _store(arguments: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def show_stats(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx verdicts stats`: an entry for each judge, also as text on standard error."""
     from lmtx_ray.verdicts.reading import stats
 
     store, _ = _store(arguments)
@@ -120,6 +122,8 @@ def show_stats(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def export_file(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx verdicts export`: how many verdicts it wrote. Raises ConfigError where keys or texts
+    are asked of a store alone."""
     from lmtx_ray.config.loading import ConfigError
     from lmtx_ray.verdicts.exchange import write_rows
 
@@ -151,6 +155,7 @@ def _rows(arguments: argparse.Namespace, store: Any, config: Any, named: bool) -
 
 
 def import_file(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx verdicts import`: what was taken and what was not."""
     from lmtx_ray.corpus.lines import CorpusError
     from lmtx_ray.loop.run_verdicts import keep_rejects, resolver_for
     from lmtx_ray.verdicts.exchange import import_rows
@@ -167,6 +172,7 @@ def import_file(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def merge_parts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx verdicts merge`: of how many judges parts were merged."""
     from lmtx_ray.corpus.schemas import HUMAN
     from lmtx_ray.loop.run_verdicts import judges_of
     from lmtx_ray.verdicts.layers import merge_if_due

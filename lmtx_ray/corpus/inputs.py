@@ -36,6 +36,7 @@ class InputFile:
 
     @property
     def etag(self) -> str:
+        """The etag in `identity`; empty where it is none."""
         return self.identity.removeprefix("etag:") if self.identity.startswith("etag:") else ""
 
     @property
@@ -44,6 +45,7 @@ class InputFile:
         return "/".join(part for part in self.uri.split("/")[:-1] if PARTITION.fullmatch(part))
 
     def to_dict(self) -> dict[str, Any]:
+        """As it stands in a plan."""
         return asdict(self)
 
 

@@ -60,6 +60,7 @@ class Dataset:
 
     @property
     def manifest_uri(self) -> str:
+        """Where the manifest of this generation is or will be."""
         name = MANIFEST if self.generation == 0 else f"MANIFEST-{self.generation:03d}.json"
         return storage.join(self.uri, name)
 
@@ -99,6 +100,7 @@ class Dataset:
         return {uri.rsplit("/", 1)[1].removesuffix(".json") for uri in receipts}
 
     def uri_of(self, file: StoredFile) -> str:
+        """Where a file of a receipt or manifest lies."""
         return storage.join(self.uri, file.name)
 
     def put(self, path: str | Path, name: str) -> StoredFile:

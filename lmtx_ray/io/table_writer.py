@@ -22,6 +22,7 @@ class TableWriter:
         self._rows = 0
 
     def write(self, table: pa.Table) -> None:
+        """Append a table. Raises PublishError if its schema is not that of the first."""
         if self._waiting and table.schema != self._waiting[0].schema:
             raise PublishError(
                 f"a column changes its type: {table.schema} follows {self._waiting[0].schema}"
@@ -41,4 +42,5 @@ class TableWriter:
         return self._writer
 
     def close(self) -> None:
+        """Write what waits, and the end of the file; the file itself stays open."""
         self._flush().close()

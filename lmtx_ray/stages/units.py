@@ -43,13 +43,15 @@ class Worker(Protocol):
 
     expands: ClassVar[bool]
 
-    def __call__(self, *fragments: pa.Table) -> pa.Table: ...
+    def __call__(self, *fragments: pa.Table) -> pa.Table:
+        """The output table of a unit, from one table for each of the unit's files."""
 
 
 class UnitWorker(Protocol):
     """A worker that reads and commits its units on its own."""
 
-    def run_unit(self, unit: Unit, output: Dataset) -> Receipt: ...
+    def run_unit(self, unit: Unit, output: Dataset) -> Receipt:
+        """Commit a unit to `output`; returns the receipt that counts."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class UnitActor:
         self._worker, self._targets = worker(**kwargs), targets
 
     def __call__(self, references: pa.Table) -> pa.Table:
+        """Receipts of the referenced units."""
         return run_references(references, self._worker, self._targets)
 
 

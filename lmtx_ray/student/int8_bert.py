@@ -86,6 +86,7 @@ class Int8Layer:
         self._norms = output.LayerNorm.float(), layer.output.LayerNorm.float()
 
     def __call__(self, x_TH: torch.Tensor, runs: Sequence[Run]) -> torch.Tensor:
+        """float32 [T, H] of float32 x_TH, whose rows are the tokens of all `runs` in a row."""
         attended_TH = self._attend(self._qkv(self._qkv.quantize(x_TH)), runs)
         attended_TH = self._attended(self._attended.quantize(attended_TH))
         x_TH = self._norms[0](attended_TH.add_(x_TH))

@@ -95,6 +95,7 @@ class Blocks:
             self._held = [self._held[0] - requests, self._held[1] - tokens]
 
     def give_back(self, requests: int, tokens: int) -> None:
+        """Keep what was reserved and not used for the next `take`."""
         with self._lock:
             self._held = [self._held[0] + requests, self._held[1] + tokens]
 

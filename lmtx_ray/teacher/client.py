@@ -55,6 +55,7 @@ class ChatClient:
         self._counting = threading.Lock()
 
     def close(self) -> None:
+        """End its connections."""
         self._http.close()
 
     def wake(self) -> None:
@@ -62,6 +63,13 @@ class ChatClient:
         self._gate.wake()
 
     def ask(self, messages: list[Message], stop: threading.Event) -> Reading:
+        """The server's answer, after as many tries as it takes.
+
+        Raises:
+            JudgeRefused: No other try makes sense.
+            JudgeUnavailable: Tried too often or too long.
+            Stopped: `stop` was set meanwhile.
+        """
         tries = _Tries()
         while True:
             begun = time.monotonic()

@@ -52,10 +52,10 @@ class Unlimited:
     """No budget."""
 
     def take(self, requests: int, tokens: int) -> None:
-        pass
+        """Nothing to do."""
 
     def give_back(self, requests: int, tokens: int) -> None:
-        pass
+        """Nothing to do."""
 
 
 class Interrupted(Exception):
@@ -89,7 +89,8 @@ class Teacher(Protocol):
     commit: str  # of a model from the hub, as loaded; else empty
     usage: Usage
 
-    def judge(self, questions: pa.Table) -> pa.Table: ...
+    def judge(self, questions: pa.Table) -> pa.Table:
+        """ANSWERS, one row for each pair. Raises Interrupted, with the answers before it."""
 
 
 def answers_table(pairs: Sequence[tuple[str, int]], readings: Sequence[Reading]) -> pa.Table:

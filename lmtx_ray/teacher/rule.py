@@ -21,6 +21,7 @@ class LexicalTeacher:
         self.commit, self.usage, self._budget = "", Usage(), budget
 
     def judge(self, questions: pa.Table) -> pa.Table:
+        """ANSWERS, one row for each pair. Raises Interrupted, with the answers before it."""
         pairs: list[tuple[str, int]] = []
         readings: list[Reading] = []
         for question in questions.to_pylist():

@@ -112,9 +112,11 @@ class Resolver:
         self._documents, self._labels = documents, labels
 
     def document(self, row: Row) -> bytes | BadRow:
+        """The key of the row's document, by hash, id or key; a BadRow if it is unknown."""
         return self._key(row, "document", ("doc_id",), self._documents)
 
     def label(self, row: Row) -> bytes | BadRow:
+        """The key of the row's label, by hash, key or text; a BadRow if it is unknown."""
         return self._key(row, "label", ("label_key", "label_text"), self._labels)
 
     def _key(
