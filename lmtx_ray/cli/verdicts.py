@@ -34,6 +34,15 @@ def add_verbs(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray: 
             help="override a setting of the run (repeatable)",
         )
         action.set_defaults(load=load)
+    _add_export_options(export)
+    take.add_argument(
+        "file",
+        help=".parquet, .jsonl, .csv or .tsv with doc_id (or document), "
+        "label_key, label_text (or label) and answer",
+    )
+
+
+def _add_export_options(export: argparse.ArgumentParser) -> None:
     export.add_argument("output", help=".parquet, .jsonl or .csv file to write")
     export.add_argument(
         "--keys",
@@ -45,11 +54,6 @@ def add_verbs(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray: 
         "--all-judges",
         action="store_true",
         help="also those of other judges, prompts and revisions",
-    )
-    take.add_argument(
-        "file",
-        help=".parquet, .jsonl, .csv or .tsv with doc_id (or document), "
-        "label_key, label_text (or label) and answer",
     )
 
 
