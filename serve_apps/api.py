@@ -35,13 +35,17 @@ TRIES = 3
 class Backend(Protocol):
     """What the routes ask; each raises Refusal where there is no answer."""
 
-    async def tag(self, call: TagCall) -> Answer: ...
+    async def tag(self, call: TagCall) -> Answer:
+        """Tags of one request's documents."""
 
-    async def labels(self, query: str, limit: int) -> tuple[str, int, list[Label]]: ...
+    async def labels(self, query: str, limit: int) -> tuple[str, int, list[Label]]:
+        """(bundle id, size of the label set, labels that fit the query)."""
 
-    async def label(self, key: str) -> tuple[str, Label | None, list[Label]]: ...
+    async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
+        """(bundle id, the label or None, its parents)."""
 
-    async def state(self) -> dict[str, str]: ...
+    async def state(self) -> dict[str, str]:
+        """`bundle_id`, and `promotion` as ReplicaState tells it."""
 
 
 def build_api(backend: Backend, guard: GuardSettings, telemetry: Telemetry) -> FastAPI:

@@ -13,6 +13,7 @@ restart: see `promotion`.
 # builder's annotation is the class itself.
 
 import os
+from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
@@ -62,13 +63,19 @@ def app(args: TaggerArgs) -> serve.Application:
     bundle = storage.absolute(args.bundle)
     config = BundleConfig(bundle=bundle).model_dump()
     shards = shard_count(bundle) if args.shards is None else args.shards
-    shard = Shard.options(user_config=config, num_replicas=args.shard_replicas)
+    shard = _deployment(Shard).options(user_config=config, num_replicas=args.shard_replicas)
     handles = [
         shard.options(name=f"Shard{number}").bind(number, shards, args.threads)
         for number in range(shards)
     ]
-    engine = Engine.options(user_config=config).bind(args.threads, args.partial, handles)
-    return Ingress.bind(guard.model_dump(mode="json"), engine)
+    engine = _deployment(Engine).options(user_config=config)
+    bound = engine.bind(args.threads, args.partial, handles)
+    return _deployment(Ingress).bind(guard.model_dump(mode="json"), bound)
+
+
+def _deployment(decorated: type) -> serve.Deployment:
+    """What `serve.deployment` made of a class; to a type checker it is the class still."""
+    return cast(serve.Deployment, decorated)
 
 
 def shard_count(bundle: str) -> int:

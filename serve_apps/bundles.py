@@ -45,7 +45,9 @@ class ReplicaState:
 class Loaded(Protocol):
     """Anything that was loaded from a bundle."""
 
-    bundle_id: str
+    @property
+    def bundle_id(self) -> str:
+        """The bundle's own name, which answers carry."""
 
 
 G = TypeVar("G", bound=Loaded)

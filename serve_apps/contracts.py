@@ -59,6 +59,8 @@ class TagRequest(BaseModel):
 
 
 class LabelEntry(BaseModel):
+    """A label by its key, and its text."""
+
     key: str
     label: str
 
@@ -117,6 +119,8 @@ class LabelResponse(BaseModel):
 
 
 class Health(BaseModel):
+    """`bundle_id` is null until a bundle answers."""
+
     status: str
     bundle_id: str | None
 

@@ -63,7 +63,8 @@ class Found:
 class ShardSearch(Protocol):
     """Searches an index that is elsewhere; MissingShard where it may not leave one out."""
 
-    async def __call__(self, bundle_id: str, vectors_BD: np.ndarray, k: int) -> Found: ...
+    async def __call__(self, bundle_id: str, vectors_BD: np.ndarray, k: int) -> Found:
+        """Candidates in a bundle's index, k for each of the vectors, float32 [B, D]."""
 
 
 class Generation:

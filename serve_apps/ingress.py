@@ -64,12 +64,15 @@ class EngineClient:
         return answer
 
     async def labels(self, query: str, limit: int) -> tuple[str, int, list[Label]]:
+        """(bundle id, size of the label set, labels that fit the query)."""
         return await self._ask(lambda: self._engine.labels.remote(query, limit), self._seconds)
 
     async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
+        """(bundle id, the label or None, its parents)."""
         return await self._ask(lambda: self._engine.label.remote(key), self._seconds)
 
     async def state(self) -> dict[str, str]:
+        """`bundle_id` and `promotion` of a replica."""
         state = await self._ask(lambda: self._engine.state.remote(), STATE_SECONDS)
         return {"bundle_id": state.bundle_id, "promotion": state.promotion}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -27,28 +28,29 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.replica = "none"
-        own = {"registry": self.registry}
-        self._requests = Counter(
-            "lmtx_requests", "Requests by route and status", ["route", "status", "replica"], **own
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        self._requests = counter(
+            "lmtx_requests", "Requests by route and status", ["route", "status", "replica"]
         )
-        self._seconds = Histogram(
-            "lmtx_request_seconds", "Whole requests", ["route", "replica"], buckets=SECONDS, **own
+        self._seconds = histogram(
+            "lmtx_request_seconds", "Whole requests", ["route", "replica"], buckets=SECONDS
         )
-        self._stages = Histogram(
+        self._stages = histogram(
             "lmtx_stage_seconds",
             "Parts of tagging: queue, encode, search, rank",
             ["stage", "replica"],
             buckets=SECONDS,
-            **own,
         )
-        self._batch = Histogram(
-            "lmtx_batch_documents", "Documents of a pass", ["replica"], buckets=BATCHES, **own
+        self._batch = histogram(
+            "lmtx_batch_documents", "Documents of a pass", ["replica"], buckets=BATCHES
         )
-        self._documents = Counter("lmtx_documents", "Documents tagged", ["replica"], **own)
-        self._tokens = Counter("lmtx_tokens", "Tokens encoded, about", ["replica"], **own)
-        self._in_flight = Gauge("lmtx_in_flight", "Requests being answered", ["replica"], **own)
-        self._bundle = Gauge(
-            "lmtx_bundle", "1 for the bundle of the newest answer", ["bundle_id", "replica"], **own
+        self._documents = counter("lmtx_documents", "Documents tagged", ["replica"])
+        self._tokens = counter("lmtx_tokens", "Tokens encoded, about", ["replica"])
+        self._in_flight = gauge("lmtx_in_flight", "Requests being answered", ["replica"])
+        self._bundle = gauge(
+            "lmtx_bundle", "1 for the bundle of the newest answer", ["bundle_id", "replica"]
         )
         self._bundle_id = ""
 
@@ -98,6 +100,7 @@ class Measured:
         self._app, self._telemetry = app, telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Measure an HTTP request; anything else passes."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -40,6 +40,7 @@ def add_verbs(verbs: Any) -> None:
 
 
 def serve_app(arguments: argparse.Namespace) -> None:
+    """`lmtx serve`: until it is interrupted."""
     from serve_apps.running import run_blocking
 
     run_blocking(
@@ -52,18 +53,21 @@ def serve_app(arguments: argparse.Namespace) -> None:
 
 
 def promote_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx promote`: what the service runs after it."""
     from serve_apps.promotion import connect, promote
 
     return promote(connect(arguments.address), arguments.bundle, arguments.timeout)
 
 
 def roll_back(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx rollback`: what the service runs after it."""
     from serve_apps.promotion import connect, rollback
 
     return rollback(connect(arguments.address), arguments.timeout)
 
 
 def make_key(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx key`: a new secret and the line that lets a service know it."""
     from serve_apps.guard import new_key
 
     secret, line = new_key(arguments.name)

@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.served_judge import judge, shared_judge  # noqa: F401  fixtures
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+settings.register_profile("lmtx", deadline=None)  # how long an example takes says nothing here
+settings.load_profile("lmtx")
 
 
 @pytest.fixture(scope="session")

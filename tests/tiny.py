@@ -38,7 +38,7 @@ def tokenizer(**special: str) -> PreTrainedTokenizerFast:
 def save_encoder(folder: Path) -> str:
     """A two-layer BERT with mean pooling as a sentence-transformers folder."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     torch.manual_seed(0)
     words = tokenizer()

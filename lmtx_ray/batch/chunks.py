@@ -28,6 +28,7 @@ class Chunk:
     characters: int = 0
 
     def is_full(self) -> bool:
+        """Whether it has CHUNK_ROWS rows, rejected ones too, or CHUNK_CHARACTERS characters."""
         rows = len(self.documents) + len(self.rejects)
         return rows >= CHUNK_ROWS or self.characters >= CHUNK_CHARACTERS
 
@@ -70,10 +71,10 @@ def _add(
     document = row if isinstance(row, BadRow) else _document(row, job)
     kept = _kept(row, job.keep_field) if isinstance(row, dict) else []
     extras = _extras(row, typed, job) if isinstance(row, dict) else {}
-    for part in (document, kept, extras):
-        if isinstance(part, BadRow):
-            chunk.rejects.append(_reject(place, uri, part))
-            return
+    if isinstance(document, BadRow) or isinstance(kept, BadRow) or isinstance(extras, BadRow):
+        bad = next(part for part in (document, kept, extras) if isinstance(part, BadRow))
+        chunk.rejects.append(_reject(place, uri, bad))
+        return
     chunk.places.append(place)
     chunk.documents.append(document)
     chunk.kept.append(kept)
@@ -95,7 +96,8 @@ def _document(row: Row, job: TagJob) -> Row | BadRow:
         if not has_tags:
             return document
         filled = {**row, job.source.columns.title or "title": "-"}  # a person's tags stay
-        return {**to_document(filled, job.source.columns), "title": None, "text": ""}
+        tagged = to_document(filled, job.source.columns)
+        return tagged if isinstance(tagged, BadRow) else {**tagged, "title": None, "text": ""}
     if len(document["text"]) > MOST_LINE:
         return BadRow(f"a text of more than {MOST_LINE} characters")
     return document

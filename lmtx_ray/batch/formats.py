@@ -64,6 +64,7 @@ class TagWriter:
         self._file.write(text.encode())
 
     def write(self, tags: pa.Table, extras: Extras) -> None:
+        """Append a table of TAGS; `extras` has, by column, a value for each of its rows."""
         if self._table:
             self._table.write(self._with_extras(tags, extras))
             return
@@ -87,6 +88,7 @@ class TagWriter:
         return tags
 
     def close(self) -> None:
+        """End the file, which has its columns even where no row was written."""
         if self._table:
             if not self._types:  # no row at all: columns of no type fit every other file
                 empty = schemas.TAGS.empty_table()
@@ -166,7 +168,9 @@ def ids_at(uri: str, kind: OutputFormat, places: np.ndarray) -> list[str]:
     """doc_id of the rows at some places, ascending."""
     if kind == "parquet":
         with storage.open_input(uri) as source:
-            return pq.read_table(source, columns=["doc_id"])["doc_id"].take(places).to_pylist()
+            column = pq.read_table(source, columns=["doc_id"])["doc_id"]
+            ids: list[str] = column.take(places).to_pylist()
+            return ids
     wanted = set(places.tolist())
     rows = (row for row in _rows(uri, kind))
     return [row["doc_id"] for place, row in enumerate(rows) if place in wanted]

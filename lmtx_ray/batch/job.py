@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -38,7 +38,7 @@ class TagJob(Config):
             raise ValueError(f"pass_through: {clash[0]!r} is a column of the tags themselves")
         return self
 
-    def result_settings(self) -> dict:
+    def result_settings(self) -> dict[str, Any]:
         """The settings that change the published rows."""
         settings = self.model_dump(mode="json", exclude={"bundle", "output"})
         settings["source"].pop("documents")

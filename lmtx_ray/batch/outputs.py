@@ -62,6 +62,7 @@ def read_rejects(output: str) -> pa.Table:
 
 
 def units_of(plan: dict[str, Any]) -> list[Unit]:
+    """The units of a plan, in its order."""
     return [Unit.from_dict(unit) for unit in plan["units"]]
 
 

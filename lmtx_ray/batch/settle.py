@@ -35,7 +35,7 @@ def _settled(kind: OutputFormat, done: Done) -> Receipt:
     """The final receipt of a unit: only what changes is written anew."""
     if not done.repeated and not (any(done.bases) and done.receipt.rejected):
         return done.receipt
-    endings = {REJECTS: "parquet"}
+    endings: dict[str, OutputFormat] = {REJECTS: "parquet"}
     if done.repeated:
         endings |= {DATA: kind, IDS: "parquet"}
     with storage.scratch_folder() as folder:
@@ -56,7 +56,7 @@ def _settled(kind: OutputFormat, done: Done) -> Receipt:
     )
 
 
-def _write_anew(name: str, kind: str, done: Done, file: BinaryIO) -> None:
+def _write_anew(name: str, kind: OutputFormat, done: Done, file: BinaryIO) -> None:
     if name == REJECTS:
         write_rejects(done, file)
     else:

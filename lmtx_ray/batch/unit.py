@@ -42,7 +42,8 @@ class Tags(Protocol):
         ids: Sequence[str],
         titles: Sequence[str | None],
         min_probability: float,
-    ) -> pa.Table: ...
+    ) -> pa.Table:
+        """TAGS of texts, one row each, in order."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,9 @@ def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, texts: Mapping[str, str])
 
 def empty(document: Mapping[str, Any]) -> dict[str, Any]:
     """The row of a document without text."""
-    lists = {name: [] for name in ("label_keys", "labels", "scores", "probabilities")}
+    lists: dict[str, list[Any]] = {
+        name: [] for name in ("label_keys", "labels", "scores", "probabilities")
+    }
     return {"doc_id": document["doc_id"], **lists, "reason": "empty"}
 
 
@@ -156,7 +159,7 @@ def keep(
     unknown = [key for key in kept if key not in texts]
     reasons = [row["reason"]] if row["reason"] else []
     reasons += [f"kept key {key!r} is not in the label set" for key in unknown]
-    begin = {
+    begin: dict[str, list[Any]] = {
         "label_keys": list(kept),
         "labels": [texts.get(key, key) for key in kept],
         "scores": [None] * len(kept),

@@ -31,10 +31,12 @@ class Canaries:
     probabilities: list[list[float]]
 
     def save(self, folder: Path) -> None:
+        """Write FILE into a folder."""
         (folder / FILE).write_text(json.dumps(vars(self), ensure_ascii=False, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: str) -> Canaries:
+        """Those of a bundle in a local folder."""
         return cls(**json.loads(Path(folder, FILE).read_text(encoding="utf-8")))
 
 

@@ -100,6 +100,7 @@ def _add_set_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_until_options(parser: argparse.ArgumentParser) -> None:
+    """`--until STEP` and `--cycle N`."""
     from lmtx_ray.loop.stopping import STEPS
 
     parser.add_argument("--until", choices=STEPS, help="stop after this step")
@@ -107,6 +108,7 @@ def add_until_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_cycle_option(parser: argparse.ArgumentParser) -> None:
+    """`--cycle N`."""
     parser.add_argument(
         "--cycle",
         type=int,

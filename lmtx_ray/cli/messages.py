@@ -27,6 +27,6 @@ def one_line(error: BaseException) -> str:
             break
         trace, error = str(error), cause
     if type(error).__name__ == "UserCodeException" and (raised := RAISED.findall(trace)):
-        return raised[-1].strip()
+        return str(raised[-1]).strip()
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0 if len(lines) < 3 else -1].strip() if lines else type(error).__name__

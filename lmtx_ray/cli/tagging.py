@@ -97,6 +97,7 @@ def _job(arguments: argparse.Namespace) -> Any:
 
 
 def sweep_output(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx sweep`: how many files it removed."""
     from lmtx_ray.batch.outputs import sweep
 
     return {"removed": sweep(arguments.output)}
@@ -110,6 +111,7 @@ def exit_code_of(error: Exception) -> int:
 
 
 def tag_text(arguments: argparse.Namespace) -> None:
+    """`lmtx tag-text`: prints a line for each tag. Raises ValueError if the text gets none."""
     from lmtx_ray.bundle.tagger import Tagger
 
     text = sys.stdin.read() if arguments.text == "-" else arguments.text

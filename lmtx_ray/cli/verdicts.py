@@ -34,6 +34,15 @@ def add_verbs(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray: 
             help="override a setting of the run (repeatable)",
         )
         action.set_defaults(load=load)
+    _add_export_options(export)
+    take.add_argument(
+        "file",
+        help=".parquet, .jsonl, .csv or .tsv with doc_id (or document), "
+        "label_key, label_text (or label) and answer",
+    )
+
+
+def _add_export_options(export: argparse.ArgumentParser) -> None:
     export.add_argument("output", help=".parquet, .jsonl or .csv file to write")
     export.add_argument(
         "--keys",
@@ -45,11 +54,6 @@ def add_verbs(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray: 
         "--all-judges",
         action="store_true",
         help="also those of other judges, prompts and revisions",
-    )
-    take.add_argument(
-        "file",
-        help=".parquet, .jsonl, .csv or .tsv with doc_id (or document), "
-        "label_key, label_text (or label) and answer",
     )
 
 
@@ -80,6 +84,7 @@ def _add_check(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray:
 
 
 def check_judge(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx judge-check`: the numbers, also as text on standard error."""
     from lmtx_ray.loop.judge_check import check
     from lmtx_ray.loop.judge_numbers import render
 
@@ -103,6 +108,7 @@ def _store(arguments: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def show_stats(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx verdicts stats`: an entry for each judge, also as text on standard error."""
     from lmtx_ray.verdicts.reading import stats
 
     store, _ = _store(arguments)
@@ -120,6 +126,8 @@ def show_stats(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def export_file(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx verdicts export`: how many verdicts it wrote. Raises ConfigError where keys or texts
+    are asked of a store alone."""
     from lmtx_ray.config.loading import ConfigError
     from lmtx_ray.verdicts.exchange import write_rows
 
@@ -144,13 +152,14 @@ def _rows(arguments: argparse.Namespace, store: Any, config: Any, named: bool) -
 
     layout = lay_out(config) if config else None
     for partition in judges_of(store, None if arguments.all_judges else layout):
-        if named:
+        if named and layout:
             yield from named_rows(layout, partition)
         else:
             yield from rows_of(read_all(partition))
 
 
 def import_file(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx verdicts import`: what was taken and what was not."""
     from lmtx_ray.corpus.lines import CorpusError
     from lmtx_ray.loop.run_verdicts import keep_rejects, resolver_for
     from lmtx_ray.verdicts.exchange import import_rows
@@ -167,6 +176,7 @@ def import_file(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def merge_parts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx verdicts merge`: of how many judges parts were merged."""
     from lmtx_ray.corpus.schemas import HUMAN
     from lmtx_ray.loop.run_verdicts import judges_of
     from lmtx_ray.verdicts.layers import merge_if_due

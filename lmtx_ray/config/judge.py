@@ -58,6 +58,7 @@ class BudgetConfig(Config):
 
     @property
     def is_set(self) -> bool:
+        """Whether anything is limited."""
         return self.requests is not None or self.tokens is not None
 
 

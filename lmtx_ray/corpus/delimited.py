@@ -47,15 +47,17 @@ class _Record:
         self.taken = []
         if not self._again and (line := next(self._lines, None)):
             self._again.append(line)
-        if self._again and isinstance(self._again[0][1], BadRow):
+        if self._again and isinstance(bad := self._again[0][1], BadRow):
             self.taken = [self._again.popleft()]
-            return self.taken[0][1]
+            return bad
         return None
 
     def give_back(self) -> str:
         """Read all but the first line again; returns that one."""
         self._again.extendleft(reversed(self.taken[1:]))
-        return self.taken[0][1]
+        line = self.taken[0][1]
+        assert isinstance(line, str)  # a record began with it
+        return line
 
 
 def read_csv(uri: str, required: Sequence[str], etag: str) -> Iterator[tuple[int, Row | BadRow]]:

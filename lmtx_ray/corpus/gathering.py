@@ -99,7 +99,8 @@ def _equal_texts_together(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _ids_at(done: Done, places: np.ndarray) -> list[str]:
     table = storage.read_table(done.dataset.uri_of(done.receipt.files[DATA]), ["doc_id"])
-    return table["doc_id"].take(places).to_pylist()
+    ids: list[str] = table["doc_id"].take(places).to_pylist()
+    return ids
 
 
 def final_units(gathered: Gathered, rows: int) -> Iterator[Unit]:
@@ -156,6 +157,7 @@ def _splits(table: pa.Table, how: Assembling) -> list[str]:
 
 def _read_span(part: Part, columns: Sequence[str]) -> pa.Table:
     """Rows [start, stop) of a Parquet file; only the row groups that hold them are read."""
+    assert part.stop is not None  # `_spans` tells it
     with storage.open_input(part.uri) as source:
         file = pq.ParquetFile(source)
         sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]

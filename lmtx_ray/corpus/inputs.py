@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
@@ -36,6 +37,7 @@ class InputFile:
 
     @property
     def etag(self) -> str:
+        """The etag in `identity`; empty where it is none."""
         return self.identity.removeprefix("etag:") if self.identity.startswith("etag:") else ""
 
     @property
@@ -43,7 +45,8 @@ class InputFile:
         """The `name=value` folders of its path, joined by slashes."""
         return "/".join(part for part in self.uri.split("/")[:-1] if PARTITION.fullmatch(part))
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a plan."""
         return asdict(self)
 
 

@@ -53,8 +53,9 @@ class Strings(Sequence[str]):
     def __getitem__(self, place: slice) -> list[str]: ...
     def __getitem__(self, place: int | slice) -> str | list[str]:
         if isinstance(place, slice):
-            return self._column[place].to_pylist()
-        return self._column[int(place)].as_py()
+            texts: list[str] = self._column[place].to_pylist()
+            return texts
+        return str(self._column[int(place)].as_py())
 
 
 class LabelSet(Mapping[str, str]):
@@ -173,4 +174,5 @@ def save_labels(labels: pa.Table, folder: Path) -> None:
 
 
 def _bits(column: pa.BooleanArray) -> np.ndarray:
-    return column.to_numpy(zero_copy_only=False)
+    bits_L: np.ndarray = column.to_numpy(zero_copy_only=False)
+    return bits_L

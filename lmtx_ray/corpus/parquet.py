@@ -88,7 +88,8 @@ def read_batches(
 
 def column_names(file: pq.ParquetFile) -> list[str]:
     """Names of the columns, nested ones by their root."""
-    return file.schema_arrow.names
+    names: list[str] = file.schema_arrow.names
+    return names
 
 
 def _refuse_bomb(uri: str, group: pq.RowGroupMetaData, wanted: Sequence[str] | None) -> None:

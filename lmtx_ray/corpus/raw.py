@@ -59,6 +59,7 @@ class RawReading:
     labels: int | None = None
 
     def reading(self) -> Reading:
+        """What is read of each file: documents, and the gold column where gold is."""
         gold = () if self.labels is None else (self.source.columns.gold,)
         return Reading(self.source, gold)
 

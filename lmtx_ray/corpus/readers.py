@@ -105,7 +105,8 @@ def batch_rows(batch: pa.RecordBatch) -> list[Row | BadRow]:
     """A batch as rows; one that no Python value can hold (broken UTF-8, a date beyond its range)
     is bad."""
     try:
-        return batch.to_pylist()
+        rows: list[Row | BadRow] = batch.to_pylist()
+        return rows
     except (ValueError, OverflowError, pa.ArrowException):
         if batch.num_rows == 1:
             return [_unreadable(batch)]

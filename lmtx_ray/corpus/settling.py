@@ -46,6 +46,7 @@ class Done:
 
     @property
     def rows(self) -> int:
+        """How many of its documents count."""
         return self.receipt.rows_out if self.counted is None else self.counted
 
     def ids(self, *columns: str) -> pa.Table:

@@ -23,10 +23,12 @@ class Calibration:
         return (1.0 / (1.0 + np.exp(-(logits + self.intercept)))).astype(np.float32)
 
     def to_dict(self) -> dict[str, float]:
+        """As it is kept in a file."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Calibration:
+        """What `to_dict` gave. TypeError where a number is missing or unknown."""
         return cls(**{name: float(value) for name, value in values.items()})
 
 

@@ -30,12 +30,15 @@ def _sizes(truth: Truth) -> np.ndarray:
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.zeros_like(above, dtype=np.float64), where=below > 0)
+    ratios = np.zeros_like(above, dtype=np.float64)
+    np.divide(above, below, out=ratios, where=below > 0)
+    return ratios
 
 
 def precision_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
     """P@k per document: hits / k, also when a document has fewer than k true labels."""
-    return hits_at_k(predictions_BK, truth, k).sum(axis=1) / k
+    found_B: np.ndarray = hits_at_k(predictions_BK, truth, k).sum(axis=1)
+    return found_B / k
 
 
 def recall_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
@@ -59,7 +62,8 @@ def ndcg_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
 def inverse_propensity(counts_L: np.ndarray, documents: int, a: float, b: float) -> np.ndarray:
     """q_l = 1 + C (N_l + b)^-a with C = (ln N - 1)(b + 1)^a (Jain et al. 2016, eq. 3)."""
     scale = (np.log(documents) - 1.0) * (b + 1.0) ** a
-    return 1.0 + scale * (counts_L + b) ** -a
+    weights_L: np.ndarray = 1.0 + scale * (counts_L + b) ** -a
+    return weights_L
 
 
 def psp_at_k(

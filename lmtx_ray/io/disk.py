@@ -32,7 +32,7 @@ def named(path: Path | str) -> Iterator[None]:
         raise StorageError(f"{path}: {error.strerror or error}") from error
 
 
-def replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """What `write` writes becomes the file's content: readers see the old or the new."""
     _place(path, write, os.replace)
 
@@ -40,7 +40,7 @@ def replace(path: Path, write: Callable[[BinaryIO], None]) -> None:
 def put_if_absent(path: Path, data: bytes) -> bool:
     """Write only if nothing is there; False when another write came first."""
     try:
-        _place(path, lambda file: _write(file, data), os.link)
+        _place(path, lambda file: file.write(data), os.link)
     except StorageError as error:
         if isinstance(error.__cause__, FileExistsError) and path.exists():
             return False
@@ -48,12 +48,8 @@ def put_if_absent(path: Path, data: bytes) -> bool:
     return True
 
 
-def _write(file: BinaryIO, data: bytes) -> None:
-    file.write(data)
-
-
 def _place(
-    path: Path, write: Callable[[BinaryIO], None], place: Callable[[Path, Path], object]
+    path: Path, write: Callable[[BinaryIO], object], place: Callable[[Path, Path], object]
 ) -> None:
     draft = path.parent / f"{DRAFT}{uuid.uuid4().hex[:12]}"
     with named(path):

@@ -76,6 +76,7 @@ def _is_here(lease: dict[str, Any]) -> bool:
 
 
 def write_lease(uri: str, holder: dict[str, Any], seconds: float) -> None:
+    """Write, over whatever is there, that `holder` has it for so many seconds from now."""
     storage.write_bytes(uri, storage.to_json({**holder, "expires": time.time() + seconds}))
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.io import storage
@@ -206,7 +207,7 @@ class Dataset(PublishedFolder):
         return self._publish(Manifest(self.fingerprint, files=files))
 
 
-def cut(total: int, rows: int, groups: Sequence[Any] = ()) -> list[int]:
+def cut(total: int, rows: int, groups: Sequence[Any] | np.ndarray = ()) -> list[int]:
     """Where units of `rows` rows begin; neighbours with equal `groups` stay together."""
     starts = [0]
     for start in range(rows, total, rows):

@@ -38,6 +38,7 @@ class PublishedFolder:
 
     @property
     def manifest_uri(self) -> str:
+        """Where the manifest of this generation is or will be."""
         name = MANIFEST if self.generation == 0 else f"MANIFEST-{self.generation:03d}.json"
         return storage.join(self.uri, name)
 
@@ -65,6 +66,7 @@ class PublishedFolder:
         return manifest
 
     def uri_of(self, file: StoredFile) -> str:
+        """Where a file of a receipt or manifest lies."""
         return storage.join(self.uri, file.name)
 
     def folder(self) -> str:

@@ -60,9 +60,11 @@ class Receipt:
         return np.frombuffer(self.keys, dtype="<u8")
 
     def without_keys(self) -> Receipt:
+        """The same for a manifest, where keys would only take room."""
         return replace(self, keys=b"")
 
     def to_dict(self) -> dict[str, Any]:
+        """As JSON; what is empty is left out."""
         values: dict[str, Any] = {
             "unit": self.unit,
             "fingerprint": self.fingerprint,
@@ -81,6 +83,7 @@ class Receipt:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Receipt:
+        """What `to_dict` gave. KeyError where something is missing."""
         files = {}
         for kind in KINDS:
             name, digest = _fields(kind)
@@ -119,9 +122,11 @@ class Manifest:
             yield from unit.files.values()
 
     def rows(self) -> int:
+        """Rows of all units."""
         return sum(unit.rows_out for unit in self.units)
 
     def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
         values: dict[str, Any] = {**self.about, "fingerprint": self.fingerprint}
         if self.files:
             values["files"] = {

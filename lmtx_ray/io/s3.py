@@ -50,7 +50,8 @@ def _client() -> Any:
 
 def _status(error: BaseException | None) -> int:
     response = getattr(error, "response", {})
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status: int = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status
 
 
 class Bucket:
@@ -61,6 +62,7 @@ class Bucket:
         self._client = _client()
 
     def uri(self, key: str) -> str:
+        """The URI of a key."""
         return f"s3://{self._name}/{key}"
 
     def call(self, operation: str, key: str, **arguments: Any) -> Any:
@@ -71,6 +73,7 @@ class Bucket:
             raise StorageError(f"{self.uri(key)}: {error}") from error
 
     def get(self, key: str) -> bytes:
+        """An object's content."""
         return ObjectReader(self, key).readall()
 
     def open(self, key: str, etag: str = "") -> ObjectReader:
@@ -78,6 +81,7 @@ class Bucket:
         return ObjectReader(self, key, etag)
 
     def put(self, key: str, data: bytes) -> None:
+        """Replace an object's content."""
         self.call("put_object", key, Body=data)
 
     def upload(self, path: Path, key: str) -> None:
@@ -159,6 +163,7 @@ class Bucket:
         return Entry(self.uri(key), found["ContentLength"], found["ETag"].strip('"'))
 
     def exists(self, key: str) -> bool:
+        """Whether there is an object of this key, or any under it as a folder."""
         if key and self.head(key):
             return True
         return next(self.entries(key), None) is not None
@@ -237,7 +242,7 @@ class ObjectReader(io.RawIOBase):
                 uri = self._bucket.uri(self._key)
                 raise StorageError(f"{uri}: {CHANGED}") from error
             raise
-        data = answer["Body"].read()
+        data: bytes = answer["Body"].read()
         if len(data) != answer["ContentLength"]:
             raise ConnectionError(f"{len(data)} of {answer['ContentLength']} bytes")
         self._etag = answer["ETag"].strip('"')
@@ -245,20 +250,25 @@ class ObjectReader(io.RawIOBase):
         return data
 
     def readable(self) -> bool:
+        """True."""
         return True
 
     def seekable(self) -> bool:
+        """True."""
         return True
 
     def tell(self) -> int:
+        """The position in bytes."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a position in bytes, 0 if it is before the beginning; returns it."""
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = max(origin + offset, 0)
         return self._position
 
     def readinto(self, buffer: Any) -> int:
+        """Fill some of a buffer, from one block; returns how many bytes, 0 at the end."""
         if self._position >= self._size:
             return 0
         within = self._position - self._start

@@ -14,16 +14,21 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmtx_ray.io import disk
-from lmtx_ray.io.locations import Entry, Location, StorageError, parse_uri
+from lmtx_ray.io.locations import Entry, Location
+from lmtx_ray.io.locations import StorageError as StorageError  # offered here too
+from lmtx_ray.io.locations import parse_uri as parse_uri
+
+if TYPE_CHECKING:
+    from lmtx_ray.io.s3 import Bucket
 
 
-def _s3(location: Location) -> Any:
+def _s3(location: Location) -> Bucket:
     from lmtx_ray.io import s3  # boto3 loads only when an s3 URI is used
 
     return s3.Bucket(location.bucket)
@@ -89,7 +94,7 @@ def read_bytes(uri: str) -> bytes:
         return Path(location.path).read_bytes()
 
 
-def open_input(uri: str, etag: str = "") -> BinaryIO:
+def open_input(uri: str, etag: str = "") -> io.BufferedReader:
     """A seekable, buffered binary stream over a file, of which little is in memory.
 
     Raises:
@@ -184,7 +189,8 @@ def table_bytes(table: pa.Table) -> bytes:
     """Parquet bytes; equal tables with equal schemas give equal bytes."""
     sink = pa.BufferOutputStream()
     pq.write_table(table.combine_chunks(), sink, compression="zstd")
-    return sink.getvalue().to_pybytes()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def write_table(uri: str, table: pa.Table) -> str:

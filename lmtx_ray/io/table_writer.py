@@ -22,6 +22,7 @@ class TableWriter:
         self._rows = 0
 
     def write(self, table: pa.Table) -> None:
+        """Append a table. Raises PublishError if its schema is not that of the first."""
         if self._waiting and table.schema != self._waiting[0].schema:
             raise PublishError(
                 f"a column changes its type: {table.schema} follows {self._waiting[0].schema}"
@@ -31,14 +32,15 @@ class TableWriter:
         if self._rows >= self._group_rows:
             self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self) -> pq.ParquetWriter:
         table = pa.concat_tables(self._waiting).combine_chunks()
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
         if table.num_rows:
             self._writer.write_table(table, row_group_size=self._group_rows)
         self._waiting, self._rows = [table.slice(0, 0)], 0
+        return self._writer
 
     def close(self) -> None:
-        self._flush()
-        self._writer.close()
+        """Write what waits, and the end of the file; the file itself stays open."""
+        self._flush().close()

@@ -36,12 +36,15 @@ class Unit:
 
     @property
     def uris(self) -> tuple[str, ...]:
+        """Where its parts lie."""
         return tuple(part.uri for part in self.parts)
 
     def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Unit:
+        """What `to_dict` gave."""
         parts = tuple(Part(**part) for part in values["parts"])
         return cls(**{**values, "parts": parts})

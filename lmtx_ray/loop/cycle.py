@@ -168,6 +168,7 @@ def sides(layout: Layout, state: State) -> Iterator[tuple[Dataset, Dataset, Rank
 
 
 def embed_step(config: RunConfig, layout: Layout, state: State) -> None:
+    """Vectors of labels, documents and test documents, by the encoder of a state."""
     works = [Work(state.labels, fragments(layout.labels))]
     for documents, _, made in sides(layout, state):
         works.append(Work(made.vectors, fragments(documents)))
@@ -176,11 +177,13 @@ def embed_step(config: RunConfig, layout: Layout, state: State) -> None:
 
 
 def index_step(config: RunConfig, state: State) -> None:
+    """The index over a state's label vectors."""
     pool, shards = config.resources.shortlist, config.index.shards
     build_index(state.labels, state.index, shards, pool, f"index {state.number}")
 
 
 def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:
+    """Dense rankings of a state and, with the lexical ones, hybrid rankings."""
     pool, number = config.resources.shortlist, state.number
     made = list(sides(layout, state))
     works = [Work(side.dense, fragments(side.vectors), "doc_id") for _, _, side in made]
@@ -195,12 +198,14 @@ def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:
 def examples_step(
     config: RunConfig, layout: Layout, cycle: Cycle, verdicts: Sequence[Dataset]
 ) -> None:
+    """A cycle's training examples, of all `verdicts` so far."""
     works = [Work(cycle.examples, fragments(layout.documents, *verdicts), "doc_id")]
     kwargs = {"config": config.pseudo_labels, "seed": config.fit.seed}
     run_units(works, BuildExamples, kwargs, config.resources.shortlist, "examples")
 
 
 def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
+    """Train a cycle's encoder on its examples."""
     if cycle.encoder.is_complete():
         logger.info("fit %d: complete", cycle.number)
         return

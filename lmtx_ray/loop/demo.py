@@ -31,7 +31,8 @@ def demo_settings() -> dict[str, Any]:
     text = (folder / "demo.yaml").read_text(encoding="utf-8")
     here = Path(PLACE)
     moved = not here.is_dir() or not here.samefile(folder)
-    return _placed(yaml.safe_load(text), folder if moved else here)
+    settings: dict[str, Any] = _placed(yaml.safe_load(text), folder if moved else here)
+    return settings
 
 
 def _placed(value: Any, folder: Path) -> Any:

@@ -74,7 +74,7 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
         if name == "methods" or labels:
             rows = report.method_rows(layout, result.ran, settings, labels)
             summary[name] = {method: evaluation.summarise(table) for method, table in rows.items()}
-            gain = {}
+            gain: dict[str, Any] = {}
             for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}"):
                 gain |= evaluation.compare(rows[final], rows["encoder"], metric)
             summary["gain" if name == "methods" else "gain_excluding"] = gain

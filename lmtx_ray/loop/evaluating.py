@@ -57,15 +57,16 @@ def evaluate(
         numbers = _numbers(_table(labels))
     else:
         numbers = {}
-    rows = [_by_ids(tables[name], kinds[name], numbers) for name in ("answers", "gold")]
-    summary = evaluation.summarise(evaluation.evaluate(*rows, ks))
+    ranked, right = (_by_ids(tables[name], kinds[name], numbers) for name in ("answers", "gold"))
+    summary = evaluation.summarise(evaluation.evaluate(ranked, right, ks))
     if counts is None:
         return summary
     if not counted:
         raise ValueError("counts need `counted`, the number of documents they were counted in")
-    counts_L = _counts(counts, numbers if KEYS in kinds.values() else None, rows)
+    counts_L = _counts(counts, numbers if KEYS in kinds.values() else None, [ranked, right])
     weights_L = inverse_propensity(counts_L, counted, *propensity)
-    return summary | evaluation.propensity_scored(*rows, weights_L, ks.get("P", (1, 3, 5)))
+    at = ks.get("P", (1, 3, 5))
+    return summary | evaluation.propensity_scored(ranked, right, weights_L, at)
 
 
 def _counts(

@@ -104,7 +104,7 @@ def _corpus(config: RunConfig, layout: Layout, wanted: set[str]) -> tuple[pa.Tab
 def _expected(path: str, documents: pa.Table, labels: pa.Table) -> dict[str, dict[int, bool]]:
     """doc_id -> label_id -> whether it is right. Raises ConfigError if nothing of it is known."""
     ids = set(documents["doc_id"].to_pylist())
-    places = {}
+    places: dict[str, int] = {}
     for row in labels.select(["label_id", "label_key", "text"]).to_pylist():
         places.setdefault(row["text"], row["label_id"])
         places[row["label_key"]] = row["label_id"]

@@ -43,8 +43,9 @@ def conclude(
 
 
 def _p(row: dict[str, Any]) -> float:
-    if row["p_yes"] is not None:
-        return row["p_yes"]
+    p_yes: float | None = row["p_yes"]
+    if p_yes is not None:
+        return p_yes
     return {"yes": 1.0, "no": 0.0}.get(row["answer"], 0.5)
 
 

@@ -39,7 +39,7 @@ def judge_step(
     works = [Work(cycle.verdicts, fragments(layout.documents, *rankings, *earlier))]
     sources = {"train": cycle.verdicts, "held_aside": cycle.verdicts}
     if first and test and test.verdicts:
-        rankings = (before.test.dense, before.test.hybrid)
+        rankings = (before.tested.dense, before.tested.hybrid)
         works.append(Work(test.verdicts, fragments(test.documents, *rankings)))
         sources["test"] = test.verdicts
     ask(config, layout, works, sources, judge_asks(config.judge, first), cycle.number)

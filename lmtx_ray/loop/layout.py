@@ -47,6 +47,12 @@ class State:
     corpus: Rankings
     test: Rankings | None
 
+    @property
+    def tested(self) -> Rankings:
+        """`test`, of a run that has test documents."""
+        assert self.test is not None
+        return self.test
+
 
 @dataclass(frozen=True)
 class Cycle:
@@ -87,6 +93,12 @@ class Layout:
     pretrained: str  # folder, URI or hub id of the untouched encoder
     prompt: Prompt
     judge: tuple[str, str]  # fingerprints of prompt and teacher
+
+    @property
+    def tested(self) -> Test:
+        """`test`, of a run that has test documents."""
+        assert self.test is not None
+        return self.test
 
     def steps(self) -> Iterator[tuple[str, Dataset]]:
         """(name, step) in running order."""
@@ -136,7 +148,8 @@ class _Planner:
     def layout(self) -> Layout:
         self._plan_corpus()
         encoder = model_identity(self._pretrained)
-        states, cycles = [self._state(0, None, encoder)], []
+        states = [self._state(0, None, encoder)]
+        cycles: list[Cycle] = []
         for number in range(1, self._config.cycles.most + 1):
             cycle = self._cycle(number, states, cycles)
             states.append(self._state(number, cycle.encoder, cycle.encoder.fingerprint))
@@ -177,8 +190,13 @@ class _Planner:
         self._test = None
         if corpus.test:
             test = fingerprint(documents, labels, _content_hashes([corpus.test]))
-            steps = [self._step(f"test-{name}", test) for name in ("documents", "gold", "rejects")]
-            self._test = Test(*steps, self._step("test-lexical", test, depth), None)
+            self._test = Test(
+                documents=self._step("test-documents", test),
+                gold=self._step("test-gold", test),
+                rejects=self._step("test-rejects", test),
+                lexical=self._step("test-lexical", test, depth),
+                verdicts=None,
+            )
 
     def _state(self, number: int, encoder: Dataset | None, identity: str) -> State:
         encoding = self._config.encoder.model_dump(mode="json", exclude={"model", *LAID_OUT})
@@ -252,7 +270,7 @@ class _Planner:
         k = self._config.judge.rerank_k
         if self._test is None or not k:
             return self._test
-        hybrid = first.test.hybrid.fingerprint
+        hybrid = first.tested.hybrid.fingerprint
         return replace(self._test, verdicts=self._step("test-verdicts", hybrid, self._asked_by(k)))
 
     def _evaluation(self, bundle: Dataset, test: Test | None) -> Dataset:

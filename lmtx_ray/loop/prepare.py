@@ -80,7 +80,8 @@ def _documents(corpus: _Files, layout: Layout) -> Gathered:
 
 def _test(corpus: _Files, layout: Layout, trained: Gathered) -> int:
     """A test document must be none of the training documents."""
-    config, test = corpus.config.corpus, layout.test
+    config, test = corpus.config.corpus, layout.tested
+    assert config.test is not None
     raw = RawReading(config, config.seed, layout.labels.rows())
     gathered = corpus.read("read-test", [config.test], raw, trained.counted())
     publish_rejects(gathered, test.rejects)

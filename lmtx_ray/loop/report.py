@@ -31,17 +31,17 @@ logger = logging.getLogger(__name__)
 
 def method_steps(layout: Layout, ran: int) -> dict[str, Dataset]:
     """Row name -> test rankings, untrained rows first, then each cycle alone and fused."""
-    untouched = layout.states[0].test
+    test, untouched = layout.tested, layout.states[0].tested
     steps = {
-        "bm25": layout.test.lexical,
+        "bm25": test.lexical,
         "encoder": untouched.dense,
         "hybrid": untouched.hybrid,
     }
-    if layout.test.verdicts and ran:
+    if test.verdicts and ran:
         steps[RERANKED] = untouched.hybrid  # in the judge's order
     for state in layout.states[1 : ran + 1]:
-        steps[f"cycle_{state.number}"] = state.test.dense
-        steps[f"cycle_{state.number}_hybrid"] = state.test.hybrid
+        steps[f"cycle_{state.number}"] = state.tested.dense
+        steps[f"cycle_{state.number}_hybrid"] = state.tested.hybrid
     return steps
 
 
@@ -79,8 +79,9 @@ def method_rows(
     """Row name -> per-document metric rows; `exclude` takes labels out of rankings and gold. One
     unit of each ranking is in memory."""
     ks = {"P": config.precision_at, "R": config.recall_at, "nDCG": config.ndcg_at}
-    gold = layout.test.gold.unit_files()
-    judged = layout.test.verdicts.unit_files() if layout.test.verdicts and ran else {}
+    test = layout.tested
+    gold = test.gold.unit_files()
+    judged = test.verdicts.unit_files() if test.verdicts and ran else {}
 
     def of_unit(name: str, files: Mapping[str, str], unit: str) -> pa.Table:
         rankings = storage.read_table(files[unit])
@@ -121,7 +122,7 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
         "mass": round(mass / masses, 4) if masses and not layout.prompt.control else None,
     }
     if test:
-        summary |= pair_report(test.read([*PAIRS, "answer", "teacher"]), layout.test.gold.read())
+        summary |= pair_report(test.read([*PAIRS, "answer", "teacher"]), layout.tested.gold.read())
     return summary
 
 
@@ -222,7 +223,8 @@ def finished(config: RunConfig, layout: Layout) -> dict[str, Any] | None:
 
 def read_summary(step: Dataset) -> dict[str, Any]:
     """What the end of a run published."""
-    return json.loads(step.read()["summary"][0].as_py())
+    summary: dict[str, Any] = json.loads(step.read()["summary"][0].as_py())
+    return summary
 
 
 def show(config: RunConfig, summary: dict[str, Any]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def _next_plan(
 
 
 def _is_small(plan: Plan) -> bool:
-    return sum(unit["size"] for unit in plan["units"]) <= LOCAL_BYTES
+    return bool(sum(unit["size"] for unit in plan["units"]) <= LOCAL_BYTES)
 
 
 def _run(

@@ -66,11 +66,11 @@ class IndexShard:
         if self._int8 is not None and is_worth(len(self), k):
             near = self._int8.search(queries_BD, k)
         unsure = [place for place, rows in enumerate(near) if rows is None]
+        sure = {place: rows for place, rows in enumerate(near) if rows is not None}
         if unsure:
             rows_BK = self._in_float32(queries_BD[unsure], min(k + SPARE, len(self)))
-            for place, rows in zip(unsure, rows_BK, strict=True):
-                near[place] = rows
-        return near
+            sure |= zip(unsure, rows_BK, strict=True)
+        return [sure[place] for place in range(len(near))]
 
     def _in_float32(self, queries_BD: np.ndarray, k: int) -> np.ndarray:
         # FAISS compares queries times dimensions with this, not queries

@@ -52,8 +52,9 @@ class Weights:
     def of_arrays(cls, arrays: dict[str, np.ndarray]) -> Weights:
         """KeyError where one is missing."""
         words = SortedWords(arrays["words"], arrays["word_ends"])
-        names = "starts", "labels", "bm25", "share"
-        return cls(words, *(arrays[name] for name in names), int(arrays["count"][0]))
+        starts_V, labels_N = arrays["starts"], arrays["labels"]
+        labels = int(arrays["count"][0])
+        return cls(words, starts_V, labels_N, arrays["bm25"], arrays["share"], labels)
 
 
 def weigh(texts: Iterable[str], words: Callable[[str], Sequence[str]]) -> Weights:

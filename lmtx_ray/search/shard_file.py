@@ -49,7 +49,7 @@ def write_shard(
             `shape` is not theirs.
     """
     labels, dimensions = shape
-    shapes = {"vectors": ("F32", shape)}
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {"vectors": ("F32", shape)}
     if is_worth(labels, 1):
         shapes |= {"bytes": ("U8", shape), "scales": ("F32", (labels,)), "bounds": ("F32", (2,))}
     bounds_2 = np.zeros(2, np.float32)

@@ -112,7 +112,7 @@ class TensorWriter:
             raise TensorFileError(f"{self._path}: {name} is no {values.dtype}")
         self._file.seek(self._start + self._next[name])
         self._next[name] += self._file.write(
-            np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+            np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
         )
 
     def __enter__(self) -> TensorWriter:

@@ -23,10 +23,12 @@ class RemoteLedger:
         # known by it, and that of another start has another actor
 
     def take(self, requests: int, tokens: int) -> None:
+        """Reserve at the ledger. Raises BudgetReached."""
         if (refused := ray.get(self._actor.take.remote(requests, tokens))) is not None:
             raise BudgetReached(refused)
 
     def give_back(self, requests: int, tokens: int) -> None:
+        """Return what was reserved and not used."""
         ray.get(self._actor.give_back.remote(requests, tokens))
 
 

@@ -24,6 +24,7 @@ class Embed:
         self._encoder = Encoder(config, model=model)
 
     def __call__(self, fragment: pa.Table) -> pa.Table:
+        """A `vectors` table, one row for each of the fragment, in order."""
         if "label_id" in fragment.column_names:
             ids = fragment["label_id"].cast(pa.string())
             vectors_ND = self._encoder.encode(fragment["text"].to_pylist(), "label")

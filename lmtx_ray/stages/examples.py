@@ -20,6 +20,7 @@ class BuildExamples:
         self._config, self._seed = config, seed
 
     def __call__(self, documents: pa.Table, *verdicts: pa.Table) -> pa.Table:
+        """EXAMPLES of the documents to train on."""
         train = documents.filter(pc.equal(documents["split"], "train"))["doc_id"]
         judged = pa.concat_tables(verdicts)
         judged = judged.filter(pc.is_in(judged["doc_id"], value_set=train.combine_chunks()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pyarrow as pa
 import ray
@@ -67,7 +68,7 @@ def _key(asking: Asking) -> tuple[bytes, bytes]:
     return document, text_key(asking.prompt.label_text(LABEL))
 
 
-def _stored(asking: Asking) -> dict | None:
+def _stored(asking: Asking) -> dict[str, Any] | None:
     document, label = _key(asking)
     rows = Lookup(asking.known).find([document]).to_pylist()
     return next((row for row in rows if row["label"] == label), None)

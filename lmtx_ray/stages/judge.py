@@ -81,6 +81,7 @@ class AskTeacher:
         return Usage() if self._teacher is None else self._teacher.usage
 
     def __call__(self, documents: pa.Table, *fragments: pa.Table) -> pa.Table:
+        """VERDICTS on the wanted candidates; `fragments` are rankings, then earlier verdicts."""
         count = len(self._asking.rankings)
         rankings = dict(zip(self._asking.rankings, fragments[:count], strict=True))
         wanted = questions.wanted_candidates(documents, rankings, self._asking.plan)

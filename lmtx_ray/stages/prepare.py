@@ -16,6 +16,7 @@ class ReadDocuments:
         self._raw = raw
 
     def run_unit(self, unit: Unit, output: Dataset) -> Receipt:
+        """The receipt that counts, be it of this attempt or of an earlier one."""
         return read_unit(unit, self._raw, output)
 
 
@@ -26,4 +27,5 @@ class AssembleDocuments:
         self._how = how
 
     def run_unit(self, unit: Unit, output: Dataset) -> Receipt:
+        """The receipt that counts, be it of this attempt or of an earlier one."""
         return assemble_unit(unit, self._how, output)

@@ -26,6 +26,7 @@ class DenseShortlist:
         self._depth = depth
 
     def __call__(self, vectors: pa.Table) -> pa.Table:
+        """RANKINGS by cosine, one row for each vector, in order."""
         ids_BK, scores_BK = self._index.search(matrix(vectors), self._depth)
         return candidates.to_rankings(vectors["id"].to_pylist(), ids_BK, scores_BK)
 
@@ -41,6 +42,7 @@ class LexicalShortlist:
         self._depth = depth
 
     def __call__(self, documents: pa.Table) -> pa.Table:
+        """RANKINGS by BM25, one row for each document, in order."""
         rows = documents.select(["title", "text"]).to_pylist()
         texts = [document_text(row["title"], row["text"]) for row in rows]
         ids_BK, scores_BK = self._index.search(texts, self._depth)
@@ -56,6 +58,8 @@ class Fuse:
         self._config = config
 
     def __call__(self, dense: pa.Table, lexical: pa.Table) -> pa.Table:
+        """RANKINGS fused by reciprocal rank. Raises ValueError where the two are not of the same
+        documents in the same order."""
         doc_ids = dense["doc_id"].to_pylist()
         if lexical["doc_id"].to_pylist() != doc_ids:
             raise ValueError("dense and lexical rankings hold other documents; re-run the step")

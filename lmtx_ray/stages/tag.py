@@ -25,6 +25,7 @@ class TagUnits:
         self._tagger = Tagger.load(job.bundle)
 
     def run_unit(self, unit: Unit, output: Dataset) -> Receipt:
+        """The receipt that counts, be it of this attempt or of an earlier one."""
         return run_unit(unit, UnitWork(self._job, output), self._tagger, self._tagger.labels)
 
 

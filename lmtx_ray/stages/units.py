@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -43,13 +43,15 @@ class Worker(Protocol):
 
     expands: ClassVar[bool]
 
-    def __call__(self, *fragments: pa.Table) -> pa.Table: ...
+    def __call__(self, *fragments: pa.Table) -> pa.Table:
+        """The output table of a unit, from one table for each of the unit's files."""
 
 
 class UnitWorker(Protocol):
     """A worker that reads and commits its units on its own."""
 
-    def run_unit(self, unit: Unit, output: Dataset) -> Receipt: ...
+    def run_unit(self, unit: Unit, output: Dataset) -> Receipt:
+        """Commit a unit to `output`; returns the receipt that counts."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class UnitActor:
         self._worker, self._targets = worker(**kwargs), targets
 
     def __call__(self, references: pa.Table) -> pa.Table:
+        """Receipts of the referenced units."""
         return run_references(references, self._worker, self._targets)
 
 
@@ -196,10 +199,9 @@ def stream(
     rows = [{"unit": json.dumps(unit.to_dict()), "target": target} for unit, target in units]
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
     arguments = {"worker": worker, "kwargs": kwargs, "targets": tuple(targets)}
-    if resources.actors is None:
-        run, passed = unit_task, {"fn_kwargs": arguments}
-    else:
-        run, passed = UnitActor, {"fn_constructor_kwargs": arguments}
+    tasks = resources.actors is None
+    run: Callable[..., Any] = unit_task if tasks else UnitActor
+    passed = {"fn_kwargs" if tasks else "fn_constructor_kwargs": arguments}
     receipts = dataset.map_batches(
         run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources, calls)
     )

@@ -39,6 +39,7 @@ class TextVectors(nn.Module):
         self._narrow = uses_bfloat16(config.dtype)
 
     def forward(self, documents: list[str], labels: list[str]) -> torch.Tensor:
+        """float32 [T, D] in the order given, with gradients."""
         tokenizer, device = self.student.tokenizer, self.student.device
         ids = batching.token_ids(tokenizer, documents, self._config.max_tokens)
         ids += batching.token_ids(tokenizer, labels, self._config.label_tokens)

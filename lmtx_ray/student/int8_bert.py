@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from lmtx_ray.search.int8_product import LEAST, MIDDLE, Int8Product, to_uint8, whole
+from lmtx_ray.search.int8_product import Int8Product, to_uint8, whole
+from lmtx_ray.search.int8_rows import LEAST, MIDDLE
 
 SMOOTHING = 0.5  # the part of an input's scale that its weights take
 KEYS = 16  # attention is over a multiple of so many rows: a remainder goes number by number
@@ -85,6 +86,7 @@ class Int8Layer:
         self._norms = output.LayerNorm.float(), layer.output.LayerNorm.float()
 
     def __call__(self, x_TH: torch.Tensor, runs: Sequence[Run]) -> torch.Tensor:
+        """float32 [T, H] of float32 x_TH, whose rows are the tokens of all `runs` in a row."""
         attended_TH = self._attend(self._qkv(self._qkv.quantize(x_TH)), runs)
         attended_TH = self._attended(self._attended.quantize(attended_TH))
         x_TH = self._norms[0](attended_TH.add_(x_TH))

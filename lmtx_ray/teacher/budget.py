@@ -11,7 +11,7 @@ import uuid
 
 from lmtx_ray.config.judge import BudgetConfig
 from lmtx_ray.io import storage
-from lmtx_ray.teacher.protocol import BudgetReached
+from lmtx_ray.teacher.protocol import Budget, BudgetReached
 
 BLOCKS = 50  # the budget is written ahead in this many parts
 
@@ -73,7 +73,7 @@ def _read(uri: str) -> list[int]:
 class Blocks:
     """A Budget over a dearer one (of another process): takes from it in blocks."""
 
-    def __init__(self, inner: object, requests: int = 64) -> None:
+    def __init__(self, inner: Budget, requests: int = 64) -> None:
         self._inner, self._size = inner, requests
         self._held = [0, 0]
         self._lock = threading.Lock()
@@ -95,6 +95,7 @@ class Blocks:
             self._held = [self._held[0] - requests, self._held[1] - tokens]
 
     def give_back(self, requests: int, tokens: int) -> None:
+        """Keep what was reserved and not used for the next `take`."""
         with self._lock:
             self._held = [self._held[0] + requests, self._held[1] + tokens]
 

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 import httpx
@@ -54,6 +55,7 @@ class ChatClient:
         self._counting = threading.Lock()
 
     def close(self) -> None:
+        """End its connections."""
         self._http.close()
 
     def wake(self) -> None:
@@ -61,6 +63,13 @@ class ChatClient:
         self._gate.wake()
 
     def ask(self, messages: list[Message], stop: threading.Event) -> Reading:
+        """The server's answer, after as many tries as it takes.
+
+        Raises:
+            JudgeRefused: No other try makes sense.
+            JudgeUnavailable: Tried too often or too long.
+            Stopped: `stop` was set meanwhile.
+        """
         tries = _Tries()
         while True:
             begun = time.monotonic()
@@ -185,10 +194,11 @@ def told_usage(reply: object) -> tuple[int, int] | None:
     usage = reply.get("usage") if isinstance(reply, dict) else None
     usage = usage if isinstance(usage, dict) else {}
     prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    for number in (prompt, answer):
-        if type(number) is not int or not 0 <= number < 2**40:
-            return None
-    return prompt, answer
+    return (prompt, answer) if _is_count(prompt) and _is_count(answer) else None
+
+
+def _is_count(number: object) -> TypeGuard[int]:
+    return type(number) is int and 0 <= number < 2**40
 
 
 def chat_url(url: str) -> str:

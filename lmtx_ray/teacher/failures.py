@@ -58,6 +58,7 @@ class Failure:
 
     @property
     def told_to_wait(self) -> bool:
+        """Whether the server said how long to wait."""
         return self.status == 429 and self.wait is not None
 
     def __str__(self) -> str:

@@ -111,13 +111,14 @@ class _Template:
 
     def _render(self, messages: Messages) -> str:
         thinks = self._config.thinking_tokens > 0
-        return self._tokenizer.apply_chat_template(
+        rendered: str = self._tokenizer.apply_chat_template(
             messages,
             tokenize=False,
             add_generation_prompt=True,
             enable_thinking=thinks,
             thinking=thinks,
         )
+        return rendered
 
     def _around(self, text: str, way: _Conversation, prompt: Prompt) -> Frame:
         before, _, after = text.partition(DOCUMENT)

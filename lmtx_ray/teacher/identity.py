@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.teacher.prompts import Prompt
@@ -34,5 +36,6 @@ IDENTITY = {
 def teacher_identity(config: TeacherConfig, prompt: Prompt) -> tuple[str, str]:
     """(prompt, teacher) fingerprints of everything that changes an answer; loads no engine."""
     settings = {name: getattr(config, name) for name in IDENTITY[config.kind]}
-    model = {"vllm": model_identity, "http": str}.get(config.kind, lambda _: "")(config.model)
+    of_kind: dict[str, Callable[[str], str]] = {"vllm": model_identity, "http": str}
+    model = of_kind[config.kind](config.model) if config.kind in of_kind else ""
     return prompt.fingerprint, fingerprint(settings, model)

@@ -50,6 +50,7 @@ class Gate:
         raise Stopped
 
     def leave(self, *, answered: bool) -> None:
+        """A request is over; `answered` ones count towards allowing more."""
         with self._changed:
             self._inside -= 1
             self._answers += answered
@@ -59,6 +60,8 @@ class Gate:
             self._changed.notify_all()
 
     def close(self, seconds: float, ticket: int) -> None:
+        """Let nobody in for so many seconds; halve how many are allowed, unless that was done
+        since the ticket was given."""
         with self._changed:
             self._opens = max(self._opens, time.monotonic() + seconds)
             self._answers = 0

@@ -50,6 +50,7 @@ class Prompt:
 
     @property
     def fingerprint(self) -> str:
+        """Of everything but the name."""
         return fingerprint({**asdict(self), "name": ""})
 
     def least_mass(self, wanted: float) -> float:

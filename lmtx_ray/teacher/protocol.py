@@ -52,10 +52,10 @@ class Unlimited:
     """No budget."""
 
     def take(self, requests: int, tokens: int) -> None:
-        pass
+        """Nothing to do."""
 
     def give_back(self, requests: int, tokens: int) -> None:
-        pass
+        """Nothing to do."""
 
 
 class Interrupted(Exception):
@@ -89,7 +89,8 @@ class Teacher(Protocol):
     commit: str  # of a model from the hub, as loaded; else empty
     usage: Usage
 
-    def judge(self, questions: pa.Table) -> pa.Table: ...
+    def judge(self, questions: pa.Table) -> pa.Table:
+        """ANSWERS, one row for each pair. Raises Interrupted, with the answers before it."""
 
 
 def answers_table(pairs: Sequence[tuple[str, int]], readings: Sequence[Reading]) -> pa.Table:
@@ -98,6 +99,6 @@ def answers_table(pairs: Sequence[tuple[str, int]], readings: Sequence[Reading])
         (doc_id, label_id, reading.answer, reading.p_yes, reading.mass, reading.raw)
         for (doc_id, label_id), reading in zip(pairs, readings, strict=True)
     ]
-    columns = list(zip(*rows, strict=True)) if rows else [[]] * len(ANSWERS)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(ANSWERS)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, ANSWERS, strict=True)]
     return pa.table(arrays, schema=ANSWERS)

@@ -92,7 +92,7 @@ def from_text(text: str, words: Words = YES_NO) -> Reading:
         return Reading("unclear", raw=raw)
     first = FIRST_WORD.match(said)
     word = first[1].lower() if first else ""
-    if word in words:
+    if first and word in words:
         after = re.findall(r"\w+", first[2].lower())[:2]
         joined = re.match(r"\s*(?:/|and\b|or\b)", first[2].lower())
         if joined and any(other in words and other != word for other in after):

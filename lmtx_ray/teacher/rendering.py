@@ -85,6 +85,7 @@ class LetterTokenizer:
         return self._own(self._encode(text).ids)
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """`encode` of many texts."""
         encodings = self._encoder.encode_batch(list(texts), add_special_tokens=False)
         return [self._own(encoding.ids) for encoding in encodings]
 
@@ -99,9 +100,11 @@ class LetterTokenizer:
         return [self._ids.get(token, token) for token in ids if token not in self.control]
 
     def decode_each(self, ids: Iterable[int]) -> list[str]:
+        """The text of each token on its own."""
         return self._decoder.decode_batch([[token] for token in ids], skip_special_tokens=False)
 
     def decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens in a row, control tokens included."""
         return self._decoder.decode(list(ids), skip_special_tokens=False)
 
     def cut(self, text: str, most: int) -> str:

@@ -21,7 +21,9 @@ class LexicalTeacher:
         self.commit, self.usage, self._budget = "", Usage(), budget
 
     def judge(self, questions: pa.Table) -> pa.Table:
-        pairs, readings = [], []
+        """ANSWERS, one row for each pair. Raises Interrupted, with the answers before it."""
+        pairs: list[tuple[str, int]] = []
+        readings: list[Reading] = []
         for question in questions.to_pylist():
             document = words(document_text(question["title"], question["text"]))
             named = set(document)

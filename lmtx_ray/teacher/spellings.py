@@ -24,8 +24,9 @@ def answer_tokens(
         tokens.update(dict.fromkeys(_in_context(rendering, word, words, model)))
     texts = rendering.letters.decode_each(range(vocabulary))
     for _, token in sorted((len(text), token) for token, text in enumerate(texts)):
-        if (word := spelling_of(texts[token], words)) and token not in rendering.letters.control:
-            found[word][token] = None
+        spelt = spelling_of(texts[token], words)
+        if spelt and token not in rendering.letters.control:
+            found[spelt][token] = None
     rounds = zip_longest(*([(token, word) for token in found[word]] for word in words))
     fair = [pair for places in rounds for pair in places if pair]  # each word in turn
     return dict(fair[:MOST_TOKENS])

@@ -37,6 +37,10 @@ ENDS_OF_THOUGHT = ["</think>", "</thinking>"]
 
 
 def load_tokenizer(folder: str, model: str, revision: str | None = None) -> Any:
+    """A model's tokenizer, which cuts nothing and runs no code of the model's.
+
+    `folder` is where its files are; `model` is named where a ConfigError says what is wrong.
+    """
     from transformers import AutoTokenizer
 
     try:

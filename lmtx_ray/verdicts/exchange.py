@@ -18,7 +18,7 @@ from lmtx_ray.corpus.lines import BadRow, CorpusError
 from lmtx_ray.corpus.readers import format_of, read_rows
 from lmtx_ray.corpus.text_keys import KEY_BYTES
 from lmtx_ray.io import storage
-from lmtx_ray.verdicts.store import HUMAN, VerdictStore, add_human
+from lmtx_ray.verdicts.store import VerdictStore, add_human
 
 Row = dict[str, Any]
 BATCH_ROWS = 10_000
@@ -112,9 +112,11 @@ class Resolver:
         self._documents, self._labels = documents, labels
 
     def document(self, row: Row) -> bytes | BadRow:
+        """The key of the row's document, by hash, id or key; a BadRow if it is unknown."""
         return self._key(row, "document", ("doc_id",), self._documents)
 
     def label(self, row: Row) -> bytes | BadRow:
+        """The key of the row's label, by hash, key or text; a BadRow if it is unknown."""
         return self._key(row, "label", ("label_key", "label_text"), self._labels)
 
     def _key(
@@ -125,9 +127,9 @@ class Resolver:
         if key := known.get(value) or from_hex(value):
             return key
         for field in (*others, name):
-            if (value := row.get(field)) not in (None, ""):
-                key = known.get(str(value))
-                return key or BadRow(f"no {name} {str(value)!r} ({field}) in this run", str(row))
+            if (given := row.get(field)) not in (None, ""):
+                key = known.get(str(given))
+                return key or BadRow(f"no {name} {str(given)!r} ({field}) in this run", str(row))
         return BadRow(f"missing field {name!r} (or {' or '.join(others)})", str(row))
 
 
@@ -165,7 +167,7 @@ def import_rows(
             continue
         judge = (row["teacher"], row["prompt"])
         by_judge.setdefault(judge, []).append(row)
-        if judge[0] != HUMAN and len(by_judge[judge]) >= BATCH_ROWS:
+        if judge[0] != schemas.HUMAN and len(by_judge[judge]) >= BATCH_ROWS:
             _append(store, judge, by_judge.pop(judge), counts)
     for judge, rows in by_judge.items():
         _append(store, judge, rows, counts)
@@ -177,7 +179,7 @@ def _append(
 ) -> None:
     table = pa.Table.from_pylist(rows, schema=schemas.STORED_VERDICTS)
     count = len(rows)
-    if judge[0] == HUMAN:
+    if judge[0] == schemas.HUMAN:
         count = add_human(store, table)
     else:
         store.partition(*judge).append(table, "import")
@@ -188,7 +190,7 @@ def _stored_row(row: Row, resolver: Resolver) -> Row | BadRow:
     judge = _judge_of(row)
     if isinstance(judge, BadRow):
         return judge
-    by_people = judge[0] == HUMAN
+    by_people = judge[0] == schemas.HUMAN
     answer = str(row.get("answer") or "").strip().lower()
     if answer not in ({"yes", "no"} if by_people else set(schemas.ANSWERS)):
         return BadRow(f"field 'answer' is {row.get('answer')!r}, not yes or no", str(row))
@@ -216,8 +218,8 @@ def _stored_row(row: Row, resolver: Resolver) -> Row | BadRow:
 def _judge_of(row: Row) -> tuple[str, str] | BadRow:
     """(teacher, prompt) of a row, of people's ("human", "")."""
     teacher, prompt = (str(row.get(name) or "") for name in ("teacher", "prompt"))
-    if teacher in {"", HUMAN}:
-        return HUMAN, ""
+    if teacher in {"", schemas.HUMAN}:
+        return schemas.HUMAN, ""
     for name, value in (("teacher", teacher), ("prompt", prompt)):
         if not FINGERPRINT.fullmatch(value):
             return BadRow(f"field {name!r} is {value!r}, not a fingerprint", str(row))

@@ -64,17 +64,18 @@ def merge(partition: Partition) -> bool:
         older = [_local(partition, layer) for layer in merged]
         written = _write_layer(partition, _merged([*map(_paths, older), *runs]))
     old = [file.name for layer in merged for file in layer]
+    absorbed, retired = _dated(generation["absorbed"], parts), _dated(generation["retired"], old)
     content = {
         "layers": [[asdict(file) for file in layer] for layer in [*kept, written]],
-        "absorbed": _dated(generation["absorbed"], parts),
-        "retired": _dated(generation["retired"], old),
+        "absorbed": absorbed,
+        "retired": retired,
     }
     uri = storage.join(partition.uri, "generations", f"{number + 1:08d}.json")
     if not storage.put_if_absent(uri, storage.to_json(content)):
         _remove_layers(partition, [file.name for file in written])
         return False
-    _remove_parts(partition, generation["absorbed"].keys() - content["absorbed"].keys())
-    _remove_layers(partition, generation["retired"].keys() - content["retired"].keys())
+    _remove_parts(partition, generation["absorbed"].keys() - absorbed.keys())
+    _remove_layers(partition, generation["retired"].keys() - retired.keys())
     logger.info(
         "verdict store: merged %d parts into %d rows",
         len(parts),
@@ -169,7 +170,8 @@ def _first_of_each(table: pa.Table) -> pa.Table:
 def _equal_to_next(keys: pa.Array) -> np.ndarray:
     bytes_N = np.frombuffer(keys.buffers()[1], np.uint8).reshape(-1, 16)[keys.offset :]
     bytes_N = bytes_N[: len(keys)]
-    return (bytes_N[1:] == bytes_N[:-1]).all(axis=1)
+    same: np.ndarray = (bytes_N[1:] == bytes_N[:-1]).all(axis=1)
+    return same
 
 
 def _is_enough(tables: Sequence[pa.Table], rows: int) -> bool:
@@ -177,7 +179,7 @@ def _is_enough(tables: Sequence[pa.Table], rows: int) -> bool:
     if sum(table.num_rows for table in tables) < max(rows, 1):
         return False
     filled = [table["document"] for table in tables if table.num_rows]
-    return prefixes(filled[0])[0] != prefixes(filled[-1])[-1]
+    return bool(prefixes(filled[0])[0] != prefixes(filled[-1])[-1])
 
 
 class _Reader:
@@ -211,11 +213,13 @@ class _Reader:
 
     @property
     def last(self) -> int:
+        assert self._table is not None
         return int(prefixes(self._table["document"])[-1])
 
     def take(self, bound: int | None) -> pa.Table:
         """Rows whose document's prefix is below `bound`, or all of them; the others stay."""
         table = self._table
+        assert table is not None
         count = table.num_rows
         if bound is not None:
             count = int(np.searchsorted(prefixes(table["document"]), np.uint64(bound)))

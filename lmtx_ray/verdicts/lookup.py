@@ -45,7 +45,7 @@ class Lookup:
         order of their names. A key of document and label may be there more than once."""
         wanted_N = np.unique(np.array([prefix_of(key) for key in documents], np.uint64))
         held = [self._parts] if self._parts else []
-        sources = [*self._files, *held, *self._recent]
+        sources: list[_File | _Held] = [*self._files, *held, *self._recent]
         tables = [table for source in sources for table in source.find(wanted_N)]
         if not tables:
             return schemas.STORED_VERDICTS.empty_table()

@@ -51,6 +51,7 @@ class Snapshot:
 
     @property
     def rows_in_layers(self) -> int:
+        """Verdicts that are merged already."""
         return sum(file.rows for layer in self.layers for file in layer)
 
 
@@ -77,7 +78,8 @@ class Partition:
         uri = storage.join(self.uri, "JUDGE.json")
         if not storage.exists(uri):
             storage.put_if_absent(uri, storage.to_json(about))
-        return storage.read_json(uri)
+        kept: dict[str, Any] = storage.read_json(uri)
+        return kept
 
     def part_names(self) -> list[str]:
         """All parts that lie there, sorted."""
@@ -104,6 +106,7 @@ class Partition:
         return Snapshot(self.uri, layers, waiting[::-1] if newest_first else waiting)
 
     def read_part(self, name: str) -> pa.Table:
+        """STORED_VERDICTS of a part, as they were appended."""
         return storage.read_table(storage.join(self.uri, "parts", name))
 
 
@@ -130,6 +133,7 @@ class VerdictStore:
         return Partition(storage.join(self.uri, "judges", name))
 
     def human(self) -> Partition:
+        """What people said."""
         return self.partition(HUMAN, "")
 
     def judges(self) -> list[str]:

@@ -39,6 +39,7 @@ async def read_body(receive: Receive, most: int, seconds: float, declared: int |
 
 
 def too_large(most: int) -> Refusal:
+    """The refusal of a body of more than `most` bytes."""
     message = f"the body is larger than {most} bytes"
     return Refusal(413, "body_too_large", [(["body"], message)], {"Connection": "close"})
 

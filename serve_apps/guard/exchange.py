@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.types import Message, Scope, Send
 
@@ -35,11 +36,13 @@ class Exchange:
         self.state["request_id"] = self.request_id
 
     @property
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """`request.state` of the application."""
-        return self.scope.setdefault("state", {})
+        state: dict[str, Any] = self.scope.setdefault("state", {})
+        return state
 
     async def send(self, message: Message) -> None:
+        """Send on, with the headers of every answer."""
         if message["type"] == "http.response.start":
             self.started, self.status = True, message["status"]
             headers = add_security(message.get("headers", []), self.request_id)
@@ -49,6 +52,7 @@ class Exchange:
         await self.upstream(message)
 
     async def refuse(self, refusal: Refusal, more_body: bool = False) -> None:
+        """Answer with a refusal; with `more_body` the end of the answer is still to come."""
         body = error_body(refusal.code, refusal.problems, self.request_id)
         headers = {
             "Content-Type": "application/json",
@@ -60,6 +64,7 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": body, "more_body": more_body})
 
     def log(self) -> None:
+        """One line about the request as it ended."""
         log_request(
             self.scope,
             status=self.status,

@@ -48,6 +48,7 @@ class Guard:
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let an HTTP request through or refuse it; a WebSocket is closed."""
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -158,7 +159,7 @@ async def _refuse(exchange: Exchange, refusal: Refusal, receive: Receive) -> Non
 
 def _path(scope: Scope) -> str:
     root = scope.get("root_path", "")
-    path = scope["path"]
+    path: str = scope["path"]
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 

@@ -21,6 +21,7 @@ class TokenBuckets:
 
     @property
     def capacity(self) -> float:
+        """Tokens of a full bucket."""
         return max(1.0, self.per_minute * self.burst_seconds / 60)
 
     def take(self, name: str, cost: float, now: float) -> float:
