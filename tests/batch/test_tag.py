@@ -94,6 +94,19 @@ def test_big_files_are_cut_and_rows_keep_their_numbers(bundle, place, capsys) ->
     assert rejects[2][:2] == ("b.parquet", 31)
 
 
+def test_rejects_of_a_cut_file_are_numbered_without_writing_its_tags_again(bundle, place) -> None:
+    rows = lines(*(document(n) for n in range(20)))
+    storage.write_bytes(f"{place}/in.jsonl", rows + b"{bad\n" + lines(document(20)))
+    assert tag(bundle, f"{place}/in.jsonl", f"{place}/out", "--unit-bytes", "400") == 0
+    assert read_rejects(f"{place}/out")["position"].to_pylist() == [21]
+    assert ids(f"{place}/out") == [f"d{n}" for n in range(21)]
+    names = [uri.rsplit("/", 1)[1] for uri in storage.list_files(f"{place}/out/data")]
+    assert len(names) > 2
+    assert not [name for name in names if "-settled-" in name]
+    (settled,) = published_files(f"{place}/out", "rejects")
+    assert "-settled-" in settled
+
+
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
 def test_duplicates_across_units_keep_the_first_in_every_format(bundle, tmp_path, kind) -> None:
     (tmp_path / "in").mkdir()
