@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,37 +19,8 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.loop import tagging
-from tests.lake import s3_server
-from tests.tiny import TOPICS
+from tests.batch.tagging import document, ids, lines, tag
 from tests.tiny_bundle import LABELS
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["disk", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> str:
-    return str(tmp_path) if request.param == "disk" else f"s3://lake/{tmp_path.name}"
-
-
-def document(number: int, **more: object) -> dict:
-    text = f"A study of {TOPICS[number % 8]} pain in patients, number {number}"
-    return {"id": f"d{number}", "title": "A trial", "text": text, **more}
-
-
-def lines(*rows: dict) -> bytes:
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-def tag(bundle: str, source: str, output: str, *more: str) -> int:
-    return main(["tag", "--bundle", bundle, "--input", source, "--output", output, *more])
-
-
-def ids(output: str) -> list[str]:
-    return read_tags(output)["doc_id"].to_pylist()
 
 
 def test_a_folder_of_all_formats_is_tagged_with_its_partitions(bundle, place) -> None:
@@ -70,66 +39,6 @@ def test_a_folder_of_all_formats_is_tagged_with_its_partitions(bundle, place) ->
     assert set(table["labels"].combine_chunks().flatten().to_pylist()) <= set(LABELS)
     assert tag(bundle, f"{place}/in", f"{place}/out") == 0  # complete: nothing to do
     assert read_tags(f"{place}/out") == table
-
-
-def test_big_files_are_cut_and_rows_keep_their_numbers(bundle, place, capsys) -> None:
-    rows = [document(n) for n in range(60)]
-    bad = b'{"id": "x"\n'
-    storage.write_bytes(f"{place}/in/a.jsonl", lines(*rows[:30]) + b"\n" + bad + lines(rows[3]))
-    table = pa.Table.from_pylist([*rows[30:], {**rows[0], "text": None, "title": None}])
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, row_group_size=7)
-    storage.write_bytes(f"{place}/in/b.parquet", sink.getvalue().to_pybytes())
-    assert tag(bundle, f"{place}/in", f"{place}/out", "--unit-bytes", "400") == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert result["units"] > 8
-    assert (result["documents"], result["rejects"]) == (60, 3)
-    assert ids(f"{place}/out") == [f"d{n}" for n in range(60)]
-    rejects = [
-        (row["source"].rsplit("/", 1)[1], row["position"], row["reason"])
-        for row in read_rejects(f"{place}/out").to_pylist()
-    ]
-    assert rejects[0][:2] == ("a.jsonl", 32)
-    assert rejects[1] == ("a.jsonl", 33, f"duplicate id 'd3', first in {place}/in/a.jsonl row 4")
-    assert rejects[2][:2] == ("b.parquet", 31)
-
-
-def test_rejects_of_a_cut_file_are_numbered_without_writing_its_tags_again(bundle, place) -> None:
-    rows = lines(*(document(n) for n in range(20)))
-    storage.write_bytes(f"{place}/in.jsonl", rows + b"{bad\n" + lines(document(20)))
-    assert tag(bundle, f"{place}/in.jsonl", f"{place}/out", "--unit-bytes", "400") == 0
-    assert read_rejects(f"{place}/out")["position"].to_pylist() == [21]
-    assert ids(f"{place}/out") == [f"d{n}" for n in range(21)]
-    names = [uri.rsplit("/", 1)[1] for uri in storage.list_files(f"{place}/out/data")]
-    assert len(names) > 2
-    assert not [name for name in names if "-settled-" in name]
-    (settled,) = published_files(f"{place}/out", "rejects")
-    assert "-settled-" in settled
-
-
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
-def test_duplicates_across_units_keep_the_first_in_every_format(bundle, tmp_path, kind) -> None:
-    (tmp_path / "in").mkdir()
-    for name, numbers in {"a": (0, 1), "b": (1, 2, 0), "c": (2, 3, 3)}.items():
-        (tmp_path / f"in/{name}.jsonl").write_bytes(
-            lines(*(document(n, note={"from": name}) for n in numbers))
-        )
-    out = str(tmp_path / "out")
-    options = ["--unit-bytes", "10", "--output-format", kind, "--pass-through", "note"]
-    assert tag(bundle, str(tmp_path / "in"), out, *options) == 0
-    table = read_tags(out)
-    assert table["doc_id"].to_pylist() == ["d0", "d1", "d2", "d3"]
-    assert all(len(row) == 5 for row in table["label_keys"].to_pylist())
-    notes = [
-        note if isinstance(note, dict) else json.loads(note) for note in table["note"].to_pylist()
-    ]
-    assert notes == [{"from": name} for name in "aabc"]
-    rejects = read_rejects(out)
-    assert rejects["reason"].to_pylist() == [
-        f"duplicate id {key!r}, first in {tmp_path}/in/{name}.jsonl row {row}"
-        for key, name, row in (("d1", "a", 2), ("d0", "a", 1), ("d2", "b", 2), ("d3", "c", 2))
-    ]
-    assert rejects["position"].to_pylist() == [1, 3, 1, 3]
 
 
 def test_what_a_person_set_stays_and_comes_first(bundle, tmp_path) -> None:
