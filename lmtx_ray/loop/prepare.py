@@ -68,7 +68,7 @@ def _rejects(layout: Layout) -> list[Dataset]:
 
 def _documents(corpus: _Files, layout: Layout) -> Gathered:
     config = corpus.config.corpus
-    gathered = corpus.read("read", config.documents, RawReading(config, config.seed), [])
+    gathered = corpus.read(layout.documents, config.documents, RawReading(config, config.seed), [])
     if not len(gathered):
         raise CorpusError(f"{', '.join(config.documents)}: no readable document")
     refuse_held_aside(config, len(gathered))
@@ -83,7 +83,7 @@ def _test(corpus: _Files, layout: Layout, trained: Gathered) -> int:
     config, test = corpus.config.corpus, layout.tested
     assert config.test is not None
     raw = RawReading(config, config.seed, layout.labels.rows())
-    gathered = corpus.read("read-test", [config.test], raw, trained.counted())
+    gathered = corpus.read(test.documents, [config.test], raw, trained.counted())
     publish_rejects(gathered, test.rejects)
     first = next(iter(test.rejects.read().slice(0, 1).to_pylist()), None)
     refuse_no_test(config, len(gathered), first)
@@ -100,14 +100,15 @@ class _Files:
         self._local = True
 
     def read(
-        self, name: str, uris: Sequence[str], raw: RawReading, earlier: Sequence[Done]
+        self, step: Dataset, uris: Sequence[str], raw: RawReading, earlier: Sequence[Done]
     ) -> Gathered:
-        """Read units until the limit is reached, more of them each time."""
+        """Read units for `step`, until the limit is reached, more of them each time. What was read
+        for other files or settings is another data set."""
         config = self.config.corpus
         limit = config.limit if raw.labels is None else None
         units = make_units(list_inputs(uris), config, UNIT_BYTES)
         self._local = sum(unit.size for unit in units) <= LOCAL_BYTES
-        output = Dataset(storage.join(self._work, name), name)
+        output = Dataset(storage.join(self._work, step.fingerprint), step.fingerprint)
         some = len(units) if limit is None else 1
         while True:
             gathered = gather(self._read(units[:some], raw, output), earlier, limit)

@@ -139,6 +139,21 @@ def test_a_run_that_broke_off_goes_on_with_the_same_tables(
     )
 
 
+def test_a_test_file_that_changed_after_a_break_is_read_anew(
+    tmp_path: Path, corpus: CorpusConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "refuse_no_test", broken)
+        with pytest.raises(KeyboardInterrupt):
+            run_prepare(tmp_path / "broken", corpus)
+    write(Path(corpus.test), [{"uid": "new", "content": "another", "target_ind": [1]}])
+    layout = run_prepare(tmp_path / "broken", corpus)
+    assert layout.test.documents.read()["doc_id"].to_pylist() == ["new"]
+
+
 @pytest.mark.ray
 def test_on_a_cluster_the_tables_are_the_same(
     tmp_path: Path, corpus: CorpusConfig, monkeypatch: pytest.MonkeyPatch, ray_cluster: None
