@@ -18,7 +18,7 @@ from typing import cast
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 
-from lmtx_ray.bundle.cache import read_published
+from lmtx_ray.bundle.cache import published_bundle
 from lmtx_ray.io import storage
 from serve_apps.bundles import BundleConfig
 from serve_apps.engine import Engine
@@ -80,7 +80,7 @@ def _deployment(decorated: type) -> serve.Deployment:
 
 def shard_count(bundle: str) -> int:
     """How many Shard deployments a bundle's index asks for."""
-    published = read_published(bundle)
+    published = published_bundle(bundle)
     files = published.index_files()
     size = sum(published.size(file) for file in files)
     return len(files) if size > IN_PROCESS_VECTORS_MIB * 2**20 else 0

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lmtx_ray.io import copies, storage
 from lmtx_ray.io.fetch import check, fetch
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, StoredFile
 
 DESCRIPTION, INDEX = "bundle.json", "index/"
@@ -54,7 +53,7 @@ class LocalBundle:
     copy: copies.Copy | None = None
 
 
-def read_published(uri: str) -> Published:
+def published_bundle(uri: str) -> Published:
     """The manifest of a bundle.
 
     Raises:
@@ -64,9 +63,6 @@ def read_published(uri: str) -> Published:
     if not manifest.files:
         raise PublishError(f"{uri}: no folder of files, so no bundle")
     files = manifest.files
-    for name in [*files, *(stored.name for stored in files.values())]:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise PublishError(f"{uri}: {MANIFEST} names {name!r}, outside of its folder")
     key = hashlib.sha256(storage.to_json(manifest.to_dict())).hexdigest()[:32]
     return Published(uri, key, files)
 
@@ -78,7 +74,7 @@ def open_bundle(uri: str, wanted: Callable[[str], bool] = lambda name: True) -> 
         PublishError: Not a published bundle, or a file was changed.
         StorageError: A file cannot be read.
     """
-    published = read_published(uri)
+    published = published_bundle(uri)
     names = [name for name in published.files if wanted(name)]
     location = storage.parse_uri(uri)
     if location.scheme == "file" and (own := _own_folder(published)):

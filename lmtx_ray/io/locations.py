@@ -68,3 +68,8 @@ def _is_allowed(location: Location) -> bool:
         if location.bucket == bucket and inside:
             return True
     return False
+
+
+def is_outside(name: str) -> bool:
+    """Whether a relative name leads out of its folder."""
+    return name.startswith("/") or ".." in name.split("/")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lmtx_ray.io import copies, storage
 from lmtx_ray.io.fetch import fetch_version
-from lmtx_ray.io.locations import Entry, StorageError
+from lmtx_ray.io.locations import Entry, StorageError, is_outside
 
 _used: dict[Path, copies.Copy] = {}  # by this process, until it ends
 
@@ -42,6 +42,6 @@ def _name(uri: str, entries: Sequence[Entry]) -> str:
 def _within(uri: str, entry: Entry) -> str:
     """A file's path in the folder. Raises StorageError for a key that leads out of it."""
     name = entry.uri.removeprefix(f"{uri.rstrip('/')}/")
-    if name.startswith("/") or ".." in name.split("/"):
+    if is_outside(name):
         raise StorageError(f"{entry.uri}: leads out of its folder")
     return name

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from lmtx_ray.io.locations import is_outside
+
 DATA, REJECTS, IDS = "data", "rejects", "ids"
 KINDS = (DATA, REJECTS, IDS)
 
@@ -152,8 +154,3 @@ class Manifest:
             if is_outside(name):
                 raise PublishError(f"a manifest names {name!r}, outside of its folder")
         return manifest
-
-
-def is_outside(name: str) -> bool:
-    """Whether a relative name leads out of its folder."""
-    return name.startswith("/") or ".." in name.split("/")

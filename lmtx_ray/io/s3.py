@@ -23,7 +23,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lmtx_ray.io.locations import Entry, StorageError
+from lmtx_ray.io.locations import Entry, StorageError, is_outside
 
 ATTEMPTS = 5
 TIMEOUT = "LMTX_S3_TIMEOUT"  # seconds a connection or an answer may take; 60 if unset
@@ -175,7 +175,7 @@ class Bucket:
             raise StorageError(f"{self.uri(prefix)}: no such folder")
         for key in keys:
             name = key.removeprefix(f"{prefix}/")
-            if name.startswith("/") or ".." in name.split("/"):
+            if is_outside(name):
                 raise StorageError(f"{self.uri(key)}: leads out of its folder")
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -87,9 +87,10 @@ class EngineThread:
                 engine.add_request(name, {"prompt_token_ids": prompt}, call.sampling)
 
     def _give(self, output: Any) -> None:
-        if not output.finished:
+        waiting = self._running.pop(output.request_id, None) if output.finished else None
+        if waiting is None:  # more to come, or of a call that has failed meanwhile
             return
-        call, place = self._running.pop(output.request_id)
+        call, place = waiting
         call.outputs[place] = output
         if call.is_done():
             call.future.set_result([call.outputs[n] for n in range(len(call.prompts))])

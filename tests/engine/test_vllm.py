@@ -149,9 +149,12 @@ def test_an_engine_that_fails_fails_every_caller(config: TeacherConfig) -> None:
     def die() -> None:
         raise RuntimeError("the engine died")
 
-    broken._engine.engine.llm_engine.step = die
+    engine = broken._engine.engine.llm_engine
+    plain, engine.step = engine.step, die
     with pytest.raises(RuntimeError, match="the engine died"):
         broken.judge(questions(2))
+    engine.step = plain  # what the failed call left in the engine is taken for nobody's answer
+    assert broken.judge(questions(2)).num_rows == 16
 
 
 def test_an_empty_table_is_answered_without_the_engine(teacher: VllmTeacher) -> None:

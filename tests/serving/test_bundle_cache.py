@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from moto.server import ThreadedMotoServer
 
-from lmtx_ray.bundle.cache import open_bundle, read_published
+from lmtx_ray.bundle.cache import open_bundle, published_bundle
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
@@ -131,7 +131,7 @@ def test_a_damaged_copy_is_fetched_again(on_s3: str, downloads: list[str]) -> No
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     downloads.clear()
     open_bundle(on_s3)
-    assert downloads == [read_published(on_s3).location("labels.parquet")]
+    assert downloads == [published_bundle(on_s3).location("labels.parquet")]
     assert path.read_bytes() == content
 
 
@@ -147,7 +147,7 @@ def test_what_a_killed_process_left_is_written_over(on_s3: str, kept: Path) -> N
 def test_a_file_that_was_changed_where_it_was_published_is_refused(
     on_s3: str, change: Callable[[bytes], bytes]
 ) -> None:
-    uri = read_published(on_s3).location("bundle.json")
+    uri = published_bundle(on_s3).location("bundle.json")
     storage.write_bytes(uri, change(storage.read_bytes(uri)))
     with pytest.raises(PublishError, match=r"/bundle\.json is not the file"):
         open_bundle(on_s3)

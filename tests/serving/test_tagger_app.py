@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmtx_ray.bundle.cache import read_published
+from lmtx_ray.bundle.cache import published_bundle
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError
@@ -142,7 +142,7 @@ def test_a_missing_shard_makes_the_answer_partial(other_bundle: str) -> None:
 
 def test_a_changed_bundle_is_not_loaded(bundle: str, tmp_path: Path) -> None:
     storage.download_folder(bundle, tmp_path / "copy")
-    storage.write_bytes(read_published(f"{tmp_path}/copy").location("bundle.json"), b"{}")
+    storage.write_bytes(published_bundle(f"{tmp_path}/copy").location("bundle.json"), b"{}")
     with pytest.raises(PublishError, match=r"bundle\.json is not the file"):
         Tagger.load(str(tmp_path / "copy"))
 
