@@ -9,6 +9,7 @@ the libraries' own. Ends with one line of JSON.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import multiprocessing
 import tempfile
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 ASKED, K, PIECE = 64, 50, 1 << 13
+RESULTS = Path(__file__).resolve().parent / "results"
 MOST_MEMORY = 1.3  # of one process, for two
 MOST_TIME = 1.15  # of a private packed copy, for a query alone
 
@@ -160,7 +162,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the labels")
     arguments = parser.parse_args()
     labels = arguments.labels // (10 if arguments.quick else 1)
-    print(json.dumps(run(labels, arguments.dimensions)))
+    result = run(labels, arguments.dimensions)
+    kind = "-quick" if arguments.quick else ""
+    path = RESULTS / f"index_memory-{datetime.date.today().isoformat()}{kind}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

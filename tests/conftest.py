@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.lake import place, server  # noqa: F401  fixtures
 from tests.served_judge import judge, shared_judge  # noqa: F401  fixtures
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,4 +1,4 @@
-"""An S3 server in a process of its own, for tests."""
+"""An S3 server in a process of its own, for tests, and places on it."""
 
 from __future__ import annotations
 
@@ -59,3 +59,16 @@ def upload(folder: str | Path, uri: str) -> None:
     for path in sorted(Path(folder).rglob("*")):
         if path.is_file():
             storage.put_file(path, storage.join(uri, path.relative_to(folder).as_posix()))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Endpoint of a server of this module's own, with the bucket `lake`."""
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["disk", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> str:
+    """A folder of this test's own, on a disk and on S3."""
+    return str(tmp_path) if request.param == "disk" else f"s3://{BUCKET}/{tmp_path.name}"

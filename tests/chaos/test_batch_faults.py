@@ -16,13 +16,6 @@ from lmtx_ray.cli.main import main
 from lmtx_ray.io import s3, storage
 from tests.chaos.batch_runs import published, tag_arguments, write_corpus
 from tests.chaos.faulty_proxy import faulty
-from tests.lake import s3_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
 
 
 @pytest.fixture(autouse=True)

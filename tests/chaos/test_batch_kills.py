@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,18 +19,6 @@ from tests.chaos.batch_runs import (
     wait_until_stopped,
     write_corpus,
 )
-from tests.lake import s3_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["disk", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> str:
-    return str(tmp_path) if request.param == "disk" else f"s3://lake/{tmp_path.name}"
 
 
 def undisturbed(bundle: str, place: str, units: int, log: Path) -> list[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,21 +14,9 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
 from tests.chaos.batch_runs import finish, kill_at, wait_until_stopped
-from tests.lake import s3_server
 
 FILES = {"config.json": b"{}", "inner/weights": b"w" * 1000, "inner/words": b"a b c"}
 LOST = 7  # exit code of who lost a race
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["disk", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, server: str) -> str:
-    return str(tmp_path) if request.param == "disk" else f"s3://lake/{tmp_path.name}"
 
 
 def publish(uri: str, before: Callable[[], None], mark: bytes = b"") -> int:

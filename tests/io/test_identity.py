@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from lmtx_ray.io import storage
 from lmtx_ray.io.identity import model_identity
@@ -76,24 +73,9 @@ def test_without_a_place_for_the_cache_models_are_hashed_all_the_same(
     assert model_identity(folder) == before
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    boto3.client("s3").create_bucket(Bucket="lake")
-    yield "s3://lake"
-    server.stop()
-
-
-def test_a_model_on_s3_is_known_by_its_objects(tmp_path: Path, bucket: str) -> None:
+@pytest.mark.usefixtures("server")
+def test_a_model_on_s3_is_known_by_its_objects(tmp_path: Path) -> None:
+    bucket = "s3://lake"
     for path in Path(model(tmp_path / "a")).rglob("*"):
         if path.is_file():
             for name in ("one", "two"):

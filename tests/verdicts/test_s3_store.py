@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,7 @@ from lmtx_ray.verdicts.layers import merge, merge_if_due
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.reading import stats
 from lmtx_ray.verdicts.store import Partition, VerdictStore
-from tests.lake import s3_server
 from tests.verdicts.rows import Pair, keys, stored
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
 
 
 @pytest.fixture(autouse=True)
