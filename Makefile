@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed-$(ENGINE)
 PINS := $(if $(filter gpu,$(ENGINE)),-gpu).txt
 
-.PHONY: demo test lint clean venv
+.PHONY: demo test lint site reference clean venv
 
 demo: $(INSTALLED)
 	$(BIN)/lmtx demo
@@ -17,6 +17,12 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+site: $(INSTALLED)
+	$(BIN)/mkdocs build --strict
+
+reference: $(INSTALLED)
+	$(BIN)/python docs/generate.py
 
 venv: $(INSTALLED)
 
@@ -32,4 +38,4 @@ $(INSTALLED): pyproject.toml constraints$(PINS) overrides$(PINS)
 	touch $@
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs site
