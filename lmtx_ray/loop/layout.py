@@ -15,6 +15,7 @@ from lmtx_ray import __version__
 from lmtx_ray.config.components import resolve_model
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.words import WORDS_VERSION
 from lmtx_ray.io.fence import Fence
 from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.io.publish import Dataset
@@ -184,9 +185,10 @@ class _Planner:
         self._labels = self._step("labels", labels)
         self._documents = self._step("documents", documents)
         self._rejects = self._step("rejects", documents)
-        self._lexical_index = self._step("lexical-index", labels)
+        self._lexical_index = self._step("lexical-index", labels, WORDS_VERSION)
         depth = self._config.shortlist.depth
-        self._lexical = self._step("lexical", documents, labels, depth)
+        lexical = self._lexical_index.fingerprint, depth
+        self._lexical = self._step("lexical", documents, *lexical)
         self._test = None
         if corpus.test:
             test = fingerprint(documents, labels, _content_hashes([corpus.test]))
@@ -194,7 +196,7 @@ class _Planner:
                 documents=self._step("test-documents", test),
                 gold=self._step("test-gold", test),
                 rejects=self._step("test-rejects", test),
-                lexical=self._step("test-lexical", test, depth),
+                lexical=self._step("test-lexical", test, *lexical),
                 verdicts=None,
             )
 
