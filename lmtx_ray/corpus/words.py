@@ -1,9 +1,9 @@
 """The words of a text in any script, and texts as they are compared in a search.
 
-Composed and decomposed forms of a text give the same. Of ASCII letters and digits each run is a word.
-Accents are left out, as are the vowel points of Arabic and Hebrew; signs that make another letter
-(vowels of Hindi, the voicing of kana) stay. Scripts that put no spaces between words, and Korean,
-which glues particles to them, are cut into pairs of neighbouring letters.
+Composed and decomposed forms of a text give the same. Of ASCII letters and digits each run is a
+word. Accents are left out, as are the vowel points of Arabic and Hebrew; signs that make another
+letter (vowels of Hindi, the voicing of kana) stay. Scripts that put no spaces between words, and
+Korean, which glues particles to them, are cut into pairs of neighbouring letters.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def document_words(text: str) -> list[str]:
 
 
 def search_key(text: str) -> str:
-    """A text as it is looked for by a part of it: without case and accents, with its punctuation."""
+    """A text as a part of it is looked for: without case and accents, with its punctuation."""
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFC", text.translate(_PLAIN))

@@ -80,6 +80,10 @@ class Bucket:
         """A seekable stream; with `etag` only of that version."""
         return ObjectReader(self, key, etag)
 
+    def start(self, key: str, length: int, etag: str = "") -> bytes:
+        """The first bytes of an object; with `etag` only of that version."""
+        return ObjectReader(self, key, etag, first=length).read(length)
+
     def put(self, key: str, data: bytes) -> None:
         """Replace an object's content."""
         self.call("put_object", key, Body=data)
@@ -210,14 +214,16 @@ class Bucket:
 class ObjectReader(io.RawIOBase):
     """An object as a seekable stream of which one block is in memory.
 
-    All blocks come from one version: the one of `etag`, or else of the first block. It stands at
-    `start`.
+    All blocks come from one version: the one of `etag`, or else of the first block, which has
+    `first` bytes. It stands at `start`.
     """
 
-    def __init__(self, bucket: Bucket, key: str, etag: str = "", start: int = 0) -> None:
+    def __init__(
+        self, bucket: Bucket, key: str, etag: str = "", start: int = 0, first: int = BLOCK
+    ) -> None:
         self._bucket, self._key, self._etag = bucket, key, etag
         self._position, self._start, self._block, self._size = start, 0, b"", 0
-        self._fetch(start, BLOCK)
+        self._fetch(start, first)
 
     def _fetch(self, start: int, length: int) -> None:
         for attempt in range(ATTEMPTS):
