@@ -80,7 +80,7 @@ def check_columns(
     """CorpusError naming the first absent or repeated column, with near matches; `given` ones need
     not be there.
 
-    A column that is read must not be repeated: one of the two would be taken, and nobody told which.
+    A column that is read must not be repeated: one of the two would be taken, nobody told which.
     """
     read = header if wanted.every else (*wanted.named, *wanted.usual())
     for column in filter(None, read):

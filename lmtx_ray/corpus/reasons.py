@@ -46,9 +46,7 @@ class Reasons:
         if not self.count:
             return "there is no row"
         rows = "1 row was" if self.count == 1 else f"{self.count:,} rows were"
-        more = (
-            f"; … ({self.count - len(self.first):,} more)" if self.count > len(self.first) else ""
-        )
+        more = "; …" if self.count > len(self.first) else ""
         return f"{rows} rejected: {'; '.join(self.first)}{more}"
 
 

@@ -113,7 +113,7 @@ def test_a_broken_header_is_an_error_of_the_file(tmp_path: Path, header: str) ->
 
 
 def test_a_header_in_quotation_marks_names_the_same_columns(tmp_path: Path) -> None:
-    assert good(read(tmp_path, "a.csv", '"id","te""xt"\n1,a\n')) == [(2, "1")]
+    assert good(read(tmp_path, "a.csv", '"id","text","te""xt"\n1,a,b\n')) == [(2, "1")]
     assert good(read(tmp_path, "a.tsv", '"id"\ttext\n1\ta\n')) == [(2, "1")]
 
 
