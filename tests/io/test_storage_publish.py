@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from lmtx_ray.io import storage
+from lmtx_ray.io.locations import Location
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
 
@@ -26,7 +27,8 @@ def rows(*values: int) -> pa.Table:
     [
         "http://x/y",
         "s3://user:key@bucket/x",
-        "s3://bucket/x?endpoint_override=169.254.169.254",
+        "s3://bucket?endpoint_override=169.254.169.254/x",
+        "s3://bucket/a/./b",
         "s3://bucket/../other",
         "s3:///x",
         "gs://b/x",
@@ -37,6 +39,11 @@ def rows(*values: int) -> pa.Table:
 def test_a_uri_that_could_redirect_a_request_is_refused(uri: str) -> None:
     with pytest.raises(storage.StorageError):
         storage.parse_uri(uri)
+
+
+def test_a_key_of_any_signs_is_the_stores_own() -> None:
+    for key in ("user@host.jsonl", "a?versionId=1", "#1", "a%20b c", "..x/y..", "é"):
+        assert storage.parse_uri(f"s3://bucket/{key}") == Location("s3", "bucket", key)
 
 
 def test_only_places_that_the_operator_allows_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +225,7 @@ def test_a_folder_is_published_whole_even_while_its_process_exits(tmp_path: Path
     script = f"""
 import threading, time
 from pathlib import Path
+from lmtx_ray.io.locations import Location
 from lmtx_ray.io.publish import Dataset
 
 def save(folder):
