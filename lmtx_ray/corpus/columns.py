@@ -44,9 +44,10 @@ class Wanted:
 def document_columns(columns: ColumnMap, further: Sequence[str] = ()) -> Wanted:
     """What documents are read from; columns of `further` must be there too."""
     named = (columns.doc_id, columns.title, columns.text, *further)
-    groups = [] if columns.doc_id else [("doc_id", IDS)]
+    groups = [] if columns.doc_id else [("corpus.columns.doc_id or --id-field", IDS)]
     if not columns.text:  # a title alone is a text
-        groups.append(("text", TEXTS if columns.title else (*TEXTS, *TITLES)))
+        usual = TEXTS if columns.title else (*TEXTS, *TITLES)
+        groups.append(("corpus.columns.text or --text-field", usual))
     names = tuple(name for name in dict.fromkeys(named) if name)
     return Wanted(names, tuple(groups), () if columns.title else TITLES)
 
@@ -54,8 +55,8 @@ def document_columns(columns: ColumnMap, further: Sequence[str] = ()) -> Wanted:
 def label_columns(columns: ColumnMap) -> Wanted:
     """What labels are read from."""
     named = tuple(name for name in (columns.label_key, columns.label_text) if name)
-    groups = [] if columns.label_key else [("label_key", KEYS)]
-    groups += [] if columns.label_text else [("label_text", LABEL_TEXTS)]
+    groups = [] if columns.label_key else [("corpus.columns.label_key", KEYS)]
+    groups += [] if columns.label_text else [("corpus.columns.label_text", LABEL_TEXTS)]
     return Wanted(named, tuple(groups), LABEL_FURTHER)
 
 
@@ -75,10 +76,14 @@ def names_in(header: tuple[str, ...], usual: tuple[str, ...]) -> tuple[str, ...]
 
 
 def check_columns(
-    uri: str, header: Sequence[str], wanted: Wanted, given: Collection[str] = ()
+    uri: str,
+    header: Sequence[str],
+    wanted: Wanted,
+    given: Collection[str] = (),
+    line: bool = True,
 ) -> None:
     """CorpusError naming the first absent or repeated column, with near matches; `given` ones need
-    not be there.
+    not be there. `line` says that the header is a line, and may be a row by mistake.
 
     A column that is read must not be repeated: one of the two would be taken, nobody told which.
     """
@@ -92,18 +97,17 @@ def check_columns(
             raise CorpusError(f"{uri}: no column {column!r}; {hint}")
     for setting, usual in wanted.groups:
         if not names_in(tuple(header), usual) and not set(usual) & set(given):
-            raise CorpusError(f"{uri}: {_missing_group(header, setting, usual)}")
+            raise CorpusError(f"{uri}: {_missing_group(header, setting, usual, line)}")
 
 
-def _missing_group(header: Sequence[str], setting: str, usual: Sequence[str]) -> str:
+def _missing_group(header: Sequence[str], setting: str, usual: Sequence[str], line: bool) -> str:
     names = f"{', '.join(map(repr, usual[:-1]))} or {usual[-1]!r}" if usual[1:] else repr(usual[0])
     near = near_names(usual, header)
     shown = ", ".join(repr(name[:60]) for name in header[:8])
-    return (
-        f"no column {names} in its first line, which has {shown}: "
-        f"{f'{near} ' if near else ''}set columns.{setting}, or put a header line on top if that "
-        "line is a row"
-    )
+    where = "in its first line, which has" if line else "in it; it has"
+    mend = f"{f'{near} ' if near else ''}Set {setting}"
+    mend += "; or is there no header line? Then put one on top" if line else ""
+    return f"no column {names} {where} {shown}: {mend}"
 
 
 def near_names(wanted: Sequence[str], header: Sequence[str]) -> str:

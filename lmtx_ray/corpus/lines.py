@@ -25,7 +25,7 @@ MOST_RATIO = 200  # bytes that a compressed byte may become, once there are many
 MANY = 64 << 20
 MAGIC = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd"}
 UTF8 = "utf-8"
-HINT = "; is it Latin-1 or Windows-1252? Then set its encoding"
+HINT = "; is it Latin-1 or Windows-1252? Then set corpus.encoding or --encoding"
 
 Row = dict[str, Any]
 
@@ -208,7 +208,7 @@ def read_text_lines(
             continue
         first = number == 1 and begins
         if first and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise CorpusError(f"{uri}: it is UTF-16; set its encoding: utf-16")
+            raise CorpusError(f"{uri}: it is UTF-16: set corpus.encoding or --encoding to utf-16")
         yield number, _decoded(line, "utf-8-sig" if first and encoding == UTF8 else encoding)
 
 

@@ -141,7 +141,7 @@ def _object(value: Any, raw: str) -> Row | BadRow:
 def _parquet(uri: str, wanted: Wanted, etag: str) -> Iterator[tuple[int, Row | BadRow]]:
     with open_parquet(uri, etag) as file:
         names = file.schema_arrow.names
-    check_columns(uri, names, wanted)
+    check_columns(uri, names, wanted, line=False)
     number = 0
     for batch in read_batches(uri, wanted.among(names), etag=etag):
         for row in batch_rows(batch):

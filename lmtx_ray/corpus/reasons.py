@@ -12,11 +12,12 @@ MOST_SHOWN = 3
 
 @dataclass
 class Reasons:
-    """Rejected rows as they come; of most only that they are."""
+    """Rejected rows as they come; the first row of each of the first reasons is named."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
     source: str = ""  # of the last one in `first`
+    known: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, rejects: Iterable[Row], count: int) -> Reasons:
@@ -30,7 +31,8 @@ class Reasons:
     def add(self, source: str, position: int, reason: str) -> None:
         """One more; position 0 is the whole file."""
         self.count += 1
-        if len(self.first) < MOST_SHOWN:
+        if len(self.first) < MOST_SHOWN and reason not in self.known:
+            self.known.add(reason)
             places = [source] if source != self.source else []
             places += [f"row {position}"] if position else []
             self.first.append(": ".join(filter(None, (" ".join(places), reason))))

@@ -68,7 +68,7 @@ def _parquet_rows(part: Part, reading: Reading, given: dict[str, str | None]) ->
     wanted = document_columns(reading.source.columns, reading.further)
     with open_parquet(part.uri, part.etag) as file:
         names = file.schema_arrow.names
-    check_columns(part.uri, names, wanted, given)
+    check_columns(part.uri, names, wanted, given, line=False)
     groups = None if part.stop is None else range(part.start, part.stop)
     missing = {name: value for name, value in given.items() if name not in names}
     typed = {

@@ -178,7 +178,7 @@ CASES: dict[str, tuple[str, bytes, list[str] | None, list[tuple[int | None, str]
     "gzip without its ending": ("a.jsonl", gzip.compress(GOOD), ["d1", "d2"], []),
     "capitals": ("A.CSV", b"ID,Text\nd1,heart\n", ["d1"], []),
     "UTF-16": ("a.csv", "\ufeffid,text\n".encode("utf-16-le"), [], [(0, "utf-16")]),
-    "no header line": ("a.tsv", b"d1\theart\nd2\tlung\n", [], [(0, "put a header line on top")]),
+    "no header line": ("a.tsv", b"d1\theart\nd2\tlung\n", [], [(0, "is there no header line?")]),
     "other program's file": ("a.key", b"heart\n", [], [(0, "cannot tell the format")]),
     "name with a line feed": ("a\nb.jsonl", GOOD, [], [(0, "control characters")]),
     "nothing to see": ("a.jsonl", lines({"id": "x", "text": "\u200b"}), [], [(1, "empty text")]),

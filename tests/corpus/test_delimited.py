@@ -134,10 +134,13 @@ def test_a_header_in_other_case_or_with_spaces_is_taken_for_what_it_says(header:
     ("data", "said"),
     [
         ("id,body\n1,a\n", "no column 'content', 'text' or 'title' in its first line, which has"),
-        ("nr,text\n1,a\n", "'nr', 'text': set columns.doc_id, or put a header line on top"),
-        ("id,txt\n1,a\n", "did you mean txt? set columns.text"),
+        (
+            "nr,text\n1,a\n",
+            "'nr', 'text': Set corpus.columns.doc_id or --id-field; or is there",
+        ),
+        ("id,txt\n1,a\n", "did you mean txt? Set corpus.columns.text or --text-field"),
         ("id,Text,TEXT\n1,a,b\n", "did you mean Text?"),
-        ("u1,pottery\nu2,rock art\n", "if that line is a row"),
+        ("u1,pottery\nu2,rock art\n", "Then put one on top"),
     ],
 )
 def test_a_header_without_what_is_needed_says_what_to_do(

@@ -70,7 +70,7 @@ def test_other_files_of_a_folder_are_a_reject_each(tmp_path: Path) -> None:
     assert [(name, position) for name, position, _ in bad] == [("385.key", 0), ("385.tsv", 0)]
     assert "cannot tell the format" in bad[0][2]
     assert "'<http://x>', 'cats'" in bad[1][2]
-    assert "put a header line on top" in bad[1][2]
+    assert "is there no header line?" in bad[1][2]
 
 
 @pytest.mark.parametrize("name", ["A.JSONL", "A.JSONL.GZ", "a.Json.gz", "A.NDJSON.ZST", "A.CSV.GZ"])
@@ -155,12 +155,9 @@ def test_another_encoding_is_named_with_what_to_do(tmp_path: Path) -> None:
     write(tmp_path, {"a.csv": "id,text\n1,caf\u00e9\n".encode("latin-1")})
     write(tmp_path, {"b.csv": codecs.BOM_UTF16_LE + "id,text\n".encode("utf-16-le")})
     _, (latin, utf16) = read(tmp_path)
-    assert latin == (
-        "a.csv",
-        2,
-        "invalid UTF-8 at byte 5; is it Latin-1 or Windows-1252? Then set its encoding",
-    )
-    assert utf16 == ("b.csv", 0, "it is UTF-16; set its encoding: utf-16")
+    said = "is it Latin-1 or Windows-1252? Then set corpus.encoding or --encoding"
+    assert latin == ("a.csv", 2, f"invalid UTF-8 at byte 5; {said}")
+    assert utf16 == ("b.csv", 0, "it is UTF-16: set corpus.encoding or --encoding to utf-16")
     with pytest.raises(ValueError, match="no encoding of this name"):
         DocumentsConfig(documents=("a",), encoding="latin-99")
 

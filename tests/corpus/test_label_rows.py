@@ -76,7 +76,7 @@ def test_what_is_wrong_with_a_label_names_file_row_and_field(
 def test_a_table_without_a_header_says_so(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"l\.tsv: no column .*'<http://x/1>', 'cats': .*header"):
         read(tmp_path, "l.tsv", "<http://x/1>\tcats\n<http://x/2>\tdogs\n")
-    with pytest.raises(CorpusError, match=r"no column 'uid'.*set columns.label_key"):
+    with pytest.raises(CorpusError, match=r"no column 'uid'.*Set corpus.columns.label_key"):
         read(tmp_path, "l.csv", "uri,label_en\n1,cats\n")
 
 
@@ -86,7 +86,7 @@ def test_all_bad_rows_are_counted_and_the_first_named(tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as error:
         read(tmp_path, "l.csv", data, columns=columns)
     assert "5 rows were rejected: " in str(error.value)
-    assert "l.csv row 2: field 'label_en' needs a text, got ''; row 4: " in str(error.value)
+    assert "l.csv row 2: field 'label_en' needs a text, got ''; …; mend them" in str(error.value)
 
 
 def test_labels_left_out_are_rejects_and_gold_keeps_its_meaning(tmp_path: Path) -> None:
