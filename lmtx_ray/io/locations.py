@@ -14,7 +14,7 @@ class StorageError(OSError):
 
 
 class RefusedLocation(StorageError):
-    """A location that is not even looked for."""
+    """A name that is not even looked for, wherever it is."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ def parse_uri(uri: str) -> Location:
     A key may hold any sign, as it goes to the store as it is, but no step that leads elsewhere.
 
     Raises:
-        RefusedLocation: Another scheme, anything that could redirect a request (user info or a port
-            at the bucket, parent steps, control characters), or outside LMTX_S3_ALLOW.
+        RefusedLocation: Another scheme, or anything that could redirect a request: user info or a
+            port at the bucket, parent steps, control characters.
+        StorageError: A place outside LMTX_S3_ALLOW.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
@@ -62,7 +63,7 @@ def parse_uri(uri: str) -> Location:
         raise RefusedLocation(f"{uri!r}: '.' and '..' are not allowed in a key")
     location = Location("s3", bucket, key.rstrip("/"))
     if not _is_allowed(location):
-        raise RefusedLocation(f"{uri!r}: not among the places that {ALLOWED} allows")
+        raise StorageError(f"{uri!r}: not among the places that {ALLOWED} allows")
     return location
 
 
