@@ -56,8 +56,8 @@ class Tagger:
         if description.get("version") != schemas.BUNDLE_VERSION:
             raise PublishError(
                 f"{folder}: a bundle of version {description.get('version')}, this reads version "
-                f"{schemas.BUNDLE_VERSION}; run the config that made it again (`lmtx run`): its "
-                "steps are kept, and only the bundle is written anew"
+                f"{schemas.BUNDLE_VERSION}; run the config that made it again (`lmtx run`): "
+                "what the judge said is kept"
             )
         self.folder, self.held = folder, held
         self.bundle_id: str = description["bundle_id"]

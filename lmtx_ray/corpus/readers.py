@@ -29,6 +29,7 @@ from lmtx_ray.corpus.lines import (
     read_text_lines,
 )
 from lmtx_ray.corpus.parquet import open_parquet, read_batches
+from lmtx_ray.io.plain_json import json_text
 
 ENDINGS = {
     ".jsonl": "jsonl",
@@ -103,7 +104,7 @@ def _json(uri: str, etag: str, tally: Tally | None, how: How) -> Iterator[tuple[
         return
     alone = not head.lstrip().startswith("[")
     for number, value in read_values(uri, etag, how.encoding):
-        row = value if isinstance(value, BadRow) else _object(value, str(value))
+        row = value if isinstance(value, BadRow) else _object(value, json_text(value))
         if alone and isinstance(row, dict) and not names_in(tuple(row), IDS):
             row = {"id": _name(uri, how) if number == 1 else f"{_name(uri, how)}#{number}", **row}
         yield number, row

@@ -17,6 +17,7 @@ from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
+from lmtx_ray.corpus.readers import read_rows
 from lmtx_ray.corpus.rows import part_rows
 from lmtx_ray.io.units import Part
 
@@ -113,6 +114,20 @@ def test_a_json_array_is_read_item_by_item(tmp_path: Path, indent: int | None, s
     assert len(good) == 4
     assert bad[0][1:] == (4, "a JSON object is needed, not int")
     assert "not JSON, what follows is lost" in bad[1][2]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_that_breaks_off_keeps_its_whole_items_and_says_so(
+    tmp_path: Path, indent: int | None
+) -> None:
+    text = json.dumps(ROWS, indent=indent)
+    ends = [text.index(f'"d{n}"') for n in range(3)] + [len(text)]
+    for cut in range(ends[0], len(text)):
+        write(tmp_path, {"a.json": text[:cut]})
+        rows = list(read_rows(str(tmp_path / "a.json"), "jsonl"))
+        good = [row for _, row in rows if isinstance(row, dict)]
+        assert good == ROWS[: text[:cut].count("}")]
+        assert len(rows) - len(good) == (text[:cut].count("{") > len(good))
 
 
 def test_a_json_file_of_one_document_has_its_path_for_an_id(tmp_path: Path) -> None:
