@@ -14,18 +14,18 @@ from lmtx_ray.corpus.lines import CorpusError
 IDS, TITLES, TEXTS = ("uid", "doc_id", "id"), ("title",), ("content", "text")
 KEYS, LABEL_TEXTS = ("uid", "label_key", "key", "id"), ("title", "text", "label", "name")
 LABEL_FURTHER = ("description", "aliases", "parent_keys")
+Group = tuple[str, tuple[str, ...]]  # (the setting that names the column, usual names)
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What is read of a table of rows.
 
-    `named` columns must be in its header. Of each of `groups`, (setting, usual names), one column
-    must be there. `further` ones are read where they are, with `every` all others too.
+    `named` columns must be in its header. Of each of `groups` one column must be there. `further` ones are read where they are, with `every` all others too.
     """
 
     named: tuple[str, ...] = ()
-    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    groups: tuple[Group, ...] = ()
     further: tuple[str, ...] = ()
     every: bool = False
 
@@ -44,7 +44,7 @@ class Wanted:
 def document_columns(columns: ColumnMap, further: Sequence[str] = ()) -> Wanted:
     """What documents are read from; columns of `further` must be there too."""
     named = (columns.doc_id, columns.title, columns.text, *further)
-    groups = [] if columns.doc_id else [("corpus.columns.doc_id or --id-field", IDS)]
+    groups: list[Group] = [] if columns.doc_id else [("corpus.columns.doc_id or --id-field", IDS)]
     if not columns.text:  # a title alone is a text
         usual = TEXTS if columns.title else (*TEXTS, *TITLES)
         groups.append(("corpus.columns.text or --text-field", usual))
@@ -55,7 +55,7 @@ def document_columns(columns: ColumnMap, further: Sequence[str] = ()) -> Wanted:
 def label_columns(columns: ColumnMap) -> Wanted:
     """What labels are read from."""
     named = tuple(name for name in (columns.label_key, columns.label_text) if name)
-    groups = [] if columns.label_key else [("corpus.columns.label_key", KEYS)]
+    groups: list[Group] = [] if columns.label_key else [("corpus.columns.label_key", KEYS)]
     groups += [] if columns.label_text else [("corpus.columns.label_text", LABEL_TEXTS)]
     return Wanted(named, tuple(groups), LABEL_FURTHER)
 
