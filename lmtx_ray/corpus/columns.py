@@ -21,7 +21,8 @@ Group = tuple[str, tuple[str, ...]]  # (the setting that names the column, usual
 class Wanted:
     """What is read of a table of rows.
 
-    `named` columns must be in its header. Of each of `groups` one column must be there. `further` ones are read where they are, with `every` all others too.
+    `named` columns must be in its header. Of each of `groups` one column must be there. `further`
+    ones are read where they are, with `every` all others too.
     """
 
     named: tuple[str, ...] = ()
@@ -46,7 +47,7 @@ def document_columns(columns: ColumnMap, further: Sequence[str] = ()) -> Wanted:
     named = (columns.doc_id, columns.title, columns.text, *further)
     groups: list[Group] = [] if columns.doc_id else [("corpus.columns.doc_id or --id-field", IDS)]
     if not columns.text:  # a title alone is a text
-        usual = TEXTS if columns.title else (*TEXTS, *TITLES)
+        usual: tuple[str, ...] = TEXTS if columns.title else (*TEXTS, *TITLES)
         groups.append(("corpus.columns.text or --text-field", usual))
     names = tuple(name for name in dict.fromkeys(named) if name)
     return Wanted(names, tuple(groups), () if columns.title else TITLES)
