@@ -73,9 +73,9 @@ def test_words_of_ascii_are_what_they_were(text: str) -> None:
 
 
 def test_words_of_the_sample_are_what_they_were() -> None:
-    labels = {word for row in sample("labels") for word in words_before(row["title"])}
-    assert labels == {word for row in sample("labels") for word in words(row["title"])}
-    documents = [f"{row['title']}. {row['content']}" for row in sample("test")]
+    labels = {word for row in sample("labels")[::5] for word in words_before(row["title"])}
+    assert labels == {word for row in sample("labels")[::5] for word in words(row["title"])}
+    documents = [f"{row['title']}. {row['content']}" for row in sample("test")[::3]]
     english = [text for text in documents if not re.search("[ßłøØ]", text)]
     assert len(documents) - len(english) < 5
     for text in english:  # of letters that no label has there are more now
