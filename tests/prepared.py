@@ -22,6 +22,7 @@ class Prepared:
     rejects: pa.Table
     test: Prepared | None
     gold: pa.Table | None = None
+    label_rejects: pa.Table | None = None
 
 
 def prepare_corpus(folder: Path, config: CorpusConfig, **settings: object) -> Prepared:
@@ -31,7 +32,8 @@ def prepare_corpus(folder: Path, config: CorpusConfig, **settings: object) -> Pr
     if layout.test:
         tables = layout.test.documents.read(), layout.labels.read(), layout.test.rejects.read()
         test = Prepared(*tables, None, layout.test.gold.read())
-    return Prepared(layout.documents.read(), layout.labels.read(), layout.rejects.read(), test)
+    tables = layout.documents.read(), layout.labels.read(), layout.rejects.read()
+    return Prepared(*tables, test, label_rejects=layout.label_rejects.read())
 
 
 def run_prepare(folder: Path, corpus: CorpusConfig, **settings: object) -> Layout:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmtx_ray.batch.formats import Extras, split_items
+from lmtx_ray.batch.formats import Extras
 from lmtx_ray.batch.job import TagJob
-from lmtx_ray.corpus.documents import SURROGATES, to_document
-from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row, Tally
-from lmtx_ray.corpus.rows import CHUNK_ROWS, Read, Reading, part_rows
-from lmtx_ray.io.units import Part, Unit
+from lmtx_ray.corpus.documents import SURROGATES, text_problem, to_document
+from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, Row, Tally
+from lmtx_ray.corpus.rows import CHUNK_ROWS, Reading, part_rows
+from lmtx_ray.corpus.values import texts_of
+from lmtx_ray.io.plain_json import json_text
+from lmtx_ray.io.units import Unit
 
 CHUNK_CHARACTERS = 16 << 20
 
@@ -36,28 +38,18 @@ class Chunk:
 def read_chunks(unit: Unit, job: TagJob, tallies: list[Tally]) -> Iterator[Chunk]:
     """All rows of a unit. `tallies` is given the number of lines of each part.
 
-    A file that cannot be read as a whole is one reject, at the position after the last row that
-    could be read. What the disk or network does is raised as StorageError.
+    What the disk or network does is raised as StorageError.
     """
+    reading = _reading(job)
     chunk = Chunk(extras={name: [] for name in job.pass_through})
     for place, part in enumerate(unit.parts):
         tallies.append(Tally())
-        for position, row, typed in _rows(part, job, tallies[-1]):
+        for position, row, typed in part_rows(part, reading, tallies[-1]):
             _add(chunk, job, (place, position), part.uri, row, typed)
             if chunk.is_full():
                 yield chunk
                 chunk = Chunk(extras={name: [] for name in job.pass_through})
     yield chunk
-
-
-def _rows(part: Part, job: TagJob, tally: Tally) -> Iterator[Read]:
-    position = part.first_row
-    try:
-        for position, row, typed in part_rows(part, _reading(job), tally):
-            yield position, row, typed
-    except CorpusError as error:
-        reason = str(error).removeprefix(f"{part.uri}: ")
-        yield position + 1 if position else 0, BadRow(reason), {}
 
 
 def _reading(job: TagJob) -> Reading:
@@ -105,23 +97,19 @@ def _document(row: Row, job: TagJob) -> Row | BadRow:
 
 def _kept(row: Row, name: str | None) -> list[str] | BadRow:
     """Label keys a person set: a list, or one text with "|" between keys."""
-    value = row.get(name) if name else None
-    if value is None:
-        return []
-    keys = split_items(value) if isinstance(value, str) else value
-    if not isinstance(keys, list) or not all(type(key) in (str, int) for key in keys):
-        return BadRow(f"field {name!r} needs label keys, got {type(value).__name__}", str(row))
-    keys = [str(key) for key in dict.fromkeys(keys) if key != ""]
-    if not all(_is_text(key) for key in keys):
-        return BadRow(f"lone surrogate in field {name!r}", str(row))
-    return keys
+    try:
+        keys = list(dict.fromkeys(texts_of(row.get(name)) or ())) if name else []
+    except ValueError as error:
+        return BadRow(f"field {name!r} needs label keys, but {error}", json_text(row))
+    problem = next(filter(None, map(text_problem, keys)), "")
+    return BadRow(f"{problem} in field {name!r}", json_text(row)) if problem else keys
 
 
 def _extras(row: Row, typed: Row, job: TagJob) -> dict[str, Any] | BadRow:
     """What is passed through, of `typed` where a column has a type."""
     for name in job.pass_through:
         if not _is_text(row.get(name)):
-            return BadRow(f"lone surrogate in field {name!r}", str(row))
+            return BadRow(f"lone surrogate in field {name!r}", json_text(row))
     return typed or {name: row.get(name) for name in job.pass_through}
 
 

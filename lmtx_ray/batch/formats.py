@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, BinaryIO, TextIO
 
@@ -19,35 +18,26 @@ import pyarrow.parquet as pq
 
 from lmtx_ray.batch.job import OutputFormat
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.cells import join_items, split_items
+from lmtx_ray.corpus.values import is_missing
 from lmtx_ray.io import storage
+from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.table_writer import TableWriter
 
+INFINITE = (float("inf"), float("-inf"))
 MOST_CELL = 1 << 30  # characters; what was written here is no stranger's
 LISTS = ("label_keys", "labels", "scores", "probabilities")
 Extras = dict[str, list[Any]]  # column -> a value for each row; a pa.Scalar where it has a type
 
 
 def as_text(value: Any) -> str | None:
-    """A passed-through value where only text fits: texts as they are, others as JSON."""
+    """A passed-through value where only text fits: texts as they are, others as JSON; null for what
+    is no number (NaN, infinity), as JSON has none."""
     value = value.as_py() if isinstance(value, pa.Scalar) else value
-    if value is None or isinstance(value, str):
+    if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def join_items(items: Sequence[Any]) -> str:
-    """A list as one CSV cell."""
-    texts = ("" if item is None else str(item) for item in items)
-    return "|".join(re.sub(r"([\\|])", r"\\\1", text) for text in texts)
-
-
-def split_items(cell: str) -> list[str]:
-    """The list of a CSV cell; an empty cell is an empty list."""
-    if not cell:
-        return []
-    items = re.findall(r"(?:^|\|)((?:[^\\|]|\\.)*)", cell)
-    return [re.sub(r"\\(.)", r"\1", item) for item in items]
+    return None if is_missing(value) or value in INFINITE else json_text(value)
 
 
 class TagWriter:
@@ -119,7 +109,7 @@ def _json_line(row: dict[str, Any], passed: dict[str, Any]) -> str:
         name: value.as_py() if isinstance(value, pa.Scalar) else value
         for name, value in passed.items()
     }
-    return json.dumps({**row, **plain}, ensure_ascii=False, default=str) + "\n"
+    return json_text({**row, **plain}) + "\n"
 
 
 def _cells(row: dict[str, Any], passed: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from lmtx_ray.batch.plan import read_plans
 from lmtx_ray.batch.settle import settle
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons
 from lmtx_ray.corpus.settling import Done, with_bases
 from lmtx_ray.io import disk, storage
 from lmtx_ray.io.fence import Fence, StaleDriver
@@ -113,11 +114,10 @@ def _published(output: str, plans: Sequence[dict[str, Any]]) -> list[Done]:
 def _refuse_nothing(dataset: Dataset, units: Sequence[Receipt]) -> None:
     if any(unit.rows_out for unit in units):
         return
-    reason = ""
-    if first := next((unit.files[REJECTS] for unit in units if REJECTS in unit.files), None):
-        row = storage.read_table(dataset.uri_of(first)).slice(0, 1).to_pylist()[0]
-        reason = f"; {row['source']} row {row['position']}: {row['reason']}"
-    raise CorpusError(f"no readable document, nothing was published to {dataset.uri}{reason}")
+    rejects = [dataset.uri_of(unit.files[REJECTS]) for unit in units if REJECTS in unit.files]
+    first = storage.read_table(rejects[0]).slice(0, MOST_SHOWN).to_pylist() if rejects else []
+    reasons = Reasons.of(first, sum(unit.rejected for unit in units))
+    raise CorpusError(f"no readable document, nothing was published to {dataset.uri}; {reasons}")
 
 
 def _files(output: str) -> list[str]:

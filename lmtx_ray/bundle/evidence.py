@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lmtx_ray.search.lexical import words
+from lmtx_ray.corpus.words import document_words, words
 
 
 def evidence(
@@ -28,7 +28,7 @@ def evidence(
         "cosine": None if dense_rank is None else float(dense[1][dense_rank - 1]),
         "dense_rank": dense_rank,
         "lexical_rank": None if lexical_K is None else _place(lexical_K, label_id),
-        "words": sorted(set(words(document)) & set(words(label))),
+        "words": sorted(set(document_words(document)) & set(words(label))),
     }
 
 

@@ -15,7 +15,7 @@ from lmtx_ray.bundle.evidence import evidence
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_set import LabelSet
-from lmtx_ray.corpus.text_keys import document_text
+from lmtx_ray.corpus.text_keys import document_text, is_blank
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError
@@ -56,8 +56,8 @@ class Tagger:
         if description.get("version") != schemas.BUNDLE_VERSION:
             raise PublishError(
                 f"{folder}: a bundle of version {description.get('version')}, this reads version "
-                f"{schemas.BUNDLE_VERSION}; run the config that made it again (`lmtx run`): its "
-                "steps are kept, and only the bundle is written anew"
+                f"{schemas.BUNDLE_VERSION}; run the config that made it again (`lmtx run`): "
+                "what the judge said is kept"
             )
         self.folder, self.held = folder, held
         self.bundle_id: str = description["bundle_id"]
@@ -174,7 +174,7 @@ class Tagger:
                 "probabilities": [],
                 "reason": "",
             }
-            if document:
+            if not is_blank(document):
                 found = ranked.ids_BK[place], ranked.scores_BK[place]
                 self._fill(row, *found, top_k, min_probability, allow, deny)
             else:

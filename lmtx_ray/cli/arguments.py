@@ -18,3 +18,13 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"needs a whole number from 1, got {text!r}")
     return int(text)
+
+
+def encoding(text: str) -> str:
+    """The name of an encoding that Python knows."""
+    try:
+        "text".encode(text)
+    except (LookupError, UnicodeError):
+        message = f"no encoding {text!r}; utf-8, latin-1, windows-1252, utf-16 are some"
+        raise argparse.ArgumentTypeError(message) from None
+    return text

@@ -16,6 +16,7 @@ from typing import Any
 from lmtx_ray.cli import tagging, verdicts
 from lmtx_ray.cli.arguments import add_verb
 from lmtx_ray.cli.messages import is_users_to_mend, one_line
+from lmtx_ray.io.plain_json import finite
 from lmtx_ray.loop import running
 
 logger = logging.getLogger("lmtx_ray")
@@ -50,7 +51,7 @@ def carry_out(arguments: argparse.Namespace) -> int:
         # before the line of JSON, or that would not be the last one
         running.leave_ray()
     if result is not None:
-        print(json.dumps(result), flush=True)
+        print(json.dumps(finite(result)), flush=True)
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, positive
+from lmtx_ray.cli.arguments import add_verb, encoding, positive
 
 FORMATS = ("auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text")
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
@@ -38,6 +38,9 @@ def _add_inputs(tag: argparse.ArgumentParser) -> None:
         help="file, folder, glob or manifest (repeatable)",
     )
     tag.add_argument("--format", default="auto", choices=FORMATS, help="if no name tells it")
+    tag.add_argument(
+        "--encoding", default="utf-8", type=encoding, help="of text formats: latin-1, utf-16, …"
+    )
     for name in ("id", "title", "text"):
         tag.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in the input")
     tag.add_argument("--keep-field", metavar="NAME", help="label keys a person set; they stay")
@@ -81,7 +84,10 @@ def _job(arguments: argparse.Namespace) -> Any:
         doc_id=arguments.id_field, title=arguments.title_field, text=arguments.text_field
     )
     source = DocumentsConfig(
-        documents=tuple(arguments.input), format=arguments.format, columns=columns
+        documents=tuple(arguments.input),
+        format=arguments.format,
+        columns=columns,
+        encoding=arguments.encoding,
     )
     return TagJob(
         bundle=arguments.bundle,

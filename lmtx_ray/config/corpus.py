@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from lmtx_ray.config.loading import Config
 
@@ -23,23 +24,36 @@ class ColumnMap(Config):
 class DocumentsConfig(Config):
     """Where unlabelled documents are: files or folders, and how they are written.
 
-    "xmc" JSON lines have the fields uid, title, content and, in a test file, target_ind.
+    "xmc" JSON lines have the fields uid, title, content and, in a test file, target_ind. `encoding`
+    is that of text formats, by its Python name: utf-8, latin-1, windows-1252, utf-16, …
     """
 
     documents: tuple[str, ...] = Field(min_length=1)
     format: Literal["auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text"] = "auto"
     columns: ColumnMap = ColumnMap()
     limit: int | None = Field(None, ge=1)
+    encoding: str = "utf-8"
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            "text".encode(name)
+        except (LookupError, UnicodeError):
+            raise ValueError("no encoding of this name; utf-8, latin-1, utf-16 are some") from None
+        return codecs.lookup(name).name.removesuffix("-sig")
 
 
 class CorpusConfig(DocumentsConfig):
     """Documents and the label set.
 
     `test` holds documents with gold labels, read for evaluation only. `held_aside` documents are
-    kept from training for selection, chosen by a hash of their id.
+    kept from training for selection, chosen by a hash of their id. `bad_labels` are rows of the
+    label set without key or text, or that cannot be read: refused, or left out and rejected.
     """
 
     labels: str
     test: str | None = None
     held_aside: int = Field(250, ge=0)
     seed: int = 13
+    bad_labels: Literal["refuse", "leave_out"] = "refuse"

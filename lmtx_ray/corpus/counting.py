@@ -13,9 +13,10 @@ from lmtx_ray import __version__
 from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.inputs import InputFile, list_inputs
-from lmtx_ray.corpus.labels import label_tables
+from lmtx_ray.corpus.labels import LeftOut, label_tables
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
+from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons, no_document
 from lmtx_ray.corpus.rows import part_rows
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import remembered
@@ -25,11 +26,13 @@ from lmtx_ray.io.units import Part
 
 LABELS_AT_ONCE = 4096
 MEASURED = 1000  # documents whose words are counted
+GOLDEN = " with gold labels"
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of a corpus; `words` is the mean of the first documents."""
+    """Rows of a corpus; `words` is the mean of the first documents, `reasons` what was wrong with
+    the first rejects, in one line for each kind of file."""
 
     documents: int
     held_aside: int
@@ -37,6 +40,7 @@ class Counts:
     labels: int
     rejects: int
     words: float
+    reasons: tuple[str, ...] = ()
 
 
 def count_corpus(config: CorpusConfig) -> Counts:
@@ -56,36 +60,40 @@ def count_corpus(config: CorpusConfig) -> Counts:
 
 
 def _count(config: CorpusConfig) -> Counts:
-    labels = sum(table.num_rows for table in label_tables(config, LABELS_AT_ONCE))
+    left_out = LeftOut()
+    labels = sum(table.num_rows for table in label_tables(config, LABELS_AT_ONCE, left_out))
     raw = RawReading(config, config.seed)
     trained = _read(list_inputs(config.documents), raw, config.limit, np.array([], np.uint64))
     if not trained.documents:
-        raise CorpusError(f"{', '.join(config.documents)}: no readable document")
+        raise no_document(config.documents, trained.rejects)
     refuse_held_aside(config, trained.documents)
     tested = None
     if config.test:
-        raw = RawReading(config, config.seed, labels)
+        raw = RawReading(config, config.seed, labels, tuple(left_out.places))
         tested = _read(list_inputs([config.test]), raw, None, trained.hashes)
-        refuse_no_test(config, tested.documents, tested.first)
+        if not tested.documents:
+            raise no_document([config.test], tested.rejects, GOLDEN)
+    outside = Reasons.of(left_out.rejects[:MOST_SHOWN], len(left_out.rejects))
+    rejects = [outside, trained.rejects, *([tested.rejects] if tested else [])]
     return Counts(
         trained.documents,
         config.held_aside,
         tested.documents if tested else 0,
         labels,
-        trained.rejects + (tested.rejects if tested else 0),
+        sum(one.count for one in rejects),
         trained.words / min(trained.documents, MEASURED),
+        tuple(str(one) for one in rejects if one.count),
     )
 
 
 @dataclass(frozen=True)
 class _Read:
-    """What some files hold. `hashes` uint64 of ids, each once; `first` is the first bad row."""
+    """What some files hold. `hashes` uint64 of ids, each once."""
 
     documents: int
-    rejects: int
+    rejects: Reasons
     words: int
     hashes: np.ndarray
-    first: Row | None
 
 
 def _read(
@@ -93,12 +101,10 @@ def _read(
 ) -> _Read:
     """Count rows; an id that is there twice, or among `others`, is a reject."""
     hashes, counted = array("Q"), set[int]()  # 8 bytes a row; the set only as far as a limit
-    bad = words = 0
-    first: Row | None = None
-    for place, row in _rows(files, raw):
+    words, reasons = 0, Reasons()
+    for uri, place, row in _rows(files, raw):
         if isinstance(row, BadRow):
-            bad += 1
-            first = first or {"position": place, "reason": row.reason}
+            reasons.add(uri, place, row.reason)
             continue
         if len(hashes) < MEASURED:
             words += len(document_text(row["title"], row["text"]).split())
@@ -109,14 +115,17 @@ def _read(
                 break
     own = np.unique(np.array(hashes, np.uint64))
     documents = len(own) - int(np.isin(own, others).sum())
-    return _Read(documents, bad + len(hashes) - documents, words, own, first)
+    if again := len(hashes) - documents:
+        reasons.repeated(again)
+    return _Read(documents, reasons, words, own)
 
 
-def _rows(files: Sequence[InputFile], raw: RawReading) -> Iterator[tuple[int, Row | BadRow]]:
+def _rows(files: Sequence[InputFile], raw: RawReading) -> Iterator[tuple[str, int, Row | BadRow]]:
     reading = raw.reading()
     for file in files:
-        for position, row, _ in part_rows(Part(file.uri, file.etag), reading, Tally()):
-            yield position, read_document(row, raw)
+        part = Part(file.uri, file.etag, name=file.name)
+        for position, row, _ in part_rows(part, reading, Tally()):
+            yield file.uri, position, read_document(row, raw)
 
 
 def refuse_held_aside(config: CorpusConfig, documents: int) -> None:
@@ -127,25 +136,17 @@ def refuse_held_aside(config: CorpusConfig, documents: int) -> None:
         )
 
 
-def refuse_no_test(config: CorpusConfig, documents: int, first: Row | None) -> None:
-    """CorpusError where no test document is readable; `first` is the first reject."""
-    if not documents:
-        why = first or {"reason": "it is empty", "position": 0}
-        raise CorpusError(
-            f"{config.test}: no readable document with gold labels; row {why['position']}: "
-            f"{why['reason']}"
-        )
-
-
 def first_documents(config: CorpusConfig, limit: int | None) -> pa.Table:
     """The first readable documents of a corpus, as they are before any run; none is held aside."""
-    rows: dict[str, Row] = {}
-    for _, row in _rows(list_inputs(config.documents), RawReading(config, config.seed)):
+    rows, reasons = dict[str, Row](), Reasons()
+    for uri, place, row in _rows(list_inputs(config.documents), RawReading(config, config.seed)):
         if len(rows) == limit:
             break
-        if not isinstance(row, BadRow):
+        if isinstance(row, BadRow):
+            reasons.add(uri, place, row.reason)
+        else:
             rows.setdefault(row["doc_id"], {**row, "split": "train"})
     if not rows:
-        raise CorpusError(f"{', '.join(config.documents)}: no readable document")
+        raise no_document(config.documents, reasons)
     table = pa.Table.from_pylist(list(rows.values()), schema=schemas.DOCUMENTS)
     return schemas.conform(table, schemas.DOCUMENTS)

@@ -2,7 +2,7 @@
 
 Units are a function of the inputs alone, so every driver makes the same ones. A unit is many small
 files of one partition, or a part of a big one: row groups of Parquet, a span of lines of plain
-JSONL. What cannot be cut (compressed files, CSV, text) is streamed whole.
+JSONL. What cannot be cut (compressed files, CSV, JSON arrays, text) is streamed whole.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from lmtx_ray.config.corpus import DocumentsConfig
 from lmtx_ray.corpus.documents import kind_of
 from lmtx_ray.corpus.inputs import InputFile
-from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.json_values import is_in_lines
+from lmtx_ray.corpus.lines import CorpusError, keeps_lines, packed_as
 from lmtx_ray.corpus.parquet import open_parquet
+from lmtx_ray.io.locations import RefusedLocation
 from lmtx_ray.io.units import Part, Unit
 
 MOST_UNITS = 10_000
-
-
 MOST_FILES = 1_000  # of one unit
 
 
@@ -37,7 +37,7 @@ def make_units(
 
     def flush() -> None:
         if waiting:
-            parts = [Part(file.uri, file.etag) for file in waiting]
+            parts = [Part(file.uri, file.etag, name=file.name) for file in waiting]
             add(waiting[0].partition, sum(file.size for file in waiting), parts)
             waiting.clear()
 
@@ -64,7 +64,13 @@ def _cut(file: InputFile, source: DocumentsConfig, target: int) -> Iterator[tupl
         kind = kind_of(file.uri, source)
     except CorpusError:
         return
-    if kind == "jsonl" and not file.uri.endswith((".gz", ".zst")):
+    if kind == "jsonl":
+        if (
+            not keeps_lines(source.encoding)
+            or packed_as(file.uri)
+            or not _is_in_lines(file, source)
+        ):
+            return
         for start in range(0, file.size, target):
             stop = min(start + target, file.size)
             yield stop - start, Part(file.uri, file.etag, start, stop)
@@ -72,11 +78,18 @@ def _cut(file: InputFile, source: DocumentsConfig, target: int) -> Iterator[tupl
         yield from _cut_groups(file, target)
 
 
+def _is_in_lines(file: InputFile, source: DocumentsConfig) -> bool:
+    try:
+        return is_in_lines(file.uri, file.etag, source.encoding)
+    except RefusedLocation:  # its unit will say so
+        return False
+
+
 def _cut_groups(file: InputFile, target: int) -> Iterator[tuple[int, Part]]:
     try:
         with open_parquet(file.uri, file.etag) as parquet:
             groups = [parquet.metadata.row_group(n) for n in range(parquet.num_row_groups)]
-    except CorpusError:  # its unit will say so
+    except (CorpusError, RefusedLocation):  # its unit will say so
         return
     start = size = row = first = 0
     for number, group in enumerate(groups, start=1):

@@ -1,6 +1,7 @@
 """Rows of CSV and TSV, line by line: a quotation mark out of place costs its own line alone.
 
-CSV is RFC 4180, and a field in quotation marks may span lines. TSV has one row a line and knows no
+CSV is RFC 4180, and a field in quotation marks may span lines; its separator is the one of comma,
+semicolon, tab and | that cuts the header into most fields. TSV has one row a line and knows no
 quoting: a quotation mark is a character like any other. Only a field that stands in quotation marks
 as a whole, as R, pandas and spreadsheets write them, is taken out of them.
 """
@@ -10,12 +11,14 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
+from itertools import chain, dropwhile
 
-from lmtx_ray.corpus.columns import check_columns
-from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row, read_text_lines
+from lmtx_ray.corpus.columns import Wanted, check_columns
+from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row
 
 Line = tuple[int, str | BadRow]
+SEPARATORS = ",;\t|"  # in this order where two cut alike
 WRAPPED = re.compile(r'"(?:[^"]|"")*"')
 LONE_RETURN = "a carriage return that ends no line"
 
@@ -60,33 +63,52 @@ class _Record:
         return line
 
 
-def read_csv(uri: str, required: Sequence[str], etag: str) -> Iterator[tuple[int, Row | BadRow]]:
+def read_csv(
+    uri: str, lines: Iterator[Line], wanted: Wanted, given: Collection[str] = ()
+) -> Iterator[tuple[int, Row | BadRow]]:
     """Rows by the header; a row's position is that of its first line."""
     csv.field_size_limit(MOST_LINE)
-    record = _Record(read_text_lines(uri, etag=etag))
-    reader = csv.reader(record, strict=True)
+    lines = dropwhile(lambda line: line[1] == "", lines)
+    first = next(lines, (0, ""))
+    separator = _separator(first[1]) if isinstance(first[1], str) else ","
+    record = _Record(chain([first] if first[0] else [], lines))
+    reader = csv.reader(record, delimiter=separator, strict=True)
     header: list[str] | None = None
     while True:
-        cells = record.begin() or _cells(reader, record)
+        cells = record.begin() or _cells(reader, record, separator)
         if cells is None:
             break
         if not cells:  # a blank line is no row
             continue
         if header is None:
-            header = _header(uri, cells, required)
+            header = _header(uri, cells, wanted, given)
         else:
             yield record.taken[0][0], _row(header, cells)
     if header is None:
         raise CorpusError(f"{uri}: no header line")
 
 
-def _cells(reader: Iterator[list[str]], record: _Record) -> list[str] | BadRow | None:
+def _separator(line: str) -> str:
+    """The one that cuts a header into most fields."""
+
+    def fields(separator: str) -> int:
+        try:
+            return len(next(csv.reader([line], delimiter=separator)))
+        except csv.Error:
+            return 0
+
+    return max(SEPARATORS, key=fields)
+
+
+def _cells(
+    reader: Iterator[list[str]], record: _Record, separator: str
+) -> list[str] | BadRow | None:
     """The next record's; None at the end."""
     try:
         return next(reader, None)
     except csv.Error as error:
         line = record.give_back()
-        return BadRow(f"not ','-separated: {_said(error)}", line[:MOST_RAW])
+        return BadRow(f"not {separator!r}-separated: {_said(error)}", line[:MOST_RAW])
 
 
 def _said(error: csv.Error) -> str:
@@ -95,14 +117,16 @@ def _said(error: csv.Error) -> str:
     return "a quotation mark is never closed" if "unexpected end" in str(error) else str(error)
 
 
-def read_tsv(uri: str, required: Sequence[str], etag: str) -> Iterator[tuple[int, Row | BadRow]]:
+def read_tsv(
+    uri: str, lines: Iterator[Line], wanted: Wanted, given: Collection[str] = ()
+) -> Iterator[tuple[int, Row | BadRow]]:
     """Rows by the header, each a line."""
     header: list[str] | None = None
-    for number, line in read_text_lines(uri, etag=etag):
+    for number, line in lines:
         if not line:  # blank
             continue
         if header is None:
-            header = _header(uri, _tabbed(line, 0), required)
+            header = _header(uri, _tabbed(line, 0), wanted, given)
         else:
             yield number, _row(header, _tabbed(line, len(header)))
     if header is None:
@@ -135,10 +159,12 @@ def _unwrapped(cell: str) -> str:
     return cell[1:-1].replace('""', '"') if WRAPPED.fullmatch(cell) else cell
 
 
-def _header(uri: str, cells: list[str] | BadRow, required: Sequence[str]) -> list[str]:
+def _header(
+    uri: str, cells: list[str] | BadRow, wanted: Wanted, given: Collection[str]
+) -> list[str]:
     if isinstance(cells, BadRow):
         raise CorpusError(f"{uri}: its header: {cells.reason}")
-    check_columns(uri, cells, required)
+    check_columns(uri, cells, wanted, given)
     return cells
 
 

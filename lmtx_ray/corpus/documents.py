@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lmtx_ray.config.corpus import ColumnMap, DocumentsConfig
-from lmtx_ray.corpus.columns import IDS, TEXTS, TITLES, near_names
+from lmtx_ray.corpus.columns import IDS, TEXTS, TITLES, names_in, near_names
 from lmtx_ray.corpus.lines import BadRow, Row
 from lmtx_ray.corpus.readers import format_of
-from lmtx_ray.corpus.text_keys import document_text
+from lmtx_ray.corpus.text_keys import is_blank
+from lmtx_ray.corpus.values import id_text, is_missing, plain_text
+from lmtx_ray.io.plain_json import json_text
 
 SURROGATES = re.compile(r"[\ud800-\udfff]")
 
@@ -23,49 +26,79 @@ def kind_of(uri: str, config: DocumentsConfig) -> str:
 
 
 def first_field(row: Row, wanted: str | None, usual: Sequence[str]) -> tuple[str, Any]:
-    """(name, value) of the wanted field, or of the first usual one that is there."""
-    names = [wanted] if wanted else usual
-    present = (name for name in names if row.get(name) is not None)
-    name = next(present, names[0])
-    return name, row.get(name)
+    """(name, value) of the wanted field, or of the first usual one that is there and holds
+    something; None for a value where none does."""
+    names = (wanted,) if wanted else names_in(tuple(row), tuple(usual))
+    filled = next((name for name in names if not is_missing(row.get(name))), None)
+    if filled is not None:
+        return filled, row[filled]
+    return (*names, *usual)[0], None
 
 
 def to_document(row: Row, columns: ColumnMap) -> Row | BadRow:
     """doc_id, title and text of a raw row, or what is wrong with it."""
     id_name, doc_id = first_field(row, columns.doc_id, IDS)
     text_name, text = first_field(row, columns.text, TEXTS)
-    _, title = first_field(row, columns.title, TITLES)
-    if isinstance(doc_id, int) and not isinstance(doc_id, bool):
-        doc_id = str(doc_id)
+    title_name, title = first_field(row, columns.title, TITLES)
     if doc_id is None or doc_id == "":
         return _missing(row, id_name, IDS)
-    text = "" if text is None and isinstance(title, str) else text
-    for name, value in ((id_name, doc_id), (text_name, text), ("title", title or "")):
-        if value is None:
-            return _missing(row, name, TEXTS)
-        if not isinstance(value, str):
-            return BadRow(f"field {name!r} is {type(value).__name__}, not text", str(row))
-        if "\0" in value:
-            return BadRow(f"NUL character in field {name!r}", str(row))
-        if SURROGATES.search(value):
-            return BadRow(f"lone surrogate in field {name!r}", str(row))
-    if not document_text(title, text):
-        return BadRow("empty text", str(row))
+    if text is None and title is None:
+        return _missing(row, text_name, TEXTS)
+    fields = ((id_name, doc_id, id_text), (text_name, text, plain_text))
+    read: list[str | None] = []
+    for name, value, convert in (*fields, (title_name, title, plain_text)):
+        value = None if value is None else _field(row, name, value, convert)
+        if isinstance(value, BadRow):
+            return value
+        read.append(value)
+    doc_id, text, title = read
+    if is_blank(title) and is_blank(text):
+        return BadRow("empty text", json_text(row))
     return {"doc_id": doc_id, "title": title, "text": text or title}
+
+
+def _field(row: Row, name: str, value: Any, convert: Callable[[Any], str]) -> str | BadRow:
+    try:
+        text = convert(value)
+    except ValueError as error:
+        return BadRow(f"field {name!r} {error}", json_text(row))
+    if problem := text_problem(text):
+        return BadRow(f"{problem} in field {name!r}", json_text(row))
+    return text
+
+
+def text_problem(text: str) -> str:
+    """What a text holds that no table or UTF-8 can; empty for nothing."""
+    if "\0" in text:
+        return "NUL character"
+    return "lone surrogate" if SURROGATES.search(text) else ""
 
 
 def _missing(row: Row, name: str, usual: Sequence[str]) -> BadRow:
     """A row without `name`, with the fields that may be meant: no field has a name of `usual`."""
-    near = "" if name in row else near_names([name] if name not in usual else usual, list(row))
-    return BadRow(f"missing field {name!r}{near and '; '}{near}", str(row))
+    if name in row:
+        return BadRow(f"field {name!r} is empty", json_text(row))
+    near = near_names([name] if name not in usual else usual, list(row))
+    return BadRow(f"missing field {name!r}{near and '; '}{near}", json_text(row))
 
 
-def gold_of(row: Row, columns: ColumnMap, labels: int) -> list[int] | BadRow:
-    """Sorted label ids of a raw row, of `labels` labels; or what is wrong with them."""
-    values = row.get(columns.gold)
+def gold_of(
+    row: Row, columns: ColumnMap, labels: int, left_out: tuple[int, ...] = ()
+) -> list[int] | BadRow:
+    """Sorted label ids of a raw row, of `labels` labels; or what is wrong with them.
+
+    The row counts all rows of the label set, `left_out` are those (ascending) that are no labels:
+    they are no gold, and a row with none but them is bad.
+    """
+    values, total = row.get(columns.gold), labels + len(left_out)
     if not isinstance(values, list) or not all(type(value) is int for value in values):
-        return BadRow(f"field {columns.gold!r} needs a list of label indices", str(row))
-    outside = [value for value in values if not 0 <= value < labels]
+        return BadRow(f"field {columns.gold!r} needs a list of label indices", json_text(row))
+    outside = [value for value in values if not 0 <= value < total]
     if outside:
-        return BadRow(f"{columns.gold!r}: label index {outside[0]} of {labels} labels", str(row))
-    return sorted(set(values))
+        reason = f"{columns.gold!r}: label index {outside[0]} of {total} labels"
+        return BadRow(reason, json_text(row))
+    places = {value: bisect_left(left_out, value) for value in values}
+    known = {value: n for value, n in places.items() if left_out[n : n + 1] != (value,)}
+    if values and not known:
+        return BadRow(f"{columns.gold!r}: all its labels were left out", json_text(row))
+    return sorted(value - before for value, before in known.items())

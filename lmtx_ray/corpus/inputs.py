@@ -11,29 +11,35 @@ import fnmatch
 import glob
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+from urllib.parse import unquote
 
 from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.naming import GLOB, document_name, root_of
 from lmtx_ray.io import storage
 from lmtx_ray.io.hashes import file_sha256
-from lmtx_ray.io.locations import Entry
+from lmtx_ray.io.locations import Entry, RefusedLocation
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import MANIFEST
 
 PLAN = "PLAN.json"
 PARTITION = re.compile(r"[A-Za-z_][\w-]*=[^/]+")
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # what Spark and Hive write for null
+LEFTOVERS = ("thumbs.db", "desktop.ini", "~$")  # how names of what is no data begin
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """`identity` is "etag:…" or "sha256:…", empty where nobody asked for it."""
+    """`identity` is "etag:…" or "sha256:…", empty where nobody asked for it; `name` the path below
+    the place that was given."""
 
     uri: str
     size: int
     identity: str = ""
+    name: str = ""
 
     @property
     def etag(self) -> str:
@@ -50,43 +56,56 @@ class InputFile:
         return asdict(self)
 
 
+def folder_values(uri: str) -> dict[str, str | None]:
+    """The columns that the `name=value` folders of a path hold, as Spark and Hive write them."""
+    parts = (part for part in uri.split("/")[:-1] if PARTITION.fullmatch(part))
+    pairs = (part.split("=", 1) for part in parts)
+    return {name: None if value == NO_VALUE else unquote(value) for name, value in pairs}
+
+
 def list_inputs(uris: Sequence[str], identify: bool = True) -> list[InputFile]:
     """Files, folders, globs and manifests as files, in the order given and by path inside one.
 
-    In folders, names that begin with "." or "_" are no data.
+    In folders and globs, names that begin with "." or "_" are no data, nor is what Windows and its
+    programs leave behind.
 
     Raises:
         CorpusError: Something is not there, or nothing is.
         StorageError: Something cannot be read.
     """
     entries: dict[str, Entry] = {}
-    for uri in uris:
-        entries |= {entry.uri: entry for entry in _expand(storage.absolute(uri))}
+    places = [storage.absolute(uri) for uri in uris]
+    for place in places:
+        entries |= {entry.uri: entry for entry in _expand(place)}
     if not entries:
         raise CorpusError(f"{', '.join(uris)}: no file there")
-    return (
-        _identified(entries.values())
-        if identify
-        else [InputFile(entry.uri, entry.size) for entry in entries.values()]
-    )
+    root = root_of(places)
+    files = [
+        InputFile(entry.uri, entry.size, name=document_name(entry.uri, root))
+        for entry in entries.values()
+    ]
+    return _identified(files, entries) if identify else files
 
 
-def _identified(entries: Iterable[Entry]) -> list[InputFile]:
-    def identify(entry: Entry) -> InputFile:
-        identity = f"etag:{entry.etag}" if entry.etag else identity_of(entry.uri)
-        return InputFile(entry.uri, entry.size, identity)
+def _identified(files: Sequence[InputFile], entries: Mapping[str, Entry]) -> list[InputFile]:
+    def identify(file: InputFile) -> InputFile:
+        etag = entries[file.uri].etag
+        return replace(file, identity=f"etag:{etag}" if etag else identity_of(file.uri))
 
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(identify, entries))
+        return list(pool.map(identify, files))
 
 
 def identity_of(uri: str) -> str:
-    """Of a local file, by its content; empty when it is gone."""
-    return f"sha256:{file_sha256(storage.local_path(uri))}" if storage.stat(uri) else ""
+    """Of a local file, by its content; empty when it is gone, or is none that is read."""
+    try:
+        return f"sha256:{file_sha256(storage.local_path(uri))}" if storage.stat(uri) else ""
+    except RefusedLocation:  # who reads it will say so
+        return ""
 
 
 def _expand(uri: str) -> list[Entry]:
-    if any(char in uri for char in "*[") and not storage.stat(uri):
+    if GLOB.search(uri) and not storage.stat(uri):
         return _matching(uri)
     found = storage.stat(uri)
     if found:
@@ -103,7 +122,7 @@ def _expand(uri: str) -> list[Entry]:
 
 def _is_hidden(uri: str, folder: str) -> bool:
     inside = uri.removeprefix(folder).strip("/").split("/")
-    return any(part.startswith((".", "_")) for part in inside)
+    return any(part.lower().startswith((".", "_", *LEFTOVERS)) for part in inside)
 
 
 def _is_manifest(uri: str) -> bool:
@@ -130,14 +149,17 @@ def _must(uri: str) -> Entry:
 
 
 def _matching(pattern: str) -> list[Entry]:
+    head = GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
     if "://" not in pattern:
-        found = (storage.stat(path) for path in sorted(glob.glob(pattern, recursive=True)))
-        return [entry for entry in found if entry]
-    head = re.split(r"[*\[]", pattern, maxsplit=1)[0].rsplit("/", 1)[0]
-    depth = pattern.count("/")
-    return [
-        entry
-        for entry in storage.list_entries(head)
-        if fnmatch.fnmatchcase(entry.uri, pattern)
-        and ("**" in pattern or entry.uri.count("/") == depth)
-    ]
+        paths = sorted(glob.glob(pattern, recursive=True))
+        found = [entry for entry in map(storage.stat, paths) if entry]
+    else:
+        depth = pattern.count("/")
+        found = [
+            entry
+            for entry in storage.list_entries(head)
+            if fnmatch.fnmatchcase(entry.uri, pattern)
+            and ("**" in pattern or entry.uri.count("/") == depth)
+        ]
+    asked = _is_hidden(pattern, head)  # "_x*" asks for such names
+    return [entry for entry in found if asked or not _is_hidden(entry.uri, head)]

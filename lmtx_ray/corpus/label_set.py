@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmtx_ray.corpus.words import search_key
+
 MOST_PARENTS = 20  # a longer chain is a circle
 FILE = "labels.arrow"
 ROWS = 1 << 16  # folded at a time
@@ -24,7 +26,7 @@ SCHEMA = pa.schema(
         ("key", pa.large_string()),
         ("text", pa.large_string()),
         ("parents", pa.large_list(pa.large_string())),
-        ("searched", pa.large_string()),  # text and key, case-folded
+        ("searched", pa.large_string()),  # `search_key` of text and key
         ("by_key", pa.int32()),  # the labels' places in the order of their keys
     ]
 )
@@ -128,9 +130,9 @@ class LabelSet(Mapping[str, str]):
         return chain
 
     def search(self, query: str, limit: int) -> list[Label]:
-        """Labels whose text or key contains `query`, whatever its case: those whose text begins
+        """Labels whose text or key contains `query`, by `search_key`: those whose text begins
         with it first, then the shorter, then by place. An empty query finds none."""
-        wanted = query.casefold().strip()
+        wanted = search_key(query).strip()
         if not wanted:
             return []
         found = np.flatnonzero(_bits(pc.match_substring(self._searched, wanted)))
@@ -157,7 +159,8 @@ def table_of(labels: pa.Table) -> pa.Table:
 def _folded(labels: pa.Table) -> Iterator[pa.Array]:
     for batch in labels.select(["text", "label_key"]).to_batches(max_chunksize=ROWS):
         pairs = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        yield pa.array([f"{text}\n{key}".casefold() for text, key in pairs], pa.large_string())
+        folded = [f"{search_key(text)}\n{search_key(key)}" for text, key in pairs]
+        yield pa.array(folded, pa.large_string())
 
 
 def _order(keys: pa.ChunkedArray) -> pa.Array:

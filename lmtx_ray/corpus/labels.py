@@ -1,44 +1,69 @@
-"""The label set: a file of labels to units of the `labels` table.
+"""The label set: files of labels to units of the `labels` table.
 
-A label's id is its place in the file, so a bad row would shift the meaning of every gold index
-after it, and is an error of the whole file.
+A label's id is its place among the good rows. Gold may name labels by their place in the file, so a
+bad row is an error of the whole set, unless `bad_labels` says that such rows are left out: then
+they are rejects, and gold indices are counted anew.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.config.corpus import ColumnMap, CorpusConfig
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.documents import first_field, kind_of
-from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
-from lmtx_ray.corpus.readers import read_rows
-from lmtx_ray.corpus.text_keys import SPACES
-from lmtx_ray.io import storage
+from lmtx_ray.corpus.columns import KEYS, LABEL_FURTHER, LABEL_TEXTS, label_columns
+from lmtx_ray.corpus.documents import first_field, kind_of, text_problem
+from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.lines import MOST_RAW, BadRow, CorpusError, Row
+from lmtx_ray.corpus.readers import How, read_rows
+from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons
+from lmtx_ray.corpus.text_keys import SPACES, is_blank
+from lmtx_ray.corpus.values import id_text, is_missing, plain_text, texts_of
+from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.unique import hash_keys, repeated
 
+LEFT_OUT = "left_out"  # field of the rejects' manifest: places of rows in the files
 
-def publish_labels(config: CorpusConfig, output: Dataset, rows: int) -> None:
-    """Publish the label set in units of `rows` rows, of which one is in memory.
+
+@dataclass
+class LeftOut:
+    """Bad rows of a label set: rows of the `rejects` contract, and their places among all rows."""
+
+    rejects: list[Row] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+
+
+def publish_labels(config: CorpusConfig, output: Dataset, rejects: Dataset, rows: int) -> None:
+    """Publish the label set in units of `rows` rows, of which one is in memory, and its rejects.
 
     Raises:
-        CorpusError: A bad row, an empty text, a repeated key or an empty file.
+        CorpusError: A repeated key, an empty file, or a bad row where none is left out.
     """
-    units = []
-    for number, table in enumerate(label_tables(config, rows)):
+    units, left_out = [], LeftOut()
+    for number, table in enumerate(label_tables(config, rows, left_out)):
         # the size is in the name: another size, after a kill, must not mix with what is there
         units.append(f"{number:05d}-{rows}")
-        output.commit_table(units[-1], table, rows_in=table.num_rows, key="label_key")
-    output.publish(units, key="label_key")
+        if not output.is_complete():
+            output.commit_table(units[-1], table, rows_in=table.num_rows, key="label_key")
+    table = pa.Table.from_pylist(left_out.rejects, schema=schemas.REJECTS)
+    rejects.commit_table("00000", table, rows_in=table.num_rows)
+    rejects.publish(["00000"], about={LEFT_OUT: left_out.places})
+    if not output.is_complete():
+        output.publish(units, key="label_key")
 
 
-def label_tables(config: CorpusConfig, rows: int) -> Iterator[pa.Table]:
-    """The label set in tables of `rows` rows; label_id is the place in the file, from 0. Raises as
-    `publish_labels`."""
+def label_tables(
+    config: CorpusConfig, rows: int, left_out: LeftOut | None = None
+) -> Iterator[pa.Table]:
+    """The label set in tables of `rows` rows; label_id is the place among the good rows, from 0.
+    `left_out` is told the others. Raises as `publish_labels`."""
     waiting: list[Row] = []
     hashes: list[np.ndarray] = []
     total = 0
@@ -51,7 +76,8 @@ def label_tables(config: CorpusConfig, rows: int) -> Iterator[pa.Table]:
         waiting.clear()
         return table
 
-    for _, label in _labels(config):
+    left_out = left_out or LeftOut()
+    for *_, label in _labels(config, left_out):
         waiting.append({**label, "label_id": total})
         total += 1
         if len(waiting) == rows:
@@ -59,40 +85,95 @@ def label_tables(config: CorpusConfig, rows: int) -> Iterator[pa.Table]:
     if waiting:
         yield flush()
     if not total:
-        raise CorpusError(f"{config.labels}: no labels")
+        reasons = Reasons.of(left_out.rejects[:MOST_SHOWN], len(left_out.rejects))
+        raise CorpusError(f"{config.labels}: no labels; {reasons}")
     if len(repeated(np.concatenate(hashes))):
         _refuse_repeated(config)
 
 
 def _refuse_repeated(config: CorpusConfig) -> None:
-    """Reads the file again, to name the row; equal hashes of different keys are fine."""
-    seen: set[str] = set()
-    for position, label in _labels(config):
-        if label["label_key"] in seen:
-            raise CorpusError(
-                f"{config.labels} row {position}: duplicate key {label['label_key']!r}"
-            )
-        seen.add(label["label_key"])
+    """Reads the files again, to name the row; equal hashes of different keys are fine."""
+    seen: dict[str, str] = {}
+    for uri, position, label in _labels(config, LeftOut()):
+        place = f"{uri} row {position}"
+        first = seen.setdefault(label["label_key"], place)
+        if first != place:
+            raise CorpusError(f"{place}: duplicate key {label['label_key']!r}, first in {first}")
 
 
-def _labels(config: CorpusConfig) -> Iterator[tuple[int, Row]]:
-    uri, columns = config.labels, config.columns
-    required = [name for name in (columns.label_key, columns.label_text) if name]
-    if not storage.exists(uri):
-        raise CorpusError(f"no such file: {uri}")
-    for position, row in read_rows(uri, kind_of(uri, config), required):
-        label = row if isinstance(row, BadRow) else _label(row, columns)
+def _labels(config: CorpusConfig, left_out: LeftOut) -> Iterator[tuple[str, int, Row]]:
+    """(file, position, label) of the good rows. Raises CorpusError for bad ones, once it is known
+    how many there are, if they are not left out."""
+    reasons = Reasons()
+    for place, (uri, position, row) in enumerate(_rows(config)):
+        label = row if isinstance(row, BadRow) else _label(row, config.columns)
         if isinstance(label, BadRow):
-            raise CorpusError(f"{uri} row {position}: {label.reason}")
-        yield position, label
+            reasons.add(uri, position, label.reason)
+            if config.bad_labels == "leave_out":
+                left_out.places.append(place)
+                left_out.rejects.append(_reject(uri, position, label))
+        elif not reasons.count or config.bad_labels == "leave_out":
+            yield uri, position, label
+    if reasons.count and config.bad_labels == "refuse":
+        raise CorpusError(
+            f"{config.labels}: {reasons}; mend them, or set corpus.bad_labels: leave_out, and such "
+            "rows become rejects"
+        )
+
+
+def _reject(uri: str, position: int, bad: BadRow) -> Row:
+    raw = bad.raw[:MOST_RAW].encode("utf-8", "replace").decode()
+    return {"source": uri, "position": position, "reason": bad.reason, "raw": raw}
+
+
+def _rows(config: CorpusConfig) -> Iterator[tuple[str, int, Row | BadRow]]:
+    how = How(label_columns(config.columns), config.encoding)
+    for file in list_inputs([config.labels], identify=False):
+        for position, row in read_rows(file.uri, kind_of(file.uri, config), how=how):
+            yield file.uri, position, row
 
 
 def _label(row: Row, columns: ColumnMap) -> Row | BadRow:
-    key_name, key = first_field(row, columns.label_key, ("uid", "label_key", "key", "id"))
-    text_name, text = first_field(row, columns.label_text, ("title", "text", "label", "name"))
-    key = str(key) if isinstance(key, int) else key
-    for name, value in ((key_name, key), (text_name, text)):
-        if not isinstance(value, str) or not value.strip() or "\0" in value:
-            return BadRow(f"field {name!r} needs a text, got {value!r}")
-    extra = {name: row.get(name) for name in ("description", "aliases", "parent_keys")}
-    return {"label_key": key, "text": SPACES.sub(" ", text).strip(), **extra}
+    """One row of the label set, or what is wrong with it, with the field."""
+    key_name, key = first_field(row, columns.label_key, KEYS)
+    text_name, text = first_field(row, columns.label_text, LABEL_TEXTS)
+    fields = {
+        "label_key": _needed(row, "label_key", key_name, key),
+        "text": _needed(row, "label_text", text_name, text),
+        **{name: _further(name, *first_field(row, None, (name,))) for name in LABEL_FURTHER},
+    }
+    bad = next((value for value in fields.values() if isinstance(value, BadRow)), None)
+    return BadRow(bad.reason, json_text(row)) if bad else fields
+
+
+def _needed(row: Row, setting: str, name: str, value: Any) -> str | BadRow:
+    if name not in row:
+        has = ", ".join(map(str, row))
+        return BadRow(f"missing field {name!r}: set corpus.columns.{setting}; the file has {has}")
+    try:
+        text = "" if value is None else (id_text if setting == "label_key" else plain_text)(value)
+    except ValueError as error:
+        return BadRow(f"field {name!r} {error}")
+    if problem := text_problem(text):
+        return BadRow(f"{problem} in field {name!r}")
+    if is_blank(text):
+        return BadRow(f"field {name!r} needs a text, got {value!r}")
+    return text.strip() if setting == "label_key" else _squeezed(text)
+
+
+def _squeezed(text: str) -> str:
+    return unicodedata.normalize("NFC", SPACES.sub(" ", text).strip())
+
+
+def _further(field_name: str, name: str, value: Any) -> Any:
+    """A description, or a list of aliases or parents: a list, or a text with "|" between them."""
+    if is_missing(value):
+        return None
+    try:
+        found = plain_text(value) if field_name == "description" else texts_of(value)
+    except ValueError as error:
+        inside = "an item " if isinstance(value, list) else ""
+        return BadRow(f"field {name!r}: {inside}{error}")
+    texts = [found] if isinstance(found, str) else found or []
+    problem = next(filter(None, map(text_problem, texts)), "")
+    return BadRow(f"{problem} in field {name!r}") if problem else found

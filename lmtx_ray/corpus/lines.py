@@ -1,14 +1,17 @@
 """Lines of text files, plain or gz/zst, in bounded memory.
 
 Bad data becomes a BadRow. What the disk or the network does to a file never does: it is raised.
+A compression is seen by a file's first bytes too, as stores keep packed what was sent packed.
 """
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -20,12 +23,19 @@ MOST_RAW = 200  # characters of a bad row kept in rejects
 MOST_LINE = 16 << 20  # bytes of a line, and of a document
 MOST_RATIO = 200  # bytes that a compressed byte may become, once there are many
 MANY = 64 << 20
+MAGIC = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd"}
+UTF8 = "utf-8"
+HINT = "; is it Latin-1 or Windows-1252? Then set corpus.encoding or --encoding"
 
 Row = dict[str, Any]
 
 
 class CorpusError(ValueError):
     """Input that cannot be read as a whole; the message names the file and the field."""
+
+
+class Damaged(ValueError):
+    """The rest of a file is lost; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +79,43 @@ class _Inflated(io.RawIOBase):
         return len(data)
 
 
-def inflated(uri: str, raw: BinaryIO) -> BinaryIO:
-    """The stream without its compression, which the name tells."""
-    if uri.endswith(".gz"):
-        read = gzip.GzipFile(fileobj=raw).read1  # read would lose what comes before a break
-        return io.BufferedReader(_Inflated(read, raw), 1 << 18)
-    if uri.endswith(".zst"):  # pyarrow, as zstandard takes a truncated stream for a whole one
-        stream = pa.input_stream(raw, compression="zstd")
-        return io.BufferedReader(_Inflated(stream.read, raw), 1 << 18)
+def packed_as(uri: str, head: bytes = b"") -> str:
+    """ "gz", "zst" or "": what a file is compressed with, by its first bytes, else by its name."""
+    for kind, magic in MAGIC.items():
+        if head.startswith(magic):
+            return kind
+    ending = uri.lower().rpartition(".")[2]
+    return ending if ending in MAGIC else ""
+
+
+def inflated(uri: str, raw: io.BufferedReader) -> io.BufferedReader:
+    """The stream without its compression; what was packed twice is unpacked twice."""
+    kind = packed_as(uri, raw.peek(4))
+    while kind:
+        raw = _unpacked(kind, raw)
+        kind = packed_as("", raw.peek(4))
     return raw
+
+
+def _unpacked(kind: str, raw: io.BufferedReader) -> io.BufferedReader:
+    if kind == "gz":
+        read = gzip.GzipFile(fileobj=raw).read1  # read would lose what comes before a break
+    else:  # pyarrow, as zstandard takes a truncated stream for a whole one
+        read = pa.input_stream(raw, compression="zstd").read
+    return io.BufferedReader(_Inflated(read, raw), 1 << 18)
+
+
+@contextmanager
+def _named(uri: str) -> Iterator[None]:
+    """What is wrong with a compressed stream as Damaged, with the disk as StorageError."""
+    try:
+        yield
+    except (EOFError, OSError, zlib.error) as error:
+        if isinstance(error, storage.StorageError):
+            raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise storage.StorageError(f"{uri}: {error.strerror}") from error
+        raise Damaged(f"damaged compressed file, the rest is lost: {error}") from error
 
 
 def read_lines(
@@ -93,16 +131,12 @@ def read_lines(
     tally = tally or Tally()
     with storage.open_input(uri, etag) as raw:
         try:
-            for line in _bounded(inflated(uri, raw), span):
-                tally.lines += 1
-                yield tally.lines, line
-        except (EOFError, OSError, zlib.error) as error:
-            if isinstance(error, storage.StorageError):
-                raise
-            if isinstance(error, OSError) and error.errno is not None:
-                raise storage.StorageError(f"{uri}: {error.strerror}") from error
-            reason = f"damaged compressed file, the rest is lost: {error}"
-            yield tally.lines + 1, BadRow(reason)
+            with _named(uri):
+                for line in _bounded(raw if span else inflated(uri, raw), span):
+                    tally.lines += 1
+                    yield tally.lines, line
+        except Damaged as damage:
+            yield tally.lines + 1, BadRow(str(damage))
 
 
 def _bounded(stream: BinaryIO, span: Span | None) -> Iterator[bytes | BadRow]:
@@ -132,19 +166,87 @@ def _skip_line(stream: BinaryIO) -> int:
     return skipped
 
 
+def read_text(uri: str, etag: str, encoding: str) -> Iterator[str]:
+    """A file's text, piece by piece. Raises Damaged, with what is wrong, and StorageError."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == UTF8 else encoding)()
+    with storage.open_input(uri, etag) as raw, _named(uri):
+        stream = inflated(uri, raw)
+        while True:
+            piece = stream.read1(1 << 18)
+            try:
+                yield decoder.decode(piece, final=not piece)
+            except UnicodeError as error:
+                raise Damaged(f"invalid {encoding.upper()}, the rest is lost: {error}") from None
+            if not piece:
+                return
+
+
+def keeps_lines(encoding: str) -> bool:
+    """Whether a line feed is one byte of its own, so that lines can be found before decoding."""
+    return "\n".encode(encoding) == b"\n"
+
+
 def read_text_lines(
-    uri: str, span: Span | None = None, etag: str = "", tally: Tally | None = None
+    uri: str,
+    span: Span | None = None,
+    etag: str = "",
+    tally: Tally | None = None,
+    encoding: str = UTF8,
 ) -> Iterator[tuple[int, str | BadRow]]:
-    """The same as text; a line that is not UTF-8, or holds a NUL, is a bad row."""
+    """The same as text; a line that is not of the encoding, or holds a NUL, is a bad row.
+
+    Raises:
+        CorpusError: It is UTF-16, and `encoding` is another.
+    """
+    if not keeps_lines(encoding):
+        yield from _split_lines(uri, etag, encoding, tally or Tally())
+        return
     begins = span is None or span.start == 0
     for number, line in read_lines(uri, span, etag, tally):
         if isinstance(line, BadRow):
             yield number, line
             continue
-        try:
-            text = line.decode("utf-8-sig" if number == 1 and begins else "utf-8")
-        except UnicodeDecodeError as error:
-            shown = line[: 4 * MOST_RAW].decode("utf-8", "replace")[:MOST_RAW]
-            yield number, BadRow(f"invalid UTF-8 at byte {error.start}", shown)
-            continue
-        yield number, BadRow("NUL character", text[:MOST_RAW]) if "\0" in text else text
+        first = number == 1 and begins
+        if first and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise CorpusError(f"{uri}: it is UTF-16: set corpus.encoding or --encoding to utf-16")
+        yield number, _decoded(line, "utf-8-sig" if first and encoding == UTF8 else encoding)
+
+
+def _decoded(line: bytes, encoding: str) -> str | BadRow:
+    try:
+        text = line.decode(encoding)
+    except UnicodeDecodeError as error:
+        shown = line[: 4 * MOST_RAW].decode("utf-8", "replace")[:MOST_RAW]
+        name = encoding.removesuffix("-sig").upper()
+        hint = HINT if name == "UTF-8" else ""
+        return BadRow(f"invalid {name} at byte {error.start}{hint}", shown)
+    return _without_nul(text)
+
+
+def _without_nul(text: str) -> str | BadRow:
+    return BadRow("NUL character", text[:MOST_RAW]) if "\0" in text else text
+
+
+def _split_lines(
+    uri: str, etag: str, encoding: str, tally: Tally
+) -> Iterator[tuple[int, str | BadRow]]:
+    rest, long = "", False
+    try:
+        for piece in read_text(uri, etag, encoding):
+            *lines, rest = (rest + piece).split("\n")
+            for line in lines:
+                tally.lines += 1
+                yield tally.lines, _long(line) if long else _without_nul(line.rstrip("\r"))
+                long = False
+            if len(rest) > MOST_LINE:
+                rest, long = rest[:MOST_RAW], True
+    except Damaged as damage:
+        yield tally.lines + 1, BadRow(str(damage), rest[:MOST_RAW])
+        return
+    if rest:
+        tally.lines += 1
+        yield tally.lines, _long(rest) if long else _without_nul(rest.rstrip("\r"))
+
+
+def _long(line: str) -> BadRow:
+    return BadRow(f"a line of more than {MOST_LINE} characters", line[:MOST_RAW])

@@ -52,11 +52,13 @@ RAW_IDS = pa.schema(
 @dataclass(frozen=True)
 class RawReading:
     """How raw documents are read. `labels` is the size of the label set where gold labels are read
-    too, None where not; `seed` orders who is held aside."""
+    too, None where not, and `left_out` the places of its rows that are no labels; `seed` orders who
+    is held aside."""
 
     source: DocumentsConfig
     seed: int
     labels: int | None = None
+    left_out: tuple[int, ...] = ()
 
     def reading(self) -> Reading:
         """What is read of each file: documents, and the gold column where gold is."""
@@ -85,7 +87,6 @@ def read_unit(unit: Unit, raw: RawReading, output: Dataset) -> Receipt:
     """Read a unit and commit it: documents, what is kept of their ids, and rejects if any.
 
     Raises:
-        CorpusError: A file cannot be read as a whole.
         StorageError: An input or the output failed; nothing is committed.
     """
     tallies: list[Tally] = []
@@ -137,7 +138,7 @@ def read_document(row: Row | BadRow, raw: RawReading) -> Row | BadRow:
     document = to_document(row, raw.source.columns)
     if isinstance(document, BadRow) or raw.labels is None:
         return document
-    gold = gold_of(row, raw.source.columns, raw.labels)
+    gold = gold_of(row, raw.source.columns, raw.labels, raw.left_out)
     return gold if isinstance(gold, BadRow) else {**document, "label_ids": gold}
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
-from lmtx_ray.corpus.columns import check_columns
+from lmtx_ray.corpus.columns import IDS, Wanted, check_columns, names_in
 from lmtx_ray.corpus.delimited import read_csv, read_tsv
+from lmtx_ray.corpus.json_values import are_values, may_be_values, read_head, read_values
 from lmtx_ray.corpus.lines import (
     MOST_LINE,
     MOST_RAW,
+    UTF8,
     BadRow,
     CorpusError,
     Row,
@@ -25,55 +29,95 @@ from lmtx_ray.corpus.lines import (
     read_text_lines,
 )
 from lmtx_ray.corpus.parquet import open_parquet, read_batches
+from lmtx_ray.io.plain_json import json_text
+
+ENDINGS = {
+    ".jsonl": "jsonl",
+    ".json": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".txt": "text",
+}
+
+
+@dataclass(frozen=True)
+class How:
+    """How rows are read: `wanted` columns (None: all), of a text in some encoding. `name` is the id
+    of a document that is a file of its own, the last part of the file's name if empty; `given`
+    columns need not be in a header."""
+
+    wanted: Wanted | None = None
+    encoding: str = UTF8
+    name: str = ""
+    given: frozenset[str] = frozenset()
 
 
 def format_of(uri: str) -> str:
     """The format a file's name tells. Raises CorpusError for an unknown ending."""
-    name = uri.removesuffix(".gz").removesuffix(".zst").lower()
-    endings = {
-        ".jsonl": "jsonl",
-        ".json": "jsonl",
-        ".ndjson": "jsonl",
-        ".csv": "csv",
-        ".tsv": "tsv",
-        ".parquet": "parquet",
-        ".txt": "text",
-    }
-    for ending, kind in endings.items():
+    name = uri.lower().removesuffix(".gz").removesuffix(".zst")
+    for ending, kind in ENDINGS.items():
         if name.endswith(ending):
             return kind
-    raise CorpusError(f"{uri}: cannot tell the format from the name; known: {', '.join(endings)}")
+    known = f"{', '.join(ENDINGS)}, but for .parquet also with .gz or .zst behind"
+    raise CorpusError(f"{uri}: cannot tell the format from the name; known: {known}")
 
 
 def read_rows(
     uri: str,
     kind: str,
-    required: Sequence[str],
+    required: Sequence[str] = (),
     span: Span | None = None,
     etag: str = "",
     tally: Tally | None = None,
+    how: How | None = None,
 ) -> Iterator[tuple[int, Row | BadRow]]:
     """All rows of a file, or (JSON lines only) those that begin in a span of its bytes.
 
     Args:
-        required: Columns that must be in the header of CSV, TSV and Parquet.
+        required: Columns that must be in the header of a table, where `how` names none.
         etag: Version of an s3 object to read; any if empty.
         tally: Is told how many lines were read.
     """
+    how = how or How()
+    wanted = how.wanted or Wanted(tuple(required), every=True)
     if kind == "parquet":
-        yield from _parquet(uri, required, etag)
+        yield from _parquet(uri, wanted, etag)
     elif kind in {"csv", "tsv"}:
-        yield from (read_csv if kind == "csv" else read_tsv)(uri, required, etag)
+        lines = read_text_lines(uri, None, etag, tally, how.encoding)
+        yield from (read_csv if kind == "csv" else read_tsv)(uri, lines, wanted, how.given)
     elif kind == "text":
-        yield from _text(uri, etag)
+        yield from _text(uri, etag, how)
+    elif span is None and may_be_values(uri):
+        yield from _json(uri, etag, tally, how)
     else:
-        yield from _json_lines(uri, span, etag, tally)
+        yield from _json_lines(uri, span, etag, tally, how)
+
+
+def _json(uri: str, etag: str, tally: Tally | None, how: How) -> Iterator[tuple[int, Row | BadRow]]:
+    """JSON lines, or an array, or one object over several lines: a document of its own, which has
+    the file's name as its id where it has none."""
+    head, whole = read_head(uri, etag, how.encoding)
+    if not are_values(head, whole):
+        yield from _json_lines(uri, None, etag, tally, how)
+        return
+    alone = not head.lstrip().startswith("[")
+    for number, value in read_values(uri, etag, how.encoding):
+        row = value if isinstance(value, BadRow) else _object(value, json_text(value))
+        if alone and isinstance(row, dict) and not names_in(tuple(row), IDS):
+            row = {"id": _name(uri, how) if number == 1 else f"{_name(uri, how)}#{number}", **row}
+        yield number, row
+
+
+def _name(uri: str, how: How) -> str:
+    return how.name or uri.rsplit("/", 1)[-1]
 
 
 def _json_lines(
-    uri: str, span: Span | None, etag: str, tally: Tally | None
+    uri: str, span: Span | None, etag: str, tally: Tally | None, how: How
 ) -> Iterator[tuple[int, Row | BadRow]]:
-    for number, line in read_text_lines(uri, span, etag, tally):
+    for number, line in read_text_lines(uri, span, etag, tally, how.encoding):
         if isinstance(line, BadRow):
             yield number, line
         elif line.strip():
@@ -86,16 +130,21 @@ def _json_row(line: str) -> Row | BadRow:
     except (ValueError, RecursionError) as error:
         hint = " (lines that end in a lone carriage return?)" if "\r" in line else ""
         return BadRow(f"not JSON: {error}{hint}", line[:MOST_RAW])
-    if not isinstance(row, dict):
-        return BadRow(f"a JSON object is needed, not {type(row).__name__}", line[:MOST_RAW])
-    return row
+    return _object(row, line)
 
 
-def _parquet(uri: str, required: Sequence[str], etag: str) -> Iterator[tuple[int, Row | BadRow]]:
+def _object(value: Any, raw: str) -> Row | BadRow:
+    if not isinstance(value, dict):
+        return BadRow(f"a JSON object is needed, not {type(value).__name__}", raw[:MOST_RAW])
+    return value
+
+
+def _parquet(uri: str, wanted: Wanted, etag: str) -> Iterator[tuple[int, Row | BadRow]]:
     with open_parquet(uri, etag) as file:
-        check_columns(uri, file.schema_arrow.names, required)
+        names = file.schema_arrow.names
+    check_columns(uri, names, wanted, line=False)
     number = 0
-    for batch in read_batches(uri, etag=etag):
+    for batch in read_batches(uri, wanted.among(names), etag=etag):
         for row in batch_rows(batch):
             number += 1
             yield number, row
@@ -122,11 +171,11 @@ def _unreadable(batch: pa.RecordBatch) -> BadRow:
     raise AssertionError("a row of readable fields is readable")
 
 
-def _text(uri: str, etag: str) -> Iterator[tuple[int, Row | BadRow]]:
+def _text(uri: str, etag: str, how: How) -> Iterator[tuple[int, Row | BadRow]]:
     """A plain text file is one document named by its file."""
     lines: list[str] = []
     size = 0
-    for _, line in read_text_lines(uri, etag=etag):
+    for _, line in read_text_lines(uri, etag=etag, encoding=how.encoding):
         size += len(line) + 1 if isinstance(line, str) else 0
         if size > MOST_LINE:
             line = BadRow(f"a text of more than {MOST_LINE} characters")
@@ -134,4 +183,4 @@ def _text(uri: str, etag: str) -> Iterator[tuple[int, Row | BadRow]]:
             yield 1, line
             return
         lines.append(line)
-    yield 1, {"id": uri.rsplit("/", 1)[-1], "text": "\n".join(lines)}
+    yield 1, {"id": _name(uri, how), "text": "\n".join(lines)}

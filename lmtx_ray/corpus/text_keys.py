@@ -14,6 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 SPACES = re.compile(r"\s+")
+UNSEEN = re.compile(  # spaces, control characters, and signs of no width
+    r"[\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e"
+    r"\u2060-\u206f\ufe00-\ufe0f\ufeff]*"
+)
 KEY_BYTES = 16
 
 
@@ -23,6 +27,11 @@ def document_text(title: str | None, text: str) -> str:
     text = SPACES.sub(" ", text).strip()
     joined = f"{title} {text}" if title.endswith((".", "?", "!")) else f"{title}. {text}"
     return unicodedata.normalize("NFC", joined if title and text else title or text)
+
+
+def is_blank(text: str | None) -> bool:
+    """Whether a text shows nothing to a reader."""
+    return not text or UNSEEN.fullmatch(text) is not None
 
 
 def text_key(text: str) -> bytes:

@@ -13,6 +13,10 @@ class StorageError(OSError):
     """A location that cannot be used; the message names it."""
 
 
+class RefusedLocation(StorageError):
+    """A name that is not even looked for, wherever it is."""
+
+
 @dataclass(frozen=True)
 class Location:
     """A parsed URI: an absolute or relative path (file), or bucket and key (s3)."""
@@ -34,24 +38,29 @@ class Entry:
 def parse_uri(uri: str) -> Location:
     """Parse and allow-list a user-given URI.
 
+    A key may hold any sign, as it goes to the store as it is, but no step that leads elsewhere.
+
     Raises:
-        StorageError: Another scheme, anything that could redirect a request (user info, query,
-            fragment, parent steps, control characters), or a bucket outside LMTX_S3_ALLOW.
+        RefusedLocation: Another scheme, or anything that could redirect a request: user info or a
+            port at the bucket, parent steps, control characters.
+        StorageError: A place outside LMTX_S3_ALLOW.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
         scheme, rest = "file", uri
     if scheme not in {"file", "s3"}:
-        raise StorageError(f"{uri!r}: only file paths and s3:// are supported")
+        raise RefusedLocation(f"{uri!r}: only file paths and s3:// are supported")
     if not rest or any(ord(char) < 32 for char in rest):
-        raise StorageError(f"{uri!r}: empty path or control characters")
+        raise RefusedLocation(f"{uri!r}: empty path or control characters")
     if scheme == "file":
         return Location("file", "", rest)
     bucket, _, key = rest.partition("/")
-    if not bucket or any(char in rest for char in "?#@") or ":" in bucket:
-        raise StorageError(f"{uri!r}: needs the form s3://bucket/key without user, port or query")
-    if ".." in key.split("/"):
-        raise StorageError(f"{uri!r}: '..' is not allowed")
+    if not bucket or any(char in bucket for char in "?#@:"):
+        raise RefusedLocation(
+            f"{uri!r}: needs the form s3://bucket/key without user, port or query"
+        )
+    if {".", ".."} & set(key.split("/")):
+        raise RefusedLocation(f"{uri!r}: '.' and '..' are not allowed in a key")
     location = Location("s3", bucket, key.rstrip("/"))
     if not _is_allowed(location):
         raise StorageError(f"{uri!r}: not among the places that {ALLOWED} allows")

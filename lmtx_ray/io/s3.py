@@ -24,6 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lmtx_ray.io.locations import Entry, StorageError, is_outside
+from lmtx_ray.io.s3_hints import failed
 
 ATTEMPTS = 5
 TIMEOUT = "LMTX_S3_TIMEOUT"  # seconds a connection or an answer may take; 60 if unset
@@ -70,7 +71,7 @@ class Bucket:
         try:
             return getattr(self._client, operation)(Bucket=self._name, Key=key, **arguments)
         except FAILURES as error:
-            raise StorageError(f"{self.uri(key)}: {error}") from error
+            raise failed(self.uri(key), error) from error
 
     def get(self, key: str) -> bytes:
         """An object's content."""
@@ -79,6 +80,10 @@ class Bucket:
     def open(self, key: str, etag: str = "") -> ObjectReader:
         """A seekable stream; with `etag` only of that version."""
         return ObjectReader(self, key, etag)
+
+    def start(self, key: str, length: int, etag: str = "") -> bytes:
+        """The first bytes of an object; with `etag` only of that version."""
+        return ObjectReader(self, key, etag, first=length).read(length)
 
     def put(self, key: str, data: bytes) -> None:
         """Replace an object's content."""
@@ -89,7 +94,7 @@ class Bucket:
         try:
             self._client.upload_file(str(path), self._name, key, Config=TRANSFER)
         except FAILURES as error:
-            raise StorageError(f"{self.uri(key)}: {error}") from error
+            raise failed(self.uri(key), error) from error
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Conditional write (If-None-Match); False when something else is there. A store
@@ -145,7 +150,7 @@ class Bucket:
                     if not item["Key"].endswith("/"):  # what consoles leave to show a folder
                         yield Entry(self.uri(item["Key"]), item["Size"], item["ETag"].strip('"'))
         except FAILURES as error:
-            raise StorageError(f"{self.uri(prefix)}: {error}") from error
+            raise failed(self.uri(prefix), error) from error
 
     def keys(self, prefix: str) -> list[str]:
         """Sorted keys under the folder `prefix`."""
@@ -210,14 +215,16 @@ class Bucket:
 class ObjectReader(io.RawIOBase):
     """An object as a seekable stream of which one block is in memory.
 
-    All blocks come from one version: the one of `etag`, or else of the first block. It stands at
-    `start`.
+    All blocks come from one version: the one of `etag`, or else of the first block, which has
+    `first` bytes. It stands at `start`.
     """
 
-    def __init__(self, bucket: Bucket, key: str, etag: str = "", start: int = 0) -> None:
+    def __init__(
+        self, bucket: Bucket, key: str, etag: str = "", start: int = 0, first: int = BLOCK
+    ) -> None:
         self._bucket, self._key, self._etag = bucket, key, etag
         self._position, self._start, self._block, self._size = start, 0, b"", 0
-        self._fetch(start, BLOCK)
+        self._fetch(start, first)
 
     def _fetch(self, start: int, length: int) -> None:
         for attempt in range(ATTEMPTS):

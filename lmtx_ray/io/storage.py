@@ -23,6 +23,7 @@ from lmtx_ray.io import disk
 from lmtx_ray.io.locations import Entry, Location
 from lmtx_ray.io.locations import StorageError as StorageError  # offered here too
 from lmtx_ray.io.locations import parse_uri as parse_uri
+from lmtx_ray.io.plain_json import finite
 
 if TYPE_CHECKING:
     from lmtx_ray.io.s3 import Bucket
@@ -107,6 +108,15 @@ def open_input(uri: str, etag: str = "") -> io.BufferedReader:
         return Path(location.path).open("rb")
 
 
+def read_start(uri: str, length: int, etag: str = "") -> bytes:
+    """The first bytes of a file, of which no more are fetched. Raises as `open_input`."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        return _s3(location).start(location.path, length, etag)
+    with open_input(uri) as file:
+        return file.read(length)
+
+
 def write_bytes(uri: str, data: bytes) -> None:
     """Replace a file's content atomically: readers see the old or the new, never a part."""
     location = parse_uri(uri)
@@ -163,7 +173,8 @@ def read_json(uri: str) -> Any:
 
 def to_json(value: Any) -> bytes:
     """Canonical JSON bytes: equal values give equal bytes."""
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    plain = finite(value)
+    return (json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def read_table(uri: str, columns: Sequence[str] | None = None) -> pa.Table:

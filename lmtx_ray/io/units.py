@@ -10,13 +10,15 @@ from typing import Any
 @dataclass(frozen=True)
 class Part:
     """A file, or some of it: [start, stop) are bytes of JSONL or row groups of Parquet; None is
-    to the end. `first_row` counts the rows before it, where the plan knows them."""
+    to the end. `first_row` counts the rows before it, where the plan knows them; `name` is the
+    id of a document that is the whole file."""
 
     uri: str
     etag: str = ""
     start: int = 0
     stop: int | None = None
     first_row: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True)

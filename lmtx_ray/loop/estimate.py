@@ -27,6 +27,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
         "labels": counts.labels,
         "gold": counts.test,
         "rejects": counts.rejects,
+        "first_rejects": list(counts.reasons),
         "steps": {name: "complete" if done else "to do" for name, done in steps.items()},
         "judge": _judge_bounds(config, counts, steps),
     }
@@ -69,10 +70,12 @@ def render_plan(plan: dict[str, Any]) -> str:
     documents = ", ".join(f"{count:,} {split}" for split, count in plan["documents"].items())
     judge = plan["judge"]
     steps = "\n".join(f"  {state:9} {name}" for name, state in plan["steps"].items())
+    rejects = "".join(f"  {line}\n" for line in plan["first_rejects"])
     return (
         f"run {plan['run']}\n"
         f"documents: {documents}; labels: {plan['labels']:,}; "
         f"gold: {plan['gold']:,}; rejected rows: {plan['rejects']:,}\n"
+        f"{rejects}"
         f"{steps}\n"
         f"judge: at most {judge['calls_at_most']:,} calls, {judge['prompt_tokens_at_most']:,} "
         f"prompt tokens, of which about {judge['computed_tokens_with_shared_prefix']:,} are "

@@ -15,6 +15,7 @@ from lmtx_ray import __version__
 from lmtx_ray.config.components import resolve_model
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.words import WORDS_VERSION
 from lmtx_ray.io.fence import Fence
 from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.io.publish import Dataset
@@ -82,6 +83,7 @@ class Layout:
 
     documents: Dataset
     labels: Dataset
+    label_rejects: Dataset
     rejects: Dataset
     lexical_index: Dataset
     lexical: Dataset
@@ -102,8 +104,10 @@ class Layout:
 
     def steps(self) -> Iterator[tuple[str, Dataset]]:
         """(name, step) in running order."""
-        for name in ("documents", "labels", "rejects"):
-            yield name, getattr(self, name)
+        yield "documents", self.documents
+        yield "labels", self.labels
+        yield "label rejects", self.label_rejects
+        yield "rejects", self.rejects
         yield "lexical index", self.lexical_index
         for name in ("documents", "gold", "rejects", "lexical") if self.test else ():
             yield f"test {name}", getattr(self.test, name)
@@ -159,6 +163,7 @@ class _Planner:
         return Layout(
             self._documents,
             self._labels,
+            self._label_rejects,
             self._rejects,
             self._lexical_index,
             self._lexical,
@@ -177,24 +182,27 @@ class _Planner:
 
     def _plan_corpus(self) -> None:
         corpus = self._config.corpus
-        reading = corpus.model_dump(mode="json", include={"format", "columns"})
+        reading = corpus.model_dump(mode="json", include={"format", "columns", "encoding"})
         training = corpus.model_dump(mode="json", include=TRAINING_FIELDS)
-        labels = fingerprint(__version__, reading, _content_hashes([corpus.labels]))
+        rows = _content_hashes([corpus.labels])
+        labels = fingerprint(__version__, reading, corpus.bad_labels, rows)
         documents = fingerprint(__version__, reading, training, _content_hashes(corpus.documents))
         self._labels = self._step("labels", labels)
         self._documents = self._step("documents", documents)
+        self._label_rejects = self._step("label-rejects", labels)
         self._rejects = self._step("rejects", documents)
-        self._lexical_index = self._step("lexical-index", labels)
+        self._lexical_index = self._step("lexical-index", labels, WORDS_VERSION)
         depth = self._config.shortlist.depth
-        self._lexical = self._step("lexical", documents, labels, depth)
+        lexical = self._lexical_index.fingerprint, depth
+        self._lexical = self._step("lexical", documents, *lexical)
         self._test = None
         if corpus.test:
-            test = fingerprint(documents, labels, _content_hashes([corpus.test]))
+            test = fingerprint(documents, labels, corpus.test, _content_hashes([corpus.test]))
             self._test = Test(
                 documents=self._step("test-documents", test),
                 gold=self._step("test-gold", test),
                 rejects=self._step("test-rejects", test),
-                lexical=self._step("test-lexical", test, depth),
+                lexical=self._step("test-lexical", test, *lexical),
                 verdicts=None,
             )
 

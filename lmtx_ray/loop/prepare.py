@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmtx_ray.corpus.counting import refuse_held_aside, refuse_no_test
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.counting import GOLDEN, refuse_held_aside
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.gathering import Assembling, Gathered, final_units, gather, hold_aside
 from lmtx_ray.corpus.inputs import list_inputs
-from lmtx_ray.corpus.labels import publish_labels
-from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.labels import LEFT_OUT, publish_labels
 from lmtx_ray.corpus.raw import RawReading
+from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons, no_document
 from lmtx_ray.corpus.settling import Done, with_bases, write_rejects
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset, new_attempt
@@ -39,42 +40,50 @@ def prepare(config: RunConfig, layout: Layout) -> None:
     Raises:
         CorpusError: A missing file or column, a bad label file, or no readable document.
     """
-    steps = [layout.documents, layout.labels, layout.rejects]
+    steps = [layout.documents, layout.labels, layout.label_rejects, layout.rejects]
     if layout.test:
         steps += [layout.test.documents, layout.test.gold, layout.test.rejects]
     if all(step.is_complete() for step in steps):
         logger.info("prepare: complete")
         return
-    if not layout.labels.is_complete():
-        publish_labels(config.corpus, layout.labels, config.unit_labels)
+    if not (layout.labels.is_complete() and layout.label_rejects.is_complete()):
+        publish_labels(config.corpus, layout.labels, layout.label_rejects, config.unit_labels)
     work = storage.join(config.run, "work", f"prepare-{layout.documents.fingerprint}")
     corpus = _Files(config, work)
     trained = _documents(corpus, layout)
     tested = _test(corpus, layout, trained) if layout.test else 0
     storage.remove_folder(work)
-    rejected = sum(step.rows() for step in steps if step in _rejects(layout))
     logger.info(
-        "prepare: %d documents, %d to test on, %d labels, %d rejected rows",
+        "prepare: %d documents, %d to test on, %d labels",
         len(trained),
         tested,
         layout.labels.rows(),
-        rejected,
     )
+    for step in _rejects(layout):
+        if step.rows():
+            logger.warning("prepare: %s", reasons_of(step))
 
 
 def _rejects(layout: Layout) -> list[Dataset]:
-    return [layout.rejects, *([layout.test.rejects] if layout.test else [])]
+    return [layout.label_rejects, layout.rejects, *([layout.test.rejects] if layout.test else [])]
+
+
+def reasons_of(rejects: Dataset) -> Reasons:
+    """The first of published rejects, and how many there are."""
+    tables = (table for table in rejects.tables() if table.num_rows)
+    first = next(tables, schemas.REJECTS.empty_table()).slice(0, MOST_SHOWN)
+    return Reasons.of(first.to_pylist(), rejects.rows())
 
 
 def _documents(corpus: _Files, layout: Layout) -> Gathered:
     config = corpus.config.corpus
     gathered = corpus.read(layout.documents, config.documents, RawReading(config, config.seed), [])
+    publish_rejects(gathered, layout.rejects)
     if not len(gathered):
-        raise CorpusError(f"{', '.join(config.documents)}: no readable document")
+        raise no_document(config.documents, reasons_of(layout.rejects))
     refuse_held_aside(config, len(gathered))
     how = Assembling("documents", "train", config.seed, hold_aside(gathered, config.held_aside))
     corpus.assemble(gathered, how, layout.documents)
-    publish_rejects(gathered, layout.rejects)
     return gathered
 
 
@@ -82,11 +91,12 @@ def _test(corpus: _Files, layout: Layout, trained: Gathered) -> int:
     """A test document must be none of the training documents."""
     config, test = corpus.config.corpus, layout.tested
     assert config.test is not None
-    raw = RawReading(config, config.seed, layout.labels.rows())
+    left_out = tuple(layout.label_rejects.manifest().about[LEFT_OUT])
+    raw = RawReading(config, config.seed, layout.labels.rows(), left_out)
     gathered = corpus.read(test.documents, [config.test], raw, trained.counted())
     publish_rejects(gathered, test.rejects)
-    first = next(iter(test.rejects.read().slice(0, 1).to_pylist()), None)
-    refuse_no_test(config, len(gathered), first)
+    if not len(gathered):
+        raise no_document([config.test], reasons_of(test.rejects), GOLDEN)
     for table, step in (("documents", test.documents), ("gold", test.gold)):
         corpus.assemble(gathered, Assembling(table, "test"), step)
     return len(gathered)

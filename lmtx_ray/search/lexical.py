@@ -9,8 +9,6 @@ names, squared. With query terms counted once and k1 = 1.2, b = 0.75, P@1 was 28
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -19,34 +17,15 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from lmtx_ray.corpus.words import WORDS_VERSION, document_words, words
 from lmtx_ray.search.candidates import PADDING, Candidates, merge_top_k, top_k
 from lmtx_ray.search.lexical_weights import Weights, weigh
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 from lmtx_ray.search.vocabulary import finder
 
-WORD = re.compile(r"[a-z0-9]+")
-STOPWORDS = frozenset(
-    "a an and are as at be been between both but by for from had has have in into is it its of on "
-    "or that the their there these this those to was were which who with without not no".split()
-)
 FILE = "lexical.safetensors"
 BLOCK = 256  # documents read at once
 MOST_FOUND = 1 << 21  # labels found by documents scored at once: about 100 MiB
-
-
-def words(text: str) -> list[str]:
-    """Lower-cased words without accents and stopwords, plurals folded to the singular."""
-    plain = unicodedata.normalize("NFKD", text.lower())
-    plain = "".join(char for char in plain if not unicodedata.combining(char))
-    return [_singular(word) for word in WORD.findall(plain) if word not in STOPWORDS]
-
-
-def _singular(word: str) -> str:
-    if len(word) <= 3 or word.endswith(("ss", "us", "is")) or not word.endswith("s"):
-        return word
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    return word[:-1]
 
 
 class LexicalIndex:
@@ -84,7 +63,9 @@ class LexicalIndex:
         places: list[int] = []
         ends = [0]
         for text in texts:
-            counts = ((self._place(word), count) for word, count in Counter(words(text)).items())
+            counts = (
+                (self._place(word), count) for word, count in Counter(document_words(text)).items()
+            )
             known = sorted((place, count) for place, count in counts if place is not None)
             places += [place for place, _ in known]
             data += [float(count) for _, count in known]
@@ -143,7 +124,8 @@ class LexicalIndex:
     def save(self, folder: str | Path) -> None:
         """Write one file of plain arrays."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        write_tensors(Path(folder) / FILE, self._weights.arrays())
+        version = np.array([WORDS_VERSION])
+        write_tensors(Path(folder) / FILE, {**self._weights.arrays(), "words_version": version})
 
     @classmethod
     def load(cls, folder: str | Path) -> LexicalIndex:
@@ -155,7 +137,10 @@ class LexicalIndex:
         """
         file = Path(folder) / FILE
         try:
-            return cls(Weights.of_arrays(open_tensors(file).arrays))
+            arrays = open_tensors(file).arrays
+            if (version := int(arrays["words_version"][0])) != WORDS_VERSION:
+                raise ValueError(f"its words are of version {version}, not {WORDS_VERSION}")
+            return cls(Weights.of_arrays(arrays))
         except KeyError as error:
             raise ValueError(f"{file}: holds no {error}") from error
         except ValueError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.corpus.words import WORDS_VERSION
 from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.teacher.prompts import Prompt
 
@@ -36,6 +37,10 @@ IDENTITY = {
 def teacher_identity(config: TeacherConfig, prompt: Prompt) -> tuple[str, str]:
     """(prompt, teacher) fingerprints of everything that changes an answer; loads no engine."""
     settings = {name: getattr(config, name) for name in IDENTITY[config.kind]}
-    of_kind: dict[str, Callable[[str], str]] = {"vllm": model_identity, "http": str}
+    of_kind: dict[str, Callable[[str], str]] = {
+        "vllm": model_identity,
+        "http": str,
+        "lexical": lambda _: f"words {WORDS_VERSION}",  # what its answers are made of
+    }
     model = of_kind[config.kind](config.model) if config.kind in of_kind else ""
     return prompt.fingerprint, fingerprint(settings, model)

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.text_keys import document_text
-from lmtx_ray.search.lexical import words
+from lmtx_ray.corpus.words import document_words, words
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, Interrupted, Usage, answers_table
@@ -25,7 +25,7 @@ class LexicalTeacher:
         pairs: list[tuple[str, int]] = []
         readings: list[Reading] = []
         for question in questions.to_pylist():
-            document = words(document_text(question["title"], question["text"]))
+            document = document_words(document_text(question["title"], question["text"]))
             named = set(document)
             for label, text in zip(question["label_ids"], question["label_texts"], strict=True):
                 wanted = set(words(text))

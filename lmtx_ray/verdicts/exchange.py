@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from lmtx_ray.corpus.lines import BadRow, CorpusError
 from lmtx_ray.corpus.readers import format_of, read_rows
 from lmtx_ray.corpus.text_keys import KEY_BYTES
 from lmtx_ray.io import storage
+from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.verdicts.store import VerdictStore, add_human
 
 Row = dict[str, Any]
@@ -95,8 +95,7 @@ def _writer(path: Path, kind: str, columns: list[str]) -> Iterator[Any]:
             yield table.writerows
         else:
             yield lambda rows: file.writelines(
-                json.dumps({name: row.get(name) for name in columns}, ensure_ascii=False) + "\n"
-                for row in rows
+                json_text({name: row.get(name) for name in columns}) + "\n" for row in rows
             )
 
 
@@ -129,8 +128,10 @@ class Resolver:
         for field in (*others, name):
             if (given := row.get(field)) not in (None, ""):
                 key = known.get(str(given))
-                return key or BadRow(f"no {name} {str(given)!r} ({field}) in this run", str(row))
-        return BadRow(f"missing field {name!r} (or {' or '.join(others)})", str(row))
+                return key or BadRow(
+                    f"no {name} {str(given)!r} ({field}) in this run", json_text(row)
+                )
+        return BadRow(f"missing field {name!r} (or {' or '.join(others)})", json_text(row))
 
 
 def from_hex(text: str) -> bytes | None:
@@ -193,7 +194,7 @@ def _stored_row(row: Row, resolver: Resolver) -> Row | BadRow:
     by_people = judge[0] == schemas.HUMAN
     answer = str(row.get("answer") or "").strip().lower()
     if answer not in ({"yes", "no"} if by_people else set(schemas.ANSWERS)):
-        return BadRow(f"field 'answer' is {row.get('answer')!r}, not yes or no", str(row))
+        return BadRow(f"field 'answer' is {row.get('answer')!r}, not yes or no", json_text(row))
     document, label = resolver.document(row), resolver.label(row)
     for part in (document, label):
         if isinstance(part, BadRow):
@@ -201,7 +202,7 @@ def _stored_row(row: Row, resolver: Resolver) -> Row | BadRow:
     try:
         p_yes, mass = (_share(row.get(name)) for name in ("p_yes", "mass"))
     except ValueError as error:
-        return BadRow(str(error), str(row))
+        return BadRow(str(error), json_text(row))
     return {
         "document": document,
         "label": label,
@@ -222,7 +223,7 @@ def _judge_of(row: Row) -> tuple[str, str] | BadRow:
         return schemas.HUMAN, ""
     for name, value in (("teacher", teacher), ("prompt", prompt)):
         if not FINGERPRINT.fullmatch(value):
-            return BadRow(f"field {name!r} is {value!r}, not a fingerprint", str(row))
+            return BadRow(f"field {name!r} is {value!r}, not a fingerprint", json_text(row))
     return teacher, prompt
 
 

@@ -95,3 +95,45 @@ def test_csv_gives_back_any_text_also_after_duplicates_are_dropped(
     tags = tag(bundle, tmp_path / "in", tmp_path / "out", *more)
     assert tags["note"].to_pylist() == [text] * 2
     assert read_rejects(str(tmp_path / "out")).num_rows == 1
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_what_is_no_number_is_null_where_json_is_written(
+    bundle: str, tmp_path: Path, kind: str
+) -> None:
+    nan, inf = float("nan"), float("inf")
+    table = rows().append_column("score", pa.array([nan, inf, 0.5]))
+    table = table.append_column("deep", pa.array([[nan], [-inf], [1.0]]))
+    pq.write_table(table, tmp_path / "in.parquet")
+    more = ("--pass-through", "score,deep", "--output-format", kind)
+    tags = tag(bundle, tmp_path / "in.parquet", tmp_path / "out", *more)
+    if kind == "parquet":  # which has them
+        assert str(tags["score"].to_pylist()) == "[nan, inf, 0.5]"
+        return
+    lines = [line for path in (tmp_path / "out/data").iterdir() for line in path.open()]
+    assert not [line for line in lines if "NaN" in line or "Infinity" in line]
+    expected = [None, None, 0.5] if kind == "jsonl" else ["", "", "0.5"]
+    assert tags["score"].to_pylist() == expected
+    deep = tags["deep"].to_pylist()
+    assert (deep if kind == "jsonl" else list(map(json.loads, deep))) == [[None], [None], [1.0]]
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "p.jsonl", "p.csv"])
+def test_columns_that_only_folders_hold_are_copied(bundle: str, tmp_path: Path, name: str) -> None:
+    for n, day in enumerate(["2024-01-01", "__HIVE_DEFAULT_PARTITION__", "a%2Fb"]):
+        folder = tmp_path / f"lake/dt={day}"
+        folder.mkdir(parents=True)
+        row = rows(3).slice(n, 1)
+        if name == "p.parquet":
+            pq.write_table(row, folder / name)
+        elif name == "p.jsonl":
+            (folder / name).write_text(json.dumps(row.to_pylist()[0]))
+        else:
+            (folder / name).write_text(
+                "\n".join(
+                    map(",".join, [["id", "text"], *zip(*row.to_pydict().values(), strict=True)])
+                )
+            )
+    tags = tag(bundle, tmp_path / "lake", tmp_path / "out", "--pass-through", "dt")
+    found = dict(zip(tags["doc_id"].to_pylist(), tags["dt"].to_pylist(), strict=True))
+    assert found == {"d0": "2024-01-01", "d1": None, "d2": "a/b"}

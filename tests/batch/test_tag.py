@@ -47,18 +47,20 @@ def test_what_a_person_set_stays_and_comes_first(bundle, tmp_path) -> None:
         document(1, mine="L1|own\\|key"),
         document(2),
         {"id": "e", "text": "", "mine": ["L0"]},
-        document(4, mine=5),
+        document(4, mine={"L1": 5}),
+        document(5, mine=7),
     ]
     (tmp_path / "in.jsonl").write_bytes(lines(*rows))
     out = str(tmp_path / "out")
     options = ["--keep-field", "mine", "--top-k", "1", "--min-probability", "1"]
     assert tag(bundle, str(tmp_path / "in.jsonl"), out, *options) == 0
-    first, second, third, empty = read_tags(out).to_pylist()
+    first, second, third, empty, number = read_tags(out).to_pylist()
     assert (first["label_keys"], first["labels"]) == (["L9", "L3"], [LABELS[9], LABELS[3]])
     assert (first["probabilities"], first["scores"]) == ([1.0, 1.0], [None, None])
     assert second["label_keys"] == ["L1", "own|key"]
     assert second["reason"] == "kept key 'own|key' is not in the label set"
     assert (third["reason"], empty["label_keys"], empty["reason"]) == ("", ["L0"], "empty")
+    assert number["label_keys"] == ["7"]
     assert "'mine' needs label keys" in read_rejects(out)["reason"][0].as_py()
 
 

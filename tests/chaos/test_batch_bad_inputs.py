@@ -7,6 +7,7 @@ import gzip
 import json
 import random
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,6 +50,13 @@ def extension(name: str) -> bytes:
 GOOD = lines(row(1), row(2))
 TABLE = pa.Table.from_pylist([row(1), row(2)])
 RAW = pa.table({"id": ["d1", "d2"], "text": pa.array([b"\xff", b"heart"], pa.binary())})
+NUMBERS = pa.table(
+    {
+        "id": pa.array([Decimal(1), Decimal("2.00")], pa.decimal128(38, 2)),
+        "text": pa.array([b"heart", b"lung"], pa.binary()),
+        "far": pa.array([2**60, 0], pa.timestamp("us")),
+    }
+)
 LONG = lines(*({**row(n), "n": random.Random(n).randbytes(300).hex()} for n in range(900)))
 HALF_GZ, HALF_ZST = gzip.compress(LONG), zstandard.compress(LONG)
 # name -> (file, content, ids tagged (None: some), (position, part of the reason) of the rejects)
@@ -157,9 +165,23 @@ CASES: dict[str, tuple[str, bytes, list[str] | None, list[tuple[int | None, str]
     "bytes for text": (
         "a.parquet",
         parquet(RAW),
-        [],
-        [(1, "'text' is bytes"), (2, "'text' is bytes")],
+        ["d2"],
+        [(1, "'text' is bytes that are not UTF-8 (at byte 0)")],
     ),
+    "numbers for ids": ("a.parquet", parquet(NUMBERS), ["1", "2"], []),
+    "JSON array": (
+        "a.json",
+        json.dumps([row(1), 7, row(2)], indent=1).encode(),
+        ["d1", "d2"],
+        [(2, "object is")],
+    ),
+    "gzip without its ending": ("a.jsonl", gzip.compress(GOOD), ["d1", "d2"], []),
+    "capitals": ("A.CSV", b"ID,Text\nd1,heart\n", ["d1"], []),
+    "UTF-16": ("a.csv", "\ufeffid,text\n".encode("utf-16-le"), [], [(0, "utf-16")]),
+    "no header line": ("a.tsv", b"d1\theart\nd2\tlung\n", [], [(0, "is there no header line?")]),
+    "other program's file": ("a.key", b"heart\n", [], [(0, "cannot tell the format")]),
+    "name with a line feed": ("a\nb.jsonl", GOOD, [], [(0, "control characters")]),
+    "nothing to see": ("a.jsonl", lines({"id": "x", "text": "\u200b"}), [], [(1, "empty text")]),
     "extension type": ("a.parquet", extension("ray.data.arrow_tensor"), [], [(0, "refused")]),
     "pickled objects": (
         "a.parquet",

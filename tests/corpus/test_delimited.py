@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from lmtx_ray.config.corpus import ColumnMap, CorpusConfig
+from lmtx_ray.corpus.columns import document_columns
 from lmtx_ray.corpus.documents import to_document
 from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.lines import BadRow, CorpusError
-from lmtx_ray.corpus.readers import read_rows
+from lmtx_ray.corpus.readers import How, read_rows
 
 INCHES = """id\ttitle\ttext
 1\t5" pots\tpottery
@@ -26,7 +27,8 @@ INCHES = """id\ttitle\ttext
 def read(folder: Path, name: str, data: str | bytes) -> list[tuple[int, dict | BadRow]]:
     path = folder / name
     path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return list(read_rows(str(path), name.rsplit(".", 1)[1], []))
+    how = How(document_columns(ColumnMap()))
+    return list(read_rows(str(path), name.rsplit(".", 1)[1], how=how))
 
 
 def good(rows: list[tuple[int, dict | BadRow]]) -> list[tuple[int, str]]:
@@ -111,7 +113,7 @@ def test_a_broken_header_is_an_error_of_the_file(tmp_path: Path, header: str) ->
 
 
 def test_a_header_in_quotation_marks_names_the_same_columns(tmp_path: Path) -> None:
-    assert good(read(tmp_path, "a.csv", '"id","te""xt"\n1,a\n')) == [(2, "1")]
+    assert good(read(tmp_path, "a.csv", '"id","text","te""xt"\n1,a,b\n')) == [(2, "1")]
     assert good(read(tmp_path, "a.tsv", '"id"\ttext\n1\ta\n')) == [(2, "1")]
 
 
@@ -121,17 +123,39 @@ def test_two_columns_of_one_usual_name_are_an_error(tmp_path: Path, data: str) -
         read(tmp_path, "a.csv", data)
 
 
+@pytest.mark.parametrize("header", ["ID,Text", "id, text", "Doc ID,CONTENT", "UID ,Title"])
+def test_a_header_in_other_case_or_with_spaces_is_taken_for_what_it_says(header: str) -> None:
+    row = dict(zip(header.split(","), ("1", "pottery"), strict=True))
+    document = to_document(row, ColumnMap())
+    assert (document["doc_id"], document["text"]) == ("1", "pottery")
+
+
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("data", "said"),
     [
-        ("ID,Text", "missing field 'uid'; did you mean ID?"),
-        ("id, text", "missing field 'content'; did you mean ' text'?"),
-        ("id,body", "missing field 'content'"),
+        ("id,body\n1,a\n", "no column 'content', 'text' or 'title' in its first line, which has"),
+        (
+            "nr,text\n1,a\n",
+            "'nr', 'text': Set corpus.columns.doc_id or --id-field; or is there",
+        ),
+        ("id,txt\n1,a\n", "did you mean txt? Set corpus.columns.text or --text-field"),
+        ("id,Text,TEXT\n1,a,b\n", "did you mean Text?"),
+        ("u1,pottery\nu2,rock art\n", "Then put one on top"),
     ],
 )
-def test_a_missing_field_names_what_may_be_meant(header: str, said: str) -> None:
-    row = dict(zip(header.split(","), ("1", "pottery"), strict=True))
-    assert to_document(row, ColumnMap()).reason == said
+def test_a_header_without_what_is_needed_says_what_to_do(
+    tmp_path: Path, data: str, said: str
+) -> None:
+    with pytest.raises(CorpusError) as error:
+        read(tmp_path, "a.csv", data)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_csv_may_have_another_separator(tmp_path: Path, mark: str) -> None:
+    data = f'id{mark}text\n1{mark}"a{mark} b, c"\n2{mark}1,5\n'
+    rows = [row for _, row in read(tmp_path, "a.csv", data)]
+    assert [row["text"] for row in rows] == [f"a{mark} b, c", "1,5"]
 
 
 def test_a_text_in_lines_of_a_lone_carriage_return_says_so(tmp_path: Path) -> None:

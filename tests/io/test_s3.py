@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -14,6 +18,7 @@ from lmtx_ray.io import lease, s3, storage
 from lmtx_ray.io.fence import StaleDriver, by_lease
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
+from tests.corpus.test_files import read
 
 BUCKET = "s3://lake"
 
@@ -151,3 +156,60 @@ def test_ranges_of_two_versions_are_not_mixed(
     monkeypatch.setattr(s3.Bucket, "head", change_after)
     with pytest.raises(storage.StorageError, match="s3://lake/big: it was changed"):
         storage.download_file(f"{BUCKET}/big", tmp_path / "big")
+
+
+KEYS = ("user@host.jsonl", "a#1.jsonl", "b?x=1.jsonl", "c%20 é.jsonl", "d\t.jsonl", "x/../e.jsonl")
+
+
+def test_keys_of_any_signs_are_read_or_are_a_reject() -> None:
+    client = boto3.client("s3")
+    for key in KEYS:
+        data = json.dumps({"id": key, "text": "words"}).encode()
+        client.put_object(Bucket="lake", Key=f"signs/{key}", Body=data)
+    good, bad = read(f"{BUCKET}/signs", size=5)  # each is bigger than a unit: cutting looks at it
+    assert [document["doc_id"] for document in good] == sorted(KEYS[:4])
+    assert [(name, position) for name, position, _ in bad] == [("d\t.jsonl", 0)]
+
+
+def test_an_object_that_is_kept_packed_is_unpacked() -> None:
+    data = b'{"id": "d", "text": "words"}\n'
+    packed = {"Body": gzip.compress(data), "ContentEncoding": "gzip"}
+    for name in ("a.jsonl", "b.jsonl.gz"):
+        boto3.client("s3").put_object(Bucket="lake", Key=f"packed/{name}", **packed)
+    good, bad = read(f"{BUCKET}/packed", size=5)
+    assert (len(good), bad) == (2, [])
+
+
+class _WithoutChecksums(BaseHTTPRequestHandler):
+    """A store that refuses what it does not know."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        refused = "x-amz-sdk-checksum-algorithm" in self.headers
+        message = "Unsupported header 'x-amz-sdk-checksum-algorithm' received"
+        data = f"<Error><Code>InvalidArgument</Code><Message>{message}</Message></Error>".encode()
+        self.send_response(400 if refused else 200)
+        self.send_header("Content-Length", str(len(data) if refused else 0))
+        self.end_headers()
+        self.wfile.write(data if refused else b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_store_that_knows_no_checksums_says_which_variable_helps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = ThreadingHTTPServer(("127.0.0.1", 0), _WithoutChecksums)
+    threading.Thread(target=store.serve_forever, daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{store.server_port}")
+    try:
+        with pytest.raises(
+            storage.StorageError, match="AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
+        ):
+            storage.write_bytes(f"{BUCKET}/a", b"1")
+        monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+        storage.write_bytes(f"{BUCKET}/a", b"1")
+    finally:
+        store.shutdown()
+        store.server_close()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from lmtx_ray.io import storage
+from lmtx_ray.io.locations import Location
+from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
 
@@ -26,7 +30,8 @@ def rows(*values: int) -> pa.Table:
     [
         "http://x/y",
         "s3://user:key@bucket/x",
-        "s3://bucket/x?endpoint_override=169.254.169.254",
+        "s3://bucket?endpoint_override=169.254.169.254/x",
+        "s3://bucket/a/./b",
         "s3://bucket/../other",
         "s3:///x",
         "gs://b/x",
@@ -37,6 +42,22 @@ def rows(*values: int) -> pa.Table:
 def test_a_uri_that_could_redirect_a_request_is_refused(uri: str) -> None:
     with pytest.raises(storage.StorageError):
         storage.parse_uri(uri)
+
+
+def test_json_has_no_nan_and_no_infinity() -> None:
+    value = {"a": [float("nan"), 1.5], "b": {"c": float("-inf")}}
+    assert json.loads(storage.to_json(value), parse_constant=pytest.fail) == {
+        "a": [None, 1.5],
+        "b": {"c": None},
+    }
+    assert json_text({**value, "d": Decimal("1.5"), "e": b"\xff"}) == (
+        '{"a": [null, 1.5], "b": {"c": null}, "d": "1.5", "e": "�"}'
+    )
+
+
+def test_a_key_of_any_signs_is_the_stores_own() -> None:
+    for key in ("user@host.jsonl", "a?versionId=1", "#1", "a%20b c", "..x/y..", "é"):
+        assert storage.parse_uri(f"s3://bucket/{key}") == Location("s3", "bucket", key)
 
 
 def test_only_places_that_the_operator_allows_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +239,8 @@ def test_a_folder_is_published_whole_even_while_its_process_exits(tmp_path: Path
     script = f"""
 import threading, time
 from pathlib import Path
+from lmtx_ray.io.locations import Location
+from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.io.publish import Dataset
 
 def save(folder):

@@ -142,11 +142,15 @@ def test_a_run_that_broke_off_goes_on_with_the_same_tables(
 def test_a_test_file_that_changed_after_a_break_is_read_anew(
     tmp_path: Path, corpus: CorpusConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
-        raise KeyboardInterrupt
+    plain = preparing._Files.assemble
+
+    def breaking(self, gathered, how, output) -> None:
+        if how.split == "test":
+            raise KeyboardInterrupt
+        plain(self, gathered, how, output)
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparing, "refuse_no_test", broken)
+        patch.setattr(preparing._Files, "assemble", breaking)
         with pytest.raises(KeyboardInterrupt):
             run_prepare(tmp_path / "broken", corpus)
     write(Path(corpus.test), [{"uid": "new", "content": "another", "target_ind": [1]}])

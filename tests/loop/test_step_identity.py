@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from lmtx_ray.config.loading import Config, load_config
+from lmtx_ray.loop import layout
 from lmtx_ray.loop.layout import lay_out
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.teacher import identity
 from tests.small_run import write, write_inputs
 
 # What only changes how something is computed or laid out, or who may do it: no step is another.
@@ -57,7 +59,9 @@ FIRST_CHANGED = {
     "corpus.held_aside": "documents",
     "corpus.seed": "documents",
     "corpus.format": "documents",
+    "corpus.encoding": "documents",
     "corpus.labels": "labels",
+    "corpus.bad_labels": "labels",
     **{
         f"corpus.columns.{name}": "documents"
         for name in ("doc_id", "title", "text", "label_key", "label_text", "gold")
@@ -134,6 +138,8 @@ FIRST_CHANGED = {
 OTHERS = {
     "corpus.format": "jsonl",
     "corpus.limit": 50,
+    "corpus.encoding": "latin-1",
+    "corpus.bad_labels": "leave_out",
     "corpus.held_aside": 10,
     "corpus.seed": 1,
     "encoder.dtype": "bfloat16",
@@ -183,8 +189,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def steps(config: Path, *overrides: str) -> dict[str, str]:
-    layout = lay_out(load_config(RunConfig, str(config), overrides))
-    return {name: step.fingerprint for name, step in layout.steps()}
+    steps = lay_out(load_config(RunConfig, str(config), overrides)).steps()
+    return {name: step.fingerprint for name, step in steps}
 
 
 def other_value(config: Path, field: str, default: Any) -> Any:
@@ -247,3 +253,17 @@ def test_weights_changed_behind_one_name_are_noticed(config: Path, tmp_path: Pat
     after = steps(config, f"judge.teacher.model={model}")
     assert before["verdicts 1"] != after["verdicts 1"]
     assert before["hybrid 0"] == after["hybrid 0"]
+
+
+def test_words_found_by_other_rules_are_indexed_and_judged_anew(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = "judge.teacher={kind: lexical, prompt: tag}"
+    before = steps(config), steps(config, rule)
+    for module in (layout, identity):
+        monkeypatch.setattr(module, "WORDS_VERSION", layout.WORDS_VERSION + 1)
+    after = steps(config), steps(config, rule)
+    changed = [name for name in before[0] if before[0][name] != after[0][name]]
+    assert changed[0] == "lexical index"
+    assert {"test lexical", "lexical", "hybrid 0", "bundle"} <= set(changed)
+    assert before[1]["verdicts 1"] != after[1]["verdicts 1"]

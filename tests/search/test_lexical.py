@@ -11,15 +11,10 @@ from safetensors.numpy import load_file, save_file
 
 from lmtx_ray.search import lexical
 from lmtx_ray.search.candidates import PADDING
-from lmtx_ray.search.lexical import LexicalIndex, words
+from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.vocabulary import SortedWords, finder
 
 LABELS = ["Heart Failure", "Heart", "Kidney Failure, Chronic", "Études", "the", "Lenses"]
-
-
-def test_words_are_folded_to_what_labels_and_texts_share() -> None:
-    assert words("The Études of arteries, lenses & viruses") == words("étude artery lense viruse")
-    assert words("analysis of mass in the pus") == ["analysis", "mass", "pus"]
 
 
 def test_labels_named_in_full_come_before_labels_named_in_part() -> None:
@@ -117,6 +112,15 @@ def test_weights_that_are_no_matrix_are_refused_by_name(tmp_path: Path, broken: 
         LexicalIndex.load(tmp_path)
     with pytest.raises(FileNotFoundError):
         LexicalIndex.load(tmp_path / "absent")
+
+
+def test_an_index_made_by_other_rules_for_words_is_refused(tmp_path: Path) -> None:
+    LexicalIndex.build(LABELS).save(tmp_path)
+    file = tmp_path / "lexical.safetensors"
+    arrays = load_file(file)
+    save_file({**arrays, "words_version": arrays["words_version"] - 1}, file)
+    with pytest.raises(ValueError, match=r"lexical.safetensors: its words are of version 1, not 2"):
+        LexicalIndex.load(tmp_path)
 
 
 def test_words_are_found_at_their_places_and_others_are_not() -> None:

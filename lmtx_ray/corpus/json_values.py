@@ -1,0 +1,126 @@
+"""JSON files that are no JSON lines: one array, or objects over several lines."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from lmtx_ray.corpus.lines import (
+    MOST_LINE,
+    MOST_RAW,
+    UTF8,
+    BadRow,
+    Damaged,
+    packed_as,
+    read_text,
+)
+from lmtx_ray.io import storage
+
+HEAD = 64 << 10  # characters that tell how a file is written
+ARRAY = re.compile(r"\s*\[\s*(\{|\]|$)")
+BETWEEN = re.compile(r"[\s,\[\]]*")
+LINES_ENDINGS = (".jsonl", ".ndjson")
+
+
+def may_be_values(uri: str) -> bool:
+    """Whether the name leaves it open: .jsonl and .ndjson always are lines."""
+    name = uri.lower().removesuffix(".gz").removesuffix(".zst")
+    return not name.endswith(LINES_ENDINGS)
+
+
+def is_in_lines(uri: str, etag: str, encoding: str = UTF8) -> bool:
+    """Whether a file that is not compressed can be cut at its lines, by its first bytes."""
+    head = storage.read_start(uri, HEAD, etag)
+    if packed_as("", head):
+        return False
+    text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
+    return not (may_be_values(uri) and are_values(text.removeprefix("\ufeff"), whole=False))
+
+
+def are_values(head: str, whole: bool) -> bool:
+    """Whether a file that begins so is an array of objects, or has objects over several lines, or
+    a single one; `whole` says that this is all of it."""
+    if ARRAY.match(head):
+        return True
+    lines = [line.strip() for line in head.split("\n") if line.strip()]
+    if not lines or not lines[0].startswith("{"):
+        return False
+    if len(lines) == 1:
+        return whole
+    return not lines[1].startswith("{") and not _is_object(lines[0])
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def read_head(uri: str, etag: str, encoding: str) -> tuple[str, bool]:
+    """(the first HEAD characters or a little more, whether that is all of the file)."""
+    head = ""
+    try:
+        for piece in read_text(uri, etag, encoding):
+            head += piece
+            if len(head) >= HEAD:
+                return head, False
+    except Damaged:
+        return head, False
+    return head, True
+
+
+def read_values(uri: str, etag: str, encoding: str) -> Iterator[tuple[int, Any | BadRow]]:
+    """(number from 1, value) of an array's items, or of values one after another. Behind what is
+    no JSON nothing more is found: that is the last, and bad."""
+    number, rest, tried, ended = 0, "", 0, False
+    pieces = read_text(uri, etag, encoding)
+    while not ended and len(rest) <= MOST_LINE:
+        try:
+            piece = next(pieces, None)
+        except Damaged as damage:
+            yield number + 1, BadRow(str(damage), rest[:MOST_RAW])
+            return
+        ended, rest = piece is None, rest + (piece or "")
+        if not ended and len(rest) < 2 * tried:  # else a long value is tried at every piece
+            continue
+        values, rest = _values(rest, ended)
+        tried = len(rest)
+        yield from enumerate(values, start=number + 1)
+        number += len(values)
+    if rest:
+        yield number + 1, BadRow(f"not JSON, what follows is lost: {_wrong(rest)}", rest[:MOST_RAW])
+
+
+def _values(text: str, ended: bool) -> tuple[list[Any], str]:
+    """The whole values that a text begins with, and the text after them."""
+    decoder, found, place = json.JSONDecoder(), list[Any](), _behind(text, 0)
+    while place < len(text):
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            break
+        if end == len(text) and not ended:  # 12 may go on as 123
+            break
+        found.append(value)
+        place = _behind(text, end)
+    return found, text[place:]
+
+
+def _behind(text: str, place: int) -> int:
+    """Where the next value begins."""
+    between = BETWEEN.match(text, place)
+    return between.end() if between else place
+
+
+def _wrong(text: str) -> str:
+    if len(text) > MOST_LINE:
+        return f"a value of more than {MOST_LINE} characters"
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return "a value that is cut off"
