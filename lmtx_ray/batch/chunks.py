@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmtx_ray.batch.formats import Extras, split_items
+from lmtx_ray.batch.formats import Extras
 from lmtx_ray.batch.job import TagJob
+from lmtx_ray.corpus.cells import split_items
 from lmtx_ray.corpus.documents import SURROGATES, to_document
 from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row, Tally
 from lmtx_ray.corpus.rows import CHUNK_ROWS, Read, Reading, part_rows

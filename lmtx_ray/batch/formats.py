@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, BinaryIO, TextIO
 
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 
 from lmtx_ray.batch.job import OutputFormat
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.cells import join_items, split_items
 from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.table_writer import TableWriter
@@ -34,20 +34,6 @@ def as_text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def join_items(items: Sequence[Any]) -> str:
-    """A list as one CSV cell."""
-    texts = ("" if item is None else str(item) for item in items)
-    return "|".join(re.sub(r"([\\|])", r"\\\1", text) for text in texts)
-
-
-def split_items(cell: str) -> list[str]:
-    """The list of a CSV cell; an empty cell is an empty list."""
-    if not cell:
-        return []
-    items = re.findall(r"(?:^|\|)((?:[^\\|]|\\.)*)", cell)
-    return [re.sub(r"\\(.)", r"\1", item) for item in items]
 
 
 class TagWriter:

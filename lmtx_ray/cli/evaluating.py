@@ -1,0 +1,93 @@
+"""The verbs that measure: evaluate, compare."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from lmtx_ray.cli.arguments import add_verb
+
+GOLD_ABOUT = "CSV, TSV, JSON lines or Parquet: documents with labels, or a row for each pair"
+EXAMPLE = """examples:
+  lmtx evaluate --tags tagged --gold gold.csv
+  lmtx evaluate --tags tags.csv --gold gold.csv --labels labels.csv --gold-labels subjects
+"""
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add them to the command line."""
+    evaluate = add_verb(verbs, "evaluate", "metrics of tags against gold labels", evaluate_files)
+    evaluate.epilog, evaluate.formatter_class = EXAMPLE, argparse.RawDescriptionHelpFormatter
+    evaluate.add_argument(
+        "--tags",
+        "--rankings",
+        required=True,
+        metavar="URI",
+        help="output of lmtx tag, a file of tags, or a step of rankings of a run",
+    )
+    evaluate.add_argument("--gold", required=True, metavar="FILE", help=GOLD_ABOUT)
+    add_gold_options(evaluate)
+    evaluate.add_argument("--id-field", metavar="NAME", help="the tags' column of document ids")
+    evaluate.add_argument(
+        "--matched-only",
+        action="store_true",
+        help="leave out gold documents without tags, which count as wrong otherwise",
+    )
+    evaluate.add_argument(
+        "--counts-from",
+        metavar="FILE",
+        help="gold of an annotated corpus, to count its labels: adds PSP@k, in which rare labels "
+        "weigh more",
+    )
+
+
+def add_gold_options(parser: argparse.ArgumentParser) -> None:
+    """How gold is read, and the label set it is read by."""
+    parser.add_argument("--gold-id", metavar="NAME", help="the gold's column of document ids")
+    parser.add_argument("--gold-labels", metavar="NAME", help="the gold's column of labels")
+    parser.add_argument(
+        "--separator",
+        metavar="TEXT",
+        help="between labels in one cell of the gold; found out by itself if not given",
+    )
+    names = parser.add_mutually_exclusive_group()
+    names.add_argument("--labels", metavar="FILE", help="the label set: unknown gold is rejected")
+    names.add_argument("--bundle", metavar="URI", help="the same, of a bundle")
+    names.add_argument("--run", metavar="RUN", help="the same, of a run: its folder or YAML file")
+
+
+def gold_source(arguments: argparse.Namespace, file: str) -> Any:
+    """How a gold file is read, by the options of `add_gold_options`."""
+    from lmtx_ray.corpus.gold import GoldSource
+
+    return GoldSource((file,), arguments.gold_id, arguments.gold_labels, arguments.separator)
+
+
+def label_set(arguments: argparse.Namespace) -> Any:
+    """The names of the label set that was given, None without one."""
+    from lmtx_ray.loop.label_sources import label_names
+
+    if arguments.run:
+        from lmtx_ray.loop.opened import open_run
+
+        return label_names(open_run(arguments.run).layout.labels.uri)
+    given = arguments.labels or arguments.bundle
+    return label_names(given) if given else None
+
+
+def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx evaluate`: the metrics, also as tables on standard error."""
+    from lmtx_ray.batch.tag_files import read_tag_file
+    from lmtx_ray.evaluation.rendering import evaluation_text
+    from lmtx_ray.loop.evaluating import count_labels, evaluate
+
+    labels = label_set(arguments)
+    gold = gold_source(arguments, arguments.gold)
+    tags = read_tag_file(arguments.tags, arguments.id_field)
+    counts: dict[str, Any] = {}
+    if arguments.counts_from:
+        counts = count_labels(gold_source(arguments, arguments.counts_from), tags, labels)
+    summary = evaluate(tags, gold, labels, matched_only=arguments.matched_only, **counts)
+    print(evaluation_text(summary), file=sys.stderr)
+    return summary

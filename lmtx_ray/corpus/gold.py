@@ -1,0 +1,185 @@
+"""Gold labels as people have them: a row for each document with its labels, or a row for each
+pair, in CSV, TSV, JSON lines or Parquet, by label key, label text or label index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmtx_ray.corpus.cells import as_id, names_of, usual_separator
+from lmtx_ray.corpus.columns import near_names
+from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.label_names import LabelNames, plain
+from lmtx_ray.corpus.lines import MOST_RAW, BadRow, CorpusError, Row
+from lmtx_ray.corpus.readers import format_of, read_rows
+
+DOCUMENTS = ("doc_id", "document_id", "docid", "uid", "id", "document", "doc")
+INDICES = ("label_ids", "target_ind")  # label indices, from 0
+NAMES = (
+    *("label_keys", "gold", "gold_labels", "labels", "tags", "keywords", "subjects", "categories"),
+    *("label_key", "label", "label_text", "tag", "keyword", "subject", "category", "key"),
+)
+
+
+@dataclass(frozen=True)
+class GoldSource:
+    """Where gold is: files, the columns of document ids and of labels (None: a usual name, or of
+    two columns the other one), and what separates several labels in one cell (None: what gives
+    known labels)."""
+
+    files: tuple[str, ...]
+    document: str | None = None
+    labels: str | None = None
+    separator: str | None = None
+
+
+@dataclass
+class Gold:
+    """`labels` are the label ids of each document, sorted; a document without any has none.
+    `rejects` are rows of the `rejects` contract, `rows` all that were read."""
+
+    labels: dict[str, list[int]] = field(default_factory=dict)
+    rejects: list[Row] = field(default_factory=list)
+    rows: int = 0
+
+    def pairs(self) -> int:
+        """How many labels all documents have together."""
+        return sum(map(len, self.labels.values()))
+
+
+def is_index(column: str) -> bool:
+    """Whether a column of this name holds label indices and not keys or texts."""
+    return column in INDICES
+
+
+def gold_column(header: Sequence[str]) -> str | None:
+    """The column of a documents' file that holds its gold, None without any of a usual name."""
+    return _usual(header, (*INDICES, *NAMES))
+
+
+def read_gold(
+    source: GoldSource,
+    names: LabelNames,
+    strict: bool = True,
+    further: dict[str, int] | None = None,
+) -> Gold:
+    """All gold of some files. A name that no label has is a reject, also where others of its row
+    are good; without `strict` it is numbered in `further`, from `len(names)` on.
+
+    Raises:
+        CorpusError: A file that cannot be read as a whole, or has no column for ids or labels.
+    """
+    gold, further = Gold(), {} if further is None else further
+    cells = list(_cells(source))
+    separator = source.separator
+    if separator is None and not strict:
+        values = (cell.value for cell in cells if not cell.index)
+        separator = usual_separator(values, names.knows)
+    for cell in cells:
+        gold.rows += 1
+        if isinstance(cell.doc_id, BadRow):
+            gold.rejects.append(cell.reject(cell.doc_id))
+            continue
+        others = None if strict else further
+        found, problems = label_ids_of(cell.value, cell.index, names, separator, others)
+        gold.rejects += map(cell.reject, problems)
+        gold.labels[cell.doc_id] = sorted({*gold.labels.get(cell.doc_id, ()), *found})
+    return gold
+
+
+def label_ids_of(
+    value: Any,
+    index: bool,
+    names: LabelNames,
+    separator: str | None,
+    further: dict[str, int] | None = None,
+) -> tuple[list[int], list[BadRow]]:
+    """(label ids, sorted, what is wrong with other labels) of one field. Names that no label has
+    are numbered in `further`, where that is given."""
+    given = names_of(value, str.isdecimal if index else names.knows, separator)
+    if isinstance(given, BadRow):
+        return [], [given]
+    found, problems = set[int](), []
+    for name in given:
+        label = _index(name, len(names)) if index else names.resolve(name)
+        if isinstance(label, BadRow) and further is not None and not names.knows(name):
+            label = further.setdefault(plain(name), len(names) + len(further))
+        if isinstance(label, BadRow):
+            problems.append(label)
+        else:
+            found.add(label)
+    return sorted(found), problems
+
+
+def _index(name: str, labels: int) -> int | BadRow:
+    if not name.isdecimal():
+        return BadRow(f"{name!r} is no label index")
+    if labels and int(name) >= labels:  # of no label set every index may be one
+        return BadRow(f"label index {name} of {labels} labels")
+    return int(name)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A row of a gold file: its document, or what is wrong with it, and its field of labels.
+    `index` says whether that holds label indices."""
+
+    source: str
+    position: int
+    doc_id: str | BadRow
+    value: Any = None
+    index: bool = False
+
+    def reject(self, bad: BadRow) -> Row:
+        raw = (bad.raw or str(self.value))[:MOST_RAW].encode("utf-8", "replace").decode()
+        return {
+            "source": self.source,
+            "position": self.position,
+            "reason": bad.reason,
+            "raw": raw,
+        }
+
+
+def _cells(source: GoldSource) -> Iterator[_Cell]:
+    named = [name for name in (source.document, source.labels) if name]
+    for file in list_inputs(source.files, identify=False):
+        columns: tuple[str, str] | None = None
+        for position, row in read_rows(file.uri, format_of(file.uri), named):
+            if isinstance(row, BadRow):
+                yield _Cell(file.uri, position, row)
+                continue
+            columns = columns or _columns(file.uri, row, source)
+            doc_id, value = (row.get(column) for column in columns)
+            if doc_id is None or doc_id == "":
+                yield _Cell(file.uri, position, BadRow(f"missing field {columns[0]!r}", str(row)))
+            else:
+                yield _Cell(file.uri, position, as_id(doc_id), value, is_index(columns[1]))
+
+
+def _columns(uri: str, row: Row, source: GoldSource) -> tuple[str, str]:
+    """(column of document ids, column of labels) of a file, by its first row."""
+    header = list(row)
+    document = source.document or _usual(header, DOCUMENTS)
+    others = [name for name in header if name != document]
+    labels = source.labels or gold_column(others)
+    if labels is None and document and len(others) == 1:
+        labels = others[0]
+    return (
+        _needed(uri, header, document, "document ids", DOCUMENTS),
+        _needed(uri, header, labels, "labels", (*INDICES, *NAMES)),
+    )
+
+
+def _needed(
+    uri: str, header: Sequence[str], column: str | None, what: str, usual: Sequence[str]
+) -> str:
+    if column is None:
+        hint = near_names(usual, header) or f"it has: {', '.join(map(repr, header))}"
+        raise CorpusError(f"{uri}: which column holds {what}? {hint}")
+    return column
+
+
+def _usual(header: Sequence[str], usual: Sequence[str]) -> str | None:
+    plain_names = {name.strip().casefold(): name for name in reversed(header)}
+    return next((plain_names[name] for name in usual if name in plain_names), None)
