@@ -85,3 +85,27 @@ def _matched(summary: Mapping[str, Any]) -> str:
 def _side(what: str, side: Mapping[str, Any], fate: str) -> str:
     examples = ", ".join(map(repr, side["examples"]))
     return f"{side['documents']:,} documents {what}: {fate} (such as {examples})"
+
+
+def judged_text(judged: Mapping[str, Any]) -> str:
+    """A judge's own opinion of what ships, named as such."""
+    text = (
+        f"by its judge's own opinion (no gold; {judged['judge']}, {judged['documents']} held-aside "
+        f"documents) {judged['method']} has {_cuts(judged)}"
+    )
+    reviewed = judged.get("reviewed")
+    if not reviewed:
+        return text
+    text += f"\npeople looked at {reviewed['pairs']} of its answers and agree with " + (
+        f"{per_cent(reviewed['accuracy'])} %"
+    )
+    if judged.get("corrected"):
+        text += f"; corrected by that: {_cuts(judged['corrected'])}"
+    return text
+
+
+def _cuts(told: Mapping[str, Any]) -> str:
+    names = [name for name in told if f"{name}_ci" in told]
+    return ", ".join(
+        f"{name} {per_cent(told[name])} % {interval(told[f'{name}_ci'])}" for name in names
+    )

@@ -9,24 +9,24 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.evaluation import evaluation
-from lmtx_ray.evaluation.selection import to_ship
 from lmtx_ray.loop import report
 from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
+from lmtx_ray.loop.judged import judged_summary
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.shipping import Choice, choose
 from lmtx_ray.loop.stopping import outputs_of
 
 
 def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     """Publish bundle, then evaluation; print the table when there is gold; return the summary."""
-    ranking = to_ship(result.opinions[result.best], config.ship)
-    final = report.final_method(result.best, ranking)
-    with timed(result, "bundle"):
-        bundle_step(config, result, fused=ranking == "hybrid")
-    summary: dict[str, Any] = {"final": final}
+    choice = bundle_choice(config, result)
+    summary: dict[str, Any] = {"final": choice.method}
     if result.layout.test:
         with timed(result, "evaluate"):
-            summary = evaluate_methods(config, result, final)
+            summary = evaluate_methods(config, result, choice.method)
+    summary["shipped"] = choice.to_dict()
+    summary["judged"] = judged_summary(config, result.layout, result.ran, choice)
     summary["judge"] = report.judge_summary(config, result.layout, result.ran)
     summary["selection"] = {
         number: {name: asdict(opinion) for name, opinion in opinions.items()}
@@ -38,15 +38,22 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     return report.show(config, report.read_summary(evaluation_step))
 
 
+def bundle_choice(config: RunConfig, result: RunResult) -> Choice:
+    """Publish the bundle of what ships; returns what that is."""
+    choice = choose(result.best, result.opinions, result.accepted, config.ship)
+    result.best = choice.number
+    with timed(result, "bundle"):
+        bundle_step(config, result, fused=choice.ranking == "hybrid")
+    return choice
+
+
 def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]:
     """The end of a run that was to stop at `stop`: what is published there, and how many rows.
 
     A loop that ended before, as its own rule says, leaves some of it unpublished: `reached` tells.
     """
     if stop == "bundle":
-        ranking = to_ship(result.opinions[result.best], config.ship)
-        with timed(result, "bundle"):
-            bundle_step(config, result, fused=ranking == "hybrid")
+        bundle_choice(config, result)
     steps = outputs_of(result.layout, stop)
     done = {name: step for name, step in steps.items() if step.is_complete()}
     manifests = {name: step.manifest() for name, step in done.items()}

@@ -24,6 +24,7 @@ from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 
 TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
+SHIPPING = 2  # the rule by which `ship: auto` chooses: another one makes another bundle
 LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result
 
 
@@ -261,7 +262,7 @@ class _Planner:
             states[0].corpus.hybrid.fingerprint,
             [cycle.selection.fingerprint for cycle in cycles],
             config.cycles.patience,
-            config.ship,
+            [config.ship, SHIPPING],
             config.pseudo_labels.model_dump(mode="json", include={"accept_deviations"}),
         ]
         return self._step("bundle", schemas.BUNDLE_VERSION, *outcome)

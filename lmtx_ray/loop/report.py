@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray.evaluation import evaluation
+from lmtx_ray.evaluation.rendering import judged_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.layout import Layout
@@ -94,13 +95,6 @@ def method_rows(
         for name, step in method_steps(layout, ran).items()
         for files in [step.unit_files()]
     }
-
-
-def final_method(best: int, ranking: str) -> str:
-    """The row of a state's `ranking`, "dense" or "hybrid"."""
-    if best == 0:
-        return "hybrid" if ranking == "hybrid" else "encoder"
-    return f"cycle_{best}_hybrid" if ranking == "hybrid" else f"cycle_{best}"
 
 
 def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]:
@@ -213,6 +207,13 @@ def costs(summary: dict[str, Any]) -> str:
     return "\n".join([*lines, f"seconds: {total:.0f} ({parts})"])
 
 
+def shipped(summary: dict[str, Any]) -> str:
+    """What ships, why, and what the judge thinks of it; empty for a run of an earlier version."""
+    if "shipped" not in summary:
+        return ""
+    return f"\n{summary['shipped']['words']}\n{judged_text(summary['judged'])}"
+
+
 def finished(config: RunConfig, layout: Layout) -> dict[str, Any] | None:
     """The summary of a run that is complete, printed again; None while something is left to do."""
     if not layout.evaluation.is_complete():
@@ -231,5 +232,5 @@ def show(config: RunConfig, summary: dict[str, Any]) -> dict[str, Any]:
     """Print the summary as tables; returns it."""
     if "methods" in summary:
         print(tables(summary, metric_names(config.evaluation)))
-    print(costs(summary))
+    print(shipped(summary) + costs(summary))
     return summary
