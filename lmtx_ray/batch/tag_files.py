@@ -11,9 +11,10 @@ import pyarrow as pa
 from lmtx_ray.batch.formats import LISTS
 from lmtx_ray.batch.outputs import read_manifests, read_tags
 from lmtx_ray.batch.plan import name_of
-from lmtx_ray.corpus.cells import as_id, split_items
+from lmtx_ray.corpus.cells import split_items
 from lmtx_ray.corpus.gold import DOCUMENTS
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
+from lmtx_ray.corpus.name_lists import as_id
 from lmtx_ray.corpus.readers import format_of, read_rows
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import PublishedFolder

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmtx_ray.corpus.cells import as_id, names_of, usual_separator
 from lmtx_ray.corpus.columns import near_names
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import LabelNames, plain
 from lmtx_ray.corpus.lines import MOST_RAW, BadRow, CorpusError, Row
+from lmtx_ray.corpus.name_lists import as_id, names_of, usual_separator
 from lmtx_ray.corpus.readers import format_of, read_rows
 
 DOCUMENTS = ("doc_id", "document_id", "docid", "uid", "id", "document", "doc")
