@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.evaluation import evaluation
-from lmtx_ray.loop import report
+from lmtx_ray.loop import outcome
 from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
 from lmtx_ray.loop.judged import judged_summary
+from lmtx_ray.loop.record import write_end
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.shipping import Choice, choose
 from lmtx_ray.loop.stopping import outputs_of
@@ -27,15 +28,16 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
             summary = evaluate_methods(config, result, choice.method)
     summary["shipped"] = choice.to_dict()
     summary["judged"] = judged_summary(config, result.layout, result.ran, choice)
-    summary["judge"] = report.judge_summary(config, result.layout, result.ran)
+    summary["judge"] = outcome.judge_summary(config, result.layout, result.ran)
     summary["selection"] = {
         number: {name: asdict(opinion) for name, opinion in opinions.items()}
         for number, opinions in result.opinions.items()
     }
     summary |= {"seconds": result.seconds, "run": config.run, "bundle": result.layout.bundle.uri}
+    write_end(config, result.layout)
     evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
     evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)
-    return report.show(config, report.read_summary(evaluation_step))
+    return outcome.show(config, outcome.read_summary(evaluation_step))
 
 
 def bundle_choice(config: RunConfig, result: RunResult) -> Choice:
@@ -79,7 +81,7 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
     summary: dict[str, Any] = {}
     for name, labels in (("methods", frozenset()), ("methods_excluding", frozenset(excluded))):
         if name == "methods" or labels:
-            rows = report.method_rows(layout, result.ran, settings, labels)
+            rows = outcome.method_rows(layout, result.ran, settings, labels)
             summary[name] = {method: evaluation.summarise(table) for method, table in rows.items()}
             gain: dict[str, Any] = {}
             for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}"):
