@@ -69,9 +69,9 @@ def label_set(arguments: argparse.Namespace) -> Any:
     from lmtx_ray.loop.label_sources import label_names
 
     if arguments.run:
-        from lmtx_ray.loop.opened import open_run
+        from lmtx_ray.loop.finished_run import open_finished
 
-        return label_names(open_run(arguments.run).layout.labels.uri)
+        return label_names(open_finished(arguments.run).steps["labels"].uri)
     given = arguments.labels or arguments.bundle
     return label_names(given) if given else None
 

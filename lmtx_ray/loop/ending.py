@@ -9,10 +9,12 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.evaluation import evaluation
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop import outcome
 from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
-from lmtx_ray.loop.judged import judged_summary
+from lmtx_ray.loop.judged import JudgedRun, judged_summary
+from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.record import write_end
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.shipping import Choice, choose
@@ -27,7 +29,11 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
         with timed(result, "evaluate"):
             summary = evaluate_methods(config, result, choice.method)
     summary["shipped"] = choice.to_dict()
-    summary["judged"] = judged_summary(config, result.layout, result.ran, choice)
+    summary["judged"] = judged_summary(
+        JudgedRun.of_layout(config, result.layout, result.ran),
+        rankings_of(result.layout, choice),
+        choice.method,
+    )
     summary["judge"] = outcome.judge_summary(config, result.layout, result.ran)
     summary["selection"] = {
         number: {name: asdict(opinion) for name, opinion in opinions.items()}
@@ -47,6 +53,12 @@ def bundle_choice(config: RunConfig, result: RunResult) -> Choice:
     with timed(result, "bundle"):
         bundle_step(config, result, fused=choice.ranking == "hybrid")
     return choice
+
+
+def rankings_of(layout: Layout, choice: Choice) -> Dataset:
+    """The rankings of all documents that ship."""
+    made = layout.states[choice.number].corpus
+    return made.hybrid if choice.ranking == "hybrid" else made.dense
 
 
 def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.layout import Layout
 
 JUDGED = ("doc_id", "label_id", "answer", "p_yes")
@@ -14,8 +15,13 @@ JUDGED = ("doc_id", "label_id", "answer", "p_yes")
 
 def held_aside_ids(layout: Layout) -> pa.Array:
     """Ids of the documents that only selection may look at."""
+    return held_aside_in(layout.documents)
+
+
+def held_aside_in(documents: PublishedFolder) -> pa.Array:
+    """The same, of a published step of documents."""
     held_aside = pa.array(["held_aside"], pa.string())
-    return layout.documents.where("split", held_aside, ["doc_id"])["doc_id"].combine_chunks()
+    return documents.where("split", held_aside, ["doc_id"])["doc_id"].combine_chunks()
 
 
 def held_aside_verdicts(

@@ -3,6 +3,8 @@ held-aside documents: evaluation without gold."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,36 +14,82 @@ from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.evaluation.judged import Judged, Reviewed
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import Dataset
-from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts
+from lmtx_ray.io.published import PublishedFolder
+from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
+from lmtx_ray.loop.held_aside import held_aside_in, verdict_steps
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
-from lmtx_ray.loop.shipping import Choice
+from lmtx_ray.loop.shipping import state_of
 from lmtx_ray.student.pseudo_labels import relative
+from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.reading import read_all
+from lmtx_ray.verdicts.store import VerdictStore
 
-VERDICTS = ("doc_id", "label_id", "answer", "p_yes", "teacher")
+VERDICTS = ("doc_id", "label_id", "answer", "p_yes", "prompt", "teacher")
 RANKED = ("doc_id", "label_ids")
 Key = tuple[bytes, bytes]
 
 
-def judged_summary(config: RunConfig, layout: Layout, ran: int, choice: Choice) -> dict[str, Any]:
+@dataclass(frozen=True)
+class JudgedRun:
+    """What of a run tells its judge's opinion: its documents and labels, and every step that asked,
+    oldest first."""
+
+    config: RunConfig
+    documents: PublishedFolder
+    labels: PublishedFolder
+    verdicts: Sequence[PublishedFolder]
+
+    @classmethod
+    def of_layout(cls, config: RunConfig, layout: Layout, ran: int) -> JudgedRun:
+        """Of a run that ends, after so many cycles."""
+        return cls(config, layout.documents, layout.labels, verdict_steps(layout, ran))
+
+    @classmethod
+    def of_finished(cls, run: FinishedRun) -> JudgedRun:
+        """Of a finished one."""
+        asked = [run.steps[name] for name in verdict_names(run)]
+        return cls(run.config, run.steps["documents"], run.steps["labels"], asked)
+
+    @property
+    def name(self) -> str:
+        """What people call the judge."""
+        return self.config.judge.teacher.model or self.config.judge.teacher.kind
+
+    def said(self, doc_ids: pa.Array) -> pa.Table:
+        """All verdicts on these documents, as the run takes them (`relative`)."""
+        tables = [step.where("doc_id", doc_ids, VERDICTS) for step in self.verdicts]
+        return relative(pa.concat_tables(tables), self.config.pseudo_labels)
+
+    def judge(self) -> tuple[str, str]:
+        """(prompt, teacher) fingerprints of whom it asked; empty where people answered all."""
+        for step in self.verdicts:
+            for table in step.tables(["prompt", "teacher"]):
+                for row in table.group_by(["prompt", "teacher"]).aggregate([]).to_pylist():
+                    if row["teacher"] != HUMAN:
+                        return row["prompt"], row["teacher"]
+        return "", ""
+
+
+def judged_summary(run: JudgedRun, rankings: PublishedFolder, method: str) -> dict[str, Any] | None:
     """Precision of what ships by the judge's own opinion, with intervals: method, judge, documents,
-    k, P@1 and P@k; `reviewed` says how often people and the judge agree, and `corrected` is the
-    precision with the judge's error taken out, where people looked at its answers."""
-    rankings = rankings_of(layout, choice)
-    k = config.judge.select_k
-    judged = judged_of(config, layout, ran, rankings, k)
+    P@1 and P@k; `reviewed` says how often people and the judge agree, and `corrected` is the
+    precision with the judge's error taken out, where people looked at its answers. None where
+    nobody was asked."""
+    if not run.verdicts:
+        return None
+    k = run.config.judge.select_k
+    judged = judged_of(run, rankings, k)
     cuts = sorted({1, k})
     summary = {
-        "method": choice.method,
-        "judge": judge_name(config),
+        "method": method,
+        "judge": run.name,
         "documents": len(judged.accepts_BK),
         **judged.precision(cuts),
-        "by_people": int(judged.by_person_BK.sum()),
+        "by_people": int((judged.by_person_BK & judged.present_BK).sum()),
     }
-    reviewed = reviewed_pairs(config, layout)
+    reviewed = reviewed_pairs(run)
     if reviewed.pairs:
         summary["reviewed"] = reviewed.to_dict()
         if corrected := judged.corrected(reviewed, cuts):
@@ -49,49 +97,36 @@ def judged_summary(config: RunConfig, layout: Layout, ran: int, choice: Choice) 
     return summary
 
 
-def judge_name(config: RunConfig) -> str:
-    """What people call the judge."""
-    return config.judge.teacher.model or config.judge.teacher.kind
+def shipped_rankings(run: FinishedRun, prefix: str = "") -> PublishedFolder:
+    """The rankings that a finished run ships, of its documents, or of its test documents with the
+    prefix "test "."""
+    number, kind = state_of(run.summary["final"])
+    return run.steps[f"{prefix}{kind} {number}"]
 
 
-def rankings_of(layout: Layout, choice: Choice) -> Dataset:
-    """The rankings of all documents that ship."""
-    made = layout.states[choice.number].corpus
-    return made.hybrid if choice.ranking == "hybrid" else made.dense
-
-
-def verdicts_on(
-    config: RunConfig, layout: Layout, ran: int, doc_ids: pa.Array
-) -> dict[tuple[str, int], dict[str, Any]]:
-    """(doc_id, label_id) -> answer, p_yes and teacher of what was said of these documents."""
-    said = held_aside_verdicts(layout, ran, doc_ids, VERDICTS)
-    judged = relative(said, config.pseudo_labels)
-    return {(row["doc_id"], row["label_id"]): row for row in judged.to_pylist()}
-
-
-def judged_of(config: RunConfig, layout: Layout, ran: int, rankings: Dataset, k: int) -> Judged:
+def judged_of(run: JudgedRun, rankings: PublishedFolder, k: int) -> Judged:
     """The first k labels of the held-aside documents."""
-    held_aside = held_aside_ids(layout)
-    verdicts = verdicts_on(config, layout, ran, held_aside)
+    held_aside = held_aside_in(run.documents)
+    said = {(row["doc_id"], row["label_id"]): row for row in run.said(held_aside).to_pylist()}
     rows = rankings.where("doc_id", held_aside, RANKED).to_pylist()
     accepts, by_person, present = (np.zeros((len(rows), k), bool) for _ in range(3))
     for place, row in enumerate(rows):
         for rank, label in enumerate(row["label_ids"][:k]):
-            verdict = verdicts.get((row["doc_id"], label), {})
+            verdict = said.get((row["doc_id"], label), {})
             present[place, rank] = True
             accepts[place, rank] = verdict.get("answer") == "yes"
             by_person[place, rank] = verdict.get("teacher") == HUMAN
     return Judged(accepts, by_person, present)
 
 
-def reviewed_pairs(config: RunConfig, layout: Layout) -> Reviewed:
-    """How the judge answered the pairs that people answered, whatever run asked for them."""
-    people = _people(config)
-    if not people:
+def reviewed_pairs(run: JudgedRun) -> Reviewed:
+    """How the judge answered the pairs that people answered, whichever run asked for them."""
+    people = people_said(run.config.verdict_store)
+    prompt, teacher = run.judge()
+    if not people or not teacher:
         return Reviewed(0, 0, 0, 0)
-    prompt, teacher = layout.judge
-    lookup = Lookup(config.verdict_store.partition(teacher, prompt).snapshot())
-    names = _names_by_seen(layout)
+    lookup = Lookup(run.config.verdict_store.partition(teacher, prompt).snapshot())
+    names = _names_by_seen(run)
     answers: dict[Key, str] = {}
     for row in lookup.find({document for document, _ in people}).to_pylist():
         key = row["document"], names.get(row["label"], row["label"])
@@ -102,21 +137,22 @@ def reviewed_pairs(config: RunConfig, layout: Layout) -> Reviewed:
     return Reviewed(len(yes), sum(yes), len(no), sum(no))
 
 
-def _people(config: RunConfig) -> dict[Key, bool]:
+def people_said(store: VerdictStore) -> dict[Key, bool]:
     """(document, label) -> whether a person said yes; the newest answer counts."""
     answers: dict[Key, bool] = {}
-    for table in read_all(config.verdict_store.human()):
+    for table in read_all(store.human()):
         for row in table.select(["document", "label", "answer"]).to_pylist():
             answers.setdefault((row["document"], row["label"]), row["answer"] == "yes")
     return answers
 
 
-def _names_by_seen(layout: Layout) -> dict[bytes, bytes]:
+def _names_by_seen(run: JudgedRun) -> dict[bytes, bytes]:
     """Key of what the judge sees of a label -> key of its name, where they differ."""
+    prompt = get_prompt(run.config.judge.teacher.prompt)
     names: dict[bytes, bytes] = {}
-    for file in layout.labels.files():
+    for file in run.labels.files():
         for row in storage.read_table(file).to_pylist():
-            seen = layout.prompt.label_text(row)
+            seen = prompt.label_text(row)
             if seen != row["text"]:
                 names[text_key(seen)] = text_key(row["text"])
     return names

@@ -212,7 +212,8 @@ def shipped(summary: dict[str, Any]) -> str:
     """What ships, why, and what the judge thinks of it; empty for a run of an earlier version."""
     if "shipped" not in summary:
         return ""
-    return f"\n{summary['shipped']['words']}\n{judged_text(summary['judged'])}"
+    judged = f"\n{judged_text(summary['judged'])}" if summary["judged"] else ""
+    return f"\n{summary['shipped']['words']}{judged}"
 
 
 def finished(config: RunConfig, layout: Layout) -> dict[str, Any] | None:

@@ -34,6 +34,14 @@ class Choice:
         return {"method": self.method, "best": self.best, "gain": gain, "words": self.words}
 
 
+def state_of(method: str) -> tuple[int, str]:
+    """(state, "dense" or "hybrid") of a row, what `final_method` gave it its name for."""
+    if not method.startswith("cycle_"):
+        return 0, "hybrid" if method == UNTRAINED else "dense"
+    _, number, *fused = method.split("_")
+    return int(number), "hybrid" if fused else "dense"
+
+
 def final_method(number: int, ranking: str) -> str:
     """The row of a state's `ranking`, "dense" or "hybrid"."""
     if number == 0:
@@ -49,7 +57,11 @@ def choose(
 ) -> Choice:
     """The best state's ranking (`to_ship`). But what is not better than the untrained hybrid
     beyond chance, by the judge on the same held-aside documents, gives way to it, unless `ship`
-    names a ranking."""
+    names a ranking. Without any opinion, of a run that asked nobody, the untrained one ships."""
+    if not opinions:
+        only = "dense" if ship == "dense" else "hybrid"
+        name = final_method(0, only)
+        return Choice(0, only, name, None, f"nobody judged: {name} ships, untrained")
     ranking = to_ship(opinions[best], ship)
     name = final_method(best, ranking)
     if name == UNTRAINED:
