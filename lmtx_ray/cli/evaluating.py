@@ -13,6 +13,10 @@ EXAMPLE = """examples:
   lmtx evaluate --tags tagged --gold gold.csv
   lmtx evaluate --tags tags.csv --gold gold.csv --labels labels.csv --gold-labels subjects
 """
+COMPARISON = """examples:
+  lmtx compare runs/one runs/two
+  lmtx compare tagged-may tagged-june --gold gold.csv
+"""
 
 
 def add_verbs(verbs: Any) -> None:
@@ -39,6 +43,29 @@ def add_verbs(verbs: Any) -> None:
         metavar="FILE",
         help="gold of an annotated corpus, to count its labels: adds PSP@k, in which rare labels "
         "weigh more",
+    )
+    compare = add_verb(
+        verbs, "compare", "paired differences of two runs or two outputs of tags", compare_sides
+    )
+    compare.epilog, compare.formatter_class = COMPARISON, argparse.RawDescriptionHelpFormatter
+    for name in ("a", "b"):
+        compare.add_argument(
+            name,
+            metavar=name.upper(),
+            help="a finished run (folder or YAML file), an output of lmtx tag, or a file of tags",
+        )
+    compare.add_argument(
+        "--gold",
+        metavar="FILE",
+        help=f"{GOLD_ABOUT}; without it the runs' own test documents, or their judge's opinion",
+    )
+    add_gold_options(compare)
+    compare.add_argument(
+        "--documents",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="files with the documents' titles, where the tags do not tell what was tagged",
     )
 
 
@@ -91,3 +118,15 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
     summary = evaluate(tags, gold, labels, matched_only=arguments.matched_only, **counts)
     print(evaluation_text(summary), file=sys.stderr)
     return summary
+
+
+def compare_sides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx compare`: the differences, also as a table and examples on standard error."""
+    from lmtx_ray.evaluation.rendering import comparison_text
+    from lmtx_ray.loop.comparing import compare
+
+    gold = gold_source(arguments, arguments.gold) if arguments.gold else None
+    labels = label_set(arguments)
+    found = compare(arguments.a, arguments.b, gold, labels, arguments.documents)
+    print(comparison_text(found), file=sys.stderr)
+    return found

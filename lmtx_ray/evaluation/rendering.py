@@ -87,6 +87,35 @@ def _side(what: str, side: Mapping[str, Any], fate: str) -> str:
     return f"{side['documents']:,} documents {what}: {fate} (such as {examples})"
 
 
+def comparison_text(found: Mapping[str, Any]) -> str:
+    """What `lmtx compare` found, for people."""
+    rows = [["", "A", "B", "B - A", "95 % interval", ""]]
+    for name, told in found["metrics"].items():
+        ends = [f"{100 * end:+.1f}" for end in told["difference_ci"]]
+        verdict = "" if told["sure"] else "may be chance"
+        sides = [per_cent(told[side]) for side in ("a", "b")]
+        difference = f"{100 * told['difference']:+.1f}"
+        rows.append([name, *sides, difference, f"[{', '.join(ends)}]", verdict])
+    head = (
+        f"A: {found['a']}\nB: {found['b']}\n"
+        f"{found['documents']:,} documents, per cent; measured by {found['by']}"
+    )
+    examples = [_changed(example) for example in found["examples"]]
+    where = "where they differ most (+ only in B, - only in A)\n" if examples else ""
+    return f"{head}\n\n{columns(rows)}\n\n{where}" + "\n".join(examples)
+
+
+def _changed(example: Mapping[str, Any]) -> str:
+    lines = [f"{example['doc_id']}  {example['title'] or ''}".rstrip()]
+    for mark, side in (("+", "gained"), ("-", "lost")):
+        lines += [f"    {mark} {tag['label']}{_worth(tag['right'])}" for tag in example[side]]
+    return "\n".join(lines)
+
+
+def _worth(right: bool | None) -> str:
+    return "" if right is None else " (right)" if right else " (wrong)"
+
+
 def judged_text(judged: Mapping[str, Any]) -> str:
     """A judge's own opinion of what ships, named as such."""
     text = (

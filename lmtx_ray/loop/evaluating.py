@@ -77,7 +77,7 @@ def _counts(counts: Mapping[Any, int], found: Matched, right: pa.Table) -> np.nd
     flat = (label for table in tables for labels in table[IDS].to_pylist() for label in labels)
     counts_L = np.zeros(max(flat, default=0) + 1)
     for label, count in counts.items():
-        place = label if isinstance(label, int) else found.number(label)
+        place = label if isinstance(label, int) else found.numbering.number(label)
         if 0 <= place < len(counts_L):
             counts_L[place] = count
     return counts_L
@@ -87,6 +87,7 @@ def count_labels(source: GoldSource, answers: pa.Table, labels: Given = None) ->
     """`counts` and `counted` of `evaluate`, of an annotated corpus. Raises as `evaluate`."""
     found = match(answers, source, labels)
     flat = Counter(label for ids in found.gold.labels.values() for label in ids)
-    named = bool(len(found.names) or found.further)  # else both sides have ids
-    counts = {found.label(label) if named else label: count for label, count in flat.items()}
+    by = found.numbering
+    named = bool(len(by.names) or by.further)  # else both sides have ids
+    counts = {by.key(label) if named else label: count for label, count in flat.items()}
     return {"counts": counts, "counted": len(found.gold.labels)}

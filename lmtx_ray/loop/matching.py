@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -22,64 +22,106 @@ EXAMPLES = 3  # ids that are shown of documents on one side only
 
 
 @dataclass(frozen=True)
-class Matched:
-    """Answers and gold by one numbering of labels. Both tables have doc_id and label_ids, `ranked`
-    perhaps probabilities; `names` are those of the label set, others are numbered after them."""
+class Numbering:
+    """Labels as numbers: ids of the label set `names`, and after them what is no label of it, as it
+    comes. Where it is `strict`, gold that is no label of the set is rejected."""
 
-    ranked: pa.Table
-    right: pa.Table
-    gold: Gold
     names: LabelNames
-    further: dict[str, int]
+    strict: bool
+    further: dict[str, int] = field(default_factory=dict)
 
     def number(self, key: str) -> int:
-        """The number of a label's key or name."""
-        return number_of(key, self.names, self.further)
+        """The number of a label's key or text, or of a name that no label has."""
+        label = self.names.resolve(key) if self.names.knows(key) else None
+        if isinstance(label, int):
+            return label
+        return self.further.setdefault(plain(key), len(self.names) + len(self.further))
 
-    def label(self, label: int) -> str:
+    def key(self, label: int) -> str:
         """The key of a label, or the name that no label has."""
         if label < len(self.names):
             return self.names.key(label)
-        others = {number: name for name, number in self.further.items()}
-        return others.get(label, str(label))
+        return self._others().get(label, str(label))
+
+    def text(self, label: int) -> str:
+        """The text of a label, or the name that no label has."""
+        return self.names.text(label) if label < len(self.names) else self.key(label)
+
+    def _others(self) -> dict[int, str]:
+        return {number: name for name, number in self.further.items()}
+
+    def table(self, side: str, given: pa.Table) -> pa.Table:
+        """doc_id, label_ids, and probabilities if there are. Raises ValueError for other columns,
+        naming the `side`."""
+        if kind_of(side, given) == KEYS:
+            lists = [list(map(self.number, keys or ())) for keys in given[KEYS].to_pylist()]
+        else:
+            lists = [ids or [] for ids in given[IDS].to_pylist()]
+        ids = [str(doc_id) for doc_id in given["doc_id"].to_pylist()]
+        columns = {"doc_id": pa.array(ids, pa.string()), IDS: pa.array(lists, pa.list_(pa.int64()))}
+        if "probabilities" in given.column_names:
+            columns["probabilities"] = given["probabilities"]
+        return pa.table(columns)
+
+    def gold(self, given: pa.Table | GoldSource) -> Gold:
+        """Gold of a table or of files. Raises CorpusError where no label of it is of use."""
+        if isinstance(given, GoldSource):
+            gold, name = read_gold(given, self.names, self.strict, self.further), _name(given)
+        else:
+            rows = self.table("gold", given).to_pylist()
+            gold, name = Gold({row["doc_id"]: row[IDS] for row in rows}, [], len(rows)), "gold"
+        if not gold.pairs():
+            first = next((f"; row {bad['position']}: {bad['reason']}" for bad in gold.rejects), "")
+            raise CorpusError(f"{name}: no gold label in {gold.rows} rows{first}")
+        return gold
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Answers and gold by one numbering of labels; `ranked` and `right` have doc_id and label_ids,
+    `ranked` perhaps probabilities."""
+
+    ranked: pa.Table
+    gold: Gold
+    numbering: Numbering
+
+    @property
+    def right(self) -> pa.Table:
+        """The gold as a table."""
+        return as_table(self.gold.labels)
+
+
+def as_table(labels: Mapping[str, Sequence[int]]) -> pa.Table:
+    """doc_id and label_ids."""
+    lists = pa.array(labels.values(), pa.list_(pa.int64()))
+    return pa.table({"doc_id": pa.array(labels, pa.string()), IDS: lists})
 
 
 def match(answers: Given, gold: Given | GoldSource, labels: Given = None) -> Matched:
     """Both sides by one numbering of labels. Raises as `evaluating.evaluate`."""
-    table = _answers(answers)
-    kind = _kind("answers", table)
-    truth = _gold_given(gold)
+    table, truth = answers_given(answers), gold_given(gold)
+    kind = kind_of("answers", table)
     if labels is not None:
-        names = label_names(labels)
+        numbering = Numbering(label_names(labels), strict=True)
     else:
         _refuse_mixed(kind, truth)
-        names = _own_names(table) if kind == KEYS else LabelNames([], [])
-    further: dict[str, int] = {}
-    ranked = _by_ids(table, kind, names, further)
-    read = (
-        read_gold(truth, names, labels is not None, further)
-        if isinstance(truth, GoldSource)
-        else _gold_of(_by_ids(truth, _kind("gold", truth), names, further))
-    )
-    _refuse_no_gold(truth, read)
-    if labels is None and kind == IDS and further:
+        names = own_names(table) if kind == KEYS else LabelNames([], [])
+        numbering = Numbering(names, strict=False)
+    ranked, read = numbering.table("answers", table), numbering.gold(truth)
+    if labels is None and kind == IDS and numbering.further:
         raise ValueError("answers have label_ids, gold has names: give `labels`")
-    right = pa.table(
-        {
-            "doc_id": pa.array(read.labels, pa.string()),
-            IDS: pa.array(read.labels.values(), pa.list_(pa.int64())),
-        }
-    )
-    return Matched(ranked, right, read, names, further)
+    return Matched(ranked, read, numbering)
 
 
-def _answers(given: Given) -> pa.Table:
+def answers_given(given: Given) -> pa.Table:
+    """Answers as a table; those at a URI are read."""
     if isinstance(given, str):
         return read_tag_file(given)
     return given if isinstance(given, pa.Table) else pa.table(given)
 
 
-def _gold_given(given: Given | GoldSource) -> pa.Table | GoldSource:
+def gold_given(given: Given | GoldSource) -> pa.Table | GoldSource:
+    """Gold as a table, or the files that it is to be read from."""
     if isinstance(given, GoldSource):
         (first, *_) = given.files
         given = first if storage.exists(storage.join(first, MANIFEST)) else given
@@ -90,66 +132,34 @@ def _gold_given(given: Given | GoldSource) -> pa.Table | GoldSource:
     return given if isinstance(given, GoldSource | pa.Table) else pa.table(given)
 
 
-def _kind(name: str, table: pa.Table) -> str:
+def kind_of(side: str, table: pa.Table) -> str:
+    """Which of KEYS and IDS a table has. Raises ValueError where it has none, or no doc_id."""
     kind = next((kind for kind in (IDS, KEYS) if kind in table.column_names), None)
     if kind is None or "doc_id" not in table.column_names:
         there = ", ".join(table.column_names)
-        raise ValueError(f"{name}: doc_id and {KEYS} or {IDS} are needed, there are: {there}")
+        raise ValueError(f"{side}: doc_id and {KEYS} or {IDS} are needed, there are: {there}")
     return kind
 
 
 def _refuse_mixed(kind: str, gold: pa.Table | GoldSource) -> None:
-    if isinstance(gold, pa.Table) and (other := _kind("gold", gold)) != kind:
+    if isinstance(gold, pa.Table) and (other := kind_of("gold", gold)) != kind:
         said = f"answers have {kind}, gold have {other}"
         raise ValueError(f"{said}: give `labels`, with label_id and label_key")
 
 
-def _refuse_no_gold(source: pa.Table | GoldSource, gold: Gold) -> None:
-    if gold.pairs():
-        return
-    name = ", ".join(source.files) if isinstance(source, GoldSource) else "gold"
-    first = next((f"; row {bad['position']}: {bad['reason']}" for bad in gold.rejects), "")
-    raise CorpusError(f"{name}: no gold label in {gold.rows} rows{first}")
+def _name(source: GoldSource) -> str:
+    return ", ".join(source.files)
 
 
-def _own_names(table: pa.Table) -> LabelNames:
-    """The labels that the answers themselves name."""
+def own_names(*tables: pa.Table) -> LabelNames:
+    """The labels that tables of tags name themselves; none of those that have ids only."""
     texts: dict[str, str] = {}
-    named = "labels" in table.column_names
-    for row in table.select([KEYS, "labels"] if named else [KEYS]).to_pylist():
-        keys = row[KEYS] or ()
-        texts.update(zip(keys, (row["labels"] if named else None) or keys, strict=True))
+    for table in tables:
+        named = [name for name in (KEYS, "labels") if name in table.column_names]
+        for row in table.select(named).to_pylist() if KEYS in named else ():
+            keys = row[KEYS] or ()
+            texts.update(zip(keys, row.get("labels") or keys, strict=True))
     return LabelNames(list(texts), list(texts.values()))
-
-
-def _by_ids(table: pa.Table, kind: str, names: LabelNames, further: dict[str, int]) -> pa.Table:
-    """doc_id, label_ids, and probabilities if there are; keys that no label has are numbered after
-    the label set."""
-    if kind == KEYS:
-        lists = [
-            [number_of(key, names, further) for key in keys or ()]
-            for keys in table[KEYS].to_pylist()
-        ]
-    else:
-        lists = [ids or [] for ids in table[IDS].to_pylist()]
-    ids = [str(doc_id) for doc_id in table["doc_id"].to_pylist()]
-    columns = {"doc_id": pa.array(ids, pa.string()), IDS: pa.array(lists, pa.list_(pa.int64()))}
-    if "probabilities" in table.column_names:
-        columns["probabilities"] = table["probabilities"]
-    return pa.table(columns)
-
-
-def number_of(key: str, names: LabelNames, further: dict[str, int]) -> int:
-    """The label id of a key or name, else its number in `further`, after the label set."""
-    label = names.resolve(key) if names.knows(key) else None
-    if isinstance(label, int):
-        return label
-    return further.setdefault(plain(key), len(names) + len(further))
-
-
-def _gold_of(table: pa.Table) -> Gold:
-    rows = table.to_pylist()
-    return Gold({row["doc_id"]: row[IDS] for row in rows}, [], len(rows))
 
 
 def overlap(found: Matched, matched_only: bool) -> tuple[dict[str, Any], pa.Table]:
