@@ -47,11 +47,11 @@ class Differences:
 
     def most(self, count: int) -> list[str]:
         """Ids of the documents that differ most: by all metrics together, then by how many labels
-        changed. Those with the same labels are none of them."""
+        changed. Those with the same labels in the same order are none of them."""
         moved_B = np.abs(self.second_BM - self.first_BM).sum(axis=1)
         found = []
         for doc_id, moved in zip(self.doc_ids, moved_B.tolist(), strict=True):
-            changed = {*self.first_tops.get(doc_id, ())} ^ {*self.second_tops.get(doc_id, ())}
-            if changed:
-                found.append((-round(moved, 9), -len(changed), doc_id))
+            first, second = self.first_tops.get(doc_id, []), self.second_tops.get(doc_id, [])
+            if first != second:
+                found.append((-round(moved, 9), -len({*first} ^ {*second}), doc_id))
         return [doc_id for _, _, doc_id in sorted(found)[:count]]

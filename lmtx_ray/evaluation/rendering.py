@@ -107,13 +107,19 @@ def comparison_text(found: Mapping[str, Any]) -> str:
 
 def _changed(example: Mapping[str, Any]) -> str:
     lines = [f"{example['doc_id']}  {example['title'] or ''}".rstrip()]
+    first, second = (_tag(tag) for tag in example["first"])
+    if first != second:
+        lines.append(f"    first: {first} → {second}")
     for mark, side in (("+", "gained"), ("-", "lost")):
-        lines += [f"    {mark} {tag['label']}{_worth(tag['right'])}" for tag in example[side]]
+        lines += [f"    {mark} {_tag(tag)}" for tag in example[side]]
     return "\n".join(lines)
 
 
-def _worth(right: bool | None) -> str:
-    return "" if right is None else " (right)" if right else " (wrong)"
+def _tag(tag: Mapping[str, Any] | None) -> str:
+    if tag is None:
+        return "none"
+    worth = {True: " (right)", False: " (wrong)", None: ""}
+    return f"{tag['label']}{worth[tag['right']]}"
 
 
 def judged_text(judged: Mapping[str, Any]) -> str:
@@ -138,3 +144,48 @@ def _cuts(told: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name} {per_cent(told[name])} % {interval(told[f'{name}_ci'])}" for name in names
     )
+
+
+def review_text(found: Mapping[str, Any]) -> str:
+    """What `lmtx review-score` found, for people."""
+    rows = [["probability", "tags", "reviewed", "right", "precision", "95 % interval"]]
+    for band in found["bands"]:
+        counts = [f"{band[name]:,}" for name in ("tags", "reviewed", "right")]
+        name = band["band"] or "not known"
+        rows.append([name, *counts, per_cent(band["precision"]), interval(band["precision_ci"])])
+    lines = [
+        f"{found['reviewed']} of {found['sampled']} tags reviewed",
+        columns(rows),
+        f"of all {found['tags']:,} tags {per_cent(found['precision'])} % are right "
+        f"{interval(found['precision_ci'])}, each band weighed by its tags",
+    ]
+    if found["not_covered"]:
+        lines.append(
+            f"{found['not_covered']:,} of them are in bands that nobody looked at: left out"
+        )
+    return "\n".join([*lines, _agreement_text(found["judge"]), _suggestion(found["suggestion"])])
+
+
+def _agreement_text(judge: Mapping[str, Any]) -> str:
+    if not judge["pairs"]:
+        return "the judge said nothing of these tags"
+    kappa = "–" if judge["kappa"] is None else f"{judge['kappa']:.2f}"
+    return (
+        f"people and the judge agree on {per_cent(judge['accuracy'])} % "
+        f"{interval(judge['accuracy_ci'])} of {judge['pairs']} tags, Cohen's kappa {kappa}"
+    )
+
+
+def _suggestion(found: Mapping[str, Any]) -> str:
+    wrong = f"at most {100 * found['wrong_at_most']:g} % of the tags wrong"
+    if found["threshold"] is None:
+        return f"{wrong}: no probability gets there; better tags or more reviewed ones are needed"
+    text = (
+        f"{wrong}: keep tags of a probability of {found['threshold']:g} and more; "
+        f"{per_cent(found['precision'])} % of those are right {interval(found['precision_ci'])}, "
+        f"{per_cent(found['share_of_tags'])} % of all tags are left"
+    )
+    sure = found["sure_threshold"]
+    if sure is None:
+        return f"{text}; that may still be chance: review more of the likely tags"
+    return text if sure == found["threshold"] else f"{text}; for sure only from {sure:g} on"

@@ -263,6 +263,7 @@ def _example(
     return {
         "doc_id": doc_id,
         "title": title,
+        "first": [*(shown(first[:1]) or [None]), *(shown(second[:1]) or [None])],
         "gained": shown([label for label in second if label not in first]),
         "lost": shown([label for label in first if label not in second]),
     }

@@ -156,3 +156,34 @@ def _names_by_seen(run: JudgedRun) -> dict[bytes, bytes]:
             if seen != row["text"]:
                 names[text_key(seen)] = text_key(row["text"])
     return names
+
+
+def judge_said(
+    run: JudgedRun, pairs: Sequence[tuple[bytes, str]]
+) -> dict[tuple[bytes, str], tuple[float | None, str]]:
+    """(key of a document's text, label key) -> (P(yes), answer) of the run's judge, of the pairs
+    that the store has; whoever asked."""
+    prompt, teacher = run.judge()
+    if not teacher:
+        return {}
+    wanted = {key for _, key in pairs}
+    seen = _seen_labels(run, wanted)
+    lookup = Lookup(run.config.verdict_store.partition(teacher, prompt).snapshot())
+    rows: dict[Key, tuple[float | None, str]] = {}
+    for row in lookup.find({document for document, _ in pairs}).to_pylist():
+        rows.setdefault((row["document"], row["label"]), (row["p_yes"], row["answer"]))
+    found = {
+        (document, key): rows[document, seen[key]]
+        for document, key in pairs
+        if key in seen and (document, seen[key]) in rows
+    }
+    return found
+
+
+def _seen_labels(run: JudgedRun, wanted: set[str]) -> dict[str, bytes]:
+    """label key -> key of what the judge sees of it."""
+    prompt = get_prompt(run.config.judge.teacher.prompt)
+    keys = pa.array(sorted(wanted), pa.string())
+    columns = ["label_key", "text", "description", "aliases"]
+    rows = run.labels.where("label_key", keys, columns).to_pylist()
+    return {row["label_key"]: text_key(prompt.label_text(row)) for row in rows}

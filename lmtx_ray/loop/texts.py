@@ -58,9 +58,6 @@ def texts_of_tags(
     documents: Sequence[str] = (),
     columns: ColumnMap | None = None,
 ) -> dict[str, Shown]:
-    documents: Sequence[str] = (),
-    columns: ColumnMap | None = None,
-) -> dict[str, Shown]:
     """Of the files that were tagged, or of `documents`, where those are named.
 
     Raises:
