@@ -1,4 +1,4 @@
-"""One raw row to a document and its gold labels, or to what is wrong with it."""
+"""One raw row to a document, or to what is wrong with it."""
 
 from __future__ import annotations
 
@@ -58,14 +58,3 @@ def _missing(row: Row, name: str, usual: Sequence[str]) -> BadRow:
     """A row without `name`, with the fields that may be meant: no field has a name of `usual`."""
     near = "" if name in row else near_names([name] if name not in usual else usual, list(row))
     return BadRow(f"missing field {name!r}{near and '; '}{near}", str(row))
-
-
-def gold_of(row: Row, columns: ColumnMap, labels: int) -> list[int] | BadRow:
-    """Sorted label ids of a raw row, of `labels` labels; or what is wrong with them."""
-    values = row.get(columns.gold)
-    if not isinstance(values, list) or not all(type(value) is int for value in values):
-        return BadRow(f"field {columns.gold!r} needs a list of label indices", str(row))
-    outside = [value for value in values if not 0 <= value < labels]
-    if outside:
-        return BadRow(f"{columns.gold!r}: label index {outside[0]} of {labels} labels", str(row))
-    return sorted(set(values))

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
+from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.columns import near_names
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import LabelNames, plain
@@ -25,13 +28,14 @@ NAMES = (
 @dataclass(frozen=True)
 class GoldSource:
     """Where gold is: files, the columns of document ids and of labels (None: a usual name, or of
-    two columns the other one), and what separates several labels in one cell (None: what gives
-    known labels)."""
+    two columns the other one), what separates several labels in one cell (None: what gives known
+    labels), and whether they are indices (None: in columns of INDICES)."""
 
     files: tuple[str, ...]
     document: str | None = None
     labels: str | None = None
     separator: str | None = None
+    index: bool | None = None
 
 
 @dataclass
@@ -46,6 +50,13 @@ class Gold:
     def pairs(self) -> int:
         """How many labels all documents have together."""
         return sum(map(len, self.labels.values()))
+
+
+def gold_table(gold: Gold) -> pa.Table:
+    """Gold as a table of the `gold` contract."""
+    lists = pa.array(gold.labels.values(), pa.list_(pa.int32()))
+    table = pa.table({"doc_id": pa.array(gold.labels, pa.string()), "label_ids": lists})
+    return schemas.conform(table, schemas.GOLD)
 
 
 def is_index(column: str) -> bool:
@@ -81,28 +92,49 @@ def read_gold(
         if isinstance(cell.doc_id, BadRow):
             gold.rejects.append(cell.reject(cell.doc_id))
             continue
-        others = None if strict else further
-        found, problems = label_ids_of(cell.value, cell.index, names, separator, others)
+        if cell.index:
+            found, problems = index_ids(cell.value, len(names), separator)
+        else:
+            others = None if strict else further
+            found, problems = name_ids(cell.value, names, separator, others)
         gold.rejects += map(cell.reject, problems)
         gold.labels[cell.doc_id] = sorted({*gold.labels.get(cell.doc_id, ()), *found})
     return gold
 
 
-def label_ids_of(
+def index_ids(
+    value: Any, labels: int, separator: str | None = None
+) -> tuple[list[int], list[BadRow]]:
+    """(label ids, sorted, what is wrong with others) of a field of label indices, of `labels`
+    labels; 0 if that is not known."""
+    found, problems = set[int](), []
+    given = names_of(value, str.isdecimal, separator)
+    if isinstance(given, BadRow):
+        return [], [given]
+    for name in given:
+        if not name.isdecimal():
+            problems.append(BadRow(f"{name!r} is no label index"))
+        elif labels and int(name) >= labels:
+            problems.append(BadRow(f"label index {name} of {labels} labels"))
+        else:
+            found.add(int(name))
+    return sorted(found), problems
+
+
+def name_ids(
     value: Any,
-    index: bool,
     names: LabelNames,
-    separator: str | None,
+    separator: str | None = None,
     further: dict[str, int] | None = None,
 ) -> tuple[list[int], list[BadRow]]:
-    """(label ids, sorted, what is wrong with other labels) of one field. Names that no label has
-    are numbered in `further`, where that is given."""
-    given = names_of(value, str.isdecimal if index else names.knows, separator)
+    """The same of a field of keys and texts. Names that no label has are numbered in `further`,
+    where that is given."""
+    given = names_of(value, names.knows, separator)
     if isinstance(given, BadRow):
         return [], [given]
     found, problems = set[int](), []
     for name in given:
-        label = _index(name, len(names)) if index else names.resolve(name)
+        label = names.resolve(name)
         if isinstance(label, BadRow) and further is not None and not names.knows(name):
             label = further.setdefault(plain(name), len(names) + len(further))
         if isinstance(label, BadRow):
@@ -110,14 +142,6 @@ def label_ids_of(
         else:
             found.add(label)
     return sorted(found), problems
-
-
-def _index(name: str, labels: int) -> int | BadRow:
-    if not name.isdecimal():
-        return BadRow(f"{name!r} is no label index")
-    if labels and int(name) >= labels:  # of no label set every index may be one
-        return BadRow(f"label index {name} of {labels} labels")
-    return int(name)
 
 
 @dataclass(frozen=True)
@@ -154,7 +178,8 @@ def _cells(source: GoldSource) -> Iterator[_Cell]:
             if doc_id is None or doc_id == "":
                 yield _Cell(file.uri, position, BadRow(f"missing field {columns[0]!r}", str(row)))
             else:
-                yield _Cell(file.uri, position, as_id(doc_id), value, is_index(columns[1]))
+                index = is_index(columns[1]) if source.index is None else source.index
+                yield _Cell(file.uri, position, as_id(doc_id), value, index)
 
 
 def _columns(uri: str, row: Row, source: GoldSource) -> tuple[str, str]:

@@ -28,6 +28,7 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     if result.layout.test:
         with timed(result, "evaluate"):
             summary = evaluate_methods(config, result, choice.method)
+        summary["trained_on"] = config.corpus.test is None  # the test documents, not their gold
     summary["shipped"] = choice.to_dict()
     summary["judged"] = judged_summary(
         JudgedRun.of_layout(config, result.layout, result.ran),

@@ -25,6 +25,7 @@ from lmtx_ray.teacher.prompts import Prompt, get_prompt
 
 TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
 SHIPPING = 2  # the rule by which `ship: auto` chooses: another one makes another bundle
+GOLD_COLUMNS = ("gold", "gold_id")  # only evaluation reads them
 LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result
 
 
@@ -179,6 +180,7 @@ class _Planner:
     def _plan_corpus(self) -> None:
         corpus = self._config.corpus
         reading = corpus.model_dump(mode="json", include={"format", "columns"})
+        gold = {name: reading["columns"].pop(name) for name in GOLD_COLUMNS}
         training = corpus.model_dump(mode="json", include=TRAINING_FIELDS)
         labels = fingerprint(__version__, reading, _content_hashes([corpus.labels]))
         documents = fingerprint(__version__, reading, training, _content_hashes(corpus.documents))
@@ -189,8 +191,8 @@ class _Planner:
         depth = self._config.shortlist.depth
         self._lexical = self._step("lexical", documents, labels, depth)
         self._test = None
-        if corpus.test:
-            test = fingerprint(documents, labels, _content_hashes([corpus.test]))
+        if corpus.has_test:
+            test = fingerprint(documents, labels, self._gold_identity(gold))
             self._test = Test(
                 documents=self._step("test-documents", test),
                 gold=self._step("test-gold", test),
@@ -198,6 +200,14 @@ class _Planner:
                 lexical=self._step("test-lexical", test, depth),
                 verdicts=None,
             )
+
+    def _gold_identity(self, columns: dict[str, object]) -> list[object]:
+        """What makes the test documents, beside the corpus."""
+        corpus = self._config.corpus
+        own = _content_hashes([corpus.test]) if corpus.test else ""
+        gold = _content_hashes([corpus.gold]) if corpus.gold else ""
+        settings = corpus.model_dump(mode="json", include={"gold_by", "gold_separator"})
+        return [own, gold, columns, settings]
 
     def _state(self, number: int, encoder: Dataset | None, identity: str) -> State:
         encoding = self._config.encoder.model_dump(mode="json", exclude={"model", *LAID_OUT})

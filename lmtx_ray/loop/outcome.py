@@ -181,7 +181,12 @@ def render_table(methods: Mapping[str, Metrics], metrics: list[str], final: str)
 
 def tables(summary: dict[str, Any], metrics: list[str]) -> str:
     """The table of all methods, and the same without the excluded labels."""
-    text = "\nTest documents, per cent (* ships)\n"
+    which = (
+        "Documents with gold, trained on without it"
+        if summary.get("trained_on")
+        else ("Test documents")
+    )
+    text = f"\n{which}, per cent (* ships)\n"
     text += render_table(summary["methods"], metrics, summary["final"])
     if "methods_excluding" in summary:
         text += "\n\nThe same without the excluded labels\n"
