@@ -52,6 +52,8 @@ def read_tag_file(uri: str, document: str | None = None) -> pa.Table:
         CorpusError: A file without ids or labels, or with a row that cannot be read.
         PublishError: A folder where nothing is published.
     """
+    if not storage.exists(uri):
+        raise CorpusError(f"no such file or folder: {uri}")
     if storage.stat(uri) is None:
         return read_tags(uri) if is_tags_output(uri) else PublishedFolder(uri).read()
     rows = list(_good(uri))

@@ -28,7 +28,7 @@ def add_verbs(verbs: Any) -> None:
         "--rankings",
         required=True,
         metavar="URI",
-        help="output of lmtx tag, a file of tags, or a step of rankings of a run",
+        help="output of lmtx tag, a file of tags, a step of rankings of a run, or a finished run",
     )
     evaluate.add_argument("--gold", required=True, metavar="FILE", help=GOLD_ABOUT)
     add_gold_options(evaluate)
@@ -107,11 +107,17 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx evaluate`: the metrics, also as tables on standard error."""
     from lmtx_ray.batch.tag_files import read_tag_file
     from lmtx_ray.evaluation.rendering import evaluation_text
+    from lmtx_ray.loop.comparing import side_of
     from lmtx_ray.loop.evaluating import count_labels, evaluate
+    from lmtx_ray.loop.texts import is_run
 
     labels = label_set(arguments)
     gold = gold_source(arguments, arguments.gold)
-    tags = read_tag_file(arguments.tags, arguments.id_field)
+    if is_run(arguments.tags):
+        run = side_of(arguments.tags)
+        tags, labels = run.answers(), labels or run.names
+    else:
+        tags = read_tag_file(arguments.tags, arguments.id_field)
     counts: dict[str, Any] = {}
     if arguments.counts_from:
         counts = count_labels(gold_source(arguments, arguments.counts_from), tags, labels)

@@ -61,7 +61,7 @@ def gold_table(gold: Gold) -> pa.Table:
 
 def is_index(column: str) -> bool:
     """Whether a column of this name holds label indices and not keys or texts."""
-    return column in INDICES
+    return column.strip().casefold() in INDICES
 
 
 def gold_column(header: Sequence[str]) -> str | None:

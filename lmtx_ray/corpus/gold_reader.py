@@ -25,6 +25,8 @@ from lmtx_ray.corpus.parquet import open_parquet
 from lmtx_ray.corpus.readers import read_rows
 from lmtx_ray.io import storage
 
+GOLD_COLUMNS = ("gold", "gold_id")  # of a column map
+
 
 @dataclass(frozen=True)
 class GoldReading:
@@ -134,3 +136,17 @@ def _found_column(config: CorpusConfig) -> str:
             f"one of {usual}; it has: {', '.join(map(repr, header)) or 'nothing'}"
         )
     return column
+
+
+def without_gold(columns: Mapping[str, object]) -> dict[str, object]:
+    """A column map without what only evaluation reads."""
+    return {name: value for name, value in columns.items() if name not in GOLD_COLUMNS}
+
+
+def test_identity(config: CorpusConfig) -> list[object]:
+    """What makes the test documents and their gold, beside the corpus: contents of the files, and
+    the settings by which gold is read. Raises CorpusError for a file that is not there."""
+    columns = config.columns.model_dump(mode="json", include=set(GOLD_COLUMNS))
+    settings = config.model_dump(mode="json", include={"gold_by", "gold_separator"})
+    files = [list_inputs([file]) if file else [] for file in (config.test, config.gold)]
+    return [*({one.uri: one.identity for one in own} for own in files), columns, settings]

@@ -65,26 +65,31 @@ def evaluation_text(summary: Mapping[str, Any]) -> str:
 def _matched(summary: Mapping[str, Any]) -> str:
     gold = summary["gold"]
     lines = [
-        f"{summary['matched']:,} documents have both tags and gold; "
-        f"gold: {gold['labels']:,} labels of {gold['documents']:,} documents"
+        f"{_counted(summary['matched'], 'document')} with both tags and gold; "
+        f"gold: {gold['labels']:,} labels of {_counted(gold['documents'], 'document')}"
     ]
     missing, spare = summary["only_gold"], summary["only_tags"]
     if missing["documents"]:
-        fate = "left out" if summary["documents"] <= summary["matched"] else "they count as wrong"
-        lines.append(_side("have gold and no tags", missing, fate))
+        fate = "left out" if summary["documents"] <= summary["matched"] else "counted as wrong"
+        lines.append(_side("with gold and no tags", missing, fate))
     if spare["documents"]:
-        lines.append(_side("have tags and no gold", spare, "left out"))
+        lines.append(_side("with tags and no gold", spare, "left out"))
     if gold["without_labels"]:
-        lines.append(f"{gold['without_labels']:,} documents of the gold have no label: left out")
+        without = _counted(gold["without_labels"], "document")
+        lines.append(f"{without} of the gold without any label: left out")
     if gold["rejected"]:
-        lines.append(f"{gold['rejected']:,} labels or rows of the gold are rejected:")
+        lines.append(f"rejected of the gold, labels or whole rows: {gold['rejected']:,}; such as")
         lines += [f"  {reject}" for reject in gold["rejects"]]
     return "\n".join(lines)
 
 
 def _side(what: str, side: Mapping[str, Any], fate: str) -> str:
     examples = ", ".join(map(repr, side["examples"]))
-    return f"{side['documents']:,} documents {what}: {fate} (such as {examples})"
+    return f"{_counted(side['documents'], 'document')} {what}: {fate} (such as {examples})"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def comparison_text(found: Mapping[str, Any]) -> str:
@@ -189,3 +194,14 @@ def _suggestion(found: Mapping[str, Any]) -> str:
     if sure is None:
         return f"{text}; that may still be chance: review more of the likely tags"
     return text if sure == found["threshold"] else f"{text}; for sure only from {sure:g} on"
+
+
+def gain_text(gain: Mapping[str, Any]) -> str:
+    """What training brings over the untrained hybrid against gold, or that it may be chance."""
+    told = []
+    for name in (name for name in gain if f"{name}_ci" in gain):
+        low, high = gain[f"{name}_ci"]
+        chance = "" if low > 0 or high < 0 else ", may be chance"
+        ends = f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+        told.append(f"{name} {100 * gain[name]:+.1f} points {ends}{chance}")
+    return f"against gold, over the untrained hybrid: {'; '.join(told)}"

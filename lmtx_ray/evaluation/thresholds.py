@@ -64,7 +64,8 @@ def counted(
     for row in tags.select(["doc_id", "label_ids", "probabilities"]).to_pylist():
         if row["doc_id"] not in place:
             continue
-        for label, probability in zip(row["label_ids"], row["probabilities"] or (), strict=True):
+        probabilities = row["probabilities"] or [None] * len(row["label_ids"])
+        for label, probability in zip(row["label_ids"], probabilities, strict=True):
             if probability is not None:
                 rows.append(place[row["doc_id"]])
                 scores.append(probability)

@@ -52,14 +52,18 @@ class Side:
         """What it is called, with what a run ships."""
         return f"{self.place} ({self.run.summary['final']})" if self.run else self.place
 
-    def answers(self, wanted: pa.Array) -> pa.Table:
-        """Tags, or what a run ships by label keys, of these documents or more."""
+    def answers(self, wanted: pa.Array | None = None) -> pa.Table:
+        """Tags, or what a run ships by label keys, of these documents or more; of all if None."""
         if self.tags is not None:
             return self.tags
         assert self.run is not None
         parts = ["", "test "] if self.run.has("test documents") else [""]
         steps = [shipped_rankings(self.run, part) for part in parts]
-        tables = [step.where("doc_id", wanted, ["doc_id", IDS]) for step in steps]
+        columns = ["doc_id", IDS]
+        tables = [
+            step.read(columns) if wanted is None else step.where("doc_id", wanted, columns)
+            for step in steps
+        ]
         return self.by_keys(pa.concat_tables(tables))
 
     def by_keys(self, table: pa.Table) -> pa.Table:
@@ -89,7 +93,7 @@ def compare(
         ConfigError: A run that is not finished; tags without gold; runs that asked other judges.
         ValueError: No document is on all sides.
     """
-    sides = (_side(first), _side(second))
+    sides = (side_of(first), side_of(second))
     gold = _own_gold(sides) if gold is None else gold
     names = label_names(labels) if labels is not None else _together(sides)
     numbering = Numbering(names, strict=labels is not None)
@@ -109,7 +113,8 @@ def compare(
     }
 
 
-def _side(place: str) -> Side:
+def side_of(place: str) -> Side:
+    """A finished run, or tags wherever they lie. Raises as `compare`."""
     if not is_run(place):
         tags = read_tag_file(place)
         return Side(place, tags=tags, names=own_names(tags))

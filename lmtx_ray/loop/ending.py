@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 from typing import Any
 
@@ -17,8 +18,10 @@ from lmtx_ray.loop.judged import JudgedRun, judged_summary
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.record import write_end
 from lmtx_ray.loop.run_config import RunConfig
-from lmtx_ray.loop.shipping import Choice, choose
+from lmtx_ray.loop.shipping import UNTRAINED, Choice, choose
 from lmtx_ray.loop.stopping import outputs_of
+
+logger = logging.getLogger(__name__)
 
 
 def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
@@ -51,6 +54,7 @@ def bundle_choice(config: RunConfig, result: RunResult) -> Choice:
     """Publish the bundle of what ships; returns what that is."""
     choice = choose(result.best, result.opinions, result.accepted, config.ship)
     result.best = choice.number
+    logger.info("%s", choice.words)
     with timed(result, "bundle"):
         bundle_step(config, result, fused=choice.ranking == "hybrid")
     return choice
@@ -84,7 +88,8 @@ def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]
 
 
 def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[str, Any]:
-    """`methods`, the same without the excluded labels, and the paired gain of `final`."""
+    """`methods`, the same without the excluded labels, and the paired gain of `final` over the
+    untouched encoder and over the untrained hybrid."""
     layout, settings = result.layout, config.evaluation
     excluded = set[int]()
     if settings.exclude_keys:
@@ -96,8 +101,11 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
         if name == "methods" or labels:
             rows = outcome.method_rows(layout, result.ran, settings, labels)
             summary[name] = {method: evaluation.summarise(table) for method, table in rows.items()}
-            gain: dict[str, Any] = {}
-            for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}"):
-                gain |= evaluation.compare(rows[final], rows["encoder"], metric)
-            summary["gain" if name == "methods" else "gain_excluding"] = gain
+            ending = name.removeprefix("methods")
+            for gain, other in (("gain", "encoder"), ("gain_over_hybrid", UNTRAINED)):
+                summary[gain + ending] = {
+                    key: value
+                    for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}")
+                    for key, value in evaluation.compare(rows[final], rows[other], metric).items()
+                }
     return {**summary, "final": final}

@@ -88,6 +88,8 @@ def count_labels(source: GoldSource, answers: pa.Table, labels: Given = None) ->
     found = match(answers, source, labels)
     flat = Counter(label for ids in found.gold.labels.values() for label in ids)
     by = found.numbering
-    named = bool(len(by.names) or by.further)  # else both sides have ids
-    counts = {by.key(label) if named else label: count for label, count in flat.items()}
+    if not len(by.names) and not by.further:  # both sides have ids
+        return {"counts": flat, "counted": len(found.gold.labels)}
+    names = {number: name for name, number in by.further.items()}
+    counts = {names.get(label) or by.key(label): count for label, count in flat.items()}
     return {"counts": counts, "counted": len(found.gold.labels)}

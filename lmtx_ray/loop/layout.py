@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from lmtx_ray import __version__
 from lmtx_ray.config.components import resolve_model
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.gold_reader import test_identity, without_gold
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.io.fence import Fence
 from lmtx_ray.io.identity import fingerprint, model_identity
@@ -25,7 +26,6 @@ from lmtx_ray.teacher.prompts import Prompt, get_prompt
 
 TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
 SHIPPING = 2  # the rule by which `ship: auto` chooses: another one makes another bundle
-GOLD_COLUMNS = ("gold", "gold_id")  # only evaluation reads them
 LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result
 
 
@@ -180,7 +180,7 @@ class _Planner:
     def _plan_corpus(self) -> None:
         corpus = self._config.corpus
         reading = corpus.model_dump(mode="json", include={"format", "columns"})
-        gold = {name: reading["columns"].pop(name) for name in GOLD_COLUMNS}
+        reading["columns"] = without_gold(reading["columns"])
         training = corpus.model_dump(mode="json", include=TRAINING_FIELDS)
         labels = fingerprint(__version__, reading, _content_hashes([corpus.labels]))
         documents = fingerprint(__version__, reading, training, _content_hashes(corpus.documents))
@@ -192,7 +192,7 @@ class _Planner:
         self._lexical = self._step("lexical", documents, labels, depth)
         self._test = None
         if corpus.has_test:
-            test = fingerprint(documents, labels, self._gold_identity(gold))
+            test = fingerprint(documents, labels, test_identity(corpus))
             self._test = Test(
                 documents=self._step("test-documents", test),
                 gold=self._step("test-gold", test),
@@ -200,14 +200,6 @@ class _Planner:
                 lexical=self._step("test-lexical", test, depth),
                 verdicts=None,
             )
-
-    def _gold_identity(self, columns: dict[str, object]) -> list[object]:
-        """What makes the test documents, beside the corpus."""
-        corpus = self._config.corpus
-        own = _content_hashes([corpus.test]) if corpus.test else ""
-        gold = _content_hashes([corpus.gold]) if corpus.gold else ""
-        settings = corpus.model_dump(mode="json", include={"gold_by", "gold_separator"})
-        return [own, gold, columns, settings]
 
     def _state(self, number: int, encoder: Dataset | None, identity: str) -> State:
         encoding = self._config.encoder.model_dump(mode="json", exclude={"model", *LAID_OUT})

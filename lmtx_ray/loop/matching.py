@@ -41,14 +41,11 @@ class Numbering:
         """The key of a label, or the name that no label has."""
         if label < len(self.names):
             return self.names.key(label)
-        return self._others().get(label, str(label))
+        return next((name for name, own in self.further.items() if own == label), str(label))
 
     def text(self, label: int) -> str:
         """The text of a label, or the name that no label has."""
         return self.names.text(label) if label < len(self.names) else self.key(label)
-
-    def _others(self) -> dict[int, str]:
-        return {number: name for name, number in self.further.items()}
 
     def table(self, side: str, given: pa.Table) -> pa.Table:
         """doc_id, label_ids, and probabilities if there are. Raises ValueError for other columns,
@@ -109,7 +106,7 @@ def match(answers: Given, gold: Given | GoldSource, labels: Given = None) -> Mat
         numbering = Numbering(names, strict=False)
     ranked, read = numbering.table("answers", table), numbering.gold(truth)
     if labels is None and kind == IDS and numbering.further:
-        raise ValueError("answers have label_ids, gold has names: give `labels`")
+        raise ValueError("answers have label_ids, gold has names: give the labels")
     return Matched(ranked, read, numbering)
 
 

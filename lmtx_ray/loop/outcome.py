@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray.evaluation import evaluation
-from lmtx_ray.evaluation.rendering import judged_text
+from lmtx_ray.evaluation.rendering import gain_text, judged_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
+from lmtx_ray.loop.shipping import UNTRAINED
 from lmtx_ray.search import candidates
 from lmtx_ray.student.pseudo_labels import pair_report
 from lmtx_ray.teacher.questions import judge_asks, select_asks, wanted_candidates
@@ -217,8 +218,12 @@ def shipped(summary: dict[str, Any]) -> str:
     """What ships, why, and what the judge thinks of it; empty for a run of an earlier version."""
     if "shipped" not in summary:
         return ""
-    judged = f"\n{judged_text(summary['judged'])}" if summary["judged"] else ""
-    return f"\n{summary['shipped']['words']}{judged}"
+    lines = [summary["shipped"]["words"]]
+    if summary["judged"]:
+        lines.append(judged_text(summary["judged"]))
+    if summary["shipped"]["method"] != UNTRAINED and (gain := summary.get("gain_over_hybrid")):
+        lines.append(gain_text(gain))
+    return "\n" + "\n".join(lines)
 
 
 def finished(config: RunConfig, layout: Layout) -> dict[str, Any] | None:

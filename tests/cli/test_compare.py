@@ -85,3 +85,13 @@ def test_nothing_in_common_fails(tmp_path, capsys, caplog, run) -> None:
     )
     assert code == 1
     assert "no document is on both sides and in the gold" in caplog.text
+
+
+def test_what_a_run_ships_is_evaluated_as_tags_are(tmp_path, capsys, run) -> None:
+    lines = ["id,label", *(f"d{n},{2 * (n % 8) + 1}" for n in range(COUNT))]
+    (tmp_path / "gold.csv").write_text(
+        "\n".join(lines).replace(",", ",L").replace("Llabel", "label")
+    )
+    code = main(["evaluate", "--tags", run, "--gold", str(tmp_path / "gold.csv")])
+    found = json.loads(capsys.readouterr().out)
+    assert (code, found["P@1"], found["matched"]) == (0, 1.0, COUNT)

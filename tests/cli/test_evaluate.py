@@ -71,7 +71,7 @@ def test_any_file_of_tags_meets_any_gold(tmp_path, capsys, gold, labels, kind: s
     assert at[0.9]["precision"] is None  # 0.9 as float32 is a little less
     assert at[0.5]["macro_precision"] == pytest.approx(1 / 4)
     assert "≥ 0.5" in text
-    assert "1 documents have gold and no tags: they count as wrong (such as '9')" in text
+    assert "1 document with gold and no tags: counted as wrong (such as '9')" in text
 
 
 def test_a_row_for_each_tag_is_read_as_well(tmp_path, capsys, gold) -> None:
