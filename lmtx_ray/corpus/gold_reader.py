@@ -143,7 +143,7 @@ def without_gold(columns: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in columns.items() if name not in GOLD_COLUMNS}
 
 
-def test_identity(config: CorpusConfig) -> list[object]:
+def gold_identity(config: CorpusConfig) -> list[object]:
     """What makes the test documents and their gold, beside the corpus: contents of the files, and
     the settings by which gold is read. Raises CorpusError for a file that is not there."""
     columns = config.columns.model_dump(mode="json", include=set(GOLD_COLUMNS))

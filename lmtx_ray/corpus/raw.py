@@ -137,9 +137,10 @@ def read_document(
     """(a raw row as a document with its gold, None if it is none; what is wrong with it). A
     document of whose gold labels some are unknown stays, with the others."""
     document = row if isinstance(row, BadRow) else to_document(row, raw.source.columns)
-    if isinstance(row, BadRow) or isinstance(document, BadRow):
+    if isinstance(document, BadRow):
         again = gold is not None and gold.how.others  # the corpus has told it already
         return None, [] if again else [document]
+    assert not isinstance(row, BadRow)  # or the document were one
     if gold is None:
         return document, []
     labels, bad = gold.of(row, document["doc_id"])

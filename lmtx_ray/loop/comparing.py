@@ -150,12 +150,16 @@ def _by_gold(
         for column, table in zip(columns, ranked, strict=True):
             column[f"F1 from {AT:g}"] = _f1(table, right)
     truths = {doc_id: set(gold[doc_id]) for doc_id in both}
+    first, second = (np.stack(list(column.values()), axis=1) for column in columns)
+    tops = [_tops(table, both) for table in ranked]
     return Differences(
-        both,
-        list(columns[0]),
-        *(np.stack(list(column.values()), axis=1) for column in columns),
-        *(_tops(table, both) for table in ranked),
-        lambda doc_id, label: label in truths[doc_id],
+        doc_ids=both,
+        metrics=list(columns[0]),
+        first_BM=first,
+        second_BM=second,
+        first_tops=tops[0],
+        second_tops=tops[1],
+        is_right=lambda doc_id, label: label in truths[doc_id],
     )
 
 
@@ -218,7 +222,15 @@ def _by_judge(sides: Sequence[Side], numbering: Numbering) -> tuple[str, Differe
         values.append(np.array(shares, np.float64))
     names = [f"judged P@{k}" for k in cuts]
     by = f"the opinion of the judge {runs[0].name} itself, no gold"
-    return by, Differences(doc_ids, names, *values, *tops, lambda *pair: said.get(pair))
+    return by, Differences(
+        doc_ids=doc_ids,
+        metrics=names,
+        first_BM=values[0],
+        second_BM=values[1],
+        first_tops=tops[0],
+        second_tops=tops[1],
+        is_right=lambda doc_id, label: said.get((doc_id, label)),
+    )
 
 
 def _said(
@@ -268,7 +280,7 @@ def _example(
     return {
         "doc_id": doc_id,
         "title": title,
-        "first": [*(shown(first[:1]) or [None]), *(shown(second[:1]) or [None])],
+        "first": [next(iter(shown(top[:1])), None) for top in (first, second)],
         "gained": shown([label for label in second if label not in first]),
         "lost": shown([label for label in first if label not in second]),
     }

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from lmtx_ray import __version__
 from lmtx_ray.config.components import resolve_model
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.gold_reader import test_identity, without_gold
+from lmtx_ray.corpus.gold_reader import gold_identity, without_gold
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.io.fence import Fence
 from lmtx_ray.io.identity import fingerprint, model_identity
@@ -192,7 +192,7 @@ class _Planner:
         self._lexical = self._step("lexical", documents, labels, depth)
         self._test = None
         if corpus.has_test:
-            test = fingerprint(documents, labels, test_identity(corpus))
+            test = fingerprint(documents, labels, gold_identity(corpus))
             self._test = Test(
                 documents=self._step("test-documents", test),
                 gold=self._step("test-gold", test),
