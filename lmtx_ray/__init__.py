@@ -12,15 +12,19 @@ if TYPE_CHECKING:
     from lmtx_ray.batch.job import TagJob
     from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags
     from lmtx_ray.bundle.tagger import Tagger
+    from lmtx_ray.corpus.gold import GoldSource
+    from lmtx_ray.loop.comparing import compare
     from lmtx_ray.loop.evaluating import evaluate
     from lmtx_ray.loop.run_config import RunConfig
     from lmtx_ray.loop.running import load_config, plan, run, tag_corpus
 
 __version__ = "0.1.0"
 __all__ = [
+    "GoldSource",
     "RunConfig",
     "TagJob",
     "Tagger",
+    "compare",
     "evaluate",
     "load_config",
     "plan",
@@ -31,9 +35,11 @@ __all__ = [
     "tag_corpus",
 ]
 _HOMES = {
+    "GoldSource": "corpus.gold",
     "RunConfig": "loop.run_config",
     "TagJob": "batch.job",
     "Tagger": "bundle.tagger",
+    "compare": "loop.comparing",
     "evaluate": "loop.evaluating",
     "load_config": "loop.running",
     "plan": "loop.running",

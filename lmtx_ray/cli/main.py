@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from lmtx_ray.cli import tagging, verdicts
+from lmtx_ray.cli import evaluating, reviewing, tagging, verdicts
 from lmtx_ray.cli.arguments import add_verb
 from lmtx_ray.cli.messages import is_users_to_mend, one_line
 from lmtx_ray.io.plain_json import finite
@@ -64,7 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
     for entry in metadata.entry_points(group=VERBS):  # the service has its own, see pyproject.toml
         entry.load()(verbs)
     verdicts.add_verbs(verbs, _load, running.start_ray)
-    _add_evaluate_verb(verbs)
+    evaluating.add_verbs(verbs)
+    reviewing.add_verbs(verbs)
     return parser
 
 
@@ -118,17 +119,6 @@ def add_cycle_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_evaluate_verb(verbs: Any) -> None:
-    parser = add_verb(verbs, "evaluate", "metrics of rankings against gold labels", evaluate_files)
-    parser.add_argument(
-        "--rankings",
-        required=True,
-        help="rankings or tags: a Parquet file, a step folder or the output of lmtx tag",
-    )
-    parser.add_argument("--gold", required=True, help="gold Parquet file or step folder")
-    parser.add_argument("--labels", help="the run's labels, where tags meet gold by ids")
-
-
 def _load(arguments: argparse.Namespace) -> Any:
     return running.load_config(arguments.config, _overrides(arguments))
 
@@ -161,10 +151,3 @@ def run_demo(arguments: argparse.Namespace) -> dict[str, Any]:
 
     arguments.config = demo_settings()
     return run_loop(arguments)
-
-
-def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
-    """`lmtx evaluate`."""
-    from lmtx_ray.loop.evaluating import evaluate
-
-    return evaluate(arguments.rankings, arguments.gold, arguments.labels)

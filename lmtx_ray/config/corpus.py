@@ -18,7 +18,8 @@ class ColumnMap(Config):
     text: str | None = None
     label_key: str | None = None
     label_text: str | None = None
-    gold: str = "target_ind"
+    gold: str | None = None
+    gold_id: str | None = None
 
 
 class DocumentsConfig(Config):
@@ -47,13 +48,26 @@ class DocumentsConfig(Config):
 class CorpusConfig(DocumentsConfig):
     """Documents and the label set.
 
-    `test` holds documents with gold labels, read for evaluation only. `held_aside` documents are
-    kept from training for selection, chosen by a hash of their id. `bad_labels` are rows of the
-    label set without key or text, or that cannot be read: refused, or left out and rejected.
+    `test` holds documents with gold labels, read for evaluation only. `gold` is a file with the
+    gold of these, or, without `test`, of some of the documents: they are trained on without it.
+    `columns.gold` names the column of labels (a usual name if not set), `columns.gold_id` that of
+    document ids in a gold file; `gold_by` says what stands there, label indices or keys and texts
+    (auto: indices in target_ind and label_ids), and `gold_separator` what is between them where one
+    field holds several. `held_aside` documents are kept from training for selection, chosen by a
+    hash of their id. `bad_labels` are rows of the label set without key or text, or that cannot be
+    read: refused, or left out and rejected.
     """
 
     labels: str
     test: str | None = None
+    gold: str | None = None
+    gold_by: Literal["auto", "index", "name"] = "auto"
+    gold_separator: str | None = None
     held_aside: int = Field(250, ge=0)
     seed: int = 13
     bad_labels: Literal["refuse", "leave_out"] = "refuse"
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there are documents with gold labels."""
+        return bool(self.test or self.gold)

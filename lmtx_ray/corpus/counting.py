@@ -12,7 +12,16 @@ import pyarrow as pa
 from lmtx_ray import __version__
 from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.gold import LabelRows, read_gold
+from lmtx_ray.corpus.gold_reader import (
+    GoldReader,
+    GoldReading,
+    column_reading,
+    gold_files,
+    source_of,
+)
 from lmtx_ray.corpus.inputs import InputFile, list_inputs
+from lmtx_ray.corpus.label_names import LabelNames
 from lmtx_ray.corpus.labels import LeftOut, label_tables
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
@@ -25,8 +34,8 @@ from lmtx_ray.io.unique import key_hash
 from lmtx_ray.io.units import Part
 
 LABELS_AT_ONCE = 4096
+NO_HASHES = np.array([], np.uint64)
 MEASURED = 1000  # documents whose words are counted
-GOLDEN = " with gold labels"
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,8 @@ def count_corpus(config: CorpusConfig) -> Counts:
     Raises:
         CorpusError: A missing file or column, a bad label file, or no readable document.
     """
-    uris = [*config.documents, config.labels, *([config.test] if config.test else [])]
+    more = [file for file in (config.test, config.gold) if file]
+    uris = [*config.documents, config.labels, *more]
     files = [asdict(file) for file in list_inputs(uris)]
     name = fingerprint("counts", __version__, config, files)
     kept = remembered.recall("counts", name)
@@ -61,20 +71,21 @@ def count_corpus(config: CorpusConfig) -> Counts:
 
 def _count(config: CorpusConfig) -> Counts:
     left_out = LeftOut()
-    labels = sum(table.num_rows for table in label_tables(config, LABELS_AT_ONCE, left_out))
+    gold, labels, gold_rejects = _labels(config, left_out)
     raw = RawReading(config, config.seed)
-    trained = _read(list_inputs(config.documents), raw, config.limit, np.array([], np.uint64))
+    trained = _read(list_inputs(config.documents), raw, None, config.limit, NO_HASHES)
     if not trained.documents:
         raise no_document(config.documents, trained.rejects)
     refuse_held_aside(config, trained.documents)
     tested = None
-    if config.test:
-        raw = RawReading(config, config.seed, labels, tuple(left_out.places))
-        tested = _read(list_inputs([config.test]), raw, None, trained.hashes)
-        if not tested.documents:
-            raise no_document([config.test], tested.rejects, GOLDEN)
-    outside = Reasons.of(left_out.rejects[:MOST_SHOWN], len(left_out.rejects))
-    rejects = [outside, trained.rejects, *([tested.rejects] if tested else [])]
+    if gold:
+        files = list_inputs(gold_files(config))
+        others = trained.hashes if config.test else NO_HASHES
+        raw = RawReading(config, config.seed, gold.how)
+        tested = _read(files, raw, gold, None, others)
+        refuse_no_test(config, tested.documents, tested.rejects)
+    rejects = [left_out.reasons(), trained.rejects, gold_rejects]
+    rejects += [tested.rejects] if tested else []
     return Counts(
         trained.documents,
         config.held_aside,
@@ -84,6 +95,22 @@ def _count(config: CorpusConfig) -> Counts:
         trained.words / min(trained.documents, MEASURED),
         tuple(str(one) for one in rejects if one.count),
     )
+
+
+def _labels(config: CorpusConfig, left_out: LeftOut) -> tuple[GoldReader | None, int, Reasons]:
+    """(what reads gold if there is any, labels, rejects of a gold file)."""
+    tables = label_tables(config, LABELS_AT_ONCE, left_out)
+    if not config.has_test:
+        return None, sum(table.num_rows for table in tables), Reasons()
+    names = LabelNames.of(tables)
+    rows = LabelRows(len(names), tuple(left_out.places))
+    if config.gold is None:
+        how = column_reading(config, rows)
+        return GoldReader(how, None if how.index else names), len(names), Reasons()
+    found = read_gold(source_of(config), names, rows=rows)
+    how = GoldReading(rows, table=config.gold, others=config.test is None)
+    rejects = Reasons.of(found.rejects[:MOST_SHOWN], len(found.rejects))
+    return GoldReader(how, by_document=found.labels), len(names), rejects
 
 
 @dataclass(frozen=True)
@@ -97,14 +124,19 @@ class _Read:
 
 
 def _read(
-    files: Sequence[InputFile], raw: RawReading, limit: int | None, others: np.ndarray
+    files: Sequence[InputFile],
+    raw: RawReading,
+    gold: GoldReader | None,
+    limit: int | None,
+    others: np.ndarray,
 ) -> _Read:
     """Count rows; an id that is there twice, or among `others`, is a reject."""
     hashes, counted = array("Q"), set[int]()  # 8 bytes a row; the set only as far as a limit
     words, reasons = 0, Reasons()
-    for uri, place, row in _rows(files, raw):
-        if isinstance(row, BadRow):
-            reasons.add(uri, place, row.reason)
+    for uri, place, row, problems in _rows(files, raw, gold):
+        for problem in problems:
+            reasons.add(uri, place, problem.reason)
+        if row is None:
             continue
         if len(hashes) < MEASURED:
             words += len(document_text(row["title"], row["text"]).split())
@@ -120,12 +152,14 @@ def _read(
     return _Read(documents, reasons, words, own)
 
 
-def _rows(files: Sequence[InputFile], raw: RawReading) -> Iterator[tuple[str, int, Row | BadRow]]:
+def _rows(
+    files: Sequence[InputFile], raw: RawReading, gold: GoldReader | None = None
+) -> Iterator[tuple[str, int, Row | None, list[BadRow]]]:
     reading = raw.reading()
     for file in files:
         part = Part(file.uri, file.etag, name=file.name)
         for position, row, _ in part_rows(part, reading, Tally()):
-            yield file.uri, position, read_document(row, raw)
+            yield file.uri, position, *read_document(row, raw, gold)
 
 
 def refuse_held_aside(config: CorpusConfig, documents: int) -> None:
@@ -136,15 +170,29 @@ def refuse_held_aside(config: CorpusConfig, documents: int) -> None:
         )
 
 
+def refuse_no_test(config: CorpusConfig, documents: int, rejects: Reasons) -> None:
+    """CorpusError where no test document is readable."""
+    if not documents:
+        files = gold_files(config)
+        if config.gold and not rejects.count:
+            where = ", ".join(files)
+            raise CorpusError(
+                f"{where}: no readable document with gold labels; none has an id that "
+                f"{config.gold} names"
+            )
+        raise no_document(files, rejects, " with gold labels")
+
+
 def first_documents(config: CorpusConfig, limit: int | None) -> pa.Table:
     """The first readable documents of a corpus, as they are before any run; none is held aside."""
     rows, reasons = dict[str, Row](), Reasons()
-    for uri, place, row in _rows(list_inputs(config.documents), RawReading(config, config.seed)):
+    files = list_inputs(config.documents)
+    for uri, place, row, problems in _rows(files, RawReading(config, config.seed)):
         if len(rows) == limit:
             break
-        if isinstance(row, BadRow):
-            reasons.add(uri, place, row.reason)
-        else:
+        for problem in problems:
+            reasons.add(uri, place, problem.reason)
+        if row is not None:
             rows.setdefault(row["doc_id"], {**row, "split": "train"})
     if not rows:
         raise no_document(config.documents, reasons)

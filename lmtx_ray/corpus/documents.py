@@ -1,9 +1,8 @@
-"""One raw row to a document and its gold labels, or to what is wrong with it."""
+"""One raw row to a document, or to what is wrong with it."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,25 +79,3 @@ def _missing(row: Row, name: str, usual: Sequence[str]) -> BadRow:
         return BadRow(f"field {name!r} is empty", json_text(row))
     near = near_names([name] if name not in usual else usual, list(row))
     return BadRow(f"missing field {name!r}{near and '; '}{near}", json_text(row))
-
-
-def gold_of(
-    row: Row, columns: ColumnMap, labels: int, left_out: tuple[int, ...] = ()
-) -> list[int] | BadRow:
-    """Sorted label ids of a raw row, of `labels` labels; or what is wrong with them.
-
-    The row counts all rows of the label set, `left_out` are those (ascending) that are no labels:
-    they are no gold, and a row with none but them is bad.
-    """
-    values, total = row.get(columns.gold), labels + len(left_out)
-    if not isinstance(values, list) or not all(type(value) is int for value in values):
-        return BadRow(f"field {columns.gold!r} needs a list of label indices", json_text(row))
-    outside = [value for value in values if not 0 <= value < total]
-    if outside:
-        reason = f"{columns.gold!r}: label index {outside[0]} of {total} labels"
-        return BadRow(reason, json_text(row))
-    places = {value: bisect_left(left_out, value) for value in values}
-    known = {value: n for value, n in places.items() if left_out[n : n + 1] != (value,)}
-    if values and not known:
-        return BadRow(f"{columns.gold!r}: all its labels were left out", json_text(row))
-    return sorted(value - before for value, before in known.items())

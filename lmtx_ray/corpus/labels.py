@@ -39,6 +39,10 @@ class LeftOut:
     rejects: list[Row] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
 
+    def reasons(self) -> Reasons:
+        """What was wrong with them, in short."""
+        return Reasons.of(self.rejects[:MOST_SHOWN], len(self.rejects))
+
 
 def publish_labels(config: CorpusConfig, output: Dataset, rejects: Dataset, rows: int) -> None:
     """Publish the label set in units of `rows` rows, of which one is in memory, and its rejects.
@@ -85,8 +89,7 @@ def label_tables(
     if waiting:
         yield flush()
     if not total:
-        reasons = Reasons.of(left_out.rejects[:MOST_SHOWN], len(left_out.rejects))
-        raise CorpusError(f"{config.labels}: no labels; {reasons}")
+        raise CorpusError(f"{config.labels}: no labels; {left_out.reasons()}")
     if len(repeated(np.concatenate(hashes))):
         _refuse_repeated(config)
 

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.config.corpus import DocumentsConfig
-from lmtx_ray.corpus.documents import gold_of, to_document
+from lmtx_ray.corpus.documents import to_document
+from lmtx_ray.corpus.gold_reader import GoldReader, GoldReading
 from lmtx_ray.corpus.lines import MOST_RAW, BadRow, Row, Tally
 from lmtx_ray.corpus.rows import Reading, part_rows
 from lmtx_ray.corpus.settling import rejects_table
@@ -51,19 +52,17 @@ RAW_IDS = pa.schema(
 
 @dataclass(frozen=True)
 class RawReading:
-    """How raw documents are read. `labels` is the size of the label set where gold labels are read
-    too, None where not, and `left_out` the places of its rows that are no labels; `seed` orders who
+    """How raw documents are read, with their gold labels where `gold` says how; `seed` orders who
     is held aside."""
 
     source: DocumentsConfig
     seed: int
-    labels: int | None = None
-    left_out: tuple[int, ...] = ()
+    gold: GoldReading | None = None
 
     def reading(self) -> Reading:
         """What is read of each file: documents, and the gold column where gold is."""
-        gold = () if self.labels is None else (self.source.columns.gold,)
-        return Reading(self.source, gold)
+        column = self.gold.column if self.gold else None
+        return Reading(self.source, (column,) if column else ())
 
 
 def aside_number(seed: int, doc_id: str) -> int:
@@ -116,13 +115,13 @@ def read_unit(unit: Unit, raw: RawReading, output: Dataset) -> Receipt:
 
 def _blocks(unit: Unit, raw: RawReading, tallies: list[Tally]) -> Iterator[_Block]:
     block, reading = _Block(), raw.reading()
+    gold = raw.gold.reader() if raw.gold else None
     for place, part in enumerate(unit.parts):
         tallies.append(Tally())
         for position, row, _ in part_rows(part, reading, tallies[-1]):
-            document = read_document(row, raw)
-            if isinstance(document, BadRow):
-                block.rejects.append(_reject(part.uri, position, document))
-            else:
+            document, bad = read_document(row, raw, gold)
+            block.rejects += [_reject(part.uri, position, one) for one in bad]
+            if document is not None:
                 block.documents.append(document)
                 block.places.append((place, position))
             if block.is_full():
@@ -131,15 +130,20 @@ def _blocks(unit: Unit, raw: RawReading, tallies: list[Tally]) -> Iterator[_Bloc
     yield block
 
 
-def read_document(row: Row | BadRow, raw: RawReading) -> Row | BadRow:
-    """A raw row as a document with its gold, or what is wrong with it."""
-    if isinstance(row, BadRow):
-        return row
-    document = to_document(row, raw.source.columns)
-    if isinstance(document, BadRow) or raw.labels is None:
-        return document
-    gold = gold_of(row, raw.source.columns, raw.labels, raw.left_out)
-    return gold if isinstance(gold, BadRow) else {**document, "label_ids": gold}
+def read_document(
+    row: Row | BadRow, raw: RawReading, gold: GoldReader | None = None
+) -> tuple[Row | None, list[BadRow]]:
+    """(a raw row as a document with its gold, None if it is none; what is wrong with it). A
+    document of whose gold labels some are unknown stays, with the others."""
+    document = row if isinstance(row, BadRow) else to_document(row, raw.source.columns)
+    if isinstance(document, BadRow):
+        again = gold is not None and gold.how.others  # the corpus has told it already
+        return None, [] if again else [document]
+    assert not isinstance(row, BadRow)  # or the document were one
+    if gold is None:
+        return document, []
+    labels, bad = gold.of(row, document["doc_id"])
+    return (None if labels is None else {**document, "label_ids": labels}), bad
 
 
 def _reject(source: str, position: int, bad: BadRow) -> dict[str, Any]:

@@ -7,7 +7,7 @@ min(k, number of true labels)) and Jain et al. 2016 for propensities.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -92,18 +92,44 @@ def bootstrap_ratio(
     above_B: np.ndarray, below_B: np.ndarray, seed: int, samples: int = 2000
 ) -> tuple[float, float, float]:
     """Ratio of two sums over documents and its 95 % percentile interval over resampled ones."""
-    if len(above_B) == 0:
+    (found,) = bootstrap_ratios(above_B[:, None], below_B[:, None], seed, samples)
+    return found or (float("nan"), float("nan"), float("nan"))
+
+
+def bootstrap_ratios(
+    above_BC: np.ndarray, below_BC: np.ndarray, seed: int, samples: int = 2000
+) -> list[tuple[float, float, float] | None]:
+    """`bootstrap_ratio` of each of C columns, over the same resampled documents; None where there
+    is nothing below. Raises ValueError without documents."""
+    if len(above_BC) == 0:
         raise ValueError("bootstrap needs at least one document")
-    generator = np.random.default_rng(seed)
-    share_B = np.full(len(above_B), 1 / len(above_B))
-    at_once = max(MOST_WEIGHTS // len(above_B), 1)
-    sizes = [min(at_once, samples - start) for start in range(0, samples, at_once)]
-    ratios = []
-    for size in sizes:
-        weights = generator.multinomial(len(above_B), share_B, size=size)
-        ratios.append((weights @ above_B) / (weights @ below_B))
-    low, high = np.percentile(np.concatenate(ratios), [2.5, 97.5])
-    return float(np.sum(above_B) / np.sum(below_B)), float(low), float(high)
+    ratios_SC = np.concatenate(list(_resampled(above_BC, below_BC, seed, samples)))
+    found: list[tuple[float, float, float] | None] = []
+    for above, below, ratios_S in zip(
+        above_BC.sum(axis=0), below_BC.sum(axis=0), ratios_SC.T, strict=True
+    ):
+        if below == 0:
+            found.append(None)
+            continue
+        low, high = np.nanpercentile(ratios_S, [2.5, 97.5])
+        found.append((float(above / below), float(low), float(high)))
+    return found
+
+
+def _resampled(
+    above_BC: np.ndarray, below_BC: np.ndarray, seed: int, samples: int
+) -> Iterator[np.ndarray]:
+    """Ratios [some samples, C] of resampled documents; nan where none of them has one below."""
+    generator, documents = np.random.default_rng(seed), len(above_BC)
+    share_B = np.full(documents, 1 / documents)
+    at_once = max(MOST_WEIGHTS // documents, 1)
+    for start in range(0, samples, at_once):
+        size = min(at_once, samples - start)
+        weights = generator.multinomial(documents, share_B, size=size)
+        above_SC, below_SC = weights @ above_BC, weights @ below_BC
+        ratios_SC = np.full(above_SC.shape, np.nan)
+        np.divide(above_SC, below_SC, out=ratios_SC, where=below_SC > 0)
+        yield ratios_SC
 
 
 def bootstrap_difference(

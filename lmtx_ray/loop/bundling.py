@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from lmtx_ray.config.components import PseudoLabelConfig
 from lmtx_ray.evaluation import calibration
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.loop.cycle import RunResult, held_aside_ids, held_aside_verdicts
+from lmtx_ray.loop.cycle import RunResult
+from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.student.pseudo_labels import relative
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
-from lmtx_ray.evaluation.selection import Opinion, judged_precision, to_ship
+from lmtx_ray.evaluation.selection import Accepted, Opinion, accepted_of, to_ship
 from lmtx_ray.io import storage
+from lmtx_ray.io.accounts import FOLDER, Account
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts, verdict_steps
 from lmtx_ray.loop.judging import first_question, fragments, judge_step, select_step
 from lmtx_ray.loop.layout import Cycle, Layout, Rankings, State
 from lmtx_ray.loop.prepare import prepare
@@ -32,7 +32,6 @@ from lmtx_ray.student.pseudo_labels import relative
 
 logger = logging.getLogger(__name__)
 RANKED = ("doc_id", "label_ids")
-JUDGED = ("doc_id", "label_id", "answer", "p_yes")
 
 
 @dataclass
@@ -43,13 +42,16 @@ class RunResult:
     best: int
     ran: int  # cycles that ran
     opinions: dict[int, dict[str, Opinion]]  # state -> ranking name -> judged P@1
-    seconds: dict[str, float] = field(default_factory=dict)
+    account: Account  # where its seconds are written down, with those of other starts
+    accepted: dict[int, dict[str, Accepted]] = field(default_factory=dict)  # what it comes from
+    seconds: dict[str, float] = field(default_factory=dict)  # of this start
 
 
 def run_cycles(config: RunConfig, layout: Layout, stop: str | None = None) -> RunResult:
     """Run (or resume) all cycles of a laid-out config, or up to `stop` (see `until`). `ray.init` is
     the caller's business."""
-    result = RunResult(layout, best=0, ran=0, opinions={})
+    account = Account(storage.join(config.run, FOLDER))
+    result = RunResult(layout, best=0, ran=0, opinions={}, account=account)
     for name in _steps(config, layout, result):
         if name == stop:
             break
@@ -100,9 +102,12 @@ def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
     judged = relative(held_aside_verdicts(layout, result.ran, held_aside), config.pseudo_labels)
     k = config.judge.select_k
     for state in layout.states[: result.ran + 1]:
-        result.opinions[state.number] = {
-            name: judged_precision(step.where("doc_id", held_aside, RANKED), judged, k)
+        result.accepted[state.number] = {
+            name: accepted_of(step.where("doc_id", held_aside, RANKED), judged, k)
             for name, step in (("dense", state.corpus.dense), ("hybrid", state.corpus.hybrid))
+        }
+        result.opinions[state.number] = {
+            name: accepted.opinion() for name, accepted in result.accepted[state.number].items()
         }
     shipped = {
         number: opinions[to_ship(opinions, config.ship)]
@@ -112,23 +117,6 @@ def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
     for number in (0, 1) if result.ran == 1 else (result.ran,):
         for name, opinion in result.opinions[number].items():
             logger.info("after cycle %d, %s, the judge says: %s", number, name, opinion)
-
-
-def held_aside_ids(layout: Layout) -> pa.Array:
-    """Ids of the documents that only selection may look at."""
-    held_aside = pa.array(["held_aside"], pa.string())
-    return layout.documents.where("split", held_aside, ["doc_id"])["doc_id"].combine_chunks()
-
-
-def held_aside_verdicts(layout: Layout, cycles: int, doc_ids: pa.Array) -> pa.Table:
-    """What was said of these documents in so many cycles: doc_id, label_id, answer, p_yes."""
-    steps = verdict_steps(layout, cycles)
-    return pa.concat_tables([step.where("doc_id", doc_ids, JUDGED) for step in steps])
-
-
-def verdict_steps(layout: Layout, cycles: int) -> list[Dataset]:
-    """The verdict store after so many cycles: every step that ever asked, oldest first."""
-    return [step for cycle in layout.cycles[:cycles] for step in (cycle.verdicts, cycle.selection)]
 
 
 def _state_steps(
@@ -224,9 +212,13 @@ def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
 
 @contextmanager
 def timed(result: RunResult, name: str) -> Iterator[None]:
-    """Adds the wall-clock seconds of a step to the result."""
+    """Adds the wall-clock seconds of a step to the result; those of one that failed are kept too,
+    as they were spent."""
     started = time.monotonic()
-    yield
-    seconds = time.monotonic() - started
-    result.seconds[name] = round(seconds, 1)
+    try:
+        yield
+    finally:
+        seconds = time.monotonic() - started
+        result.seconds[name] = round(seconds, 1)
+        result.account.keep(name, {"wall_seconds": round(seconds, 3)})
     logger.info("%s took %.1f s", name, seconds)

@@ -3,39 +3,67 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
 from lmtx_ray.evaluation import evaluation
-from lmtx_ray.evaluation.selection import to_ship
-from lmtx_ray.loop import report
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.loop import outcome
 from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
+from lmtx_ray.loop.judged import JudgedRun, judged_summary
+from lmtx_ray.loop.layout import Layout
+from lmtx_ray.loop.record import write_end
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.shipping import UNTRAINED, Choice, choose
 from lmtx_ray.loop.stopping import outputs_of
+
+logger = logging.getLogger(__name__)
 
 
 def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     """Publish bundle, then evaluation; print the table when there is gold; return the summary."""
-    ranking = to_ship(result.opinions[result.best], config.ship)
-    final = report.final_method(result.best, ranking)
-    with timed(result, "bundle"):
-        bundle_step(config, result, fused=ranking == "hybrid")
-    summary: dict[str, Any] = {"final": final}
+    choice = bundle_choice(config, result)
+    summary: dict[str, Any] = {"final": choice.method}
     if result.layout.test:
         with timed(result, "evaluate"):
-            summary = evaluate_methods(config, result, final)
-    summary["judge"] = report.judge_summary(config, result.layout, result.ran)
+            summary = evaluate_methods(config, result, choice.method)
+        summary["trained_on"] = config.corpus.test is None  # the test documents, not their gold
+    summary["shipped"] = choice.to_dict()
+    summary["judged"] = judged_summary(
+        JudgedRun.of_layout(config, result.layout, result.ran),
+        rankings_of(result.layout, choice),
+        choice.method,
+    )
+    summary["judge"] = outcome.judge_summary(config, result.layout, result.ran)
     summary["selection"] = {
         number: {name: asdict(opinion) for name, opinion in opinions.items()}
         for number, opinions in result.opinions.items()
     }
     summary |= {"seconds": result.seconds, "run": config.run, "bundle": result.layout.bundle.uri}
+    write_end(config, result.layout)
     evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
     evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)
-    return report.show(config, report.read_summary(evaluation_step))
+    return outcome.show(config, outcome.read_summary(evaluation_step))
+
+
+def bundle_choice(config: RunConfig, result: RunResult) -> Choice:
+    """Publish the bundle of what ships; returns what that is."""
+    choice = choose(result.best, result.opinions, result.accepted, config.ship)
+    result.best = choice.number
+    logger.info("%s", choice.words)
+    with timed(result, "bundle"):
+        bundle_step(config, result, fused=choice.ranking == "hybrid")
+    return choice
+
+
+def rankings_of(layout: Layout, choice: Choice) -> Dataset:
+    """The rankings of all documents that ship."""
+    made = layout.states[choice.number].corpus
+    return made.hybrid if choice.ranking == "hybrid" else made.dense
 
 
 def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]:
@@ -44,9 +72,7 @@ def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]
     A loop that ended before, as its own rule says, leaves some of it unpublished: `reached` tells.
     """
     if stop == "bundle":
-        ranking = to_ship(result.opinions[result.best], config.ship)
-        with timed(result, "bundle"):
-            bundle_step(config, result, fused=ranking == "hybrid")
+        bundle_choice(config, result)
     steps = outputs_of(result.layout, stop)
     done = {name: step for name, step in steps.items() if step.is_complete()}
     manifests = {name: step.manifest() for name, step in done.items()}
@@ -62,7 +88,8 @@ def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]
 
 
 def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[str, Any]:
-    """`methods`, the same without the excluded labels, and the paired gain of `final`."""
+    """`methods`, the same without the excluded labels, and the paired gain of `final` over the
+    untouched encoder and over the untrained hybrid."""
     layout, settings = result.layout, config.evaluation
     excluded = set[int]()
     if settings.exclude_keys:
@@ -72,10 +99,13 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
     summary: dict[str, Any] = {}
     for name, labels in (("methods", frozenset()), ("methods_excluding", frozenset(excluded))):
         if name == "methods" or labels:
-            rows = report.method_rows(layout, result.ran, settings, labels)
+            rows = outcome.method_rows(layout, result.ran, settings, labels)
             summary[name] = {method: evaluation.summarise(table) for method, table in rows.items()}
-            gain: dict[str, Any] = {}
-            for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}"):
-                gain |= evaluation.compare(rows[final], rows["encoder"], metric)
-            summary["gain" if name == "methods" else "gain_excluding"] = gain
+            ending = name.removeprefix("methods")
+            for gain, other in (("gain", "encoder"), ("gain_over_hybrid", UNTRAINED)):
+                summary[gain + ending] = {
+                    key: value
+                    for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}")
+                    for key, value in evaluation.compare(rows[final], rows[other], metric).items()
+                }
     return {**summary, "final": final}

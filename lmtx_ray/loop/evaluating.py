@@ -2,114 +2,94 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from lmtx_ray.batch.outputs import read_manifests, read_tags
-from lmtx_ray.batch.plan import name_of
+from lmtx_ray.batch.tag_files import IDS
+from lmtx_ray.corpus.gold import GoldSource
 from lmtx_ray.evaluation import evaluation
 from lmtx_ray.evaluation.metrics import inverse_propensity
-from lmtx_ray.io import storage
-from lmtx_ray.io.published import read_published
-
-Given = Any  # pa.Table, what pa.table() takes (a dict of columns, a DataFrame), or a URI
-KEYS, IDS = "label_keys", "label_ids"
+from lmtx_ray.evaluation.thresholds import at_thresholds
+from lmtx_ray.loop.matching import Given, Matched, match, overlap
 
 
 def evaluate(
     answers: Given,
-    gold: Given,
+    gold: Given | GoldSource,
     labels: Given = None,
     ks: Mapping[str, Sequence[int]] = evaluation.DEFAULT_KS,
     counts: Mapping[Any, int] | None = None,
     counted: int | None = None,
     propensity: tuple[float, float] = (0.55, 1.5),
+    matched_only: bool = False,
 ) -> dict[str, Any]:
     """Mean metrics with 95 % bootstrap intervals: {"P@1": …, "P@1_ci": [low, high], …,
-    "documents": n}.
+    "documents": n}. Beside them "matched", the documents that both sides have, "only_gold" and
+    "only_tags" ({"documents": n, "examples": ids}), "gold" (rows, documents, labels, rejected,
+    rejects), and, where answers have probabilities, "thresholds": precision, recall and F1 if only
+    tags of 0.1, 0.2, … and more are kept (`thresholds.at_thresholds`).
 
     A gold document without an answer scores 0, and so does what lies beyond an answer's end.
 
     Args:
-        answers: doc_id, and label_keys (tags) or label_ids (rankings), best first: a table, a dict
-            of columns, a DataFrame, or the URI of a Parquet file, a step or a batch output.
-        gold: doc_id, and label_keys or label_ids, likewise.
-        labels: label_id and label_key; needed where one side has keys and the other has ids.
+        answers: doc_id, and label_keys (tags) or label_ids (rankings), best first, perhaps
+            probabilities: a table, a dict of columns, a DataFrame, or the URI of a file, a step or
+            the output of `lmtx tag`.
+        gold: doc_id, and label_keys or label_ids, likewise; or the URI of a gold file or step, or
+            a `GoldSource` that names the columns of one (`docs/evaluation.md`).
+        labels: The label set: label_id, label_key and text, or the URI of a file of labels, a
+            bundle or a step. Gold that is no label of it is rejected. Without it gold names are
+            looked for among the answers' own labels; needed where one side has keys and the other
+            has ids.
         ks: Cut-offs of each metric.
         counts: In how many of `counted` annotated documents a label stands, by label key, or by id
             where both sides have ids; adds PSP@k for the cut-offs of P. 0 for labels not in it.
         propensity: A and B of Jain et al. 2016: (0.5, 0.4) for Wikipedia's sets, (0.6, 2.6) for
             Amazon's.
+        matched_only: Leave gold documents without an answer out.
 
     Raises:
-        ValueError: A column is missing, or keys meet ids and there are no `labels`; an unknown
-            metric.
+        ValueError: No document is on both sides; a column is missing, or keys meet ids and there
+            are no `labels`; no gold label is one of the label set; an unknown metric.
     """
-    tables = {"answers": _table(answers), "gold": _table(gold)}
-    kinds = {name: _kind(name, table) for name, table in tables.items()}
-    if len(set(kinds.values())) > 1:
-        if labels is None:
-            said = ", ".join(f"{name} have {kind}" for name, kind in kinds.items())
-            raise ValueError(f"{said}: give `labels`, with label_id and label_key")
-        numbers = _numbers(_table(labels))
-    else:
-        numbers = {}
-    ranked, right = (_by_ids(tables[name], kinds[name], numbers) for name in ("answers", "gold"))
-    summary = evaluation.summarise(evaluation.evaluate(ranked, right, ks))
+    found = match(answers, gold, labels)
+    told, right = overlap(found, matched_only)
+    summary = evaluation.summarise(evaluation.evaluate(found.ranked, right, ks)) | told
+    if "probabilities" in found.ranked.column_names:
+        summary["thresholds"] = at_thresholds(found.ranked, right)
     if counts is None:
         return summary
     if not counted:
         raise ValueError("counts need `counted`, the number of documents they were counted in")
-    counts_L = _counts(counts, numbers if KEYS in kinds.values() else None, [ranked, right])
+    counts_L = _counts(counts, found, right)
     weights_L = inverse_propensity(counts_L, counted, *propensity)
     at = ks.get("P", (1, 3, 5))
-    return summary | evaluation.propensity_scored(ranked, right, weights_L, at)
+    return summary | evaluation.propensity_scored(found.ranked, right, weights_L, at)
 
 
-def _counts(
-    counts: Mapping[Any, int], numbers: dict[str, int] | None, rows: Sequence[pa.Table]
-) -> np.ndarray:
+def _counts(counts: Mapping[Any, int], found: Matched, right: pa.Table) -> np.ndarray:
     """float64 [L], a count for each label id that the tables have."""
-    flat = (label for table in rows for labels in table[IDS].to_pylist() for label in labels)
+    tables = (found.ranked, right)
+    flat = (label for table in tables for labels in table[IDS].to_pylist() for label in labels)
     counts_L = np.zeros(max(flat, default=0) + 1)
     for label, count in counts.items():
-        place = int(label) if numbers is None else numbers.get(label, len(counts_L))
+        place = label if isinstance(label, int) else found.numbering.number(label)
         if 0 <= place < len(counts_L):
             counts_L[place] = count
     return counts_L
 
 
-def _table(given: Given) -> pa.Table:
-    if isinstance(given, pa.Table):
-        return given
-    if not isinstance(given, str):
-        return pa.table(given)
-    if read_manifests(given) and storage.stat(storage.join(given, name_of("PLAN", 0))):
-        return read_tags(given)
-    return read_published(given)
-
-
-def _kind(name: str, table: pa.Table) -> str:
-    kind = next((kind for kind in (IDS, KEYS) if kind in table.column_names), None)
-    if kind is None or "doc_id" not in table.column_names:
-        there = ", ".join(table.column_names)
-        raise ValueError(f"{name}: doc_id and {KEYS} or {IDS} are needed, there are: {there}")
-    return kind
-
-
-def _numbers(labels: pa.Table) -> dict[str, int]:
-    return dict(zip(labels["label_key"].to_pylist(), labels["label_id"].to_pylist(), strict=True))
-
-
-def _by_ids(table: pa.Table, kind: str, numbers: dict[str, int]) -> pa.Table:
-    """doc_id and label_ids; keys are given numbers of their own where they have none."""
-    if kind == IDS:
-        return table
-    lists = [
-        [numbers.setdefault(key, len(numbers)) for key in keys or ()]
-        for keys in table[KEYS].to_pylist()
-    ]
-    return pa.table({"doc_id": table["doc_id"], IDS: pa.array(lists, pa.list_(pa.int64()))})
+def count_labels(source: GoldSource, answers: pa.Table, labels: Given = None) -> dict[str, Any]:
+    """`counts` and `counted` of `evaluate`, of an annotated corpus. Raises as `evaluate`."""
+    found = match(answers, source, labels)
+    flat = Counter(label for ids in found.gold.labels.values() for label in ids)
+    by = found.numbering
+    if not len(by.names) and not by.further:  # both sides have ids
+        return {"counts": flat, "counted": len(found.gold.labels)}
+    names = {number: name for name, number in by.further.items()}
+    counts = {names.get(label) or by.key(label): count for label, count in flat.items()}
+    return {"counts": counts, "counted": len(found.gold.labels)}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from lmtx_ray import __version__
 from lmtx_ray.config.components import resolve_model
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.gold_reader import gold_identity, without_gold
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.words import WORDS_VERSION
 from lmtx_ray.io.fence import Fence
@@ -25,6 +26,7 @@ from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 
 TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
+SHIPPING = 2  # the rule by which `ship: auto` chooses: another one makes another bundle
 LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result
 
 
@@ -183,6 +185,7 @@ class _Planner:
     def _plan_corpus(self) -> None:
         corpus = self._config.corpus
         reading = corpus.model_dump(mode="json", include={"format", "columns", "encoding"})
+        reading["columns"] = without_gold(reading["columns"])
         training = corpus.model_dump(mode="json", include=TRAINING_FIELDS)
         rows = _content_hashes([corpus.labels])
         labels = fingerprint(__version__, reading, corpus.bad_labels, rows)
@@ -196,8 +199,8 @@ class _Planner:
         lexical = self._lexical_index.fingerprint, depth
         self._lexical = self._step("lexical", documents, *lexical)
         self._test = None
-        if corpus.test:
-            test = fingerprint(documents, labels, corpus.test, _content_hashes([corpus.test]))
+        if corpus.has_test:
+            test = fingerprint(documents, labels, gold_identity(corpus))
             self._test = Test(
                 documents=self._step("test-documents", test),
                 gold=self._step("test-gold", test),
@@ -269,7 +272,7 @@ class _Planner:
             states[0].corpus.hybrid.fingerprint,
             [cycle.selection.fingerprint for cycle in cycles],
             config.cycles.patience,
-            config.ship,
+            [config.ship, SHIPPING],
             config.pseudo_labels.model_dump(mode="json", include={"accept_deviations"}),
         ]
         return self._step("bundle", schemas.BUNDLE_VERSION, *outcome)

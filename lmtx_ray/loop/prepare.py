@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.counting import GOLDEN, refuse_held_aside
+from lmtx_ray.corpus.counting import refuse_held_aside, refuse_no_test
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.gathering import Assembling, Gathered, final_units, gather, hold_aside
+from lmtx_ray.corpus.gold import LabelRows, gold_table, read_gold
+from lmtx_ray.corpus.gold_reader import GoldReading, column_reading, gold_files, source_of
 from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.label_names import names_in
 from lmtx_ray.corpus.labels import LEFT_OUT, publish_labels
+from lmtx_ray.corpus.lines import Row
 from lmtx_ray.corpus.raw import RawReading
 from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons, no_document
-from lmtx_ray.corpus.settling import Done, with_bases, write_rejects
+from lmtx_ray.corpus.settling import Done, rejects_table, with_bases, write_rejects
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset, new_attempt
 from lmtx_ray.io.receipts import DATA, Receipt
@@ -88,25 +92,46 @@ def _documents(corpus: _Files, layout: Layout) -> Gathered:
 
 
 def _test(corpus: _Files, layout: Layout, trained: Gathered) -> int:
-    """A test document must be none of the training documents."""
+    """A test document must be none of the training documents, unless it is one of them by a gold
+    file: then it was trained on, but without its gold."""
     config, test = corpus.config.corpus, layout.tested
-    assert config.test is not None
-    left_out = tuple(layout.label_rejects.manifest().about[LEFT_OUT])
-    raw = RawReading(config, config.seed, layout.labels.rows(), left_out)
-    gathered = corpus.read(test.documents, [config.test], raw, trained.counted())
-    publish_rejects(gathered, test.rejects)
-    if not len(gathered):
-        raise no_document([config.test], reasons_of(test.rejects), GOLDEN)
+    how, bad = _gold(corpus, layout)
+    raw = RawReading(config, config.seed, how)
+    earlier = trained.counted() if config.test else []
+    gathered = corpus.read(test.documents, gold_files(config), raw, earlier)
+    publish_rejects(gathered, test.rejects, bad)
+    refuse_no_test(config, len(gathered), reasons_of(test.rejects))
     for table, step in (("documents", test.documents), ("gold", test.gold)):
         corpus.assemble(gathered, Assembling(table, "test"), step)
     return len(gathered)
+
+
+def _gold(corpus: _Files, layout: Layout) -> tuple[GoldReading, list[Row]]:
+    """(how gold is read, rejects of a gold file). What such a file holds is written where the
+    workers that read documents find it."""
+    config = corpus.config.corpus
+    left_out = tuple(layout.label_rejects.manifest().about[LEFT_OUT])
+    rows, files = LabelRows(layout.labels.rows(), left_out), tuple(layout.labels.files())
+    if config.gold is None:
+        return column_reading(config, rows, files), []
+    gold = read_gold(source_of(config), names_in(files), rows=rows)
+    table = storage.join(corpus.work, "gold", f"{layout.tested.gold.fingerprint}.parquet")
+    storage.write_table(table, gold_table(gold))
+    logger.info(
+        "gold: %d labels of %d documents in %s, %d rejected",
+        gold.pairs(),
+        len(gold.labels),
+        config.gold,
+        len(gold.rejects),
+    )
+    return GoldReading(rows, table=table, others=config.test is None), gold.rejects
 
 
 class _Files:
     """Reads and assembles the documents of a run; raw ones are kept under `work` meanwhile."""
 
     def __init__(self, config: RunConfig, work: str) -> None:
-        self.config, self._work = config, work
+        self.config, self.work = config, work
         self._local = True
 
     def read(
@@ -115,10 +140,10 @@ class _Files:
         """Read units for `step`, until the limit is reached, more of them each time. What was read
         for other files or settings is another data set."""
         config = self.config.corpus
-        limit = config.limit if raw.labels is None else None
+        limit = config.limit if raw.gold is None else None
         units = make_units(list_inputs(uris), config, UNIT_BYTES)
         self._local = sum(unit.size for unit in units) <= LOCAL_BYTES
-        output = Dataset(storage.join(self._work, step.fingerprint), step.fingerprint)
+        output = Dataset(storage.join(self.work, step.fingerprint), step.fingerprint)
         some = len(units) if limit is None else 1
         while True:
             gathered = gather(self._read(units[:some], raw, output), earlier, limit)
@@ -140,11 +165,15 @@ class _Files:
         return {"resources": pool, "name": f"prepare {name}", "local": self._local}
 
 
-def publish_rejects(gathered: Gathered, output: Dataset) -> None:
-    """Publish the rejects of the raw units that have any, numbered by their files."""
+def publish_rejects(gathered: Gathered, output: Dataset, more: Sequence[Row] = ()) -> None:
+    """Publish the rejects of the raw units that have any, numbered by their files, and `more` of
+    another file before them."""
     if output.is_complete():
         return
     units = []
+    if more:
+        table = schemas.conform(rejects_table(more), schemas.REJECTS)
+        units.append(output.commit_table("gold", table, rows_in=len(more)).unit)
     for number, done in enumerate(gathered.done):
         if done.receipt.rejected or done.repeated or (number == 0):
             last = gathered.last.get(number)

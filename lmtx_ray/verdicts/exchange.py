@@ -151,7 +151,17 @@ def read_file(path: str) -> Iterator[tuple[int, Row | BadRow]]:
 def import_rows(
     store: VerdictStore, path: str, resolver: Resolver
 ) -> tuple[dict[str, int], list[Row]]:
-    """Append a file's verdicts; returns how many each judge got, and the rejects.
+    """Append a file's verdicts, see `take_rows`."""
+    return take_rows(store, path, read_file(path), resolver)
+
+
+def take_rows(
+    store: VerdictStore,
+    source: str,
+    given_rows: Iterable[tuple[int, Row | BadRow]],
+    resolver: Resolver,
+) -> tuple[dict[str, int], list[Row]]:
+    """Append verdicts; returns how many each judge got, and the rejects, by position in `source`.
 
     Rows with a teacher and a prompt go to that judge, those without a teacher are answers of
     people: of them it is told how many were new.
@@ -159,11 +169,16 @@ def import_rows(
     by_judge: dict[tuple[str, str], list[Row]] = {}
     rejects: list[Row] = []
     counts: dict[str, int] = {}
-    for position, given in read_file(path):
+    for position, given in given_rows:
         row = given if isinstance(given, BadRow) else _stored_row(given, resolver)
         if isinstance(row, BadRow):
             rejects.append(
-                {"source": path, "position": position, "reason": row.reason, "raw": row.raw[:1000]}
+                {
+                    "source": source,
+                    "position": position,
+                    "reason": row.reason,
+                    "raw": row.raw[:1000],
+                }
             )
             continue
         judge = (row["teacher"], row["prompt"])

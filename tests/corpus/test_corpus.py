@@ -128,7 +128,7 @@ def test_a_test_file_without_a_readable_document_is_an_error_with_its_first_reas
     said = (
         r"test\.jsonl: no readable document with gold labels; 2 rows were rejected: .*test\.jsonl "
     )
-    said += r"row 1: field 'target_ind' needs a list of label indices; …"
+    said += r"row 1: field 'target_ind' needs a list of label indices: 'heart' is no label index"
     with pytest.raises(CorpusError, match=said):
         prepare(tmp_path, "d.jsonl", lines(document(1)), test=str(test))
 

@@ -15,7 +15,7 @@ from lmtx_ray.config.corpus import ColumnMap, CorpusConfig, DocumentsConfig
 from lmtx_ray.corpus.counting import count_corpus
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import list_inputs
-from lmtx_ray.corpus.lines import BadRow, CorpusError, Tally
+from lmtx_ray.corpus.lines import CorpusError, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
 from lmtx_ray.corpus.readers import read_rows
 from lmtx_ray.corpus.rows import part_rows
@@ -41,11 +41,10 @@ def read(*places: Path | str, size: int = 1 << 20, **settings: object) -> tuple[
     for unit in make_units(list_inputs(source.documents), source, size):
         for part in unit.parts:
             for position, row, _ in part_rows(part, raw.reading(), Tally()):
-                document = read_document(row, raw)
-                if isinstance(document, BadRow):
-                    bad.append((os.path.basename(part.uri), position, document.reason))
-                else:
-                    good.append(document)
+                document, problems = read_document(row, raw)
+                name = os.path.basename(part.uri)
+                bad += [(name, position, problem.reason) for problem in problems]
+                good += [document] if document else []
     return good, bad
 
 
@@ -187,7 +186,9 @@ def test_a_column_may_be_that_of_a_folder(tmp_path: Path, name: str) -> None:
     reading = raw.reading().__class__(source, ("part",))
     _, row, _ = next(part_rows(Part(file.uri), reading, Tally()))
     assert (row["day"], row["part"]) == ("1/2", None)
-    assert read_document(row, raw)["title"] == "1/2"
+    document, _ = read_document(row, raw)
+    assert document is not None
+    assert document["title"] == "1/2"
 
 
 def test_a_name_that_no_library_should_see_is_a_reject(tmp_path: Path) -> None:

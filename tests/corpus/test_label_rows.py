@@ -114,7 +114,7 @@ def test_labels_left_out_are_rejects_and_gold_keeps_its_meaning(tmp_path: Path) 
         "t3": [],
     }
     reasons = prepared.test.rejects["reason"].to_pylist()
-    assert reasons[0] == "'target_ind': all its labels were left out"
+    assert "all its labels were left out" in reasons[0]
     assert "label index 5 of 5 labels" in reasons[1]
     counts = count_corpus(corpus)
     assert (counts.labels, counts.rejects, counts.test) == (3, 4, 3)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from lmtx_ray.evaluation.selection import Opinion, judged_precision, to_ship
-from lmtx_ray.loop.report import final_method
+from lmtx_ray.evaluation.selection import Accepted, Opinion, judged_precision, to_ship
+from lmtx_ray.loop.shipping import choose, final_method
 
 RANKINGS = pa.table(
     {"doc_id": ["a", "b", "c", "other"], "label_ids": [[1, 2, 3], [4, 5], [6, 7, 8], [9, 9, 9]]}
@@ -70,3 +71,46 @@ def test_the_fused_ranking_ships_unless_the_judge_is_sure(
 ) -> None:
     opinions = {"dense": opinion(dense), "hybrid": opinion(fused)}
     assert final_method(best, to_ship(opinions, ship)) == expected
+
+
+def accepted(rights: list[int]) -> Accepted:
+    return Accepted([f"d{n}" for n in range(len(rights))], np.array(rights, float)[:, None])
+
+
+def told(untrained: list[int], trained: list[int], ship: str = "auto"):
+    sides = {0: accepted(untrained), 1: accepted(trained)}
+    both = {number: {"dense": side, "hybrid": side} for number, side in sides.items()}
+    opinions = {n: {name: one.opinion() for name, one in two.items()} for n, two in both.items()}
+    best = max(opinions, key=lambda n: (opinions[n]["hybrid"].mean, -n))
+    return choose(best, opinions, both, ship)
+
+
+def test_a_student_that_is_surely_better_ships_and_says_by_how_much() -> None:
+    choice = told([1] * 50 + [0] * 50, [1] * 70 + [0] * 30)
+    assert (choice.method, choice.best) == ("cycle_1_hybrid", "cycle_1_hybrid")
+    assert choice.gain.is_sure
+    assert choice.gain.mean == pytest.approx(0.2)
+    assert "cycle_1_hybrid ships: it beats the untrained hybrid by +20.0 points [" in choice.words
+    assert "of judged P@1 on 100 held-aside documents" in choice.words
+
+
+@pytest.mark.parametrize(
+    ("ship", "method", "end"),
+    [
+        ("auto", "hybrid", "so the untrained hybrid ships"),
+        ("dense", "cycle_1", "it ships as `ship: dense` says"),
+        ("hybrid", "cycle_1_hybrid", "it ships as `ship: hybrid` says"),
+    ],
+)
+def test_one_that_may_be_better_by_chance_gives_way(ship: str, method: str, end: str) -> None:
+    choice = told([1, 0] * 20, [0, 1] * 19 + [1, 1], ship)
+    assert choice.method == method
+    assert "does not beat the untrained hybrid beyond chance" in choice.words
+    assert choice.words.endswith(end)
+    assert choice.to_dict()["gain"]["sure"] is False
+
+
+def test_a_run_without_a_better_cycle_says_so() -> None:
+    choice = told([1, 1, 0], [1, 0, 0])
+    assert (choice.number, choice.method, choice.gain) == (0, "hybrid", None)
+    assert "no cycle is better than the untrained hybrid" in choice.words

@@ -64,8 +64,13 @@ FIRST_CHANGED = {
     "corpus.bad_labels": "labels",
     **{
         f"corpus.columns.{name}": "documents"
-        for name in ("doc_id", "title", "text", "label_key", "label_text", "gold")
+        for name in ("doc_id", "title", "text", "label_key", "label_text")
     },
+    "corpus.columns.gold": "test documents",
+    "corpus.columns.gold_id": "test documents",
+    "corpus.gold": "test documents",
+    "corpus.gold_by": "test documents",
+    "corpus.gold_separator": "test documents",
     "corpus.test": "test documents",
     "encoder.model": "label vectors 0",
     "encoder.max_tokens": "label vectors 0",
@@ -142,6 +147,7 @@ OTHERS = {
     "corpus.bad_labels": "leave_out",
     "corpus.held_aside": 10,
     "corpus.seed": 1,
+    "corpus.gold_by": "name",
     "encoder.dtype": "bfloat16",
     "judge.teacher.kind": "http",
     "judge.teacher.chat": "never",
@@ -198,6 +204,8 @@ def other_value(config: Path, field: str, default: Any) -> Any:
         return SAME[field]
     if field in OTHERS:
         return OTHERS[field]
+    if field == "corpus.gold":
+        return str(config.parent / "test.jsonl")
     if field in ("corpus.labels", "corpus.test"):
         return str(config.parent / f"other-{field.split('.')[1]}.jsonl")
     if field == "corpus.documents":
@@ -234,14 +242,27 @@ def test_what_changes_a_result_begins_anew_at_its_step_and_not_before(
     after = steps(config, f"{field}={text.splitlines()[0]}")
     changed = [name for name in before if after.get(name) != before[name]]
     assert changed[0] == FIRST_CHANGED[field]
-    assert "bundle" in changed or field.startswith(("evaluation", "corpus.test", "judge.rerank"))
+    only_evaluated = ("evaluation", "corpus.test", "corpus.gold", "corpus.columns.gold")
+    assert "bundle" in changed or field.startswith((*only_evaluated, "judge.rerank"))
 
 
-def test_what_evaluation_reads_trains_nothing_again(config: Path) -> None:
+@pytest.mark.parametrize(
+    "evaluated",
+    [
+        ["evaluation.recall_at=[3]", "judge.rerank_k=2"],
+        ["corpus.columns.gold=tags", "corpus.gold_separator=;"],
+        ["corpus.gold=GOLD"],
+        ["corpus.gold=GOLD", "corpus.test=null"],
+    ],
+)
+def test_what_evaluation_reads_trains_nothing_again(config: Path, evaluated: list[str]) -> None:
     without = steps(config, "corpus.test=null")
-    with_test = steps(config, "evaluation.recall_at=[3]", "judge.rerank_k=2")
+    gold = str(config.parent / "other-test.jsonl")
+    with_test = steps(config, *(one.replace("GOLD", gold) for one in evaluated))
     trained = [name for name in without if name != "evaluation"]
     assert {name: with_test[name] for name in trained} == {name: without[name] for name in trained}
+    assert with_test["evaluation"] != without["evaluation"]
+    assert "test gold" in with_test
 
 
 def test_weights_changed_behind_one_name_are_noticed(config: Path, tmp_path: Path) -> None:

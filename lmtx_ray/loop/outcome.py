@@ -15,10 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray.evaluation import evaluation
+from lmtx_ray.evaluation.rendering import gain_text, judged_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
+from lmtx_ray.loop.shipping import UNTRAINED
 from lmtx_ray.search import candidates
 from lmtx_ray.student.pseudo_labels import pair_report
 from lmtx_ray.teacher.questions import judge_asks, select_asks, wanted_candidates
@@ -94,13 +97,6 @@ def method_rows(
         for name, step in method_steps(layout, ran).items()
         for files in [step.unit_files()]
     }
-
-
-def final_method(best: int, ranking: str) -> str:
-    """The row of a state's `ranking`, "dense" or "hybrid"."""
-    if best == 0:
-        return "hybrid" if ranking == "hybrid" else "encoder"
-    return f"cycle_{best}_hybrid" if ranking == "hybrid" else f"cycle_{best}"
 
 
 def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]:
@@ -186,7 +182,12 @@ def render_table(methods: Mapping[str, Metrics], metrics: list[str], final: str)
 
 def tables(summary: dict[str, Any], metrics: list[str]) -> str:
     """The table of all methods, and the same without the excluded labels."""
-    text = "\nTest documents, per cent (* ships)\n"
+    which = (
+        "Documents with gold, trained on without it"
+        if summary.get("trained_on")
+        else ("Test documents")
+    )
+    text = f"\n{which}, per cent (* ships)\n"
     text += render_table(summary["methods"], metrics, summary["final"])
     if "methods_excluding" in summary:
         text += "\n\nThe same without the excluded labels\n"
@@ -213,6 +214,18 @@ def costs(summary: dict[str, Any]) -> str:
     return "\n".join([*lines, f"seconds: {total:.0f} ({parts})"])
 
 
+def shipped(summary: dict[str, Any]) -> str:
+    """What ships, why, and what the judge thinks of it; empty for a run of an earlier version."""
+    if "shipped" not in summary:
+        return ""
+    lines = [summary["shipped"]["words"]]
+    if summary["judged"]:
+        lines.append(judged_text(summary["judged"]))
+    if summary["shipped"]["method"] != UNTRAINED and (gain := summary.get("gain_over_hybrid")):
+        lines.append(gain_text(gain))
+    return "\n" + "\n".join(lines)
+
+
 def finished(config: RunConfig, layout: Layout) -> dict[str, Any] | None:
     """The summary of a run that is complete, printed again; None while something is left to do."""
     if not layout.evaluation.is_complete():
@@ -221,7 +234,7 @@ def finished(config: RunConfig, layout: Layout) -> dict[str, Any] | None:
     return show(config, read_summary(layout.evaluation))
 
 
-def read_summary(step: Dataset) -> dict[str, Any]:
+def read_summary(step: PublishedFolder) -> dict[str, Any]:
     """What the end of a run published."""
     summary: dict[str, Any] = json.loads(step.read()["summary"][0].as_py())
     return summary
@@ -231,5 +244,5 @@ def show(config: RunConfig, summary: dict[str, Any]) -> dict[str, Any]:
     """Print the summary as tables; returns it."""
     if "methods" in summary:
         print(tables(summary, metric_names(config.evaluation)))
-    print(costs(summary))
+    print(shipped(summary) + costs(summary))
     return summary

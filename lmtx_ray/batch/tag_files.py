@@ -1,0 +1,147 @@
+"""Tags and rankings as they lie about: the output of `lmtx tag`, a step of a run, or one file with
+a row for each document or for each tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from lmtx_ray.batch.formats import LISTS
+from lmtx_ray.batch.outputs import read_manifests, read_tags
+from lmtx_ray.batch.plan import name_of
+from lmtx_ray.corpus.cells import split_items
+from lmtx_ray.corpus.gold import DOCUMENTS
+from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
+from lmtx_ray.corpus.readers import format_of, read_rows
+from lmtx_ray.corpus.values import id_text
+from lmtx_ray.io import storage
+from lmtx_ray.io.published import PublishedFolder
+
+IDS = "label_ids"
+ONE_TAG = {  # columns of a file with a row for each tag -> the lists they make
+    "label_key": "label_keys",
+    "label": "labels",
+    "score": "scores",
+    "probability": "probabilities",
+}
+OWN = {*LISTS, *ONE_TAG, IDS, "reason", "rank", "title", "text"}
+KINDS: Mapping[str, pa.DataType] = {
+    "label_keys": pa.list_(pa.string()),
+    "labels": pa.list_(pa.string()),
+    "scores": pa.list_(pa.float32()),
+    "probabilities": pa.list_(pa.float32()),
+    IDS: pa.list_(pa.int64()),
+}
+
+
+def is_tags_output(uri: str) -> bool:
+    """Whether a folder is what `lmtx tag` published."""
+    return bool(read_manifests(uri)) and bool(storage.stat(storage.join(uri, name_of("PLAN", 0))))
+
+
+def read_tag_file(uri: str, document: str | None = None) -> pa.Table:
+    """A row for each document: doc_id, and as lists what there is of label_keys or label_ids,
+    labels, scores and probabilities, best first.
+
+    Args:
+        document: The column of document ids; a usual name, or the one that is left, if None.
+
+    Raises:
+        CorpusError: A file without ids or labels, or with a row that cannot be read.
+        PublishError: A folder where nothing is published.
+    """
+    if not storage.exists(uri):
+        raise CorpusError(f"no such file or folder: {uri}")
+    if storage.stat(uri) is None:
+        return read_tags(uri) if is_tags_output(uri) else PublishedFolder(uri).read()
+    rows = list(_good(uri))
+    header = list(rows[0][1]) if rows else []
+    column = _document_column(uri, header, document)
+    if any(name in header for name in ("label_keys", IDS)):
+        return _table(uri, _per_document(rows, column))
+    if any(name in header for name in ("label_key", "label")):
+        return _table(uri, _gathered(rows, column))
+    there = ", ".join(map(repr, header)) or "nothing"
+    raise CorpusError(
+        f"{uri}: no column label_keys, label_ids, label_key or label; it has: {there}"
+    )
+
+
+def _good(uri: str) -> Iterator[tuple[int, Row]]:
+    for position, row in read_rows(uri, format_of(uri), []):
+        if isinstance(row, BadRow):
+            raise CorpusError(f"{uri} row {position}: {row.reason}")
+        yield position, row
+
+
+def _document_column(uri: str, header: Sequence[str], wanted: str | None) -> str:
+    if wanted:
+        names = [wanted] if wanted in header else []
+    else:
+        others = [name for name in header if name not in OWN]
+        names = [name for name in DOCUMENTS if name in others] or others
+    if not names:
+        there = ", ".join(map(repr, header)) or "nothing"
+        raise CorpusError(f"{uri}: which column holds document ids? it has: {there}")
+    return names[0]
+
+
+def _per_document(rows: Iterable[tuple[int, Row]], column: str) -> Iterator[tuple[int, str, Row]]:
+    for position, row in rows:
+        lists = {name: _listed(row[name]) for name in KINDS if row.get(name) is not None}
+        yield position, _id(row, column), lists
+
+
+def _id(row: Row, column: str) -> str:
+    try:
+        return id_text(row.get(column))
+    except ValueError as error:
+        raise CorpusError(f"field {column!r} {error}") from None
+
+
+def _listed(value: Any) -> list[Any]:
+    return split_items(value) if isinstance(value, str) else list(value)
+
+
+def _gathered(rows: Iterable[tuple[int, Row]], column: str) -> Iterator[tuple[int, str, Row]]:
+    """Rows of one tag by their document, in the order they are in; a row without a label is a
+    document without tags."""
+    found: dict[str, tuple[int, Row]] = {}
+    for position, row in rows:
+        _, lists = found.setdefault(_id(row, column), (position, {}))
+        names = {one: many for one, many in ONE_TAG.items() if one in row}
+        tagged = any(row.get(name) not in (None, "") for name in ("label_key", "label"))
+        for one, many in names.items():
+            lists.setdefault(many, []).extend([row[one]] if tagged else [])
+    for doc_id, (position, lists) in found.items():
+        yield position, doc_id, lists
+
+
+def _table(uri: str, documents: Iterable[tuple[int, str, Row]]) -> pa.Table:
+    rows: list[Row] = []
+    seen: set[str] = set()
+    for position, doc_id, lists in documents:
+        if doc_id in seen:
+            raise CorpusError(f"{uri} row {position}: document {doc_id!r} is there twice")
+        seen.add(doc_id)
+        try:
+            rows.append({"doc_id": doc_id, **{name: _typed(name, lists[name]) for name in lists}})
+        except ValueError as error:
+            raise CorpusError(f"{uri} row {position}: {error}") from None
+    schema = {name: kind for name, kind in KINDS.items() if any(name in row for row in rows)}
+    if "label_keys" not in schema and IDS not in schema and "labels" in schema:
+        rows = [{**row, "label_keys": row.get("labels")} for row in rows]  # texts name labels too
+        schema["label_keys"] = KINDS["label_keys"]
+    return pa.Table.from_pylist(rows, schema=pa.schema({"doc_id": pa.string(), **schema}))
+
+
+def _typed(name: str, values: list[Any]) -> list[Any]:
+    if name in ("label_keys", "labels"):
+        return [id_text(value) for value in values]
+    try:
+        numbers = [None if value in (None, "") else float(value) for value in values]
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: {values!r} are no numbers") from None
+    return [None if one is None else int(one) for one in numbers] if name == IDS else numbers

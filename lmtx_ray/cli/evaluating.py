@@ -1,0 +1,138 @@
+"""The verbs that measure: evaluate, compare."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from lmtx_ray.cli.arguments import add_verb
+
+GOLD_ABOUT = "CSV, TSV, JSON lines or Parquet: documents with labels, or a row for each pair"
+EXAMPLE = """examples:
+  lmtx evaluate --tags tagged --gold gold.csv
+  lmtx evaluate --tags tags.csv --gold gold.csv --labels labels.csv --gold-labels subjects
+"""
+COMPARISON = """examples:
+  lmtx compare runs/one runs/two
+  lmtx compare tagged-may tagged-june --gold gold.csv
+"""
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add them to the command line."""
+    evaluate = add_verb(verbs, "evaluate", "metrics of tags against gold labels", evaluate_files)
+    evaluate.epilog, evaluate.formatter_class = EXAMPLE, argparse.RawDescriptionHelpFormatter
+    evaluate.add_argument(
+        "--tags",
+        "--rankings",
+        required=True,
+        metavar="URI",
+        help="output of lmtx tag, a file of tags, a step of rankings of a run, or a finished run",
+    )
+    evaluate.add_argument("--gold", required=True, metavar="FILE", help=GOLD_ABOUT)
+    add_gold_options(evaluate)
+    evaluate.add_argument("--id-field", metavar="NAME", help="the tags' column of document ids")
+    evaluate.add_argument(
+        "--matched-only",
+        action="store_true",
+        help="leave out gold documents without tags, which count as wrong otherwise",
+    )
+    evaluate.add_argument(
+        "--counts-from",
+        metavar="FILE",
+        help="gold of an annotated corpus, to count its labels: adds PSP@k, in which rare labels "
+        "weigh more",
+    )
+    compare = add_verb(
+        verbs, "compare", "paired differences of two runs or two outputs of tags", compare_sides
+    )
+    compare.epilog, compare.formatter_class = COMPARISON, argparse.RawDescriptionHelpFormatter
+    for name in ("a", "b"):
+        compare.add_argument(
+            name,
+            metavar=name.upper(),
+            help="a finished run (folder or YAML file), an output of lmtx tag, or a file of tags",
+        )
+    compare.add_argument(
+        "--gold",
+        metavar="FILE",
+        help=f"{GOLD_ABOUT}; without it the runs' own test documents, or their judge's opinion",
+    )
+    add_gold_options(compare)
+    compare.add_argument(
+        "--documents",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="files with the documents' titles, where the tags do not tell what was tagged",
+    )
+
+
+def add_gold_options(parser: argparse.ArgumentParser) -> None:
+    """How gold is read, and the label set it is read by."""
+    parser.add_argument("--gold-id", metavar="NAME", help="the gold's column of document ids")
+    parser.add_argument("--gold-labels", metavar="NAME", help="the gold's column of labels")
+    parser.add_argument(
+        "--separator",
+        metavar="TEXT",
+        help="between labels in one cell of the gold; found out by itself if not given",
+    )
+    names = parser.add_mutually_exclusive_group()
+    names.add_argument("--labels", metavar="FILE", help="the label set: unknown gold is rejected")
+    names.add_argument("--bundle", metavar="URI", help="the same, of a bundle")
+    names.add_argument("--run", metavar="RUN", help="the same, of a run: its folder or YAML file")
+
+
+def gold_source(arguments: argparse.Namespace, file: str) -> Any:
+    """How a gold file is read, by the options of `add_gold_options`."""
+    from lmtx_ray.corpus.gold import GoldSource
+
+    return GoldSource((file,), arguments.gold_id, arguments.gold_labels, arguments.separator)
+
+
+def label_set(arguments: argparse.Namespace) -> Any:
+    """The names of the label set that was given, None without one."""
+    from lmtx_ray.loop.label_sources import label_names
+
+    if arguments.run:
+        from lmtx_ray.loop.finished_run import open_finished
+
+        return label_names(open_finished(arguments.run).steps["labels"].uri)
+    given = arguments.labels or arguments.bundle
+    return label_names(given) if given else None
+
+
+def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx evaluate`: the metrics, also as tables on standard error."""
+    from lmtx_ray.batch.tag_files import read_tag_file
+    from lmtx_ray.evaluation.rendering import evaluation_text
+    from lmtx_ray.loop.comparing import side_of
+    from lmtx_ray.loop.evaluating import count_labels, evaluate
+    from lmtx_ray.loop.texts import is_run
+
+    labels = label_set(arguments)
+    gold = gold_source(arguments, arguments.gold)
+    if is_run(arguments.tags):
+        run = side_of(arguments.tags)
+        tags, labels = run.answers(), labels or run.names
+    else:
+        tags = read_tag_file(arguments.tags, arguments.id_field)
+    counts: dict[str, Any] = {}
+    if arguments.counts_from:
+        counts = count_labels(gold_source(arguments, arguments.counts_from), tags, labels)
+    summary = evaluate(tags, gold, labels, matched_only=arguments.matched_only, **counts)
+    print(evaluation_text(summary), file=sys.stderr)
+    return summary
+
+
+def compare_sides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx compare`: the differences, also as a table and examples on standard error."""
+    from lmtx_ray.evaluation.rendering import comparison_text
+    from lmtx_ray.loop.comparing import compare
+
+    gold = gold_source(arguments, arguments.gold) if arguments.gold else None
+    labels = label_set(arguments)
+    found = compare(arguments.a, arguments.b, gold, labels, arguments.documents)
+    print(comparison_text(found), file=sys.stderr)
+    return found

@@ -1,0 +1,247 @@
+"""Gold labels as people have them: a row for each document with its labels, or a row for each
+pair, in CSV, TSV, JSON lines or Parquet, by label key, label text or label index."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.columns import Wanted, near_names
+from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.label_names import LabelNames, plain
+from lmtx_ray.corpus.lines import MOST_RAW, UTF8, BadRow, CorpusError, Row
+from lmtx_ray.corpus.name_lists import names_of, usual_separator
+from lmtx_ray.corpus.readers import How, format_of, read_rows
+from lmtx_ray.corpus.values import id_text, is_missing
+from lmtx_ray.io.plain_json import json_text
+
+DOCUMENTS = ("doc_id", "document_id", "docid", "uid", "id", "document", "doc")
+INDICES = ("label_ids", "target_ind")  # label indices, from 0
+NAMES = (
+    *("label_keys", "gold", "gold_labels", "labels", "tags", "keywords", "subjects", "categories"),
+    *("label_key", "label", "label_text", "tag", "keyword", "subject", "category", "key"),
+)
+
+
+@dataclass(frozen=True)
+class GoldSource:
+    """Where gold is: files, the columns of document ids and of labels (None: a usual name, or of
+    two columns the other one), what separates several labels in one cell (None: what gives known
+    labels), and whether they are indices (None: in columns of INDICES)."""
+
+    files: tuple[str, ...]
+    document: str | None = None
+    labels: str | None = None
+    separator: str | None = None
+    index: bool | None = None
+    encoding: str = UTF8
+
+
+@dataclass(frozen=True)
+class LabelRows:
+    """What label indices count: all rows of the label set's files, `labels` good ones and those
+    `left_out`, by their places, ascending. 0 labels: it is not known how many."""
+
+    labels: int
+    left_out: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """All rows."""
+        return self.labels + len(self.left_out)
+
+    def label_at(self, row: int) -> int | None:
+        """The label id of a row from 0; None where it was left out."""
+        before = bisect_left(self.left_out, row)
+        return None if self.left_out[before : before + 1] == (row,) else row - before
+
+
+@dataclass
+class Gold:
+    """`labels` are the label ids of each document, sorted; a document without any has none.
+    `rejects` are rows of the `rejects` contract, `rows` all that were read."""
+
+    labels: dict[str, list[int]] = field(default_factory=dict)
+    rejects: list[Row] = field(default_factory=list)
+    rows: int = 0
+
+    def pairs(self) -> int:
+        """How many labels all documents have together."""
+        return sum(map(len, self.labels.values()))
+
+
+def gold_table(gold: Gold) -> pa.Table:
+    """Gold as a table of the `gold` contract."""
+    lists = pa.array(gold.labels.values(), pa.list_(pa.int32()))
+    table = pa.table({"doc_id": pa.array(gold.labels, pa.string()), "label_ids": lists})
+    return schemas.conform(table, schemas.GOLD)
+
+
+def is_index(column: str) -> bool:
+    """Whether a column of this name holds label indices and not keys or texts."""
+    return column.strip().casefold() in INDICES
+
+
+def gold_column(header: Sequence[str]) -> str | None:
+    """The column of a documents' file that holds its gold, None without any of a usual name."""
+    return _usual(header, (*INDICES, *NAMES))
+
+
+def read_gold(
+    source: GoldSource,
+    names: LabelNames,
+    strict: bool = True,
+    further: dict[str, int] | None = None,
+    rows: LabelRows | None = None,
+) -> Gold:
+    """All gold of some files. A name that no label has is a reject, also where others of its row
+    are good; without `strict` it is numbered in `further`, from `len(names)` on. `rows` is what
+    label indices count, the labels themselves if None.
+
+    Raises:
+        CorpusError: A file that cannot be read as a whole, or has no column for ids or labels.
+    """
+    gold, further = Gold(), {} if further is None else further
+    rows = rows or LabelRows(len(names))
+    cells = list(_cells(source))
+    separator = source.separator
+    if separator is None and not strict:
+        values = (cell.value for cell in cells if not cell.index)
+        separator = usual_separator(values, names.knows)
+    for cell in cells:
+        gold.rows += 1
+        if isinstance(cell.doc_id, BadRow):
+            gold.rejects.append(cell.reject(cell.doc_id))
+            continue
+        if cell.index:
+            found, problems = index_ids(cell.value, rows, separator)
+        else:
+            others = None if strict else further
+            found, problems = name_ids(cell.value, names, separator, others)
+        gold.rejects += map(cell.reject, problems)
+        gold.labels[cell.doc_id] = sorted({*gold.labels.get(cell.doc_id, ()), *found})
+    return gold
+
+
+def index_ids(
+    value: Any, rows: LabelRows, separator: str | None = None
+) -> tuple[list[int], list[BadRow]]:
+    """(label ids, sorted, what is wrong with others) of a field of label indices."""
+    found, problems, left_out = set[int](), [], 0
+    given = names_of(value, str.isdecimal, separator)
+    if isinstance(given, BadRow):
+        return [], [given]
+    for name in given:
+        if not name.isdecimal():
+            problems.append(BadRow(f"{name!r} is no label index"))
+        elif rows.labels and int(name) >= rows.count:
+            problems.append(BadRow(f"label index {name} of {rows.count} labels"))
+        elif (label := rows.label_at(int(name))) is None:
+            left_out += 1
+        else:
+            found.add(label)
+    if left_out and not found and not problems:
+        problems.append(BadRow("all its labels were left out"))
+    return sorted(found), problems
+
+
+def name_ids(
+    value: Any,
+    names: LabelNames,
+    separator: str | None = None,
+    further: dict[str, int] | None = None,
+) -> tuple[list[int], list[BadRow]]:
+    """The same of a field of keys and texts. Names that no label has are numbered in `further`,
+    where that is given."""
+    given = names_of(value, names.knows, separator)
+    if isinstance(given, BadRow):
+        return [], [given]
+    found, problems = set[int](), []
+    for name in given:
+        label = names.resolve(name)
+        if isinstance(label, BadRow) and further is not None and not names.knows(name):
+            label = further.setdefault(plain(name), len(names) + len(further))
+        if isinstance(label, BadRow):
+            problems.append(label)
+        else:
+            found.add(label)
+    return sorted(found), problems
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A row of a gold file: its document, or what is wrong with it, and its field of labels.
+    `index` says whether that holds label indices."""
+
+    source: str
+    position: int
+    doc_id: str | BadRow
+    value: Any = None
+    index: bool = False
+
+    def reject(self, bad: BadRow) -> Row:
+        raw = (bad.raw or str(self.value))[:MOST_RAW].encode("utf-8", "replace").decode()
+        return {
+            "source": self.source,
+            "position": self.position,
+            "reason": bad.reason,
+            "raw": raw,
+        }
+
+
+def _cells(source: GoldSource) -> Iterator[_Cell]:
+    named = [name for name in (source.document, source.labels) if name]
+    how = How(Wanted(tuple(named), every=True), source.encoding)
+    for file in list_inputs(source.files, identify=False):
+        columns: tuple[str, str] | None = None
+        for position, row in read_rows(file.uri, format_of(file.uri), how=how):
+            if isinstance(row, BadRow):
+                yield _Cell(file.uri, position, row)
+                continue
+            columns = columns or _columns(file.uri, row, source)
+            index = is_index(columns[1]) if source.index is None else source.index
+            doc_id = _doc_id(row, columns[0])
+            yield _Cell(file.uri, position, doc_id, row.get(columns[1]), index)
+
+
+def _doc_id(row: Row, column: str) -> str | BadRow:
+    value = row.get(column)
+    if is_missing(value) or value == "":
+        return BadRow(f"missing field {column!r}", json_text(row))
+    try:
+        return id_text(value)
+    except ValueError as error:
+        return BadRow(f"field {column!r} {error}", json_text(row))
+
+
+def _columns(uri: str, row: Row, source: GoldSource) -> tuple[str, str]:
+    """(column of document ids, column of labels) of a file, by its first row."""
+    header = list(row)
+    document = source.document or _usual(header, DOCUMENTS)
+    others = [name for name in header if name != document]
+    labels = source.labels or gold_column(others)
+    if labels is None and document and len(others) == 1:
+        labels = others[0]
+    return (
+        _needed(uri, header, document, "document ids", DOCUMENTS),
+        _needed(uri, header, labels, "labels", (*INDICES, *NAMES)),
+    )
+
+
+def _needed(
+    uri: str, header: Sequence[str], column: str | None, what: str, usual: Sequence[str]
+) -> str:
+    if column is None:
+        hint = near_names(usual, header) or f"it has: {', '.join(map(repr, header))}"
+        raise CorpusError(f"{uri}: which column holds {what}? {hint}")
+    return column
+
+
+def _usual(header: Sequence[str], usual: Sequence[str]) -> str | None:
+    plain_names = {name.strip().casefold(): name for name in reversed(header)}
+    return next((plain_names[name] for name in usual if name in plain_names), None)

@@ -1,0 +1,286 @@
+"""Two runs, or two outputs of tags, on the same documents: paired differences, and where they are.
+
+With gold, metrics against it; without, of two runs that asked the same judge, its own opinion of
+what each ships on the held-aside documents that both have.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lmtx_ray.batch.tag_files import IDS, read_tag_file
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.gold import GoldSource
+from lmtx_ray.corpus.label_names import LabelNames
+from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.evaluation import evaluation
+from lmtx_ray.evaluation.differences import Differences
+from lmtx_ray.evaluation.thresholds import counted
+from lmtx_ray.loop.finished_run import FinishedRun, open_finished
+from lmtx_ray.loop.held_aside import held_aside_in
+from lmtx_ray.loop.judged import JudgedRun, shipped_rankings
+from lmtx_ray.loop.label_sources import label_names
+from lmtx_ray.loop.matching import KEYS, Given, Numbering, as_table, gold_given, own_names
+from lmtx_ray.loop.texts import is_run, texts_of_run, texts_of_tags
+
+TOP = 5  # tags of a document that examples show
+EXAMPLES = 10
+MOST_TITLE = 90  # characters of a title
+AT = 0.5  # probability from which tags are kept for F1
+logger = logging.getLogger(__name__)
+NO_LABELS = LabelNames([], [])
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two things to compare: a finished run with its label set, or a table of tags."""
+
+    place: str
+    run: FinishedRun | None = None
+    tags: pa.Table | None = None
+    names: LabelNames = NO_LABELS
+
+    @property
+    def name(self) -> str:
+        """What it is called, with what a run ships."""
+        return f"{self.place} ({self.run.summary['final']})" if self.run else self.place
+
+    def answers(self, wanted: pa.Array | None = None) -> pa.Table:
+        """Tags, or what a run ships by label keys, of these documents or more; of all if None."""
+        if self.tags is not None:
+            return self.tags
+        assert self.run is not None
+        parts = ["", "test "] if self.run.has("test documents") else [""]
+        steps = [shipped_rankings(self.run, part) for part in parts]
+        columns = ["doc_id", IDS]
+        tables = [
+            step.read(columns) if wanted is None else step.where("doc_id", wanted, columns)
+            for step in steps
+        ]
+        return self.by_keys(pa.concat_tables(tables))
+
+    def by_keys(self, table: pa.Table) -> pa.Table:
+        """doc_id and label_keys of a table with label_ids of this run."""
+        lists = [[self.names.key(label) for label in ids] for ids in table[IDS].to_pylist()]
+        keys = pa.array(lists, pa.list_(pa.string()))
+        return pa.table({"doc_id": table["doc_id"], KEYS: keys})
+
+
+def compare(
+    first: str,
+    second: str,
+    gold: Given | GoldSource = None,
+    labels: Given = None,
+    documents: Sequence[str] = (),
+) -> dict[str, Any]:
+    """What changes from the first to the second: `a`, `b`, `by` ("gold", or the judge that both
+    asked), `documents`, `metrics` (see `Differences.told`) and `examples`, documents that differ
+    most with their tags gained and lost.
+
+    Args:
+        gold: As `evaluate` takes it; of two runs with test documents their own gold, if None.
+        labels: The label set; those of the runs and what the tags name, if None.
+        documents: Files with the documents' titles, where tags do not tell what was tagged.
+
+    Raises:
+        ConfigError: A run that is not finished; tags without gold; runs that asked other judges.
+        ValueError: No document is on all sides.
+    """
+    sides = (side_of(first), side_of(second))
+    gold = _own_gold(sides) if gold is None else gold
+    names = label_names(labels) if labels is not None else _together(sides)
+    numbering = Numbering(names, strict=labels is not None)
+    if gold is None:
+        by, found = _by_judge(sides, numbering)
+    else:
+        by, found = "gold", _by_gold(sides, numbering, gold_given(gold))
+    most = found.most(EXAMPLES)
+    titles = _titles(sides, most, documents)
+    return {
+        "a": sides[0].name,
+        "b": sides[1].name,
+        "by": by,
+        "documents": len(found.doc_ids),
+        "metrics": found.told(),
+        "examples": [_example(found, numbering, doc_id, titles.get(doc_id)) for doc_id in most],
+    }
+
+
+def side_of(place: str) -> Side:
+    """A finished run, or tags wherever they lie. Raises as `compare`."""
+    if not is_run(place):
+        tags = read_tag_file(place)
+        return Side(place, tags=tags, names=own_names(tags))
+    run = open_finished(place)
+    return Side(place, run, names=label_names(run.steps["labels"].uri))
+
+
+def _together(sides: Sequence[Side]) -> LabelNames:
+    """The labels of both; a key is one label, with the text of the first that has it."""
+    texts: dict[str, str] = {}
+    for names in (side.names for side in sides):
+        for label in range(len(names)):
+            texts.setdefault(names.key(label), names.text(label))
+    return LabelNames(list(texts), list(texts.values()))
+
+
+def _own_gold(sides: Sequence[Side]) -> pa.Table | None:
+    """The first run's gold of its test documents, where both are runs that have some."""
+    runs = [side.run for side in sides if side.run and side.run.has("test gold")]
+    return sides[0].by_keys(runs[0].steps["test gold"].read()) if len(runs) == 2 else None
+
+
+def _by_gold(
+    sides: Sequence[Side], numbering: Numbering, truth: pa.Table | GoldSource
+) -> Differences:
+    gold = numbering.gold(truth).labels
+    wanted = pa.array([doc_id for doc_id, labels in gold.items() if labels], pa.string())
+    ranked = [numbering.table(side.place, side.answers(wanted)) for side in sides]
+    both = _on_all_sides(sides, ranked, wanted)
+    right = as_table({doc_id: gold[doc_id] for doc_id in both})
+    columns = [_metrics(table, right) for table in ranked]
+    if all("probabilities" in table.column_names for table in ranked):
+        for column, table in zip(columns, ranked, strict=True):
+            column[f"F1 from {AT:g}"] = _f1(table, right)
+    truths = {doc_id: set(gold[doc_id]) for doc_id in both}
+    first, second = (np.stack(list(column.values()), axis=1) for column in columns)
+    tops = [_tops(table, both) for table in ranked]
+    return Differences(
+        doc_ids=both,
+        metrics=list(columns[0]),
+        first_BM=first,
+        second_BM=second,
+        first_tops=tops[0],
+        second_tops=tops[1],
+        is_right=lambda doc_id, label: label in truths[doc_id],
+    )
+
+
+def _on_all_sides(sides: Sequence[Side], ranked: Sequence[pa.Table], gold: pa.Array) -> list[str]:
+    for table in ranked:
+        gold = gold.filter(pc.is_in(gold, value_set=table["doc_id"].combine_chunks()))
+    if not len(gold):
+        said = [
+            f"{side.place} has {table['doc_id'].slice(0, 3).to_pylist()}"
+            for side, table in zip(sides, ranked, strict=True)
+        ]
+        raise CorpusError(f"no document is on both sides and in the gold: {', '.join(said)}")
+    both: list[str] = gold.to_pylist()
+    return both
+
+
+def _metrics(ranked: pa.Table, right: pa.Table) -> dict[str, np.ndarray]:
+    """metric -> float64 [B], in the order of `right`."""
+    rows = evaluation.evaluate(ranked, right)
+    names = pc.unique(rows["metric"]).to_pylist()
+    return {name: rows.filter(pc.equal(rows["metric"], name))["value"].to_numpy() for name in names}
+
+
+def _f1(ranked: pa.Table, right: pa.Table) -> np.ndarray:
+    """F1 of each document if tags of the probability AT and more are kept."""
+    hits_B1, kept_B1, true_B = counted(ranked, right, [AT])
+    f1_B: np.ndarray = 2 * hits_B1[:, 0] / (kept_B1[:, 0] + true_B)
+    return f1_B
+
+
+def _tops(ranked: pa.Table, doc_ids: Sequence[str]) -> dict[str, list[int]]:
+    rows = ranked.filter(pc.is_in(ranked["doc_id"], value_set=pa.array(doc_ids, pa.string())))
+    return {row["doc_id"]: row[IDS][:TOP] for row in rows.select(["doc_id", IDS]).to_pylist()}
+
+
+def _by_judge(sides: Sequence[Side], numbering: Numbering) -> tuple[str, Differences]:
+    """By the opinion of the judge that both runs asked, on documents both held aside."""
+    runs = [JudgedRun.of_finished(side.run) for side in sides if side.run]
+    if len(runs) < 2:
+        raise ConfigError("tags have no judge's opinion: give --gold, or compare two runs")
+    if runs[0].judge() != runs[1].judge():
+        raise ConfigError(
+            f"the runs asked different judges ({runs[0].name}, {runs[1].name}, or other prompts or "
+            "settings): their opinions are no common measure; give --gold"
+        )
+    first, second = (held_aside_in(run.documents) for run in runs)
+    both = first.filter(pc.is_in(first, value_set=second))
+    if not len(both):
+        raise CorpusError("the runs held no document aside that both have; give --gold")
+    said = _said(sides, runs, both, numbering)
+    cuts = sorted({1, min(run.config.judge.select_k for run in runs)})
+    doc_ids: list[str] = both.to_pylist()
+    tops, values = [], []
+    for side in sides:
+        assert side.run is not None
+        rows = shipped_rankings(side.run).where("doc_id", both, ["doc_id", IDS])
+        tops.append(top := _tops(numbering.table(side.place, side.by_keys(rows)), doc_ids))
+        yes = [[said.get((doc_id, label), False) for label in top[doc_id]] for doc_id in doc_ids]
+        shares = [[sum(row[:k]) / k for k in cuts] for row in yes]
+        values.append(np.array(shares, np.float64))
+    names = [f"judged P@{k}" for k in cuts]
+    by = f"the opinion of the judge {runs[0].name} itself, no gold"
+    return by, Differences(
+        doc_ids=doc_ids,
+        metrics=names,
+        first_BM=values[0],
+        second_BM=values[1],
+        first_tops=tops[0],
+        second_tops=tops[1],
+        is_right=lambda doc_id, label: said.get((doc_id, label)),
+    )
+
+
+def _said(
+    sides: Sequence[Side], runs: Sequence[JudgedRun], doc_ids: pa.Array, numbering: Numbering
+) -> dict[tuple[str, int], bool]:
+    """(doc_id, number of a label) -> whether the judge accepted it, in either run."""
+    said: dict[tuple[str, int], bool] = {}
+    for side, run in zip(sides, runs, strict=True):
+        for row in run.said(doc_ids).select(["doc_id", "label_id", "answer"]).to_pylist():
+            label = numbering.number(side.names.key(row["label_id"]))
+            said[row["doc_id"], label] = row["answer"] == "yes"
+    return said
+
+
+def _titles(
+    sides: Sequence[Side], doc_ids: Sequence[str], documents: Sequence[str]
+) -> dict[str, str]:
+    """Title of each document, or the beginning of its text; of those that can be found."""
+    for side in sides:
+        try:
+            if side.run:
+                found = texts_of_run(side.run, doc_ids)
+            else:
+                found = texts_of_tags(side.place, doc_ids, documents)
+        except (ValueError, OSError) as error:  # titles are a help, not the result
+            logger.info("no titles: %s", error)
+            continue
+        if found:
+            return {doc_id: (one.title or one.whole)[:MOST_TITLE] for doc_id, one in found.items()}
+    return {}
+
+
+def _example(
+    found: Differences, numbering: Numbering, doc_id: str, title: str | None
+) -> dict[str, Any]:
+    def shown(labels: Sequence[int]) -> list[dict[str, Any]]:
+        return [
+            {
+                "key": numbering.key(label),
+                "label": numbering.text(label),
+                "right": found.is_right(doc_id, label),
+            }
+            for label in labels
+        ]
+
+    first, second = found.first_tops.get(doc_id, []), found.second_tops.get(doc_id, [])
+    return {
+        "doc_id": doc_id,
+        "title": title,
+        "first": [next(iter(shown(top[:1])), None) for top in (first, second)],
+        "gained": shown([label for label in second if label not in first]),
+        "lost": shown([label for label in first if label not in second]),
+    }

@@ -1,0 +1,189 @@
+"""What the judge, and people who looked at some of its answers, think of a run's rankings on the
+held-aside documents: evaluation without gold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lmtx_ray.corpus.schemas import HUMAN
+from lmtx_ray.corpus.text_keys import text_key
+from lmtx_ray.evaluation.judged import Judged, Reviewed
+from lmtx_ray.io import storage
+from lmtx_ray.io.published import PublishedFolder
+from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
+from lmtx_ray.loop.held_aside import held_aside_in, verdict_steps
+from lmtx_ray.loop.layout import Layout
+from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.shipping import state_of
+from lmtx_ray.student.pseudo_labels import relative
+from lmtx_ray.teacher.prompts import get_prompt
+from lmtx_ray.verdicts.lookup import Lookup
+from lmtx_ray.verdicts.reading import read_all
+from lmtx_ray.verdicts.store import VerdictStore
+
+VERDICTS = ("doc_id", "label_id", "answer", "p_yes", "prompt", "teacher")
+RANKED = ("doc_id", "label_ids")
+Key = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class JudgedRun:
+    """What of a run tells its judge's opinion: its documents and labels, and every step that asked,
+    oldest first."""
+
+    config: RunConfig
+    documents: PublishedFolder
+    labels: PublishedFolder
+    verdicts: Sequence[PublishedFolder]
+
+    @classmethod
+    def of_layout(cls, config: RunConfig, layout: Layout, ran: int) -> JudgedRun:
+        """Of a run that ends, after so many cycles."""
+        return cls(config, layout.documents, layout.labels, verdict_steps(layout, ran))
+
+    @classmethod
+    def of_finished(cls, run: FinishedRun) -> JudgedRun:
+        """Of a finished one."""
+        asked = [run.steps[name] for name in verdict_names(run)]
+        return cls(run.config, run.steps["documents"], run.steps["labels"], asked)
+
+    @property
+    def name(self) -> str:
+        """What people call the judge."""
+        return self.config.judge.teacher.model or self.config.judge.teacher.kind
+
+    def said(self, doc_ids: pa.Array) -> pa.Table:
+        """All verdicts on these documents, as the run takes them (`relative`)."""
+        tables = [step.where("doc_id", doc_ids, VERDICTS) for step in self.verdicts]
+        return relative(pa.concat_tables(tables), self.config.pseudo_labels)
+
+    def judge(self) -> tuple[str, str]:
+        """(prompt, teacher) fingerprints of whom it asked; empty where people answered all."""
+        for step in self.verdicts:
+            for table in step.tables(["prompt", "teacher"]):
+                for row in table.group_by(["prompt", "teacher"]).aggregate([]).to_pylist():
+                    if row["teacher"] != HUMAN:
+                        return row["prompt"], row["teacher"]
+        return "", ""
+
+
+def judged_summary(run: JudgedRun, rankings: PublishedFolder, method: str) -> dict[str, Any] | None:
+    """Precision of what ships by the judge's own opinion, with intervals: method, judge, documents,
+    P@1 and P@k; `reviewed` says how often people and the judge agree, and `corrected` is the
+    precision with the judge's error taken out, where people looked at its answers. None where
+    nobody was asked."""
+    if not run.verdicts:
+        return None
+    k = run.config.judge.select_k
+    judged = judged_of(run, rankings, k)
+    cuts = sorted({1, k})
+    summary = {
+        "method": method,
+        "judge": run.name,
+        "documents": len(judged.accepts_BK),
+        **judged.precision(cuts),
+        "by_people": int((judged.by_person_BK & judged.present_BK).sum()),
+    }
+    reviewed = reviewed_pairs(run)
+    if reviewed.pairs:
+        summary["reviewed"] = reviewed.to_dict()
+        if corrected := judged.corrected(reviewed, cuts):
+            summary["corrected"] = corrected
+    return summary
+
+
+def shipped_rankings(run: FinishedRun, prefix: str = "") -> PublishedFolder:
+    """The rankings that a finished run ships, of its documents, or of its test documents with the
+    prefix "test "."""
+    number, kind = state_of(run.summary["final"])
+    return run.steps[f"{prefix}{kind} {number}"]
+
+
+def judged_of(run: JudgedRun, rankings: PublishedFolder, k: int) -> Judged:
+    """The first k labels of the held-aside documents."""
+    held_aside = held_aside_in(run.documents)
+    said = {(row["doc_id"], row["label_id"]): row for row in run.said(held_aside).to_pylist()}
+    rows = rankings.where("doc_id", held_aside, RANKED).to_pylist()
+    accepts, by_person, present = (np.zeros((len(rows), k), bool) for _ in range(3))
+    for place, row in enumerate(rows):
+        for rank, label in enumerate(row["label_ids"][:k]):
+            verdict = said.get((row["doc_id"], label), {})
+            present[place, rank] = True
+            accepts[place, rank] = verdict.get("answer") == "yes"
+            by_person[place, rank] = verdict.get("teacher") == HUMAN
+    return Judged(accepts, by_person, present)
+
+
+def reviewed_pairs(run: JudgedRun) -> Reviewed:
+    """How the judge answered the pairs that people answered, whichever run asked for them."""
+    people = people_said(run.config.verdict_store)
+    prompt, teacher = run.judge()
+    if not people or not teacher:
+        return Reviewed(0, 0, 0, 0)
+    lookup = Lookup(run.config.verdict_store.partition(teacher, prompt).snapshot())
+    names = _names_by_seen(run)
+    answers: dict[Key, str] = {}
+    for row in lookup.find({document for document, _ in people}).to_pylist():
+        key = row["document"], names.get(row["label"], row["label"])
+        answers.setdefault(key, row["answer"])
+    both = [(people[key], answers[key] == "yes") for key in people if key in answers]
+    yes = [right for right, accepted in both if accepted]
+    no = [right for right, accepted in both if not accepted]
+    return Reviewed(len(yes), sum(yes), len(no), sum(no))
+
+
+def people_said(store: VerdictStore) -> dict[Key, bool]:
+    """(document, label) -> whether a person said yes; the newest answer counts."""
+    answers: dict[Key, bool] = {}
+    for table in read_all(store.human()):
+        for row in table.select(["document", "label", "answer"]).to_pylist():
+            answers.setdefault((row["document"], row["label"]), row["answer"] == "yes")
+    return answers
+
+
+def _names_by_seen(run: JudgedRun) -> dict[bytes, bytes]:
+    """Key of what the judge sees of a label -> key of its name, where they differ."""
+    prompt = get_prompt(run.config.judge.teacher.prompt)
+    names: dict[bytes, bytes] = {}
+    for file in run.labels.files():
+        for row in storage.read_table(file).to_pylist():
+            seen = prompt.label_text(row)
+            if seen != row["text"]:
+                names[text_key(seen)] = text_key(row["text"])
+    return names
+
+
+def judge_said(
+    run: JudgedRun, pairs: Sequence[tuple[bytes, str]]
+) -> dict[tuple[bytes, str], tuple[float | None, str]]:
+    """(key of a document's text, label key) -> (P(yes), answer) of the run's judge, of the pairs
+    that the store has; whoever asked."""
+    prompt, teacher = run.judge()
+    if not teacher:
+        return {}
+    wanted = {key for _, key in pairs}
+    seen = _seen_labels(run, wanted)
+    lookup = Lookup(run.config.verdict_store.partition(teacher, prompt).snapshot())
+    rows: dict[Key, tuple[float | None, str]] = {}
+    for row in lookup.find({document for document, _ in pairs}).to_pylist():
+        rows.setdefault((row["document"], row["label"]), (row["p_yes"], row["answer"]))
+    found = {
+        (document, key): rows[document, seen[key]]
+        for document, key in pairs
+        if key in seen and (document, seen[key]) in rows
+    }
+    return found
+
+
+def _seen_labels(run: JudgedRun, wanted: set[str]) -> dict[str, bytes]:
+    """label key -> key of what the judge sees of it."""
+    prompt = get_prompt(run.config.judge.teacher.prompt)
+    keys = pa.array(sorted(wanted), pa.string())
+    columns = ["label_key", "text", "description", "aliases"]
+    rows = run.labels.where("label_key", keys, columns).to_pylist()
+    return {row["label_key"]: text_key(prompt.label_text(row)) for row in rows}

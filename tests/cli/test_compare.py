@@ -1,0 +1,97 @@
+"""`lmtx compare`: paired differences of tags against gold, and of runs by their judge's opinion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lmtx_ray.cli.main import main
+from tests.finished import by_topic, finished_run
+
+COUNT = 40
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> str:
+    """A run that ships "pain" first, which its judge accepts of 30 documents, where the untrained
+    hybrid has the next topic."""
+    shipped, untrained = by_topic(COUNT, 1, 0, 2), by_topic(COUNT, 2, 1, 0)
+    yes = {(doc_id, labels[0]) for doc_id, labels in list(shipped.items())[:30]}
+    return finished_run(tmp_path / "one", shipped, untrained, yes)
+
+
+def compare(capsys, *arguments: str) -> tuple[int, dict, str]:
+    code = main(["compare", *arguments])
+    out, err = capsys.readouterr()
+    return code, json.loads(out or "{}"), err
+
+
+def test_two_runs_without_gold_go_by_their_judges_own_opinion(tmp_path, capsys, run) -> None:
+    shipped = by_topic(COUNT, 1, 0, 2)
+    yes = {(doc_id, labels[0]) for doc_id, labels in list(shipped.items())[:30]}
+    other = finished_run(tmp_path / "two", shipped, by_topic(COUNT, 2, 1, 0), yes, final="hybrid")
+    code, found, text = compare(capsys, other, run)
+    assert code == 0
+    assert found["by"] == "the opinion of the judge lexical itself, no gold"
+    assert (found["documents"], found["a"]) == (COUNT, f"{other} (hybrid)")
+    told = found["metrics"]["judged P@1"]
+    assert (told["a"], told["b"], told["difference"], told["sure"]) == (0.0, 0.75, 0.75, True)
+    assert found["metrics"]["judged P@3"]["difference"] == 0
+    example = found["examples"][0]
+    assert example["title"].startswith("About the ")
+    assert [tag["right"] for tag in example["first"]] == [False, True]
+    assert "may be chance" in text
+    assert "where they differ most" in text
+
+
+def test_other_judges_are_no_common_measure(tmp_path, capsys, caplog, run) -> None:
+    rankings = by_topic(COUNT, 1, 0, 2)
+    other = finished_run(tmp_path / "two", rankings, rankings, set(), teacher="another")
+    assert compare(capsys, other, run)[0] == 1
+    assert "the runs asked different judges" in caplog.text
+    assert "give --gold" in caplog.text
+
+
+def test_tags_are_compared_against_gold_with_examples(tmp_path, capsys, caplog, run) -> None:
+    rows = [f"d{n},L{2 * (n % 8)},{0.9 - n / 100}" for n in range(COUNT + 2)]
+    tags = tmp_path / "tags.csv"
+    tags.write_text("\n".join(["id,label_key,probability", *rows]))
+    gold = tmp_path / "gold.csv"
+    topics = (f"d{n},L{2 * (n % 8) + 1}" for n in range(COUNT))
+    gold.write_text("\n".join(["id,label", *topics, "elsewhere,L1"]))
+    assert compare(capsys, str(tags), run)[0] == 1
+    assert "tags have no judge's opinion: give --gold" in caplog.text
+    code, found, text = compare(capsys, str(tags), run, "--gold", str(gold))
+    assert (code, found["by"], found["documents"]) == (0, "gold", COUNT)
+    told = found["metrics"]["P@1"]
+    assert (told["a"], told["b"], told["sure"]) == (0.0, 1.0, True)
+    example = found["examples"][0]
+    gained = {tag["label"]: tag["right"] for tag in example["gained"]}
+    assert sorted(gained.values()) == [False, True]
+    assert example["lost"] == []  # "disease" is among the run's labels too
+    assert " (right)" in text
+    same = compare(capsys, str(tags), str(tags), "--gold", str(gold))[1]
+    assert same["metrics"]["F1 from 0.5"]["difference"] == 0
+    assert same["examples"] == []
+
+
+def test_nothing_in_common_fails(tmp_path, capsys, caplog, run) -> None:
+    (tmp_path / "tags.csv").write_text("id,label_key\nx,L0\n")
+    (tmp_path / "gold.csv").write_text("id,label\nx,L0\n")
+    code, *_ = compare(
+        capsys, str(tmp_path / "tags.csv"), run, "--gold", str(tmp_path / "gold.csv")
+    )
+    assert code == 1
+    assert "no document is on both sides and in the gold" in caplog.text
+
+
+def test_what_a_run_ships_is_evaluated_as_tags_are(tmp_path, capsys, run) -> None:
+    lines = ["id,label", *(f"d{n},{2 * (n % 8) + 1}" for n in range(COUNT))]
+    (tmp_path / "gold.csv").write_text(
+        "\n".join(lines).replace(",", ",L").replace("Llabel", "label")
+    )
+    code = main(["evaluate", "--tags", run, "--gold", str(tmp_path / "gold.csv")])
+    found = json.loads(capsys.readouterr().out)
+    assert (code, found["P@1"], found["matched"]) == (0, 1.0, COUNT)

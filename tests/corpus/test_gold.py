@@ -1,0 +1,109 @@
+"""Gold labels as people have them: whatever the file's form, the same labels."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lmtx_ray.corpus.gold import GoldSource, read_gold
+from lmtx_ray.corpus.label_names import LabelNames
+from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.io import storage
+
+KEYS = ["L0", "L1", "L2", "7", "L4", "L5"]
+TEXTS = ["Heart", "Lung", "Liver, Diseases", "Skin", "Pain", "Pain"]
+NAMES = LabelNames(KEYS, TEXTS)
+RIGHT = {"a": [0, 2], "b": [1], "c": [0, 1, 3]}
+
+
+def read(path: Path, text: str, **options: object):
+    path.write_text(text, encoding="utf-8")
+    return read_gold(GoldSource((str(path),), **options), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("wide.csv", "doc_id,labels\na,L0|L2\nb,L1\nc,L0|L1|7\n"),
+        ("text.csv", 'id,text,tags\na,x,"Heart; Liver, Diseases"\nb,x,Lung\nc,x,Heart;Lung;Skin\n'),
+        ("comma.csv", 'uid,gold\na,"L0,L2"\nb,L1\nc,"L0, L1,7"\n'),
+        ("lists.csv", 'id,keywords\na,"[\'Heart\', \'L2\']"\nb,"[""L1""]"\nc,"[0, 1]|"\n'),
+        (
+            "two.tsv",
+            "document\tconcept\na\tHeart\na\tLiver, Diseases\nb\tLung\nc\tL0\nc\tL1\nc\t7\n",
+        ),
+        ("long.csv", 'doc,label\na,Heart\nb,Lung\na,"Liver, Diseases"\nc,7\nc,L0\nc,L1\n'),
+        ("ids.csv", "doc_id,label_ids\na,0|2\nb,1\nc,3|0|1\n"),
+        (
+            "rows.jsonl",
+            '{"id": "a", "labels": ["L0", "L2"]}\n{"id": "b", "labels": "Lung"}\n'
+            '{"id": "c", "labels": ["Heart", "Lung", 7]}\n',
+        ),
+        (
+            "xmc.jsonl",
+            '{"uid": "a", "target_ind": [0, 2]}\n{"uid": "b", "target_ind": [1]}\n'
+            '{"uid": "c", "target_ind": [0, 1, 3]}\n',
+        ),
+    ],
+)
+def test_every_form_of_a_file_is_the_same_gold(tmp_path: Path, name: str, text: str) -> None:
+    gold = read(tmp_path / name, text)
+    if name == "lists.csv":  # a cell that only looks like a list is a name that nobody has
+        assert [reject["position"] for reject in gold.rejects] == [4]
+        assert gold.labels == {**RIGHT, "c": []}
+        return
+    assert gold.labels == RIGHT
+    assert not gold.rejects
+
+
+def test_parquet_and_compressed_files_are_read_too(tmp_path: Path) -> None:
+    table = pa.table({"doc_id": [1, 2], "label_keys": [["L0"], ["L1", "Skin"]]})
+    storage.write_table(str(tmp_path / "gold.parquet"), table)
+    (tmp_path / "more.csv.gz").write_bytes(gzip.compress(b"doc_id,label\n3,Heart\n1,Lung\n"))
+    files = (str(tmp_path / "gold.parquet"), str(tmp_path / "more.csv.gz"))
+    assert read_gold(GoldSource(files), NAMES).labels == {"1": [0, 1], "2": [1, 3], "3": [0]}
+
+
+def test_what_is_no_label_is_a_reject_with_file_row_value_and_near_matches(tmp_path: Path) -> None:
+    text = "id,labels\na,Hart|L1\nb,Pain\nc,L1|nothing alike\n,L0\n"
+    gold = read(tmp_path / "gold.csv", text)
+    assert gold.labels == {"a": [1], "b": [], "c": [1]}
+    assert [(bad["position"], bad["source"]) for bad in gold.rejects] == [
+        (row, str(tmp_path / "gold.csv")) for row in (2, 3, 4, 5)
+    ]
+    reasons = [bad["reason"] for bad in gold.rejects]
+    assert reasons[0] == "'Hart' is no key and no text of a label; did you mean 'Heart' (L0)?"
+    assert reasons[1] == "'Pain' is the text of labels 'L4', 'L5': give the key"
+    assert reasons[2] == "'nothing alike' is no key and no text of a label"
+    assert reasons[3] == "missing field 'id'"
+    assert gold.rejects[0]["raw"] == "Hart|L1"
+
+
+def test_columns_and_separator_can_be_named(tmp_path: Path) -> None:
+    text = "nr,one,mesh\na,x,L0/L2\nb,x,Lung\n"
+    named = {"document": "nr", "labels": "mesh", "separator": "/"}
+    assert read(tmp_path / "gold.csv", text, **named).labels == {"a": [0, 2], "b": [1]}
+    with pytest.raises(CorpusError, match=r"gold\.csv: which column holds document ids\?"):
+        read(tmp_path / "gold.csv", text)
+    with pytest.raises(CorpusError, match=r"no column 'mash'; did you mean mesh"):
+        read(tmp_path / "gold.csv", text, **{**named, "labels": "mash"})
+    with pytest.raises(CorpusError, match=r"which column holds labels.*'one', 'mesh'"):
+        read(tmp_path / "gold.csv", text, document="nr")
+
+
+def test_without_a_label_set_names_are_kept_and_cut_as_the_known_ones(tmp_path: Path) -> None:
+    path = tmp_path / "gold.csv"
+    path.write_text("id,labels\na,Heart;other\nb,strange;odd\nc,7\n")
+    gold = read_gold(GoldSource((str(path),)), NAMES, strict=False)
+    assert gold.labels == {"a": [0, 6], "b": [7, 8], "c": [3]}
+    assert not gold.rejects
+
+
+def test_many_names_find_near_matches_among_those_that_begin_alike() -> None:
+    names = LabelNames([f"K{n}" for n in range(30_000)], [f"topic {n}" for n in range(30_000)])
+    assert "did you mean" in names.resolve("topic 1x").reason
+    assert json.dumps(names.resolve("topic 17")) == "17"

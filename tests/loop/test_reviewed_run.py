@@ -1,0 +1,92 @@
+"""From a finished run to a reviewed one: a sample of its tags, people's answers, and what they do
+to the judge's own opinion."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lmtx_ray.corpus.text_keys import document_keys, text_key
+from lmtx_ray.loop.finished_run import open_finished
+from lmtx_ray.loop.judged import JudgedRun, judged_summary, shipped_rankings
+from lmtx_ray.loop.review_sample import sample_for_review
+from lmtx_ray.loop.review_score import score
+from lmtx_ray.teacher.prompts import get_prompt
+from lmtx_ray.verdicts.store import as_stored
+from tests.finished import by_topic, documents_table, finished_run
+from tests.tiny import save_encoder
+from tests.tiny_bundle import labels_table, publish_bundle
+
+COUNT = 24
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> str:
+    """A run whose judge accepts all first labels but four; the store has its answers on all labels
+    of all documents, for those that tagging finds."""
+    folder = tmp_path / "run"
+    shipped, untrained = by_topic(COUNT, 1, 0, 2), by_topic(COUNT, 2, 1, 0)
+    yes = {(doc_id, labels[0]) for doc_id, labels in list(shipped.items())[4:]}
+    bundle = str(folder / "bundle-abc123")
+    save_encoder(tmp_path)
+    publish_bundle(folder / "bundle-abc123", str(tmp_path / "encoder"), "abc123")
+    finished_run(folder, shipped, untrained, yes, bundle=bundle)
+    config = open_finished(str(folder)).config
+    seen = [text_key(get_prompt("tag").label_text(row)) for row in labels_table().to_pylist()]
+    keys = [(key, label) for key in document_keys(documents_table(COUNT)) for label in seen]
+    answers = [
+        "yes" if place % 16 == (place // 16 % 8) * 2 + 1 else "no" for place in range(len(keys))
+    ]
+    table = pa.table(
+        {
+            "answer": answers,
+            "p_yes": pa.array([0.8 if one == "yes" else 0.2 for one in answers], pa.float32()),
+            "mass": pa.nulls(len(keys), pa.float32()),
+            "raw": pa.nulls(len(keys), pa.string()),
+        }
+    )
+    stored = as_stored(keys, table, ("prompt1", "lexical"), "test")
+    config.verdict_store.partition("lexical", "prompt1").append(stored, "all")
+    return str(folder)
+
+
+def opinion(place: str) -> dict:
+    run = open_finished(place)
+    return judged_summary(JudgedRun.of_finished(run), shipped_rankings(run), run.summary["final"])
+
+
+def test_people_correct_what_the_judge_thinks_of_its_run(run: str, tmp_path: Path) -> None:
+    before = opinion(run)
+    assert before["P@1"] == pytest.approx(20 / 24, abs=1e-6)
+    assert (before["judge"], before["documents"], before["by_people"]) == ("lexical", COUNT, 0)
+    assert "corrected" not in before
+    out = tmp_path / "review.csv"
+    written = sample_for_review(run, str(out), size=60, top_k=4)
+    assert (written["tags"], written["of"], written["judged"]) == (60, 4 * COUNT, 60)
+    rows = list(csv.DictReader(io.StringIO(out.read_text(encoding="utf-8-sig"))))
+    assert {row["judge_answer"] for row in rows} == {"yes", "no"}
+    assert all(row["title"].startswith("About the ") for row in rows)
+    accepted = [row for row in rows if row["judge_answer"] == "yes"]
+    for place, row in enumerate(accepted):  # people think that half of what it accepts is wrong
+        row["correct"] = "yes" if place % 2 else "no"
+    for row in rows:
+        row["correct"] = row["correct"] or "no"
+    with out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    found = score(str(out), store=open_finished(run).config.verdict_store)
+    judge = found["judge"]
+    assert (judge["pairs"], judge["refused_and_right"]) == (60, 0)
+    assert judge["accepted_and_right"] == len(accepted) // 2
+    assert 0 < judge["kappa"] < 1
+    after = opinion(run)
+    assert after["reviewed"]["pairs"] == 60
+    assert after["P@1"] == before["P@1"]  # its own opinion stays what it is
+    assert after["corrected"]["P@1"] == pytest.approx(before["P@1"] / 2, abs=0.05)
+    low, high = after["corrected"]["P@1_ci"]
+    assert low < after["corrected"]["P@1"] < high
