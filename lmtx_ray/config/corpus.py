@@ -49,7 +49,7 @@ class CorpusConfig(DocumentsConfig):
 
     `test` holds documents with gold labels, read for evaluation only. `held_aside` documents are
     kept from training for selection, chosen by a hash of their id. `bad_labels` are rows of the
-    label set without key or text, or that cannot be read: refused, or left out and rejected.
+    label set without key or text, or with another field that is none: refused, or made rejects.
     """
 
     labels: str
