@@ -54,8 +54,8 @@ class CorpusConfig(DocumentsConfig):
     document ids in a gold file; `gold_by` says what stands there, label indices or keys and texts
     (auto: indices in target_ind and label_ids), and `gold_separator` what is between them where one
     field holds several. `held_aside` documents are kept from training for selection, chosen by a
-    hash of their id. `bad_labels` are rows of the label set without key or text, or that cannot be
-    read: refused, or left out and rejected.
+    hash of their id. `bad_labels` are rows of the label set without key or text, or with another
+    field that is none: refused, or made rejects.
     """
 
     labels: str

@@ -2,7 +2,8 @@
 
 A label's id is its place among the good rows. Gold may name labels by their place in the file, so a
 bad row is an error of the whole set, unless `bad_labels` says that such rows are left out: then
-they are rejects, and gold indices are counted anew.
+they are rejects, and gold indices are counted anew. What cannot be read at all is an error either
+way, as nobody knows how many rows it was.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.unique import hash_keys, repeated
 
+MEND = "mend them, or set corpus.bad_labels: leave_out, and such rows become rejects"
 LEFT_OUT = "left_out"  # field of the rejects' manifest: places of rows in the files
 
 
@@ -109,7 +111,9 @@ def _labels(config: CorpusConfig, left_out: LeftOut) -> Iterator[tuple[str, int,
     how many there are, if they are not left out."""
     reasons = Reasons()
     for place, (uri, position, row) in enumerate(_rows(config)):
-        label = row if isinstance(row, BadRow) else _label(row, config.columns)
+        if isinstance(row, BadRow):
+            raise CorpusError(f"{uri} row {position}: {row.reason}")
+        label = _label(row, config.columns)
         if isinstance(label, BadRow):
             reasons.add(uri, position, label.reason)
             if config.bad_labels == "leave_out":
@@ -118,10 +122,7 @@ def _labels(config: CorpusConfig, left_out: LeftOut) -> Iterator[tuple[str, int,
         elif not reasons.count or config.bad_labels == "leave_out":
             yield uri, position, label
     if reasons.count and config.bad_labels == "refuse":
-        raise CorpusError(
-            f"{config.labels}: {reasons}; mend them, or set corpus.bad_labels: leave_out, and such "
-            "rows become rejects"
-        )
+        raise CorpusError(f"{config.labels}: {reasons}; {MEND}")
 
 
 def _reject(uri: str, position: int, bad: BadRow) -> Row:

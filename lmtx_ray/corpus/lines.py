@@ -80,7 +80,7 @@ class _Inflated(io.RawIOBase):
 
 
 def packed_as(uri: str, head: bytes = b"") -> str:
-    """ "gz", "zst" or "": what a file is compressed with, by its first bytes, else by its name."""
+    """What a file is compressed with, by its first bytes, else by its name: gz, zst or nothing."""
     for kind, magic in MAGIC.items():
         if head.startswith(magic):
             return kind
@@ -90,10 +90,10 @@ def packed_as(uri: str, head: bytes = b"") -> str:
 
 def inflated(uri: str, raw: io.BufferedReader) -> io.BufferedReader:
     """The stream without its compression; what was packed twice is unpacked twice."""
-    kind = packed_as(uri, raw.peek(4))
-    while kind:
+    for name in (uri, ""):  # no more often: there are files that unpack to themselves
+        if not (kind := packed_as(name, raw.peek(4))):
+            break
         raw = _unpacked(kind, raw)
-        kind = packed_as("", raw.peek(4))
     return raw
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -119,6 +120,17 @@ def test_labels_left_out_are_rejects_and_gold_keeps_its_meaning(tmp_path: Path) 
     counts = count_corpus(corpus)
     assert (counts.labels, counts.rejects, counts.test) == (3, 4, 3)
     assert "2 rows were rejected" in counts.reasons[0]
+
+
+@pytest.mark.parametrize("bad", ['2,"open\n', "2,a,b\n", "2,\udcff\n"])
+def test_what_cannot_be_read_is_never_left_out(tmp_path: Path, bad: str) -> None:
+    data = f"uid,title\n1,a\n{bad}3,c\n".encode(errors="surrogateescape")
+    (tmp_path / "l.csv").write_bytes(data)
+    with pytest.raises(CorpusError, match=r"l\.csv row 3: "):
+        list(label_tables(config(tmp_path / "l.csv", bad_labels="leave_out"), 9))
+    (tmp_path / "l.jsonl.gz").write_bytes(gzip.compress(b'{"uid": 1, "title": "a"}\n' * 2)[:-9])
+    with pytest.raises(CorpusError, match="the rest is lost"):
+        list(label_tables(config(tmp_path / "l.jsonl.gz", bad_labels="leave_out"), 9))
 
 
 def test_a_folder_of_label_files_is_one_set(tmp_path: Path) -> None:
