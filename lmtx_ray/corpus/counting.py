@@ -75,12 +75,9 @@ def _count(config: CorpusConfig) -> Counts:
     refuse_held_aside(config, trained.documents)
     tested = None
     if gold:
-        files, others = (
-            list_inputs(gold_files(config)),
-            trained.hashes if config.test else NO_HASHES,
-        )
         raw = RawReading(config, config.seed, gold.how)
-        tested = _read(files, raw, gold, None, others)
+        others = trained.hashes if config.test else NO_HASHES
+        tested = _read(list_inputs(gold_files(config)), raw, gold, None, others)
         refuse_no_test(config, tested.documents, tested.first)
     return Counts(
         trained.documents,
