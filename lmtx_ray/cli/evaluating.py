@@ -11,6 +11,7 @@ from lmtx_ray.cli.arguments import add_verb
 GOLD_ABOUT = "CSV, TSV, JSON lines or Parquet: documents with labels, or a row for each pair"
 EXAMPLE = """examples:
   lmtx evaluate --tags tagged --gold gold.csv
+  lmtx evaluate --tags runs/mine
   lmtx evaluate --tags tags.csv --gold gold.csv --labels labels.csv --gold-labels subjects
 """
 COMPARISON = """examples:
@@ -30,7 +31,11 @@ def add_verbs(verbs: Any) -> None:
         metavar="URI",
         help="output of lmtx tag, a file of tags, a step of rankings of a run, or a finished run",
     )
-    evaluate.add_argument("--gold", required=True, metavar="FILE", help=GOLD_ABOUT)
+    evaluate.add_argument(
+        "--gold",
+        metavar="FILE",
+        help=f"{GOLD_ABOUT}; without it, of a finished run, the opinion of its judge",
+    )
     add_gold_options(evaluate)
     evaluate.add_argument("--id-field", metavar="NAME", help="the tags' column of document ids")
     evaluate.add_argument(
@@ -111,6 +116,8 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
     from lmtx_ray.loop.evaluating import count_labels, evaluate
     from lmtx_ray.loop.texts import is_run
 
+    if not arguments.gold:
+        return _opinion(arguments.tags)
     labels = label_set(arguments)
     gold = gold_source(arguments, arguments.gold)
     if is_run(arguments.tags):
@@ -124,6 +131,20 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
     summary = evaluate(tags, gold, labels, matched_only=arguments.matched_only, **counts)
     print(evaluation_text(summary), file=sys.stderr)
     return summary
+
+
+def _opinion(place: str) -> dict[str, Any]:
+    from lmtx_ray.config.loading import ConfigError
+    from lmtx_ray.evaluation.rendering import judged_text
+    from lmtx_ray.loop.finished_run import open_finished
+    from lmtx_ray.loop.judged import opinion_of
+    from lmtx_ray.loop.texts import is_run
+
+    if not is_run(place):
+        raise ConfigError(f"{place}: tags need --gold, or people: see lmtx sample-for-review")
+    found = opinion_of(open_finished(place))
+    print(judged_text(found), file=sys.stderr)
+    return found
 
 
 def compare_sides(arguments: argparse.Namespace) -> dict[str, Any]:

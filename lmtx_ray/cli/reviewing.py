@@ -118,24 +118,33 @@ def write_sample(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def score_file(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx review-score`: the numbers, also as text on standard error."""
-    from lmtx_ray.evaluation.rendering import review_text
+    from lmtx_ray.evaluation.rendering import judged_text, review_text
     from lmtx_ray.loop.review_score import score
 
-    found = score(arguments.file, arguments.wrong, _store(arguments))
+    run = _run(arguments)
+    found = score(arguments.file, arguments.wrong, _store(arguments, run))
     print(review_text(found), file=sys.stderr)
+    if run:
+        from lmtx_ray.loop.judged import opinion_of
+
+        found["opinion"] = opinion_of(run)
+        print(judged_text(found["opinion"]), file=sys.stderr)
     if "stored" in found:
         told = found["stored"]
         print(f"answers of people are kept in {told['store']}", file=sys.stderr)
     return found
 
 
-def _store(arguments: argparse.Namespace) -> Any:
+def _run(arguments: argparse.Namespace) -> Any:
+    """The finished run that was named, before its store changes what its config means."""
+    from lmtx_ray.loop.finished_run import open_finished
+
+    return open_finished(arguments.run) if arguments.run else None
+
+
+def _store(arguments: argparse.Namespace, run: Any) -> Any:
     from lmtx_ray.verdicts.store import VerdictStore
 
-    if arguments.store:
-        return VerdictStore(arguments.store)
-    if arguments.run:
-        from lmtx_ray.loop.finished_run import open_finished
-
-        return open_finished(arguments.run).config.verdict_store
-    return None
+    if run:
+        return run.config.verdict_store
+    return VerdictStore(arguments.store) if arguments.store else None

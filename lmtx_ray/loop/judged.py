@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.evaluation.judged import Judged, Reviewed
@@ -94,6 +95,16 @@ def judged_summary(run: JudgedRun, rankings: PublishedFolder, method: str) -> di
         summary["reviewed"] = reviewed.to_dict()
         if corrected := judged.corrected(reviewed, cuts):
             summary["corrected"] = corrected
+    return summary
+
+
+def opinion_of(run: FinishedRun) -> dict[str, Any]:
+    """`judged_summary` of what a finished run ships, with what people said until now. Raises
+    ConfigError for a run that asked nobody."""
+    judged = JudgedRun.of_finished(run)
+    summary = judged_summary(judged, shipped_rankings(run), run.summary["final"])
+    if summary is None:
+        raise ConfigError(f"{run.uri}: nobody judged in this run; give --gold")
     return summary
 
 

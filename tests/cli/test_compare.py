@@ -87,6 +87,19 @@ def test_nothing_in_common_fails(tmp_path, capsys, caplog, run) -> None:
     assert "no document is on both sides and in the gold" in caplog.text
 
 
+def test_without_gold_a_run_has_its_judges_opinion_and_tags_have_none(
+    tmp_path, capsys, caplog, run
+) -> None:
+    assert main(["evaluate", "--tags", run]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (found["P@1"], found["documents"], found["judge"]) == (0.75, COUNT, "lexical")
+    assert "by its judge's own opinion (no gold; lexical, 40 held-aside documents)" in err
+    (tmp_path / "tags.csv").write_text("id,label_key\nx,L0\n")
+    assert main(["evaluate", "--tags", str(tmp_path / "tags.csv")]) == 1
+    assert "tags need --gold, or people: see lmtx sample-for-review" in caplog.text
+
+
 def test_what_a_run_ships_is_evaluated_as_tags_are(tmp_path, capsys, run) -> None:
     lines = ["id,label", *(f"d{n},{2 * (n % 8) + 1}" for n in range(COUNT))]
     (tmp_path / "gold.csv").write_text(
