@@ -111,7 +111,7 @@ def promote(service: Service, bundle: str, seconds: float = 300.0) -> dict[str, 
         PromotionError: A replica refused it, or they did not all take over within `seconds`.
         OvertakenError: Another promotion began meanwhile.
     """
-    bundle = storage.absolute(bundle)
+    bundle = resolve(storage.absolute(bundle))
     folder = open_bundle(bundle, lambda name: name == DESCRIPTION).folder
     bundle_id = storage.read_json(f"{folder}/{DESCRIPTION}")["bundle_id"]
     before = service.config()

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from lmtx_ray.cli import tagging, verdicts
-from lmtx_ray.cli.arguments import add_verb
+from lmtx_ray import __version__
+from lmtx_ray.cli import config, examples, init, runs, tagging, verdicts
+from lmtx_ray.cli.arguments import Parser, add_verb
 from lmtx_ray.cli.messages import is_users_to_mend, one_line
 from lmtx_ray.loop import running
 
@@ -56,14 +57,19 @@ def carry_out(arguments: argparse.Namespace) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """All verbs; each sets `run_command` to the function that does it."""
-    parser = argparse.ArgumentParser(prog="lmtx", description=__doc__.splitlines()[0])
+    parser = Parser(prog="lmtx", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"lmtx {__version__}")
     verbs = parser.add_subparsers(dest="command", required=True, metavar="VERB")
+    init.add_verbs(verbs)
     _add_run_verbs(verbs)
     tagging.add_verbs(verbs)
     for entry in metadata.entry_points(group=VERBS):  # the service has its own, see pyproject.toml
         entry.load()(verbs)
     verdicts.add_verbs(verbs, _load, running.start_ray)
     _add_evaluate_verb(verbs)
+    runs.add_verbs(verbs)
+    config.add_verbs(verbs)
+    examples.add_examples(parser)
     return parser
 
 

@@ -11,6 +11,7 @@ from lmtx_ray.cli.arguments import add_verb, positive
 FORMATS = ("auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text")
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 STALE = 3
+UNTRAINED = "untrained bundle: the order is a search engine's; nobody has judged any of its tags"
 
 
 def add_verbs(verbs: Any) -> None:
@@ -123,4 +124,6 @@ def tag_text(arguments: argparse.Namespace) -> None:
     for key, label, probability in zip(
         row["label_keys"], row["labels"], row["probabilities"], strict=True
     ):
-        print(f"{probability:6.1%}  {label}  ({key})")
+        print(f"{'     –' if probability is None else f'{probability:6.1%}'}  {label}  ({key})")
+    if None in row["probabilities"]:
+        print(UNTRAINED, file=sys.stderr)

@@ -25,7 +25,7 @@ class TeacherConfig(Config):
     `tries` bounds how often one request is sent, `timeout_seconds` how long it may take.
     """
 
-    kind: Literal["vllm", "http", "lexical"] = "vllm"
+    kind: Literal["vllm", "http", "lexical", "none"] = "vllm"
     model: str = ""
     revision: str = ""
     prompt: str = "subject"

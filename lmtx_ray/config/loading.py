@@ -6,10 +6,10 @@ import copy
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 
 class ConfigError(ValueError):
@@ -17,9 +17,26 @@ class ConfigError(ValueError):
 
 
 class Config(BaseModel):
-    """Base of every settings model: frozen, and an unknown key is an error."""
+    """Base of every settings model: frozen, an unknown key is an error, and one value where a list
+    is wanted is a list of one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_of_one(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        lists = {name for name, field in cls.model_fields.items() if _is_list(field.annotation)}
+        return {
+            name: (value,) if name in lists and isinstance(value, str | int | float) else value
+            for name, value in values.items()
+        }
+
+
+def _is_list(annotation: Any) -> bool:
+    """Whether it is tuple[…, ...]; a pair of two given types is none."""
+    return get_origin(annotation) is tuple and get_args(annotation)[-1] is Ellipsis
 
 
 C = TypeVar("C", bound=Config)

@@ -69,7 +69,7 @@ def _count(config: CorpusConfig) -> Counts:
         refuse_no_test(config, tested.documents, tested.first)
     return Counts(
         trained.documents,
-        config.held_aside,
+        config.aside_of(trained.documents),
         tested.documents if tested else 0,
         labels,
         trained.rejects + (tested.rejects if tested else 0),
@@ -123,7 +123,8 @@ def refuse_held_aside(config: CorpusConfig, documents: int) -> None:
     """CorpusError where no document would be left to train on."""
     if config.held_aside and config.held_aside >= documents:
         raise CorpusError(
-            f"corpus.held_aside is {config.held_aside}, of only {documents} documents"
+            f"corpus.held_aside is {config.held_aside}, of only {documents} documents; "
+            "leave it out for 20 % of them"
         )
 
 

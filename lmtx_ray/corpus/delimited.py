@@ -1,6 +1,7 @@
 """Rows of CSV and TSV, line by line: a quotation mark out of place costs its own line alone.
 
-CSV is RFC 4180, and a field in quotation marks may span lines. TSV has one row a line and knows no
+CSV is RFC 4180, but for the delimiter, which the header tells, and a field in quotation marks may
+span lines. TSV has one row a line and knows no
 quoting: a quotation mark is a character like any other. Only a field that stands in quotation marks
 as a whole, as R, pandas and spreadsheets write them, is taken out of them.
 """
@@ -8,14 +9,24 @@ as a whole, as R, pandas and spreadsheets write them, is taken out of them.
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 
 from lmtx_ray.corpus.columns import check_columns
-from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row, read_text_lines
+from lmtx_ray.corpus.lines import (
+    MOST_LINE,
+    MOST_RAW,
+    UTF8,
+    BadRow,
+    CorpusError,
+    Row,
+    read_text_lines,
+)
 
 Line = tuple[int, str | BadRow]
+DELIMITERS = (",", ";", "\t", "|")
 WRAPPED = re.compile(r'"(?:[^"]|"")*"')
 LONE_RETURN = "a carriage return that ends no line"
 
@@ -60,14 +71,20 @@ class _Record:
         return line
 
 
-def read_csv(uri: str, required: Sequence[str], etag: str) -> Iterator[tuple[int, Row | BadRow]]:
-    """Rows by the header; a row's position is that of its first line."""
+def read_csv(
+    uri: str, required: Sequence[str], etag: str, encoding: str = UTF8
+) -> Iterator[tuple[int, Row | BadRow]]:
+    """Rows by the header, which also tells the delimiter; a row's position is that of its first
+    line."""
     csv.field_size_limit(MOST_LINE)
-    record = _Record(read_text_lines(uri, etag=etag))
-    reader = csv.reader(record, strict=True)
+    lines = read_text_lines(uri, etag=etag, encoding=encoding)
+    first = list(_up_to_header(lines))
+    delimiter = delimiter_of(next((line for _, line in first[-1:]), ""))
+    record = _Record(itertools.chain(first, lines))
+    reader = csv.reader(record, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
-        cells = record.begin() or _cells(reader, record)
+        cells = record.begin() or _cells(reader, record, delimiter)
         if cells is None:
             break
         if not cells:  # a blank line is no row
@@ -80,13 +97,38 @@ def read_csv(uri: str, required: Sequence[str], etag: str) -> Iterator[tuple[int
         raise CorpusError(f"{uri}: no header line")
 
 
-def _cells(reader: Iterator[list[str]], record: _Record) -> list[str] | BadRow | None:
+def _up_to_header(lines: Iterator[Line]) -> Iterator[Line]:
+    """Blank lines and the one after them."""
+    for number, line in lines:
+        yield number, line
+        if line:
+            return
+
+
+def delimiter_of(header: str | BadRow) -> str:
+    """The delimiter of a CSV file by its header: a comma, or where that separates nothing, what
+    spreadsheets write in its place."""
+    if isinstance(header, BadRow) or _fields(header, ",") > 1:
+        return ","
+    return max(DELIMITERS, key=lambda char: (_fields(header, char), -DELIMITERS.index(char)))
+
+
+def _fields(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error:
+        return 0
+
+
+def _cells(
+    reader: Iterator[list[str]], record: _Record, delimiter: str
+) -> list[str] | BadRow | None:
     """The next record's; None at the end."""
     try:
         return next(reader, None)
     except csv.Error as error:
         line = record.give_back()
-        return BadRow(f"not ','-separated: {_said(error)}", line[:MOST_RAW])
+        return BadRow(f"not {delimiter!r}-separated: {_said(error)}", line[:MOST_RAW])
 
 
 def _said(error: csv.Error) -> str:
@@ -95,10 +137,12 @@ def _said(error: csv.Error) -> str:
     return "a quotation mark is never closed" if "unexpected end" in str(error) else str(error)
 
 
-def read_tsv(uri: str, required: Sequence[str], etag: str) -> Iterator[tuple[int, Row | BadRow]]:
+def read_tsv(
+    uri: str, required: Sequence[str], etag: str, encoding: str = UTF8
+) -> Iterator[tuple[int, Row | BadRow]]:
     """Rows by the header, each a line."""
     header: list[str] | None = None
-    for number, line in read_text_lines(uri, etag=etag):
+    for number, line in read_text_lines(uri, etag=etag, encoding=encoding):
         if not line:  # blank
             continue
         if header is None:

@@ -21,6 +21,8 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.unique import hash_keys, repeated
 
+KEYS, TEXTS = ("uid", "label_key", "key", "id"), ("title", "text", "label", "name")
+
 
 def publish_labels(config: CorpusConfig, output: Dataset, rows: int) -> None:
     """Publish the label set in units of `rows` rows, of which one is in memory.
@@ -80,7 +82,8 @@ def _labels(config: CorpusConfig) -> Iterator[tuple[int, Row]]:
     required = [name for name in (columns.label_key, columns.label_text) if name]
     if not storage.exists(uri):
         raise CorpusError(f"no such file: {uri}")
-    for position, row in read_rows(uri, kind_of(uri, config), required):
+    kind, encoding = kind_of(uri, config), config.encoding
+    for position, row in read_rows(uri, kind, required, encoding=encoding):
         label = row if isinstance(row, BadRow) else _label(row, columns)
         if isinstance(label, BadRow):
             raise CorpusError(f"{uri} row {position}: {label.reason}")
@@ -88,8 +91,8 @@ def _labels(config: CorpusConfig) -> Iterator[tuple[int, Row]]:
 
 
 def _label(row: Row, columns: ColumnMap) -> Row | BadRow:
-    key_name, key = first_field(row, columns.label_key, ("uid", "label_key", "key", "id"))
-    text_name, text = first_field(row, columns.label_text, ("title", "text", "label", "name"))
+    key_name, key = first_field(row, columns.label_key, KEYS)
+    text_name, text = first_field(row, columns.label_text, TEXTS)
     key = str(key) if isinstance(key, int) else key
     for name, value in ((key_name, key), (text_name, text)):
         if not isinstance(value, str) or not value.strip() or "\0" in value:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from lmtx_ray.io import storage
 
+UTF8 = "utf-8"
 MOST_RAW = 200  # characters of a bad row kept in rejects
 MOST_LINE = 16 << 20  # bytes of a line, and of a document
 MOST_RATIO = 200  # bytes that a compressed byte may become, once there are many
@@ -133,18 +134,37 @@ def _skip_line(stream: BinaryIO) -> int:
 
 
 def read_text_lines(
-    uri: str, span: Span | None = None, etag: str = "", tally: Tally | None = None
+    uri: str,
+    span: Span | None = None,
+    etag: str = "",
+    tally: Tally | None = None,
+    encoding: str = UTF8,
 ) -> Iterator[tuple[int, str | BadRow]]:
-    """The same as text; a line that is not UTF-8, or holds a NUL, is a bad row."""
+    """The same as text; a line that is neither UTF-8 nor of the other `encoding`, or holds a NUL,
+    is a bad row."""
     begins = span is None or span.start == 0
     for number, line in read_lines(uri, span, etag, tally):
         if isinstance(line, BadRow):
             yield number, line
             continue
         try:
-            text = line.decode("utf-8-sig" if number == 1 and begins else "utf-8")
+            text = _decoded(line, "utf-8-sig" if number == 1 and begins else UTF8, encoding)
         except UnicodeDecodeError as error:
             shown = line[: 4 * MOST_RAW].decode("utf-8", "replace")[:MOST_RAW]
             yield number, BadRow(f"invalid UTF-8 at byte {error.start}", shown)
             continue
         yield number, BadRow("NUL character", text[:MOST_RAW]) if "\0" in text else text
+
+
+def _decoded(line: bytes, first: str, other: str) -> str:
+    """A line as text. UnicodeDecodeError, of the first encoding, where it is of neither."""
+    try:
+        return line.decode(first)
+    except UnicodeDecodeError:
+        if other == UTF8:
+            raise
+        try:
+            return line.decode(other)
+        except UnicodeDecodeError:
+            pass
+        raise

@@ -17,6 +17,7 @@ from lmtx_ray.corpus.delimited import read_csv, read_tsv
 from lmtx_ray.corpus.lines import (
     MOST_LINE,
     MOST_RAW,
+    UTF8,
     BadRow,
     CorpusError,
     Row,
@@ -52,6 +53,7 @@ def read_rows(
     span: Span | None = None,
     etag: str = "",
     tally: Tally | None = None,
+    encoding: str = UTF8,
 ) -> Iterator[tuple[int, Row | BadRow]]:
     """All rows of a file, or (JSON lines only) those that begin in a span of its bytes.
 
@@ -59,21 +61,22 @@ def read_rows(
         required: Columns that must be in the header of CSV, TSV and Parquet.
         etag: Version of an s3 object to read; any if empty.
         tally: Is told how many lines were read.
+        encoding: Of lines of text that are not UTF-8.
     """
     if kind == "parquet":
         yield from _parquet(uri, required, etag)
     elif kind in {"csv", "tsv"}:
-        yield from (read_csv if kind == "csv" else read_tsv)(uri, required, etag)
+        yield from (read_csv if kind == "csv" else read_tsv)(uri, required, etag, encoding)
     elif kind == "text":
-        yield from _text(uri, etag)
+        yield from _text(uri, etag, encoding)
     else:
-        yield from _json_lines(uri, span, etag, tally)
+        yield from _json_lines(uri, span, etag, tally, encoding)
 
 
 def _json_lines(
-    uri: str, span: Span | None, etag: str, tally: Tally | None
+    uri: str, span: Span | None, etag: str, tally: Tally | None, encoding: str
 ) -> Iterator[tuple[int, Row | BadRow]]:
-    for number, line in read_text_lines(uri, span, etag, tally):
+    for number, line in read_text_lines(uri, span, etag, tally, encoding):
         if isinstance(line, BadRow):
             yield number, line
         elif line.strip():
@@ -122,11 +125,11 @@ def _unreadable(batch: pa.RecordBatch) -> BadRow:
     raise AssertionError("a row of readable fields is readable")
 
 
-def _text(uri: str, etag: str) -> Iterator[tuple[int, Row | BadRow]]:
+def _text(uri: str, etag: str, encoding: str) -> Iterator[tuple[int, Row | BadRow]]:
     """A plain text file is one document named by its file."""
     lines: list[str] = []
     size = 0
-    for _, line in read_text_lines(uri, etag=etag):
+    for _, line in read_text_lines(uri, etag=etag, encoding=encoding):
         size += len(line) + 1 if isinstance(line, str) else 0
         if size > MOST_LINE:
             line = BadRow(f"a text of more than {MOST_LINE} characters")

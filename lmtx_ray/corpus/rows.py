@@ -46,7 +46,8 @@ def part_rows(part: Part, reading: Reading, tally: Tally) -> Iterator[Read]:
         return
     span = None if part.stop is None else Span(part.start, part.stop)
     required = reading.required()
-    for position, row in read_rows(part.uri, kind, required, span, part.etag, tally):
+    encoding = reading.source.encoding
+    for position, row in read_rows(part.uri, kind, required, span, part.etag, tally, encoding):
         yield position, row, {}
 
 

@@ -85,6 +85,16 @@ def list_files(uri: str, suffix: str = "") -> list[str]:
     return [entry.uri for entry in list_entries(uri) if entry.uri.endswith(suffix)]
 
 
+def list_folders(uri: str) -> list[str]:
+    """Names of the folders directly under a folder, sorted; an absent one has none."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        return sorted(_s3(location).folders(location.path))
+    with disk.named(uri):
+        folder = Path(location.path)
+        return sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+
+
 def read_bytes(uri: str) -> bytes:
     """A file's content. Raises StorageError naming the URI when it cannot be read."""
     location = parse_uri(uri)

@@ -14,12 +14,13 @@ from lmtx_ray.loop import report
 from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.naming import name_bundle, quality_of
 from lmtx_ray.loop.stopping import outputs_of
 
 
 def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     """Publish bundle, then evaluation; print the table when there is gold; return the summary."""
-    ranking = to_ship(result.opinions[result.best], config.ship)
+    ranking = shipped_ranking(config, result)
     final = report.final_method(result.best, ranking)
     with timed(result, "bundle"):
         bundle_step(config, result, fused=ranking == "hybrid")
@@ -27,15 +28,25 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     if result.layout.test:
         with timed(result, "evaluate"):
             summary = evaluate_methods(config, result, final)
+    summary["untrained"] = result.best == 0
     summary["judge"] = report.judge_summary(config, result.layout, result.ran)
     summary["selection"] = {
         number: {name: asdict(opinion) for name, opinion in opinions.items()}
         for number, opinions in result.opinions.items()
     }
     summary |= {"seconds": result.seconds, "run": config.run, "bundle": result.layout.bundle.uri}
+    quality = quality_of(summary, result.opinions.get(result.best), ranking)
+    name_bundle(config, result.layout, result.best, result.best == 0, quality)
     evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
     evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)
     return report.show(config, report.read_summary(evaluation_step))
+
+
+def shipped_ranking(config: RunConfig, result: RunResult) -> str:
+    """"dense" or "hybrid"; without a judge's opinion the fused ranking, if nothing else is set."""
+    if not result.opinions:
+        return "dense" if config.ship == "dense" else "hybrid"
+    return to_ship(result.opinions[result.best], config.ship)
 
 
 def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]:
@@ -44,9 +55,11 @@ def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]
     A loop that ended before, as its own rule says, leaves some of it unpublished: `reached` tells.
     """
     if stop == "bundle":
-        ranking = to_ship(result.opinions[result.best], config.ship)
+        ranking = shipped_ranking(config, result)
         with timed(result, "bundle"):
             bundle_step(config, result, fused=ranking == "hybrid")
+        quality = quality_of({}, result.opinions.get(result.best), ranking)
+        name_bundle(config, result.layout, result.best, result.best == 0, quality)
     steps = outputs_of(result.layout, stop)
     done = {name: step for name, step in steps.items() if step.is_complete()}
     manifests = {name: step.manifest() for name, step in done.items()}

@@ -6,6 +6,7 @@ from typing import Any
 
 from lmtx_ray.corpus.counting import Counts, count_corpus
 from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.preflight import check
 from lmtx_ray.loop.run_config import RunConfig
 
 TOKENS_PER_WORD = 1.5  # word pieces of scientific English; an estimate until a tokenizer is loaded
@@ -18,6 +19,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
     Reads the corpus (once, as long as its files stay as they are); loads no model and starts no
     cluster. Raises what a run would raise for bad inputs.
     """
+    check(config)
     layout = lay_out(config)
     counts = count_corpus(config.corpus)
     steps = {name: step.is_complete() for name, step in layout.steps()}
@@ -46,7 +48,7 @@ def _judge_bounds(
 ) -> dict[str, int | float]:
     splits, judge = _splits(counts), config.judge
     calls = 0
-    for number in range(1, config.cycles.most + 1):
+    for number in range(1, config.rounds + 1):
         if not complete[f"verdicts {number}"]:
             calls += splits.get("train", 0) * judge.top_k
             if number == 1:

@@ -17,7 +17,7 @@ from lmtx_ray.config.components import (
     ShortlistConfig,
 )
 from lmtx_ray.config.corpus import CorpusConfig
-from lmtx_ray.config.judge import JudgeConfig
+from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
 from lmtx_ray.config.loading import Config
 from lmtx_ray.config.resources import StageResources
 from lmtx_ray.io import storage
@@ -52,7 +52,7 @@ class RunConfig(Config):
     encoder: EncoderConfig = EncoderConfig()
     index: IndexConfig = IndexConfig()
     shortlist: ShortlistConfig = ShortlistConfig()
-    judge: JudgeConfig
+    judge: JudgeConfig = JudgeConfig(teacher=TeacherConfig(kind="none"))
     pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
     fit: FitConfig = FitConfig()
     cycles: CyclesConfig = CyclesConfig()
@@ -64,6 +64,16 @@ class RunConfig(Config):
     @classmethod
     def _absolute(cls, value: str) -> str:
         return storage.absolute(value)
+
+    @property
+    def has_judge(self) -> bool:
+        """Whether anybody is asked; without, the run ships the untrained hybrid."""
+        return self.judge.teacher.kind != "none"
+
+    @property
+    def rounds(self) -> int:
+        """Most cycles of this run: none where there is nobody to learn from."""
+        return self.cycles.most if self.has_judge else 0
 
     @property
     def verdict_store(self) -> VerdictStore:

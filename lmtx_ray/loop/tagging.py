@@ -18,6 +18,7 @@ from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import claimed
+from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, Receipt
 from lmtx_ray.io.units import Unit
@@ -33,6 +34,7 @@ Plan = dict[str, Any]
 
 def plan_tags(job: TagJob) -> dict[str, Any]:
     """What tagging would read, without loading a model or writing anything."""
+    job = _named(job)
     _bundle_identity(job)
     inputs = list_inputs(job.source.documents, identify=False)
     units = make_units(inputs, job.source, job.unit_bytes)
@@ -76,9 +78,7 @@ def tag_corpus(
         StorageError: An input or the output failed; a repeated call goes on.
     """
     began, started = time.time(), time.monotonic()
-    job = job.model_copy(
-        update={"bundle": storage.absolute(job.bundle), "output": storage.absolute(job.output)}
-    )
+    job = _named(job).model_copy(update={"output": storage.absolute(job.output)})
     bundle, inputs = _bundle_identity(job), list_inputs(job.source.documents)
     plans = read_plans(job.output)
     tagged = 0
@@ -89,6 +89,11 @@ def tag_corpus(
         )
         plans = read_plans(job.output)
     return _result(job, plans, tagged, time.monotonic() - started)
+
+
+def _named(job: TagJob) -> TagJob:
+    """The job with the bundle that its run's name stands for now, and for its whole length."""
+    return job.model_copy(update={"bundle": resolve(storage.absolute(job.bundle))})
 
 
 def _bundle_identity(job: TagJob) -> dict[str, str]:

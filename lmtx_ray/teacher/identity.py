@@ -30,6 +30,7 @@ IDENTITY = {
         "max_label_tokens",
     ),
     "lexical": ("kind",),
+    "none": ("kind",),
 }
 
 

@@ -57,6 +57,7 @@ FIRST_CHANGED = {
     "corpus.held_aside": "documents",
     "corpus.seed": "documents",
     "corpus.format": "documents",
+    "corpus.encoding": "documents",
     "corpus.labels": "labels",
     **{
         f"corpus.columns.{name}": "documents"
@@ -133,6 +134,7 @@ FIRST_CHANGED = {
 }
 OTHERS = {
     "corpus.format": "jsonl",
+    "corpus.encoding": "cp1252",
     "corpus.limit": 50,
     "corpus.held_aside": 10,
     "corpus.seed": 1,
