@@ -24,6 +24,7 @@ from ray.util import get_node_ip_address
 
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import resolve
 from serve_apps.bundles import BundleConfig, ReplicaState
 from serve_apps.ray_internals import private
 from serve_apps.running import APP

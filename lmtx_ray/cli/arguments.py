@@ -1,4 +1,4 @@
-"""What the command line's verbs share: a parser that knows what was meant, and readers of values."""
+"""What the command line's verbs share: a parser that knows what was meant, and values."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def _near_option(word: str, parser: argparse.ArgumentParser) -> str:
     return f"(did you mean {' or '.join(near)}?)" if near else ""
 
 
-def parser_of(parser: argparse.ArgumentParser, found: argparse.Namespace) -> argparse.ArgumentParser:
+def parser_of(
+    parser: argparse.ArgumentParser, found: argparse.Namespace
+) -> argparse.ArgumentParser:
     """The parser of the verb that was called, of its action if it has some."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -15,11 +15,16 @@ MENU = """Who judges the tags? Afterwards nobody is needed: a small model has le
   3  nobody: hybrid search only. Everyone gets tags, but they are untrained: their order is a search
      engine's, and none has a probability"""
 
+UNNAMED = """nobody was named to judge the tags, so they will be untrained; --judge takes the address
+of an OpenAI-compatible endpoint, a model folder or a hub id"""
+
 
 def add_verbs(verbs: Any) -> None:
     """Add it to the command line."""
     parser = add_verb(verbs, "init", "look at your files and write a config that runs", init)
-    parser.add_argument("docs", metavar="DOCS", help="documents: a file, folder or glob, local or s3")
+    parser.add_argument(
+        "docs", metavar="DOCS", help="documents: a file, folder or glob, local or s3"
+    )
     parser.add_argument("labels", metavar="LABELS", help="the label set: one file, local or s3")
     parser.add_argument(
         "--gold", metavar="FILE", help="documents whose right labels are known, for evaluation only"
@@ -33,7 +38,9 @@ def add_verbs(verbs: Any) -> None:
         help="an OpenAI-compatible address, a model folder, a hub id, or none; asked if not given",
     )
     parser.add_argument(
-        "--judge-model", metavar="NAME", help="what the endpoint calls the model; default: its only one"
+        "--judge-model",
+        metavar="NAME",
+        help="what the endpoint calls the model; default: its only one",
     )
     parser.add_argument(
         "--api-key-env",
@@ -42,7 +49,9 @@ def add_verbs(verbs: Any) -> None:
         help="name of the environment variable with the endpoint's key; default: OPENAI_API_KEY",
     )
     parser.add_argument("--yes", action="store_true", help="ask nothing; take what is suggested")
-    parser.add_argument("--overwrite", action="store_true", help="replace the config if it is there")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the config if it is there"
+    )
 
 
 def init(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -59,15 +68,22 @@ def init(arguments: argparse.Namespace) -> dict[str, Any]:
     choice = _choice(arguments, asking, judge_choice)
     here = machine.this_machine()
     run = f"runs/{Path(arguments.out).stem}"
-    sections = starting.suggest(found, choice, here, run)
+    encoder = starting.encoder_of(found)
+    sections = starting.suggest(found, choice, here, run, encoder)
     about = {"written by": _command(arguments), "judge": choice.about}
     config = load_config(RunConfig, starting.values_of(sections))
     calls = describe(config)["judge"]["calls_at_most"]
     Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
     text = starting.render(sections, here, about)
     Path(arguments.out).write_text(text, encoding="utf-8")
-    say([f"judge: {choice.about}", *_cost(choice, calls), *_noted((*found.notes, *choice.notes))])
-    following = _next(choice.kind, arguments.out)
+    say(
+        [
+            f"judge: {choice.about}",
+            *_cost(choice, calls),
+            *_noted((*found.notes, *choice.notes, *encoder.notes)),
+        ]
+    )
+    following = _next(choice.kind, arguments.out, run)
     say([f"wrote {arguments.out}; next:", *(f"    {line}" for line in following)])
     return {
         "config": arguments.out,
@@ -92,7 +108,10 @@ def _may_write(arguments: argparse.Namespace, asking: bool) -> None:
     """Raises FileExistsError where a config is there and nobody said that it may go."""
     if not Path(arguments.out).exists() or arguments.overwrite:
         return
-    if asking and _ask(f"{arguments.out} is there already. Replace it? [y/N]").lower() in {"y", "yes"}:
+    if asking and _ask(f"{arguments.out} is there already. Replace it? [y/N]").lower() in {
+        "y",
+        "yes",
+    }:
         return
     raise FileExistsError(
         f"{arguments.out} is there already and stays as it is; --overwrite replaces it, "
@@ -108,6 +127,8 @@ def _ask(question: str) -> str:
 def _choice(arguments: argparse.Namespace, asking: bool, judges: Any) -> Any:
     """The judge that was named, or that somebody at the terminal names now."""
     if arguments.judge or not asking:
+        if not arguments.judge:
+            say([UNNAMED])
         named = arguments.judge or judges.NONE
         return judges.choose(named, arguments.judge_model, arguments.api_key_env)
     say([MENU])
@@ -130,16 +151,20 @@ def _told(found: Any) -> list[str]:
     labels = columns["label_key"], columns["label_text"]
     return [
         f"documents: {counts.documents:,}, {_how(found.documents)}; {_columns(columns)}",
-        f"           {found.middle} words the middle one, nine of ten up to {found.most}; {languages}",
-        f"labels:    {counts.labels:,}, {_how(found.labels)}; key {labels[0]!r}, text {labels[1]!r}, "
-        f"{found.label_words:.1f} words each",
+        f"           {found.middle} words the middle one, nine of ten up to {found.most}; "
+        f"{languages}",
+        f"labels:    {counts.labels:,}, {_how(found.labels)}; key {labels[0]!r}, "
+        f"text {labels[1]!r}, {found.label_words:.1f} words each",
         *([f"test:      {counts.test:,} documents with gold labels"] if counts.test else []),
-        f"aside:     {counts.held_aside:,} documents are held aside for choosing (corpus.held_aside)",
+        f"aside:     {counts.held_aside:,} documents are held aside to choose by "
+        "(corpus.held_aside)",
     ]
 
 
 def _how(look: Any) -> str:
-    separated = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}.get(look.delimiter, "")
+    separated = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}.get(
+        look.delimiter, ""
+    )
     files = f"{look.files:,} files" if look.files > 1 else look.kind
     encoding = look.encoding.removesuffix("-sig")
     return ", ".join(part for part in (files, separated, encoding) if part)
@@ -157,8 +182,9 @@ def _cost(choice: Any, calls: int) -> list[str]:
     if choice.seconds:
         from lmtx_ray.loop.starting import AT_ONCE
 
-        minutes = calls * choice.seconds / AT_ONCE / 60
-        told.append(f"about {max(minutes, 1):,.0f} minutes of asking if {AT_ONCE} at once are as quick")
+        minutes = round(calls * choice.seconds / AT_ONCE / 60)
+        took = f"about {minutes:,} minutes" if minutes > 1 else "about a minute"
+        told.append(f"{took} of asking, if {AT_ONCE} at once are as quick as one")
     return ["; ".join(told)]
 
 
@@ -166,9 +192,9 @@ def _noted(notes: tuple[str, ...]) -> list[str]:
     return [f"note: {note}" for note in notes]
 
 
-def _next(kind: str, out: str) -> list[str]:
+def _next(kind: str, out: str, run: str) -> list[str]:
     if kind == "none":
-        return [f"lmtx run {out}", "lmtx tag-text --bundle RUN \"a text\"  # RUN as in the config"]
+        return [f"lmtx run {out}", f'lmtx tag-text --bundle {run} "a text"  # afterwards']
     return [
         f"lmtx judge-check {out}  # is this judge any good here, and what does it cost",
         f"lmtx run {out}",

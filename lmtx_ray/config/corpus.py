@@ -13,7 +13,7 @@ MOST_ASIDE = 250  # documents; with so many an interval of P@1 is some 6 points 
 
 
 class ColumnMap(Config):
-    """Names of the fields in the raw files; without one, the format's usual names are looked for."""
+    """Names of the fields in the raw files; without one the usual names are looked for."""
 
     doc_id: str | None = Field(
         None, description="Column that tells documents apart; without it uid, doc_id or id."

@@ -90,9 +90,10 @@ def _problem(folder: str, sizes: Mapping[str, int]) -> str:
 def _unfetched(folder: str, sizes: Mapping[str, int]) -> str:
     inside = folder_of(folder)
     for name, size in sizes.items():
-        if name.endswith(SAFE) and size < SMALL:
-            if storage.read_bytes(storage.join(inside, name)).startswith(POINTER):
-                return f"{name} is a Git LFS pointer, not the weights: fetch them (git lfs pull)"
+        if not name.endswith(SAFE) or size >= SMALL:
+            continue
+        if storage.read_bytes(storage.join(inside, name)).startswith(POINTER):
+            return f"{name} is a Git LFS pointer, not the weights: fetch them (git lfs pull)"
     return ""
 
 

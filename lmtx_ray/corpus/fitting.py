@@ -9,7 +9,8 @@ from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus.columns import IDS, TEXTS, TITLES, near_names
 from lmtx_ray.corpus.documents import kind_of
 from lmtx_ray.corpus.inputs import list_inputs
-from lmtx_ray.corpus.labels import KEYS, TEXTS as LABEL_TEXTS
+from lmtx_ray.corpus.labels import KEYS
+from lmtx_ray.corpus.labels import TEXTS as LABEL_TEXTS
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.corpus.parquet import column_names, open_parquet
 from lmtx_ray.corpus.readers import read_rows
@@ -85,6 +86,8 @@ def _problem(role: str, named: str | None, usual: Sequence[str], has: Sequence[s
     if named in has or (named is None and (not usual or set(usual) & set(has))):
         return ""
     near = near_names([named] if named else usual, has)
-    lacks = f"no column {named!r}" if named else f"none of its columns is called {' or '.join(usual)}"
+    lacks = (
+        f"no column {named!r}" if named else f"none of its columns is called {' or '.join(usual)}"
+    )
     hint = f" {near}" if near else ""
     return f"{lacks}; set corpus.columns.{role}; the file has {', '.join(has)}.{hint}"

@@ -14,7 +14,9 @@ IDS = (
     "uid doc_id id docid document_id key pmid doi isbn sku nr no number code notation identifier "
     "article_id product_id record_id ref uri kennung nummer schluessel numero clave"
 ).split()
-TITLES = "title headline heading name subject titel betreff ueberschrift titre titulo titolo".split()
+TITLES = (
+    "title headline heading name subject titel betreff ueberschrift titre titulo titolo".split()
+)
 TEXTS = (
     "content text abstract body description full_text fulltext message summary article inhalt "
     "beschreibung zusammenfassung texte contenu resume texto contenido testo"
@@ -138,6 +140,13 @@ def _best(
 
 def plain(name: str) -> str:
     """A column's name as it is compared: small letters, words joined by underscores, no umlauts."""
-    for letter, spelt in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("é", "e"), ("í", "i"), ("ú", "u")):
+    for letter, spelt in (
+        ("ä", "ae"),
+        ("ö", "oe"),
+        ("ü", "ue"),
+        ("é", "e"),
+        ("í", "i"),
+        ("ú", "u"),
+    ):
         name = name.casefold().replace(letter, spelt)
     return re.sub(r"\W+", "_", name.strip("\ufeff ")).strip("_")

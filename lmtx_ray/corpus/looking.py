@@ -82,7 +82,9 @@ def look(uris: Sequence[str], kind: str = "auto") -> Look:
     if not rows:
         raise CorpusError(f"{first}: no row in it that can be read as {kind}")
     shown = tuple(rows[:HEAD_ROWS])
-    return Look(tuple(uris), len(files), size, kind, encoding, delimiter, tuple(columns), shown, cut)
+    return Look(
+        tuple(uris), len(files), size, kind, encoding, delimiter, tuple(columns), shown, cut
+    )
 
 
 def _head(uri: str) -> tuple[bytes, bool]:

@@ -1,8 +1,8 @@
 """Bundles by name: the newest of a run, and what people know a bundle by.
 
 `RUN/latest` is a small file that names the newest bundle of a run; it is read wherever a bundle is
-asked for, as `RUN/latest` or just `RUN`. `ABOUT.json` lies in a bundle's folder beside its manifest,
-which does not list it: it holds a date, and no part of a bundle's identity may.
+asked for, as `RUN/latest` or just `RUN`. `ABOUT.json` lies in a bundle's folder beside its
+manifest, which does not list it: it holds a date, and no part of a bundle's identity may.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def read_small(uri: str) -> About:
 
 
 def read_about(bundle: str) -> About:
-    """What a bundle is known by; empty for one that says nothing. Anybody who may write in its folder
-    may have written it: long texts are cut, and nothing may depend on it."""
+    """What a bundle is known by; empty for one that says nothing. Anybody who may write in its
+    folder may have written it: long texts are cut, and nothing may depend on it."""
     shown = ("name", "created", "labels", "documents", "cycles", "untrained", "quality")
     about = read_small(storage.join(bundle, ABOUT))
     return {name: _plain(about[name]) for name in shown if name in about}

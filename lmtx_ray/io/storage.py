@@ -92,7 +92,9 @@ def list_folders(uri: str) -> list[str]:
         return sorted(_s3(location).folders(location.path))
     with disk.named(uri):
         folder = Path(location.path)
-        return sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+        return (
+            sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+        )
 
 
 def read_bytes(uri: str) -> bytes:

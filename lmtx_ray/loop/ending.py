@@ -13,8 +13,8 @@ from lmtx_ray.evaluation.selection import to_ship
 from lmtx_ray.loop import report
 from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
-from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.naming import name_bundle, quality_of
+from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.stopping import outputs_of
 
 
@@ -43,7 +43,7 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
 
 
 def shipped_ranking(config: RunConfig, result: RunResult) -> str:
-    """"dense" or "hybrid"; without a judge's opinion the fused ranking, if nothing else is set."""
+    """ "dense" or "hybrid"; without a judge's opinion the fused ranking, if nothing else is set."""
     if not result.opinions:
         return "dense" if config.ship == "dense" else "hybrid"
     return to_ship(result.opinions[result.best], config.ship)

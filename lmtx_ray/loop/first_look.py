@@ -73,9 +73,7 @@ def find(documents: Sequence[str], labels: str, gold: str | None) -> Found:
     words = tuple(len(text.split()) for text in texts)
     label_texts = [str(value or "") for value in named.values(columns["label_text"])]
     label_words = statistics.fmean(len(text.split()) for text in label_texts)
-    return Found(
-        seen, named, corpus, counts, words, label_words, languages_of(texts), tuple(notes)
-    )
+    return Found(seen, named, corpus, counts, words, label_words, languages_of(texts), tuple(notes))
 
 
 def _seen(what: str, uris: Sequence[str]) -> Look:
@@ -97,7 +95,9 @@ def _written(*looks: Look) -> dict[str, str]:
 def _odd_files(one: Look) -> list[str]:
     notes = []
     if one.encoding not in {"utf-8", "utf-8-sig", ""}:
-        notes.append(f"{one.uris[0]} is not UTF-8; it is read as {one.encoding}: look at its umlauts")
+        notes.append(
+            f"{one.uris[0]} is not UTF-8; it is read as {one.encoding}: look at its umlauts"
+        )
     if one.kind == "tsv" and len(one.columns) == 1:
         notes.append(f"{one.uris[0]} has one column; where it has no tabs, call it .csv")
     return notes
@@ -114,9 +114,11 @@ def _gold(gold: str, seen: Look, columns: dict[str, str]) -> tuple[dict[str, Any
         ]
     ids, own = columns["doc_id"], {str(value) for value in seen.values(columns["doc_id"])}
     shared = sum(str(value) in own for value in given.values(ids))
-    notes = [f"{shared} of the first {len(given.rows)} rows of {gold} are among the documents: only "
-             "others are tested on"] if shared else []  # fmt: skip
-    return {"test": gold, "columns": {**columns, "gold": labels}}, notes
+    note = (
+        f"{shared} of the first {len(given.rows)} rows of {gold} are among the documents: only "
+        "others are tested on"
+    )
+    return {"test": gold, "columns": {**columns, "gold": labels}}, [note] if shared else []
 
 
 def _texts(config: CorpusConfig) -> tuple[list[str], int]:

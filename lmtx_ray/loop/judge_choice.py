@@ -6,6 +6,7 @@ An endpoint is asked one question, so a wrong address, key or name shows before 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,7 @@ def _model(model: str) -> Choice:
 def _endpoint(url: str, model: str | None, key_env: str) -> Choice:
     from lmtx_ray.teacher.client import api_key, chat_url
 
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     chat_url(url)
     key = api_key(key_env)
     known = served_models(url, key)

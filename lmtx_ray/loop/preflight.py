@@ -91,7 +91,7 @@ def check_hub_model(field: str, model: str, revision: str) -> None:
     if not is_hub_id(model):
         return
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     if huggingface_hub.try_to_load_from_cache(model, "config.json", revision=revision or None):
         return
@@ -102,6 +102,6 @@ def check_hub_model(field: str, model: str, revision: str) -> None:
         huggingface_hub.HfApi().model_info(model, revision=revision or None, timeout=HUB_SECONDS)
     except RepositoryNotFoundError:
         raise ConfigError(f"{here}, and the hub has none either (or wants HF_TOKEN)") from None
-    except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # of whatever speaks HTTP below it; none of them is a bug here
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise ConfigError(f"{here}, and the hub cannot be asked: {said}") from None

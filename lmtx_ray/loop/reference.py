@@ -17,16 +17,16 @@ from lmtx_ray.loop.run_config import RunConfig
 
 HEAD = """# Every setting of a run
 
-Made by `lmtx config --docs` from the settings' own models; a test compares them. `lmtx init` writes a
-config with those that matter, `lmtx config --defaults` prints all, and `lmtx config --schema` a JSON
-schema by which editors complete and check: `lmtx config --schema > lmtx.schema.json`, and as the first
-line of a config
+Made by `lmtx config --docs` from the settings' own models; a test compares them. `lmtx init` writes
+a config with those that matter, `lmtx config --defaults` prints all, and `lmtx config --schema` a
+JSON schema by which editors complete and check: `lmtx config --schema > lmtx.schema.json`, and as
+the first line of a config
 
     # yaml-language-server: $schema=lmtx.schema.json
 
-On the command line a setting is `--set section.field=value`. A single value where a list is wanted is a
-list of one. A mistyped name is an error that says which was likely meant. Settings without a default
-have to be given.
+On the command line a setting is `--set section.field=value`. A single value where a list is wanted
+is a list of one. A mistyped name is an error that says which was likely meant. Settings without a
+default have to be given.
 """
 
 
@@ -56,7 +56,9 @@ def _lists_of_one(value: Any) -> Any:
         return value
     inner = {name: _lists_of_one(item) for name, item in value.items()}
     if inner.get("type") == "array" and isinstance(inner.get("items"), dict):
-        about = {name: inner.pop(name) for name in ("default", "description", "title") if name in inner}
+        about = {
+            name: inner.pop(name) for name in ("default", "description", "title") if name in inner
+        }
         return {**about, "anyOf": [inner, inner["items"]]}
     return inner
 
@@ -146,7 +148,7 @@ def markdown() -> str:
     """The page `docs/config.md`."""
     parts, section = [HEAD], ""
     for setting in settings():
-        own, _, name = setting.name.rpartition(".")
+        own = setting.name.rpartition(".")[0]
         if own != section or len(parts) == 1:
             section = own
             parts.append(f"## {section or 'The run'}\n{_about(section)}")

@@ -44,7 +44,9 @@ def list_runs(folder: str) -> list[Run]:
     if not storage.exists(folder):
         raise StorageError(f"{folder}: no such folder; say where the runs are: lmtx runs FOLDER")
     inside = storage.list_folders(folder)
-    names = [name for name in inside if "started" in storage.list_folders(storage.join(folder, name))]
+    names = [
+        name for name in inside if "started" in storage.list_folders(storage.join(folder, name))
+    ]
     uris = [folder] if "started" in inside else [storage.join(folder, name) for name in names]
     return sorted(map(describe, uris), key=lambda run: (run.date, run.name), reverse=True)
 
@@ -113,7 +115,10 @@ def table(runs: Iterable[Run]) -> str:
     head = ("run", "date", "documents", "labels", "cycles", "state", "shipped quality", "bundle")
     rows = [head, *(_cells(run) for run in runs)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""A first config for somebody's files and machine: sensible choices, each with its reason beside it."""
+"""A first config for somebody's files and machine: each choice with its reason beside it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmtx_ray.config.components import MINILM_PACKAGE
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.loop.first_look import Found
 from lmtx_ray.loop.judge_choice import Choice
 from lmtx_ray.loop.machine import Machine
+from lmtx_ray.loop.preflight import check_hub_model
 
 ENGLISH, MANY_LANGUAGES = (
     "sentence-transformers/all-MiniLM-L6-v2",
@@ -22,6 +24,7 @@ LONGEST = 256  # tokens that small encoders were trained for
 MOST_QUESTION = 430  # tokens of a document that a judge is shown
 CORES_OF_ONE = 4  # more threads than that make one encoder hardly faster
 AT_ONCE = 16  # requests to an endpoint
+MOSTLY = 0.7  # of the documents
 SMALL = 2000  # documents: so few need small batches to take enough steps
 
 
@@ -37,7 +40,9 @@ class Line:
 Sections = dict[str, list[Line]]
 
 
-def suggest(found: Found, choice: Choice, machine: Machine, run: str) -> Sections:
+def suggest(
+    found: Found, choice: Choice, machine: Machine, run: str, encoder: ChosenEncoder
+) -> Sections:
     """Section -> settings; section "" are those without one."""
     sections: Sections = {
         "": [
@@ -45,7 +50,7 @@ def suggest(found: Found, choice: Choice, machine: Machine, run: str) -> Section
             Line("unit_documents", _unit(found, machine), "a unit is what one worker does at once"),
         ],
         "corpus": _corpus(found),
-        "encoder": _encoder(found, machine),
+        "encoder": _encoder(found, machine, encoder),
         "judge": _judge(found, choice, machine),
         "fit": _fit(found, choice, machine),
         "cycles": _cycles(found, choice),
@@ -78,19 +83,38 @@ def _corpus(found: Found) -> list[Line]:
     lines.append(Line("columns", corpus["columns"]))
     if "test" in corpus:
         lines.append(Line("test", corpus["test"], f"{counts.test:,} documents; evaluation only"))
-    why = f"= {counts.held_aside}: the smaller of 250 and 20 % of the documents; set it to change"
+    why = f"{counts.held_aside}  # this by itself: the smaller of 250 and 20 % of the documents"
     return [*lines, Line("held_aside", None, why)]
 
 
-def encoder_of(found: Found) -> tuple[str, str]:
-    """(encoder, why)."""
-    main = next(iter(found.languages), "unknown")
-    english = found.languages.get("English", 0.0) + found.languages.get("unknown", 0.0) > 0.7
-    if not english:
-        return MANY_LANGUAGES, f"the documents are mostly {main}; from the hub, or name a folder"
-    if importlib.util.find_spec(MINILM_PACKAGE) is not None:
-        return "minilm", f"all-MiniLM-L6-v2, small and quick; {MANY_LANGUAGES} for other languages"
-    return ENGLISH, "from the hub at the first run; a folder works too"
+@dataclass(frozen=True)
+class ChosenEncoder:
+    """An encoder, why it, and what somebody should know."""
+
+    model: str
+    why: str
+    notes: tuple[str, ...] = ()
+
+
+def encoder_of(found: Found) -> ChosenEncoder:
+    """One for the documents' languages, if it can be had, else one that can."""
+    packaged = importlib.util.find_spec(MINILM_PACKAGE) is not None
+    shares = found.languages
+    english = shares.get("English", 0.0) + shares.get("unknown", 0.0) > MOSTLY
+    if english and packaged:
+        return ChosenEncoder("minilm", "all-MiniLM-L6-v2, small and quick, for English")
+    wanted = ENGLISH if english else MANY_LANGUAGES
+    why = f"for {next(iter(shares), 'any language')}; from the hub; a folder works too"
+    try:
+        check_hub_model("encoder.model", wanted, "")
+    except ConfigError as error:
+        instead = (
+            "" if english or not packaged else "; minilm, which knows English, stands in its place"
+        )
+        note = f"{error}{instead}: set encoder.model to a folder with such a model"
+        model = wanted if english or not packaged else "minilm"
+        return ChosenEncoder(model, why if model == wanted else "knows English alone", (note,))
+    return ChosenEncoder(wanted, why)
 
 
 def _tokens(words: int, least: int, most: int) -> int:
@@ -102,12 +126,11 @@ def _threads(machine: Machine) -> int:
     return min(machine.cores, CORES_OF_ONE)
 
 
-def _encoder(found: Found, machine: Machine) -> list[Line]:
-    model, why = encoder_of(found)
+def _encoder(found: Found, machine: Machine, encoder: ChosenEncoder) -> list[Line]:
     tokens = _tokens(found.most, 64, LONGEST)
     labels = 32 if found.label_words <= 12 else 64
     lines = [
-        Line("model", model, why),
+        Line("model", encoder.model, encoder.why),
         Line("max_tokens", tokens, f"nine of ten documents have up to {found.most} words"),
         Line("label_tokens", labels),
     ]
@@ -143,9 +166,9 @@ def _judge(found: Found, choice: Choice, machine: Machine) -> list[Line]:
         lines.append(Line("rerank_k", min(16, top), "of a test document: how good the judge is"))
     if choice.kind == "http":
         lines.append(
-            Line("budget", None, "{requests: 20000} stops there; {tokens: …} too; goes on later")
+            Line("budget", None, "{requests: 20000}  # a hard limit of questions; tokens too")
         )
-        lines.append(Line("price", None, "{prompt: 0.15, answer: 0.6} a million tokens, for costs"))
+        lines.append(Line("price", None, "{prompt: 0.15, answer: 0.6}  # of a million tokens"))
     return lines
 
 
@@ -170,7 +193,10 @@ def _cycles(found: Found, choice: Choice) -> list[Line]:
     if choice.kind == "none":
         return []
     most = 2 if found.counts.documents < SMALL else 3
-    return [Line("most", most, "it stops before that when the judge sees no gain"), Line("patience", 1)]
+    return [
+        Line("most", most, "it stops before that when the judge sees no gain"),
+        Line("patience", 1),
+    ]
 
 
 def _resources(choice: Choice, machine: Machine) -> list[Line]:
@@ -200,7 +226,7 @@ def values_of(sections: Sections) -> dict[str, Any]:
 def render(sections: Sections, machine: Machine, about: Mapping[str, str]) -> str:
     """The config as commented YAML; `about` are the lines of its head."""
     text = [f"# {name}: {said}" for name, said in about.items()]
-    text += [f"# chosen for this machine: {machine}", "# every setting: docs/config.md"]
+    text += [f"# chosen for this machine: {machine}", "# every setting: lmtx config --docs"]
     for section, lines in sections.items():
         text += ([f"{section}:"] if section else []) + [
             part for line in lines for part in _written(line, "  " if section else "")
