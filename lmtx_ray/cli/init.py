@@ -15,8 +15,8 @@ MENU = """Who judges the tags? Afterwards nobody is needed: a small model has le
   3  nobody: hybrid search only. Everyone gets tags, but they are untrained: their order is a search
      engine's, and none has a probability"""
 
-UNNAMED = """nobody was named to judge the tags, so they will be untrained; --judge takes the address
-of an OpenAI-compatible endpoint, a model folder or a hub id"""
+UNNAMED = """nobody was named to judge the tags, so they will be untrained; --judge takes the
+address of an OpenAI-compatible endpoint, a model folder or a hub id"""
 
 
 def add_verbs(verbs: Any) -> None:

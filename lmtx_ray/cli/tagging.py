@@ -19,9 +19,19 @@ def add_verbs(verbs: Any) -> None:
     tag = add_verb(verbs, "tag", "tag files, folders or a nightly drop with a bundle", tag_files)
     text = add_verb(verbs, "tag-text", "tag one text and print its tags", tag_text)
     for parser in (tag, text):
-        parser.add_argument("--bundle", required=True, help="bundle folder, local or s3")
-        parser.add_argument("--top-k", type=positive, default=5, help="most tags of a document")
-        parser.add_argument("--min-probability", type=float, default=0.0)
+        parser.add_argument(
+            "--bundle", required=True, help="bundle, or a run for its newest one, local or s3"
+        )
+        parser.add_argument(
+            "--top-k", type=positive, default=5, help="most tags of a document; default: 5"
+        )
+        parser.add_argument(
+            "--min-probability",
+            type=float,
+            default=0.0,
+            metavar="P",
+            help="leave out tags that are less probable, from 0 to 1; default: 0",
+        )
     text.add_argument("text", help="the text; - reads standard input")
     _add_inputs(tag)
     _add_outputs(tag)
@@ -39,6 +49,9 @@ def _add_inputs(tag: argparse.ArgumentParser) -> None:
         help="file, folder, glob or manifest (repeatable)",
     )
     tag.add_argument("--format", default="auto", choices=FORMATS, help="if no name tells it")
+    tag.add_argument(
+        "--encoding", default="utf-8", metavar="NAME", help="of lines that are not UTF-8: cp1252, …"
+    )
     for name in ("id", "title", "text"):
         tag.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in the input")
     tag.add_argument("--keep-field", metavar="NAME", help="label keys a person set; they stay")
@@ -47,7 +60,12 @@ def _add_inputs(tag: argparse.ArgumentParser) -> None:
 
 def _add_outputs(tag: argparse.ArgumentParser) -> None:
     tag.add_argument("--output", required=True, help="folder to publish the tags data set in")
-    tag.add_argument("--output-format", default="parquet", choices=OUTPUT_FORMATS)
+    tag.add_argument(
+        "--output-format",
+        default="parquet",
+        choices=OUTPUT_FORMATS,
+        help="of the files of tags; default: parquet",
+    )
     tag.add_argument(
         "--append-new",
         action="store_true",
@@ -82,7 +100,10 @@ def _job(arguments: argparse.Namespace) -> Any:
         doc_id=arguments.id_field, title=arguments.title_field, text=arguments.text_field
     )
     source = DocumentsConfig(
-        documents=tuple(arguments.input), format=arguments.format, columns=columns
+        documents=tuple(arguments.input),
+        format=arguments.format,
+        encoding=arguments.encoding,
+        columns=columns,
     )
     return TagJob(
         bundle=arguments.bundle,

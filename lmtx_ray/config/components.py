@@ -105,7 +105,7 @@ class FitConfig(Config):
     warmup: float = Field(
         0.1, ge=0, description="A share of all steps if below 1, else a number of steps."
     )
-    weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
+    weight_decay: float = Field(0.01, ge=0, description="Of AdamW, of all weights.")
     temperature: float = Field(
         0.05, gt=0, description="Of the default recipe's loss; lower looks at near labels more."
     )

@@ -69,7 +69,7 @@ class DocumentsConfig(Config):
     @classmethod
     def _known(cls, value: str) -> str:
         try:
-            b"".decode(value)
+            "a".encode(value)
             name = codecs.lookup(value).name
         except LookupError:
             raise ValueError("no such encoding; utf-8, cp1252 or latin-1 are usual") from None

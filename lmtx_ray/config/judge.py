@@ -17,7 +17,7 @@ class TeacherConfig(Config):
         "vllm",
         description="vllm: a model on machines of this run. http: an OpenAI-compatible endpoint, "
         "local or hosted. none: nobody; what ships is the untrained hybrid search. lexical: a rule "
-        "for tests.",
+        "for tests. vllm where judge.teacher is given without it.",
     )
     model: str = Field(
         "",

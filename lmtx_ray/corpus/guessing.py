@@ -28,6 +28,8 @@ LABELS = (
     "label tag title name text label_text preflabel pref_label term heading category topic "
     "keyword concept begriff bezeichnung schlagwort benennung libelle nombre etichetta"
 ).split()
+NEARLY = 0.9  # share of rows
+MOST_KEY = 200  # characters
 LONG = 40.0  # characters: what is longer on average is prose
 
 
@@ -107,9 +109,11 @@ def _wordiness(column: Column) -> float:
 
 
 def _key(columns: Sequence[Column], names: Sequence[str], look: Look, field: str, what: str) -> str:
-    """The column whose values are all there, all different and short."""
+    """The column whose values are all there, all different and short; one that is called so may
+    have a few repeats, which are told later by their rows."""
     unique = [one for one in columns if one.filled == 1.0 and one.distinct == 1.0]
-    found = _best([one for one in unique if one.length <= 200], names, lambda one: -one.length)
+    near = [one for one in columns if one.filled >= NEARLY and one.distinct >= NEARLY]
+    found = _best([one for one in near if one.length <= MOST_KEY], names, lambda one: 0.0)
     short = [one for one in unique if one.length <= LONG]
     if found is None and short:
         found = min(short, key=lambda one: (one.spaced, one.length)).name

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
 from pathlib import Path
 
 from lmtx_ray.config.components import resolve_model
@@ -71,8 +72,13 @@ def check_folder(field: str, uri: str) -> None:
     above = next(one for one in (folder, *folder.parents) if one.exists())
     if not above.is_dir():
         raise ConfigError(f"{field}: {above} is a file, not a folder")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise ConfigError(f"{field}: no permission to write in {above}")
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{field}: no permission to write in {above} ({error.strerror})"
+        ) from None
 
 
 def check_hub(config: RunConfig) -> None:

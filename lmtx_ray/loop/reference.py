@@ -29,6 +29,8 @@ is a list of one. A mistyped name is an error that says which was likely meant. 
 default have to be given.
 """
 
+MISSING: Any = object()  # no default at all
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -65,19 +67,31 @@ def _lists_of_one(value: Any) -> Any:
 
 def defaults() -> str:
     """All defaults as YAML; a field that has none is a comment."""
-    return "\n".join(_default_lines(RunConfig, "")) + "\n"
+    return "\n".join(_default_lines(RunConfig, "", None)) + "\n"
 
 
-def _default_lines(kind: type[Config], indent: str) -> Iterator[str]:
+def _default_lines(kind: type[Config], indent: str, within: Config | None) -> Iterator[str]:
     for name, field in kind.model_fields.items():
-        section = section_of(field)
+        section, value = section_of(field), _default(field, name, within)
         if section:
             yield f"{indent}{name}:"
-            yield from _default_lines(section, indent + "  ")
-        elif field.is_required():
+            yield from _default_lines(section, indent + "  ", _within(value))
+        elif value is MISSING:
             yield f"{indent}# {name}: has to be given"
         else:
-            yield f"{indent}{name}: {_yaml(field.get_default(call_default_factory=True))}"
+            yield f"{indent}{name}: {_yaml(value)}"
+
+
+def _default(field: FieldInfo, name: str, within: Config | None) -> Any:
+    """A field's default: of a section that has itself a default, what stands in that. MISSING where
+    it has to be given."""
+    if within is not None:
+        return getattr(within, name)
+    return MISSING if field.is_required() else field.get_default(call_default_factory=True)
+
+
+def _within(value: Any) -> Config | None:
+    return value if isinstance(value, Config) else None
 
 
 def _yaml(value: Any) -> str:
@@ -97,16 +111,20 @@ def section_of(field: FieldInfo) -> type[Config] | None:
     return next(sections, None)
 
 
-def settings(kind: type[Config] = RunConfig, prefix: str = "") -> Iterator[Setting]:
+def settings(
+    kind: type[Config] = RunConfig, prefix: str = "", within: Config | None = None
+) -> Iterator[Setting]:
     """All plain settings below a model, in its order, then those of its sections."""
     sections = {name: section_of(field) for name, field in kind.model_fields.items()}
     for name, field in kind.model_fields.items():
         if sections[name] is None:
-            default = "" if field.is_required() else _shown(field.get_default())
+            value = _default(field, name, within)
+            default = "" if value is MISSING else _shown(value)
             yield Setting(f"{prefix}{name}", kind_of(field), default, field.description or "")
     for name, section in sections.items():
         if section is not None:
-            yield from settings(section, f"{prefix}{name}.")
+            inner = _default(kind.model_fields[name], name, within)
+            yield from settings(section, f"{prefix}{name}.", _within(inner))
 
 
 def _shown(value: Any) -> str:
