@@ -49,11 +49,9 @@ def _named(pointer: str) -> str:
 
 def read_small(uri: str) -> About:
     """A small JSON object; empty where there is none that can be read."""
-    entry = storage.stat(uri)
-    if entry is None or entry.size > MOST_BYTES:
-        return {}
     try:
-        value = storage.read_json(uri)
+        entry = storage.stat(uri)
+        value = storage.read_json(uri) if entry and entry.size <= MOST_BYTES else {}
     except storage.StorageError:
         return {}
     return value if isinstance(value, dict) else {}
