@@ -180,4 +180,4 @@ class JudgeConfig(Config):
     @field_validator("store")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        return storage.absolute(value) if value else ""
+        return storage.usable(value) if value else ""

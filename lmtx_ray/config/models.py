@@ -44,6 +44,8 @@ def check_model(field: str, model: str, elsewhere: bool = False) -> None:
     if not _is_place(model):
         raise ConfigError(f"{field}: {model!r} is neither a folder nor a hub id (owner/name)")
     folder = model if model.startswith("s3://") else str(Path(model).absolute())
+    if "://" not in folder and Path(folder).is_file():
+        raise ConfigError(f"{field}: {folder} is a file; a folder of a model is needed")
     sizes = _sizes(folder)
     if not sizes and elsewhere and "://" not in folder:
         return

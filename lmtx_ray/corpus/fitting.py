@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus.columns import IDS, TEXTS, TITLES, near_names
@@ -11,10 +13,14 @@ from lmtx_ray.corpus.documents import kind_of
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.labels import KEYS
 from lmtx_ray.corpus.labels import TEXTS as LABEL_TEXTS
-from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.lines import UTF8, CorpusError
+from lmtx_ray.corpus.looking import encoding_at
 from lmtx_ray.corpus.parquet import column_names, open_parquet
 from lmtx_ray.corpus.readers import read_rows
+from lmtx_ray.io import storage
 
+logger = logging.getLogger(__name__)
+ENCODING = "set corpus.encoding, to cp1252 for most of Western Europe"
 LOOKED_AT = 200  # rows of JSON lines whose fields are taken for the file's columns
 
 
@@ -47,17 +53,41 @@ def _check(
     config: CorpusConfig,
     wanted: Sequence[tuple[str, str | None, Sequence[str]]],
 ) -> None:
-    try:
+    with naming(field):
         files = list_inputs(uris, identify=False)
-    except CorpusError as error:
-        raise CorpusError(f"{field}: {error}") from None
     uri, kind = _first_known(field, [file.uri for file in files], config)
     if kind == "text" and field == "corpus.labels":
         raise CorpusError(f"{field}: {uri} is plain text; labels need a CSV with a header line")
-    has = columns_of(uri, kind, config.encoding) if wanted and kind != "text" else []
+    if kind != "parquet" and config.encoding == UTF8:
+        _warn_of_encoding(field, uri)
+    with naming(field):
+        has = columns_of(uri, kind, config.encoding) if wanted and kind != "text" else []
     for role, named, usual in wanted:
         if has and (problem := _problem(role, named, usual, has)):
             raise CorpusError(f"{field}: {uri}: {problem}")
+
+
+@contextmanager
+def naming(field: str) -> Iterator[None]:
+    """What is wrong with a file, with the setting that names it."""
+    try:
+        yield
+    except CorpusError as error:
+        hint = f"; {ENCODING}" if "invalid UTF-8" in str(error) else ""
+        raise CorpusError(f"{field}: {error}{hint}") from None
+    except storage.StorageError as error:
+        raise storage.StorageError(f"{field}: {error}") from error
+
+
+def _warn_of_encoding(field: str, uri: str) -> None:
+    found = encoding_at(uri)
+    if not found.startswith(UTF8):
+        logger.warning(
+            "%s: %s holds lines that are not UTF-8, and they become rejects; %s",
+            field,
+            uri,
+            ENCODING,
+        )
 
 
 def _first_known(field: str, uris: Sequence[str], config: CorpusConfig) -> tuple[str, str]:

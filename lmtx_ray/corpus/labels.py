@@ -96,6 +96,13 @@ def _label(row: Row, columns: ColumnMap) -> Row | BadRow:
     key = str(key) if isinstance(key, int) else key
     for name, value in ((key_name, key), (text_name, text)):
         if not isinstance(value, str) or not value.strip() or "\0" in value:
-            return BadRow(f"field {name!r} needs a text, got {value!r}")
+            return BadRow(f"field {name!r} needs a text, got {value!r}{_hint(row, name, key_name)}")
     extra = {name: row.get(name) for name in ("description", "aliases", "parent_keys")}
     return {"label_key": key, "text": SPACES.sub(" ", text).strip(), **extra}
+
+
+def _hint(row: Row, name: str, key_name: str) -> str:
+    """Which setting names the field, where the row has none of that name."""
+    role = "label_key" if name == key_name else "label_text"
+    has = ", ".join(row)
+    return "" if name in row else f"; set corpus.columns.{role}; the row has {has}"

@@ -101,6 +101,11 @@ def _head(uri: str) -> tuple[bytes, bool]:
     return data[: data.rfind(b"\n", 0, HEAD_BYTES) + 1] or data[:HEAD_BYTES], False
 
 
+def encoding_at(uri: str) -> str:
+    """The encoding of a text file, by its beginning. Raises CorpusError for a damaged one."""
+    return encoding_of(_head(uri)[0])
+
+
 def encoding_of(data: bytes) -> str:
     """By its mark; else UTF-8 if it is that; else what Western European offices write."""
     for mark, name in MARKS.items():

@@ -48,6 +48,15 @@ def absolute(uri: str) -> str:
     return str(Path(location.path).absolute()) if location.scheme == "file" else uri
 
 
+def usable(uri: str) -> str:
+    """`absolute` for settings, where a ValueError is told with its field: of a location that cannot
+    be used."""
+    try:
+        return absolute(uri)
+    except StorageError as error:
+        raise ValueError(str(error)) from None
+
+
 def join(uri: str, *parts: str) -> str:
     """`uri` with parts appended, separated by single slashes."""
     return "/".join([uri.rstrip("/") or "/", *parts])

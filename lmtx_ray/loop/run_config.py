@@ -93,7 +93,7 @@ class RunConfig(Config):
     @field_validator("run")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        return storage.absolute(value)
+        return storage.usable(value)
 
     @property
     def has_judge(self) -> bool:
