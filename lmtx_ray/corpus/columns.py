@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from lmtx_ray.corpus.lines import CorpusError
 
 IDS, TITLES, TEXTS = ("uid", "doc_id", "id"), ("title",), ("content", "text")
+KEYS, LABEL_TEXTS = ("uid", "label_key", "key", "id"), ("title", "text", "label", "name")
 USUAL = (*IDS, *TEXTS, *TITLES)  # where a document is looked for, if nobody names the columns
 
 

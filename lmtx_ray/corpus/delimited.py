@@ -106,9 +106,8 @@ def _up_to_header(lines: Iterator[Line]) -> Iterator[Line]:
 
 
 def delimiter_of(header: str | BadRow) -> str:
-    """The delimiter of a CSV file by its header: a comma, or where that separates nothing, what
-    spreadsheets write in its place."""
-    if isinstance(header, BadRow) or _fields(header, ",") > 1:
+    """The delimiter of a CSV file: what cuts its header into most fields."""
+    if isinstance(header, BadRow):
         return ","
     return max(DELIMITERS, key=lambda char: (_fields(header, char), -DELIMITERS.index(char)))
 

@@ -8,11 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lmtx_ray.config.corpus import CorpusConfig
-from lmtx_ray.corpus.columns import IDS, TEXTS, TITLES, near_names
+from lmtx_ray.corpus.columns import IDS, KEYS, LABEL_TEXTS, TEXTS, TITLES, near_names
 from lmtx_ray.corpus.documents import kind_of
 from lmtx_ray.corpus.inputs import list_inputs
-from lmtx_ray.corpus.labels import KEYS
-from lmtx_ray.corpus.labels import TEXTS as LABEL_TEXTS
 from lmtx_ray.corpus.lines import UTF8, CorpusError
 from lmtx_ray.corpus.looking import encoding_at
 from lmtx_ray.corpus.parquet import column_names, open_parquet
@@ -113,7 +111,8 @@ def columns_of(uri: str, kind: str, encoding: str) -> list[str]:
 
 def _problem(role: str, named: str | None, usual: Sequence[str], has: Sequence[str]) -> str:
     """What is wrong with the column of one role; empty if nothing is."""
-    if named in has or (named is None and (not usual or set(usual) & set(has))):
+    alike = {name.strip().casefold().replace(" ", "_") for name in has}
+    if named in has or (named is None and (not usual or set(usual) & alike)):
         return ""
     near = near_names([named] if named else usual, has)
     lacks = (

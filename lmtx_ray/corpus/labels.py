@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.corpus import ColumnMap, CorpusConfig
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.columns import KEYS, LABEL_TEXTS
 from lmtx_ray.corpus.documents import first_field, kind_of
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
 from lmtx_ray.corpus.readers import read_rows
@@ -20,8 +21,6 @@ from lmtx_ray.corpus.text_keys import SPACES
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.unique import hash_keys, repeated
-
-KEYS, TEXTS = ("uid", "label_key", "key", "id"), ("title", "text", "label", "name")
 
 
 def publish_labels(config: CorpusConfig, output: Dataset, rows: int) -> None:
@@ -92,17 +91,10 @@ def _labels(config: CorpusConfig) -> Iterator[tuple[int, Row]]:
 
 def _label(row: Row, columns: ColumnMap) -> Row | BadRow:
     key_name, key = first_field(row, columns.label_key, KEYS)
-    text_name, text = first_field(row, columns.label_text, TEXTS)
+    text_name, text = first_field(row, columns.label_text, LABEL_TEXTS)
     key = str(key) if isinstance(key, int) else key
     for name, value in ((key_name, key), (text_name, text)):
         if not isinstance(value, str) or not value.strip() or "\0" in value:
-            return BadRow(f"field {name!r} needs a text, got {value!r}{_hint(row, name, key_name)}")
+            return BadRow(f"field {name!r} needs a text, got {value!r}")
     extra = {name: row.get(name) for name in ("description", "aliases", "parent_keys")}
     return {"label_key": key, "text": SPACES.sub(" ", text).strip(), **extra}
-
-
-def _hint(row: Row, name: str, key_name: str) -> str:
-    """Which setting names the field, where the row has none of that name."""
-    role = "label_key" if name == key_name else "label_text"
-    has = ", ".join(row)
-    return "" if name in row else f"; set corpus.columns.{role}; the row has {has}"

@@ -67,7 +67,7 @@ def test_the_header_tells_the_delimiter_and_fields_may_hold_commas(
     assert [row for _, row in read_rows(str(path), "csv", ())] == [{"id": "1", "text": 'a, "b"; c'}]
 
 
-def test_a_comma_in_the_header_is_the_delimiter(tmp_path: Path) -> None:
+def test_a_comma_that_cuts_as_well_is_the_delimiter(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("id,text;more\n1,a;b\n")
     assert [row for _, row in read_rows(str(path), "csv", ())] == [{"id": "1", "text;more": "a;b"}]
