@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +93,7 @@ def _head(uri: str) -> tuple[bytes, bool]:
     with storage.open_input(uri) as raw:
         try:
             data = inflated(uri, raw).read(HEAD_BYTES + 1)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             if isinstance(error, storage.StorageError):
                 raise
             raise CorpusError(f"{uri}: damaged compressed file: {error}") from error
