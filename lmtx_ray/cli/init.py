@@ -72,14 +72,16 @@ def init(arguments: argparse.Namespace) -> dict[str, Any]:
     sections = starting.suggest(found, choice, here, run, encoder)
     about = {"written by": _command(arguments), "judge": choice.about}
     config = load_config(RunConfig, starting.values_of(sections))
-    calls = describe(config)["judge"]["calls_at_most"]
+    counted = config.corpus.model_copy(update={"limit": found.limit})
+    plan = describe(config.model_copy(update={"corpus": counted}))
+    calls = plan["judge"]["calls_at_most"]
     Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
     text = starting.render(sections, here, about)
     Path(arguments.out).write_text(text, encoding="utf-8")
     say(
         [
             f"judge: {choice.about}",
-            *_cost(choice, calls),
+            *_cost(choice, calls, found.limit),
             *_noted((*found.notes, *choice.notes, *encoder.notes)),
         ]
     )
@@ -175,10 +177,11 @@ def _columns(columns: dict[str, str]) -> str:
     return ", ".join(f"{said} {columns[role]!r}" for role, said in roles.items() if role in columns)
 
 
-def _cost(choice: Any, calls: int) -> list[str]:
+def _cost(choice: Any, calls: int, limit: int | None) -> list[str]:
     if not calls:
         return []
-    told = [f"a full run asks at most {calls:,} questions"]
+    what = f"a run of {limit:,} documents" if limit else "a full run"
+    told = [f"{what} asks at most {calls:,} questions"]
     if choice.seconds:
         from lmtx_ray.loop.starting import AT_ONCE
 

@@ -10,6 +10,7 @@ from lmtx_ray.loop.preflight import check
 from lmtx_ray.loop.run_config import RunConfig
 
 TOKENS_PER_WORD = 1.5  # word pieces of scientific English; an estimate until a tokenizer is loaded
+UNTRAINED = "judge: none; what ships is the untrained hybrid search, whose tags nobody has judged"
 QUESTION_TOKENS = 8  # a label and the words around it
 
 
@@ -30,6 +31,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
         "gold": counts.test,
         "rejects": counts.rejects,
         "steps": {name: "complete" if done else "to do" for name, done in steps.items()},
+        "untrained": not config.has_judge,
         "judge": _judge_bounds(config, counts, steps),
     }
 
@@ -70,12 +72,18 @@ def render_plan(plan: dict[str, Any]) -> str:
     """The plan for a terminal."""
     documents = ", ".join(f"{count:,} {split}" for split, count in plan["documents"].items())
     judge = plan["judge"]
+    asks = UNTRAINED if plan["untrained"] else _bounds_told(judge)
     steps = "\n".join(f"  {state:9} {name}" for name, state in plan["steps"].items())
     return (
         f"run {plan['run']}\n"
         f"documents: {documents}; labels: {plan['labels']:,}; "
         f"gold: {plan['gold']:,}; rejected rows: {plan['rejects']:,}\n"
-        f"{steps}\n"
+        f"{steps}\n{asks}"
+    )
+
+
+def _bounds_told(judge: dict[str, int]) -> str:
+    return (
         f"judge: at most {judge['calls_at_most']:,} calls, {judge['prompt_tokens_at_most']:,} "
         f"prompt tokens, of which about {judge['computed_tokens_with_shared_prefix']:,} are "
         "computed when a document's candidates share its prefix"

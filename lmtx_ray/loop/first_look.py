@@ -17,6 +17,8 @@ from lmtx_ray.corpus.looking import Look, look
 from lmtx_ray.corpus.text_keys import document_text
 
 GOLD = "target_ind gold gold_labels labels tags keywords subjects label_keys".split()
+MOST_BYTES = 1 << 30  # of documents that are read whole; of more only the first
+MOST_COUNTED = 50_000
 MOST_READ = 2000  # documents whose texts are looked at
 
 
@@ -25,7 +27,8 @@ class Found:
     """What `lmtx init` knows of the inputs.
 
     `corpus` is the section of the config that reads them, `notes` what somebody should look at;
-    `words` are those of the documents read, `languages` their shares.
+    `words` are those of the documents read, `languages` their shares. `limit` is how many documents
+    were counted where there are too many to count all, None where all were.
     """
 
     documents: Look
@@ -36,6 +39,7 @@ class Found:
     label_words: float
     languages: dict[str, float]
     notes: tuple[str, ...] = field(default=())
+    limit: int | None = None
 
     @property
     def middle(self) -> int:
@@ -49,7 +53,7 @@ class Found:
 
 
 def find(documents: Sequence[str], labels: str, gold: str | None) -> Found:
-    """Look at everything, and read it once as a run would.
+    """Look at everything, and read it once as a run would, or the first part of very much.
 
     Raises:
         CorpusError: Files that are missing or cannot be read; it names the file.
@@ -66,14 +70,19 @@ def find(documents: Sequence[str], labels: str, gold: str | None) -> Found:
     if gold:
         section, more = _gold(gold, seen, columns)
         corpus, notes = corpus | section, notes + more
-    config = load_config(CorpusConfig, corpus)
+    limit = MOST_COUNTED if seen.size > MOST_BYTES else None
+    config = load_config(CorpusConfig, {**corpus, "limit": limit})
     counts = count_corpus(config)
+    if limit:
+        size = f"{seen.size / (1 << 30):.1f} GiB"
+        notes.append(f"only the first {limit:,} documents were counted, of {size}")
     texts, repeated = _texts(config)
     notes += _notes(counts, repeated, named, columns["label_text"])
     words = tuple(len(text.split()) for text in texts)
     label_texts = [str(value or "") for value in named.values(columns["label_text"])]
     label_words = statistics.fmean(len(text.split()) for text in label_texts)
-    return Found(seen, named, corpus, counts, words, label_words, languages_of(texts), tuple(notes))
+    shares = languages_of(texts)
+    return Found(seen, named, corpus, counts, words, label_words, shares, tuple(notes), limit)
 
 
 def _seen(what: str, uris: Sequence[str]) -> Look:

@@ -14,6 +14,7 @@ from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import dataset_of, publish, read_manifests, units_of
 from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork, run_unit
+from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.io import storage
@@ -92,8 +93,20 @@ def tag_corpus(
 
 
 def _named(job: TagJob) -> TagJob:
-    """The job with the bundle that its run's name stands for now, and for its whole length."""
-    return job.model_copy(update={"bundle": resolve(storage.absolute(job.bundle))})
+    """The job with the bundle that its run's name stands for now, and for its whole length.
+
+    Raises:
+        ValueError: A threshold for a bundle that knows no probabilities.
+    """
+    bundle = resolve(storage.absolute(job.bundle))
+    if job.min_probability > 0 and storage.stat(storage.join(bundle, MANIFEST)):
+        folder = open_bundle(bundle, lambda name: name == DESCRIPTION).folder
+        if storage.read_json(f"{folder}/{DESCRIPTION}").get("calibration") is None:
+            raise ValueError(
+                f"--min-probability {job.min_probability:g}: {bundle} is untrained, so no tag has a "
+                "probability; leave it out, or run a config with a judge"
+            )
+    return job.model_copy(update={"bundle": bundle})
 
 
 def _bundle_identity(job: TagJob) -> dict[str, str]:

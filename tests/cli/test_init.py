@@ -208,3 +208,14 @@ def test_files_on_s3_are_looked_at(here: Path, capsys, place: str) -> None:
 
 def test_served_models_are_none_where_nothing_answers() -> None:
     assert judge_choice.served_models("http://127.0.0.1:9", "") == []
+
+
+def test_of_very_much_only_the_first_is_counted(
+    here: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmtx_ray.loop.first_look.MOST_BYTES", 100)
+    monkeypatch.setattr("lmtx_ray.loop.first_look.MOST_COUNTED", 10)
+    told, said = init(capsys, "--judge", "none")
+    assert told["documents"] == 10
+    assert "only the first 10 documents were counted" in said
+    assert "limit" not in (here / "my.yaml").read_text()

@@ -100,3 +100,24 @@ def test_batch_tags_have_no_probabilities(summary: dict, tmp_path: Path, capsys)
     row = json.loads(file.read_text())
     assert row["labels"]
     assert set(row["probabilities"]) == {None}
+
+
+def test_a_threshold_for_many_is_refused_before_any_is_tagged(
+    summary: dict, tmp_path: Path, caplog
+) -> None:
+    (tmp_path / "in.jsonl").write_text(json.dumps({"id": "a", "text": "brain trial"}) + "\n")
+    options = ["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out")]
+    assert main(["tag", "--bundle", summary["run"], *options, "--min-probability", "0.5"]) == 1
+    assert "is untrained, so no tag has a probability" in caplog.text
+    assert not (tmp_path / "out").exists()
+
+
+def test_its_run_is_its_name(summary: dict, capsys) -> None:
+    tagger = Tagger.load(f"{summary['run']}/latest")
+    assert tagger.bundle_id in summary["bundle"]
+    assert (tagger.about["name"], tagger.about["labels"]) == ("run", 24)
+    assert tagger.about["untrained"] is True
+    assert "against gold" in tagger.about["quality"]
+    assert main(["runs", summary["run"]]) == 0
+    (row,) = json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
+    assert (row["state"], row["documents"], row["cycles"]) == ("finished", 40, 0)
