@@ -44,8 +44,8 @@ class Backend(Protocol):
     async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
         """(bundle id, the label or None, its parents)."""
 
-    async def state(self) -> dict[str, str]:
-        """`bundle_id`, and `promotion` as ReplicaState tells it."""
+    async def state(self) -> dict[str, Any]:
+        """`bundle_id`, `promotion` and, if it is known, `about`, as ReplicaState tells them."""
 
 
 def build_api(backend: Backend, guard: GuardSettings, telemetry: Telemetry) -> FastAPI:
@@ -196,6 +196,7 @@ def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> Non
             "ready": ready,
             "bundle_id": state["bundle_id"] or None,
             "promotion": state["promotion"],
+            "bundle": state.get("about") or None,
         }
         return JSONResponse(body, 200 if ready else 503)
 
@@ -209,9 +210,10 @@ class _Kept:
     """The backend's state, asked at most once a second: health checks must not become a load."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend, self._until, self._state = backend, 0.0, {"bundle_id": "", "promotion": ""}
+        self._backend, self._until = backend, 0.0
+        self._state: dict[str, Any] = {"bundle_id": "", "promotion": ""}
 
-    async def state(self) -> dict[str, str]:
+    async def state(self) -> dict[str, Any]:
         now = time.monotonic()
         if now >= self._until:
             self._until = now + 1.0

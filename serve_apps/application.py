@@ -20,6 +20,7 @@ from ray import serve
 
 from lmtx_ray.bundle.cache import published_bundle
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import resolve
 from serve_apps.bundles import BundleConfig
 from serve_apps.engine import Engine
 from serve_apps.guard import GuardSettings, check_binding
@@ -60,7 +61,7 @@ def app(args: TaggerArgs) -> serve.Application:
     """
     guard = GuardSettings.from_environment(os.environ, host=args.host, **args.guard)
     check_binding(args.host, guard.keys, args.insecure)
-    bundle = storage.absolute(args.bundle)
+    bundle = resolve(storage.absolute(args.bundle))
     config = BundleConfig(bundle=bundle).model_dump()
     shards = shard_count(bundle) if args.shards is None else args.shards
     shard = _deployment(Shard).options(user_config=config, num_replicas=args.shard_replicas)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,6 +40,7 @@ class ReplicaState:
     holds: frozenset[str]
     config: BundleConfig
     promotion: str
+    about: Mapping[str, Any] = field(default_factory=dict)  # what people know the bundle by
 
 
 class Loaded(Protocol):
@@ -94,7 +95,8 @@ class Bundles(Generic[G]):
         active = self.active
         assert self._config is not None
         holds = frozenset(held.bundle_id for held in self._held.values())
-        return ReplicaState(replica, active.bundle_id, holds, self._config, self.promotion)
+        about = getattr(active, "about", {})
+        return ReplicaState(replica, active.bundle_id, holds, self._config, self.promotion, about)
 
     async def apply(self, config: BundleConfig) -> None:
         """Take over a configuration. The first one is waited for; a later one goes on behind the

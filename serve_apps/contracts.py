@@ -75,12 +75,13 @@ class Evidence(BaseModel):
 
 
 class Tag(BaseModel):
-    """A tag; parents, nearest first, and evidence are there when asked for."""
+    """A tag; parents, nearest first, and evidence are there when asked for. The probability of an
+    untrained bundle's tag is null: nobody has judged any."""
 
     key: str
     label: str
     score: float
-    probability: float
+    probability: float | None
     parents: list[LabelEntry] = []
     evidence: Evidence | None = None
 
@@ -125,9 +126,24 @@ class Health(BaseModel):
     bundle_id: str | None
 
 
+class BundleAbout(BaseModel):
+    """What people know a bundle by: its run's name, when it was made, of how many documents and
+    labels, and how good it is, in words."""
+
+    name: str | None = None
+    created: str | None = None
+    documents: int | None = None
+    labels: int | None = None
+    cycles: int | None = None
+    untrained: bool | None = None
+    quality: str | None = None
+
+
 class Readiness(BaseModel):
-    """`promotion` says what became of the newest bundle: "", "loading", or why it was refused."""
+    """`promotion` says what became of the newest bundle: "", "loading", or why it was refused;
+    `bundle` is null where nothing is known of it but its id."""
 
     ready: bool
     bundle_id: str | None
     promotion: str
+    bundle: BundleAbout | None = None

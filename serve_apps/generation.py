@@ -71,7 +71,7 @@ class Generation:
     """One loaded bundle; model work runs in `executor`, off the event loop."""
 
     def __init__(self, tagger: Tagger, executor: Executor, shards: ShardSearch | None) -> None:
-        self.tagger, self.bundle_id = tagger, tagger.bundle_id
+        self.tagger, self.bundle_id, self.about = tagger, tagger.bundle_id, tagger.about
         self._executor, self._shards = executor, shards
         self.most_tokens = tagger.encoder.max_tokens
 

@@ -24,6 +24,7 @@ from ray.util import get_node_ip_address
 
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import resolve
 from serve_apps.bundles import BundleConfig, ReplicaState
 from serve_apps.ray_internals import private
 from serve_apps.running import APP
@@ -111,7 +112,7 @@ def promote(service: Service, bundle: str, seconds: float = 300.0) -> dict[str, 
         PromotionError: A replica refused it, or they did not all take over within `seconds`.
         OvertakenError: Another promotion began meanwhile.
     """
-    bundle = storage.absolute(bundle)
+    bundle = resolve(storage.absolute(bundle))
     folder = open_bundle(bundle, lambda name: name == DESCRIPTION).folder
     bundle_id = storage.read_json(f"{folder}/{DESCRIPTION}")["bundle_id"]
     before = service.config()

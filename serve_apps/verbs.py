@@ -13,9 +13,11 @@ from lmtx_ray.cli.arguments import add_verb, positive
 def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
     serve = add_verb(verbs, "serve", "serve a bundle over HTTP, with a page at /", serve_app)
-    serve.add_argument("--bundle", required=True, help="bundle folder, local or s3")
+    serve.add_argument("--bundle", required=True, help="bundle, or a run for its newest one")
     serve.add_argument("--host", default="127.0.0.1", help="others need API keys or --insecure")
-    serve.add_argument("--port", type=positive, default=8000)
+    serve.add_argument(
+        "--port", type=positive, default=8000, help="where it answers; default: 8000"
+    )
     serve.add_argument(
         "--metrics-port",
         type=positive,
@@ -26,7 +28,7 @@ def add_verbs(verbs: Any) -> None:
     promote = add_verb(
         verbs, "promote", "let a running service answer with another bundle", promote_bundle
     )
-    promote.add_argument("--bundle", required=True, help="bundle folder, local or s3")
+    promote.add_argument("--bundle", required=True, help="bundle, or a run for its newest one")
     back = add_verb(verbs, "rollback", "let it answer with the bundle before", roll_back)
     for parser in (promote, back):
         parser.add_argument(
@@ -34,7 +36,13 @@ def add_verbs(verbs: Any) -> None:
             default=os.environ.get("RAY_ADDRESS", "auto"),
             help="of the Ray cluster; default: the one here",
         )
-        parser.add_argument("--timeout", type=positive, default=300, metavar="SECONDS")
+        parser.add_argument(
+            "--timeout",
+            type=positive,
+            default=300,
+            metavar="SECONDS",
+            help="give up, and leave the old bundle, after so long; default: 300",
+        )
     key = add_verb(verbs, "key", "make an API key: a secret, and the line to keep", make_key)
     key.add_argument("name", help="what logs and limits call it")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lmtx_ray.io import copies, storage
 from lmtx_ray.io.fetch import check, fetch
+from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError, StoredFile
 
@@ -54,11 +55,12 @@ class LocalBundle:
 
 
 def published_bundle(uri: str) -> Published:
-    """The manifest of a bundle.
+    """The manifest of a bundle, or of the newest one of a run.
 
     Raises:
         PublishError: Not a published bundle, or a name that leads out of its folder.
     """
+    uri = resolve(uri)
     manifest = Dataset(uri).manifest()
     if not manifest.files:
         raise PublishError(f"{uri}: no folder of files, so no bundle")
@@ -76,7 +78,7 @@ def open_bundle(uri: str, wanted: Callable[[str], bool] = lambda name: True) -> 
     """
     published = published_bundle(uri)
     names = [name for name in published.files if wanted(name)]
-    location = storage.parse_uri(uri)
+    location = storage.parse_uri(published.uri)
     if location.scheme == "file" and (own := _own_folder(published)):
         for name in names:
             check(Path(own, name), published.files[name].sha256, published.location(name))

@@ -28,7 +28,7 @@ class Canaries:
 
     texts: list[str]
     label_keys: list[list[str]]
-    probabilities: list[list[float]]
+    probabilities: list[list[float | None]]  # None where the bundle knows none
 
     def save(self, folder: Path) -> None:
         """Write FILE into a folder."""
@@ -58,6 +58,12 @@ def deviation(canaries: Canaries, rows: Sequence[dict[str, Any]]) -> str:
         if len(shared) < LEAST_SHARED * len(keys):
             return f"canary {text!r}: tags {row['label_keys']}, expected {keys}"
         for key, expected in zip(keys, probabilities, strict=True):
-            if key in given and abs(given[key] - expected) > MOST_MOVED:
-                return f"canary {text!r}: {key} has {given[key]:.3f}, expected {expected:.3f}"
+            if key in given and _moved(given[key], expected):
+                return f"canary {text!r}: {key} has {given[key]}, expected {expected}"
     return ""
+
+
+def _moved(given: float | None, expected: float | None) -> bool:
+    if given is None or expected is None:
+        return given is not expected
+    return abs(given - expected) > MOST_MOVED

@@ -32,7 +32,7 @@ class BundleParts:
     shards into a folder, and `save_lexical` the lexical one, which is built from the labels where
     it is None; `fusion` holds the weights "dense" and "lexical" and the "constant" of
     reciprocal rank fusion, None for the dense ranking alone; `depth` is the candidates a document
-    gets from each side.
+    gets from each side. `calibration` is None where nothing is known to make probabilities of.
     """
 
     bundle_id: str
@@ -42,7 +42,7 @@ class BundleParts:
     labels: pa.Table
     depth: int
     fusion: dict[str, float] | None
-    calibration: Calibration
+    calibration: Calibration | None
     save_lexical: Callable[[Path], object] | None = None
 
     def description(self, index_rows: list[int]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class BundleParts:
             "encoder": self.encoder.model_dump(mode="json", exclude={"model", "threads"}),
             "fusion": self.fusion,
             "index_rows": index_rows,
-            "calibration": self.calibration.to_dict(),
+            "calibration": self.calibration and self.calibration.to_dict(),
         }
 
 

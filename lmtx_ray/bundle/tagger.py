@@ -18,12 +18,14 @@ from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.text_keys import document_text, is_blank
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import read_about
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.search.candidates import PADDING, Candidates, reciprocal_rank_fusion
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.student.encoder import Encoder
 
+NO_PROBABILITIES = "untrained bundle: no probabilities, so none reaches min_probability"
 EXAMPLES = 256  # labels that show the encoder the values it works with
 
 
@@ -60,6 +62,7 @@ class Tagger:
                 "what the judge said is kept"
             )
         self.folder, self.held = folder, held
+        self.about = read_about(held.published.uri) if held else {}  # name, date, labels, quality
         self.bundle_id: str = description["bundle_id"]
         settings = {**description["encoder"], "threads": threads}
         self.labels = LabelSet.load(folder)
@@ -73,7 +76,8 @@ class Tagger:
         self._fusion = description["fusion"]
         self._lexical = LexicalIndex.load(f"{folder}/lexical") if self._fusion else None
         self._depth = description["depth"]
-        self._calibration = Calibration.from_dict(description["calibration"])
+        fitted = description["calibration"]
+        self._calibration = Calibration.from_dict(fitted) if fitted else None
 
     @classmethod
     def load(cls, bundle: str, threads: int | None = None) -> Tagger:
@@ -99,7 +103,8 @@ class Tagger:
         """A row of the `tags` contract for each document, in order: doc_id, label_keys, labels,
         scores, probabilities (best first, at most `top_k`), reason.
 
-        A document without text has no tags and the reason "empty".
+        A document without text has no tags and the reason "empty". An untrained bundle's
+        probabilities are None, and a `min_probability` leaves none of its tags.
 
         Args:
             ids: doc_id of each text; "0", "1", … if None.
@@ -174,11 +179,13 @@ class Tagger:
                 "probabilities": [],
                 "reason": "",
             }
-            if not is_blank(document):
+            if is_blank(document):
+                row["reason"] = "empty"
+            elif min_probability > 0 and self._calibration is None:
+                row["reason"] = NO_PROBABILITIES
+            else:
                 found = ranked.ids_BK[place], ranked.scores_BK[place]
                 self._fill(row, *found, top_k, min_probability, allow, deny)
-            else:
-                row["reason"] = "empty"
             rows.append(row)
         return rows
 
@@ -192,11 +199,12 @@ class Tagger:
         allow: Collection[str] | None,
         deny: Collection[str],
     ) -> None:
-        probabilities_K = self._calibration.apply(scores_K)
+        known = self._calibration
+        probabilities_K = known.apply(scores_K).tolist() if known else [None] * len(ids_K)
         for label, score, probability in zip(
-            ids_K.tolist(), scores_K.tolist(), probabilities_K.tolist(), strict=True
+            ids_K.tolist(), scores_K.tolist(), probabilities_K, strict=True
         ):
-            if label == PADDING or probability < min_probability:
+            if label == PADDING or (probability is not None and probability < min_probability):
                 continue
             key = self.labels.keys_by_place[label]
             if key in deny or (allow is not None and key not in allow):

@@ -1,9 +1,76 @@
-"""What the command line's verbs share in reading their arguments."""
+"""What the command line's verbs share: a parser that knows what was meant, and values."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says which verb or option was likely meant, and keeps the lines of examples as they are."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Usage and one line on standard error, exit code 2."""
+        super().error(_with_verb(message))
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As of argparse; unknown options are told with those that are near."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            parser = parser_of(self, found)
+            hints = [hint for word in unknown if (hint := _near_option(word, parser))]
+            parser.error(" ".join([f"unrecognized arguments: {' '.join(unknown)}", *hints]))
+        return found
+
+
+def _with_verb(message: str) -> str:
+    """argparse's sentence on an unknown choice with the near ones."""
+    found = CHOICE.search(message)
+    if not found:
+        return message
+    known = re.findall(r"'([^']*)'", found[2]) or found[2].split(", ")
+    near = difflib.get_close_matches(found[1], known, n=2, cutoff=0.5)
+    asked = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"no {found[1]!r} here{asked} There is: {', '.join(known)}"
+
+
+def _near_option(word: str, parser: argparse.ArgumentParser) -> str:
+    name = word.split("=")[0]
+    if not name.startswith("-"):
+        return ""
+    near = difflib.get_close_matches(name, list(parser._option_string_actions), n=2, cutoff=0.6)
+    return f"(did you mean {' or '.join(near)}?)" if near else ""
+
+
+def parser_of(
+    parser: argparse.ArgumentParser, found: argparse.Namespace
+) -> argparse.ArgumentParser:
+    """The parser of the verb that was called, of its action if it has some."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            chosen = action.choices.get(getattr(found, action.dest, None) or "")
+            return parser_of(chosen, found) if chosen else parser
+    return parser
+
+
+def all_parsers(
+    parser: argparse.ArgumentParser, path: Sequence[str] = ()
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """("verdicts export", its parser) of everything below a parser, and itself as ""."""
+    yield " ".join(path), parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from all_parsers(below, (*path, name))
 
 
 def add_verb(verbs: Any, name: str, about: str, function: Any) -> argparse.ArgumentParser:

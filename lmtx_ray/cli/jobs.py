@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from lmtx_ray.cli import main
+from lmtx_ray.cli.arguments import Parser
 from lmtx_ray.loop import stopping
 
 
@@ -20,7 +21,7 @@ def run_job(step: str | None, argv: Sequence[str] | None = None) -> int:
 def build_parser(step: str | None) -> argparse.ArgumentParser:
     """The options of one job."""
     about = f"the loop up to and with {step}" if step else "the whole loop"
-    parser = argparse.ArgumentParser(description=f"{about}; skips what is complete")
+    parser = Parser(description=f"{about}; skips what is complete")
     parser.add_argument("--config", required=True, help="YAML file of the run")
     main.add_run_options(parser)
     if step is None:

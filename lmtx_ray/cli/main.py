@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from lmtx_ray.cli import evaluating, reviewing, tagging, verdicts
-from lmtx_ray.cli.arguments import add_verb
+from lmtx_ray import __version__
+from lmtx_ray.cli import config, evaluating, examples, init, reviewing, runs, tagging, verdicts
+from lmtx_ray.cli.arguments import Parser, add_verb
 from lmtx_ray.cli.messages import is_users_to_mend, one_line
 from lmtx_ray.io.plain_json import finite
 from lmtx_ray.loop import running
@@ -57,8 +58,10 @@ def carry_out(arguments: argparse.Namespace) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """All verbs; each sets `run_command` to the function that does it."""
-    parser = argparse.ArgumentParser(prog="lmtx", description=__doc__.splitlines()[0])
+    parser = Parser(prog="lmtx", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"lmtx {__version__}")
     verbs = parser.add_subparsers(dest="command", required=True, metavar="VERB")
+    init.add_verbs(verbs)
     _add_run_verbs(verbs)
     tagging.add_verbs(verbs)
     for entry in metadata.entry_points(group=VERBS):  # the service has its own, see pyproject.toml
@@ -66,6 +69,9 @@ def build_parser() -> argparse.ArgumentParser:
     verdicts.add_verbs(verbs, _load, running.start_ray)
     evaluating.add_verbs(verbs)
     reviewing.add_verbs(verbs)
+    runs.add_verbs(verbs)
+    config.add_verbs(verbs)
+    examples.add_examples(parser)
     return parser
 
 

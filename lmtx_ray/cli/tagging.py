@@ -11,6 +11,7 @@ from lmtx_ray.cli.arguments import add_verb, encoding, positive
 FORMATS = ("auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text")
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 STALE = 3
+UNTRAINED = "untrained bundle: the order is a search engine's; nobody has judged any of its tags"
 
 
 def add_verbs(verbs: Any) -> None:
@@ -18,9 +19,19 @@ def add_verbs(verbs: Any) -> None:
     tag = add_verb(verbs, "tag", "tag files, folders or a nightly drop with a bundle", tag_files)
     text = add_verb(verbs, "tag-text", "tag one text and print its tags", tag_text)
     for parser in (tag, text):
-        parser.add_argument("--bundle", required=True, help="bundle folder, local or s3")
-        parser.add_argument("--top-k", type=positive, default=5, help="most tags of a document")
-        parser.add_argument("--min-probability", type=float, default=0.0)
+        parser.add_argument(
+            "--bundle", required=True, help="bundle, or a run for its newest one, local or s3"
+        )
+        parser.add_argument(
+            "--top-k", type=positive, default=5, help="most tags of a document; default: 5"
+        )
+        parser.add_argument(
+            "--min-probability",
+            type=float,
+            default=0.0,
+            metavar="P",
+            help="leave out tags that are less probable, from 0 to 1; default: 0",
+        )
     text.add_argument("text", help="the text; - reads standard input")
     _add_inputs(tag)
     _add_outputs(tag)
@@ -39,7 +50,11 @@ def _add_inputs(tag: argparse.ArgumentParser) -> None:
     )
     tag.add_argument("--format", default="auto", choices=FORMATS, help="if no name tells it")
     tag.add_argument(
-        "--encoding", default="utf-8", type=encoding, help="of text formats: latin-1, utf-16, …"
+        "--encoding",
+        default="utf-8",
+        type=encoding,
+        metavar="NAME",
+        help="of text that is not UTF-8: cp1252, utf-16, …",
     )
     for name in ("id", "title", "text"):
         tag.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in the input")
@@ -49,7 +64,12 @@ def _add_inputs(tag: argparse.ArgumentParser) -> None:
 
 def _add_outputs(tag: argparse.ArgumentParser) -> None:
     tag.add_argument("--output", required=True, help="folder to publish the tags data set in")
-    tag.add_argument("--output-format", default="parquet", choices=OUTPUT_FORMATS)
+    tag.add_argument(
+        "--output-format",
+        default="parquet",
+        choices=OUTPUT_FORMATS,
+        help="of the files of tags; default: parquet",
+    )
     tag.add_argument(
         "--append-new",
         action="store_true",
@@ -129,4 +149,6 @@ def tag_text(arguments: argparse.Namespace) -> None:
     for key, label, probability in zip(
         row["label_keys"], row["labels"], row["probabilities"], strict=True
     ):
-        print(f"{probability:6.1%}  {label}  ({key})")
+        print(f"{'     –' if probability is None else f'{probability:6.1%}'}  {label}  ({key})")
+    if None in row["probabilities"]:
+        print(UNTRAINED, file=sys.stderr)

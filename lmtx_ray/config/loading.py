@@ -6,10 +6,29 @@ import copy
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+MOST_SHOWN = 80  # characters of a wrong value
+SAID = {  # what pydantic says in words of its own
+    "int_parsing": "needs a whole number",
+    "int_type": "needs a whole number",
+    "int_from_float": "needs a whole number",
+    "float_parsing": "needs a number",
+    "float_type": "needs a number",
+    "bool_parsing": "needs true or false",
+    "bool_type": "needs true or false",
+    "string_type": "needs a text",
+    "tuple_type": "needs a list",
+    "too_short": "needs at least {min_length}",
+    "greater_than": "needs more than {gt:g}",
+    "greater_than_equal": "needs at least {ge:g}",
+    "less_than": "needs less than {lt:g}",
+    "less_than_equal": "needs at most {le:g}",
+    "literal_error": "is one of {expected}",
+}
 
 
 class ConfigError(ValueError):
@@ -17,9 +36,26 @@ class ConfigError(ValueError):
 
 
 class Config(BaseModel):
-    """Base of every settings model: frozen, and an unknown key is an error."""
+    """Base of every settings model: frozen, an unknown key is an error, and one value where a list
+    is wanted is a list of one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_of_one(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        lists = {name for name, field in cls.model_fields.items() if _is_list(field.annotation)}
+        return {
+            name: (value,) if name in lists and isinstance(value, str | int | float) else value
+            for name, value in values.items()
+        }
+
+
+def _is_list(annotation: Any) -> bool:
+    """Whether it is tuple[…, ...]; a pair of two given types is none."""
+    return get_origin(annotation) is tuple and get_args(annotation)[-1] is Ellipsis
 
 
 C = TypeVar("C", bound=Config)
@@ -60,7 +96,9 @@ def _read_yaml(path: str) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
         values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if values is None:
         return {}
@@ -90,17 +128,44 @@ def _explain(kind: type[Config], problem: Any) -> str:
     location = [str(part) for part in problem["loc"]]
     dotted = ".".join(location)
     if problem["type"] != "extra_forbidden":
-        return f"{dotted}: {problem['msg']}, got {problem['input']!r}"
+        return f"{dotted}: {_problem(kind, location, problem)}"
     known = _fields_at(kind, location[:-1])
     near = difflib.get_close_matches(location[-1], known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known here: {', '.join(known)}"
     return f"{dotted}: unknown key; {hint}"
 
 
+def _problem(kind: type[Config], location: Sequence[str], problem: Any) -> str:
+    """What is wrong with a value, in words, and what it was."""
+    limits = problem.get("ctx", {})
+    if problem["type"] == "missing":
+        return f"has to be given{_meaning(kind, location)}"
+    if problem["type"] in {"model_type", "model_attributes_type"}:
+        return f"needs a section with {', '.join(_fields_at(kind, location))}, got {_cut(problem)}"
+    said = SAID.get(problem["type"])
+    words = said.format(**limits) if said else problem["msg"].removeprefix("Value error, ")
+    return f"{words}, got {_cut(problem)}"
+
+
+def _cut(problem: Any) -> str:
+    text = repr(problem["input"])
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def _meaning(kind: type[Config], location: Sequence[str]) -> str:
+    model = _model_at(kind, location[:-1])
+    field = model.model_fields.get(location[-1])
+    return f": {field.description}" if field and field.description else ""
+
+
 def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:
+    return sorted(_model_at(kind, path).model_fields)
+
+
+def _model_at(kind: type[Config], path: Sequence[str]) -> type[Config]:
     model: Any = kind
     for name in path:
         annotation = model.model_fields[name].annotation if name in model.model_fields else None
         options = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
         model = next((option for option in options if issubclass(option, Config)), Config)
-    return sorted(model.model_fields)
+    return model

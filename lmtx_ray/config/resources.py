@@ -8,15 +8,16 @@ from lmtx_ray.config.loading import Config
 
 
 class Resources(Config):
-    """What a stage asks Ray for, each actor or task.
+    """What a stage asks Ray for, each actor or task."""
 
-    `actors` is the size of the pool, or an autoscaling range of two; None runs tasks in processes
-    that are there already, which suits what is set up quickly and needs no GPU.
-    """
-
-    actors: int | tuple[int, int] | None = 1
-    cpus: float = Field(1, gt=0)
-    gpus: float = Field(0, ge=0)
+    actors: int | tuple[int, int] | None = Field(
+        1,
+        description="Size of the pool, or a range [least, most] that grows as needed; none runs "
+        "tasks in processes that are there already, which suits what is set up quickly and needs "
+        "no GPU. One for each GPU, or for each few cores.",
+    )
+    cpus: float = Field(1, gt=0, description="Cores of each. As many as its threads.")
+    gpus: float = Field(0, ge=0, description="GPUs of each; 1 on machines that have them.")
 
     @field_validator("actors")
     @classmethod
@@ -30,20 +31,21 @@ class Resources(Config):
 
 
 class FitResources(Config):
-    """What a training worker asks for; the fit section says how many there are.
+    """What a training worker asks for; `fit.workers` says how many there are."""
 
-    `gpus` None means one if the cluster has any as training begins. An autoscaling cluster may
-    have none just then: say 1 there.
-    """
-
-    cpus: float = Field(1, gt=0)
-    gpus: float | None = Field(None, ge=0)
+    cpus: float = Field(1, gt=0, description="Cores of each worker. As many as its threads.")
+    gpus: float | None = Field(
+        None,
+        ge=0,
+        description="GPUs of each worker. Without it one if the cluster has any as training "
+        "begins; an autoscaling cluster may have none just then: say 1 there.",
+    )
 
 
 class StageResources(Config):
     """Hardware per stage."""
 
-    fit: FitResources = FitResources()
-    embed: Resources = Resources()
-    shortlist: Resources = Resources(actors=None)
-    judge: Resources = Resources()
+    fit: FitResources = Field(FitResources(), description="Training.")
+    embed: Resources = Field(Resources(), description="Encoders.")
+    shortlist: Resources = Field(Resources(actors=None), description="Search, on CPUs.")
+    judge: Resources = Field(Resources(), description="Judges.")

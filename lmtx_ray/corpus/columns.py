@@ -15,6 +15,7 @@ IDS, TITLES, TEXTS = ("uid", "doc_id", "id"), ("title",), ("content", "text")
 KEYS, LABEL_TEXTS = ("uid", "label_key", "key", "id"), ("title", "text", "label", "name")
 LABEL_FURTHER = ("description", "aliases", "parent_keys")
 Group = tuple[str, tuple[str, ...]]  # (the setting that names the column, usual names)
+USUAL = (*IDS, *TEXTS, *TITLES)  # where a document is looked for, if nobody names the columns
 
 
 @dataclass(frozen=True)

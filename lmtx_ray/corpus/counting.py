@@ -88,7 +88,7 @@ def _count(config: CorpusConfig) -> Counts:
     rejects += [tested.rejects] if tested else []
     return Counts(
         trained.documents,
-        config.held_aside,
+        config.aside_of(trained.documents),
         tested.documents if tested else 0,
         labels,
         sum(one.count for one in rejects),
@@ -166,7 +166,8 @@ def refuse_held_aside(config: CorpusConfig, documents: int) -> None:
     """CorpusError where no document would be left to train on."""
     if config.held_aside and config.held_aside >= documents:
         raise CorpusError(
-            f"corpus.held_aside is {config.held_aside}, of only {documents} documents"
+            f"corpus.held_aside is {config.held_aside}, of only {documents} documents; "
+            "leave it out for 20 % of them"
         )
 
 

@@ -1,6 +1,6 @@
 """Rows of CSV and TSV, line by line: a quotation mark out of place costs its own line alone.
 
-CSV is RFC 4180, and a field in quotation marks may span lines; its separator is the one of comma,
+CSV is RFC 4180, and a field in quotation marks may span lines; its delimiter is the one of comma,
 semicolon, tab and | that cuts the header into most fields. TSV has one row a line and knows no
 quoting: a quotation mark is a character like any other. Only a field that stands in quotation marks
 as a whole, as R, pandas and spreadsheets write them, is taken out of them.
@@ -18,7 +18,7 @@ from lmtx_ray.corpus.columns import Wanted, check_columns
 from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row
 
 Line = tuple[int, str | BadRow]
-SEPARATORS = ",;\t|"  # in this order where two cut alike
+DELIMITERS = ",;\t|"  # in this order where two cut alike
 WRAPPED = re.compile(r'"(?:[^"]|"")*"')
 LONE_RETURN = "a carriage return that ends no line"
 
@@ -70,12 +70,12 @@ def read_csv(
     csv.field_size_limit(MOST_LINE)
     lines = dropwhile(lambda line: line[1] == "", lines)
     first = next(lines, (0, ""))
-    separator = _separator(first[1]) if isinstance(first[1], str) else ","
+    delimiter = delimiter_of(first[1])
     record = _Record(chain([first] if first[0] else [], lines))
-    reader = csv.reader(record, delimiter=separator, strict=True)
+    reader = csv.reader(record, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
-        cells = record.begin() or _cells(reader, record, separator)
+        cells = record.begin() or _cells(reader, record, delimiter)
         if cells is None:
             break
         if not cells:  # a blank line is no row
@@ -88,27 +88,29 @@ def read_csv(
         raise CorpusError(f"{uri}: no header line")
 
 
-def _separator(line: str) -> str:
-    """The one that cuts a header into most fields."""
+def delimiter_of(header: str | BadRow) -> str:
+    """The delimiter of a CSV file: what cuts its header into most fields."""
+    if isinstance(header, BadRow):
+        return ","
+    return max(DELIMITERS, key=lambda delimiter: _fields(header, delimiter))
 
-    def fields(separator: str) -> int:
-        try:
-            return len(next(csv.reader([line], delimiter=separator)))
-        except csv.Error:
-            return 0
 
-    return max(SEPARATORS, key=fields)
+def _fields(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error:
+        return 0
 
 
 def _cells(
-    reader: Iterator[list[str]], record: _Record, separator: str
+    reader: Iterator[list[str]], record: _Record, delimiter: str
 ) -> list[str] | BadRow | None:
     """The next record's; None at the end."""
     try:
         return next(reader, None)
     except csv.Error as error:
         line = record.give_back()
-        return BadRow(f"not {separator!r}-separated: {_said(error)}", line[:MOST_RAW])
+        return BadRow(f"not {delimiter!r}-separated: {_said(error)}", line[:MOST_RAW])
 
 
 def _said(error: csv.Error) -> str:

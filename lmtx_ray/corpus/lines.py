@@ -13,12 +13,14 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from lmtx_ray.io import storage
 
+UTF8 = "utf-8"
 MOST_RAW = 200  # characters of a bad row kept in rejects
 MOST_LINE = 16 << 20  # bytes of a line, and of a document
 MOST_RATIO = 200  # bytes that a compressed byte may become, once there are many
@@ -194,6 +196,8 @@ def read_text_lines(
     encoding: str = UTF8,
 ) -> Iterator[tuple[int, str | BadRow]]:
     """The same as text; a line that is not of the encoding, or holds a NUL, is a bad row.
+    With an encoding of one byte a character, lines that are UTF-8 are read as that: files of one
+    corpus often differ.
 
     Raises:
         CorpusError: It is UTF-16, and `encoding` is another.
@@ -209,18 +213,27 @@ def read_text_lines(
         first = number == 1 and begins
         if first and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise CorpusError(f"{uri}: it is UTF-16: set corpus.encoding or --encoding to utf-16")
-        yield number, _decoded(line, "utf-8-sig" if first and encoding == UTF8 else encoding)
+        yield number, _decoded(line, encoding, first)
 
 
-def _decoded(line: bytes, encoding: str) -> str | BadRow:
-    try:
-        text = line.decode(encoding)
-    except UnicodeDecodeError as error:
-        shown = line[: 4 * MOST_RAW].decode("utf-8", "replace")[:MOST_RAW]
-        name = encoding.removesuffix("-sig").upper()
-        hint = HINT if name == "UTF-8" else ""
-        return BadRow(f"invalid {name} at byte {error.start}{hint}", shown)
-    return _without_nul(text)
+def _decoded(line: bytes, encoding: str, first: bool) -> str | BadRow:
+    """A line as text; `first` is that of a file, where a byte order mark may be."""
+    unicode = "utf-8-sig" if first else UTF8
+    own = unicode if encoding == UTF8 else encoding
+    for name in (unicode, own) if _has_single_bytes(encoding) else (own,):
+        try:
+            return _without_nul(line.decode(name))
+        except UnicodeDecodeError as error:
+            failed = error
+    shown = line[: 4 * MOST_RAW].decode("utf-8", "replace")[:MOST_RAW]
+    hint = HINT if encoding == UTF8 else ""
+    return BadRow(f"invalid {encoding.upper()} at byte {failed.start}{hint}", shown)
+
+
+@cache
+def _has_single_bytes(encoding: str) -> bool:
+    """Whether each byte is a character: bytes of other text are hardly ever valid UTF-8."""
+    return len(bytes(range(256)).decode(encoding, "replace")) == 256
 
 
 def _without_nul(text: str) -> str | BadRow:

@@ -152,6 +152,18 @@ class Bucket:
         except FAILURES as error:
             raise failed(self.uri(prefix), error) from error
 
+    def folders(self, prefix: str) -> list[str]:
+        """Names of what lies one level under the folder `prefix` and has something in it."""
+        folder = f"{prefix}/" if prefix else ""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._name, Prefix=folder, Delimiter="/"
+        )
+        try:
+            found = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
+        except FAILURES as error:
+            raise StorageError(f"{self.uri(prefix)}: {error}") from error
+        return [name.removeprefix(folder).rstrip("/") for name in found]
+
     def keys(self, prefix: str) -> list[str]:
         """Sorted keys under the folder `prefix`."""
         start = len(self.uri(""))

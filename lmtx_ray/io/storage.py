@@ -49,6 +49,15 @@ def absolute(uri: str) -> str:
     return str(Path(location.path).absolute()) if location.scheme == "file" else uri
 
 
+def usable(uri: str) -> str:
+    """`absolute` for settings, where a ValueError is told with its field: of a location that cannot
+    be used."""
+    try:
+        return absolute(uri)
+    except StorageError as error:
+        raise ValueError(str(error)) from None
+
+
 def join(uri: str, *parts: str) -> str:
     """`uri` with parts appended, separated by single slashes."""
     return "/".join([uri.rstrip("/") or "/", *parts])
@@ -84,6 +93,18 @@ def list_entries(uri: str) -> list[Entry]:
 def list_files(uri: str, suffix: str = "") -> list[str]:
     """URIs of all files under a folder, sorted; an absent folder (or a file) has none."""
     return [entry.uri for entry in list_entries(uri) if entry.uri.endswith(suffix)]
+
+
+def list_folders(uri: str) -> list[str]:
+    """Names of the folders directly under a folder, sorted; an absent one has none."""
+    location = parse_uri(uri)
+    if location.scheme == "s3":
+        return sorted(_s3(location).folders(location.path))
+    with disk.named(uri):
+        folder = Path(location.path)
+        return (
+            sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+        )
 
 
 def read_bytes(uri: str) -> bytes:

@@ -33,7 +33,8 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
         labels=layout.labels.read(),
         depth=config.shortlist.depth,
         fusion=_fusion(config) if fused else None,
-        calibration=fit_calibration(rankings, result, config.pseudo_labels),
+        # nobody said of any tag whether it is right: no probability is made up
+        calibration=fit_calibration(rankings, result, config.pseudo_labels) if result.ran else None,
     )
     layout.bundle.publish_folder(lambda folder: write_bundle(parts, folder))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,7 @@ from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
 from lmtx_ray.loop.judged import JudgedRun, judged_summary
 from lmtx_ray.loop.layout import Layout
+from lmtx_ray.loop.naming import name_bundle, quality_of
 from lmtx_ray.loop.record import write_end
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.shipping import UNTRAINED, Choice, choose
@@ -32,12 +34,14 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
         with timed(result, "evaluate"):
             summary = evaluate_methods(config, result, choice.method)
         summary["trained_on"] = config.corpus.test is None  # the test documents, not their gold
+    summary["untrained"] = choice.number == 0
     summary["shipped"] = choice.to_dict()
-    summary["judged"] = judged_summary(
-        JudgedRun.of_layout(config, result.layout, result.ran),
-        rankings_of(result.layout, choice),
-        choice.method,
-    )
+    if result.opinions:
+        summary["judged"] = judged_summary(
+            JudgedRun.of_layout(config, result.layout, result.ran),
+            rankings_of(result.layout, choice),
+            choice.method,
+        )
     summary["judge"] = outcome.judge_summary(config, result.layout, result.ran)
     summary["selection"] = {
         number: {name: asdict(opinion) for name, opinion in opinions.items()}
@@ -45,6 +49,7 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     }
     summary |= {"seconds": result.seconds, "run": config.run, "bundle": result.layout.bundle.uri}
     write_end(config, result.layout)
+    _name(config, result, choice, summary)
     evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
     evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)
     return outcome.show(config, outcome.read_summary(evaluation_step))
@@ -66,13 +71,18 @@ def rankings_of(layout: Layout, choice: Choice) -> Dataset:
     return made.hybrid if choice.ranking == "hybrid" else made.dense
 
 
+def _name(config: RunConfig, result: RunResult, choice: Choice, summary: Mapping[str, Any]) -> None:
+    quality = quality_of(summary, result.opinions.get(choice.number), choice.ranking)
+    name_bundle(config, result.layout, choice.number, choice.number == 0, quality)
+
+
 def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]:
     """The end of a run that was to stop at `stop`: what is published there, and how many rows.
 
     A loop that ended before, as its own rule says, leaves some of it unpublished: `reached` tells.
     """
     if stop == "bundle":
-        bundle_choice(config, result)
+        _name(config, result, bundle_choice(config, result), {})
     steps = outputs_of(result.layout, stop)
     done = {name: step for name, step in steps.items() if step.is_complete()}
     manifests = {name: step.manifest() for name, step in done.items()}

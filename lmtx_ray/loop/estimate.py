@@ -6,9 +6,11 @@ from typing import Any
 
 from lmtx_ray.corpus.counting import Counts, count_corpus
 from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.preflight import check
 from lmtx_ray.loop.run_config import RunConfig
 
 TOKENS_PER_WORD = 1.5  # word pieces of scientific English; an estimate until a tokenizer is loaded
+UNTRAINED = "judge: none; what ships is the untrained hybrid search, whose tags nobody has judged"
 QUESTION_TOKENS = 8  # a label and the words around it
 
 
@@ -18,6 +20,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
     Reads the corpus (once, as long as its files stay as they are); loads no model and starts no
     cluster. Raises what a run would raise for bad inputs.
     """
+    check(config)
     layout = lay_out(config)
     counts = count_corpus(config.corpus)
     steps = {name: step.is_complete() for name, step in layout.steps()}
@@ -29,6 +32,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
         "rejects": counts.rejects,
         "first_rejects": list(counts.reasons),
         "steps": {name: "complete" if done else "to do" for name, done in steps.items()},
+        "untrained": not config.has_judge,
         "judge": _judge_bounds(config, counts, steps),
     }
 
@@ -47,7 +51,7 @@ def _judge_bounds(
 ) -> dict[str, int | float]:
     splits, judge = _splits(counts), config.judge
     calls = 0
-    for number in range(1, config.cycles.most + 1):
+    for number in range(1, config.rounds + 1):
         if not complete[f"verdicts {number}"]:
             calls += splits.get("train", 0) * judge.top_k
             if number == 1:
@@ -69,6 +73,7 @@ def render_plan(plan: dict[str, Any]) -> str:
     """The plan for a terminal."""
     documents = ", ".join(f"{count:,} {split}" for split, count in plan["documents"].items())
     judge = plan["judge"]
+    asks = UNTRAINED if plan["untrained"] else _bounds_told(judge)
     steps = "\n".join(f"  {state:9} {name}" for name, state in plan["steps"].items())
     rejects = "".join(f"  {line}\n" for line in plan["first_rejects"])
     return (
@@ -76,7 +81,12 @@ def render_plan(plan: dict[str, Any]) -> str:
         f"documents: {documents}; labels: {plan['labels']:,}; "
         f"gold: {plan['gold']:,}; rejected rows: {plan['rejects']:,}\n"
         f"{rejects}"
-        f"{steps}\n"
+        f"{steps}\n{asks}"
+    )
+
+
+def _bounds_told(judge: dict[str, int]) -> str:
+    return (
         f"judge: at most {judge['calls_at_most']:,} calls, {judge['prompt_tokens_at_most']:,} "
         f"prompt tokens, of which about {judge['computed_tokens_with_shared_prefix']:,} are "
         "computed when a document's candidates share its prefix"

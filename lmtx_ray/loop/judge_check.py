@@ -54,6 +54,10 @@ def check(
     start_ray: Callable[[str], None],
 ) -> dict[str, Any]:
     """Asks, and returns numbers, costs, and a verdict: usable, weak or useless, with the reason."""
+    if not config.has_judge:
+        raise ConfigError(
+            "judge.teacher.kind is none: there is no judge to check; set vllm or http"
+        )
     layout = lay_out(config)
     documents, labels = _corpus(config, layout, _named_documents(expected) if expected else set())
     given = _expected(expected, documents, labels) if expected else {}

@@ -146,7 +146,7 @@ def first_question(config: RunConfig, layout: Layout) -> None:
     Raises:
         Interrupted: The judge refused, or was not there.
     """
-    if not config.judge.check or config.judge.teacher.kind == "lexical":
+    if not config.judge.check or config.judge.teacher.kind in {"lexical", "none"}:
         return
     if layout.cycles[0].verdicts.is_complete():
         return

@@ -156,7 +156,7 @@ class _Planner:
         encoder = model_identity(self._pretrained)
         states = [self._state(0, None, encoder)]
         cycles: list[Cycle] = []
-        for number in range(1, self._config.cycles.most + 1):
+        for number in range(1, self._config.rounds + 1):
             cycle = self._cycle(number, states, cycles)
             states.append(self._state(number, cycle.encoder, cycle.encoder.fingerprint))
             cycles.append(self._with_selection(cycle, states[-1]))
@@ -279,7 +279,7 @@ class _Planner:
 
     def _with_verdicts(self, first: State) -> Test | None:
         k = self._config.judge.rerank_k
-        if self._test is None or not k:
+        if self._test is None or not k or not self._config.has_judge:
             return self._test
         hybrid = first.tested.hybrid.fingerprint
         return replace(self._test, verdicts=self._step("test-verdicts", hybrid, self._asked_by(k)))

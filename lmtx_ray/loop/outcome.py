@@ -198,6 +198,9 @@ def tables(summary: dict[str, Any], metrics: list[str]) -> str:
 def costs(summary: dict[str, Any]) -> str:
     """One line on the judge, one on time."""
     judge = summary["judge"]
+    if not judge["asked"] and "mass" not in judge:
+        lines = ["\nno judge: what ships is untrained hybrid search; nobody has judged its tags"]
+        return "\n".join([*lines, _times(summary["seconds"])])
     lines = [
         f"\njudge: {judge['asked']:,} pairs asked, {judge['saved']:,} saved by the store, "
         f"{judge['unclear']:,} unclear"
@@ -209,9 +212,12 @@ def costs(summary: dict[str, Any]) -> str:
             f"; on test pairs precision {judge['precision']:.2f}, "
             f"recall {judge['recall']:.2f}, AUC {judge['auc']:.3f}"
         )
-    total = sum(summary["seconds"].values())
-    parts = ", ".join(f"{name} {seconds:.0f}" for name, seconds in summary["seconds"].items())
-    return "\n".join([*lines, f"seconds: {total:.0f} ({parts})"])
+    return "\n".join([*lines, _times(summary["seconds"])])
+
+
+def _times(seconds: dict[str, float]) -> str:
+    parts = ", ".join(f"{name} {took:.0f}" for name, took in seconds.items())
+    return f"seconds: {sum(seconds.values()):.0f} ({parts})"
 
 
 def shipped(summary: dict[str, Any]) -> str:

@@ -86,7 +86,10 @@ def _documents(corpus: _Files, layout: Layout) -> Gathered:
     if not len(gathered):
         raise no_document(config.documents, reasons_of(layout.rejects))
     refuse_held_aside(config, len(gathered))
-    how = Assembling("documents", "train", config.seed, hold_aside(gathered, config.held_aside))
+    aside = config.aside_of(len(gathered))
+    if config.held_aside is None:
+        logger.info("prepare: %d documents are held aside (corpus.held_aside is not set)", aside)
+    how = Assembling("documents", "train", config.seed, hold_aside(gathered, aside))
     corpus.assemble(gathered, how, layout.documents)
     return gathered
 

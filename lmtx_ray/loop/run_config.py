@@ -17,7 +17,7 @@ from lmtx_ray.config.components import (
     ShortlistConfig,
 )
 from lmtx_ray.config.corpus import CorpusConfig
-from lmtx_ray.config.judge import JudgeConfig
+from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
 from lmtx_ray.config.loading import Config
 from lmtx_ray.config.resources import StageResources
 from lmtx_ray.io import storage
@@ -25,45 +25,85 @@ from lmtx_ray.verdicts.store import VerdictStore
 
 
 class CyclesConfig(Config):
-    """At most `most` cycles; stop after `patience` cycles without a better judged P@1."""
+    """How often judge and student take turns."""
 
-    most: int = Field(3, ge=1)
-    patience: int = Field(1, ge=1)
+    most: int = Field(
+        3,
+        ge=1,
+        description="Cycles at most. The first brings most; each asks about what is new in its "
+        "shortlists.",
+    )
+    patience: int = Field(
+        1, ge=1, description="Stop after so many cycles without a better judged P@1."
+    )
 
 
 class EvaluationConfig(Config):
-    """Cut-offs, and label keys left out of the second, stricter reading of the same rankings. Gains
-    are told for the first cut-off of precision and of recall."""
+    """What is measured on test documents; nothing of it is part of what is trained."""
 
-    precision_at: tuple[int, ...] = Field((1, 3, 5), min_length=1)
-    recall_at: tuple[int, ...] = Field((10, 100), min_length=1)
-    ndcg_at: tuple[int, ...] = (5,)
-    exclude_keys: tuple[str, ...] = ()
-    seed: int = 13
+    precision_at: tuple[int, ...] = Field(
+        (1, 3, 5),
+        min_length=1,
+        description="Cut-offs of P@k. Gains are told for the first of these and of recall_at.",
+    )
+    recall_at: tuple[int, ...] = Field((10, 100), min_length=1, description="Cut-offs of R@k.")
+    ndcg_at: tuple[int, ...] = Field((5,), description="Cut-offs of nDCG@k.")
+    exclude_keys: tuple[str, ...] = Field(
+        (),
+        description="Keys of labels left out of a second, stricter reading of the same rankings, "
+        "such as standing labels that no text names.",
+    )
+    seed: int = Field(13, description="Of resampling.")
 
 
 class RunConfig(Config):
     """A whole run: where its artefacts live and how each step is done."""
 
-    run: str
-    unit_documents: int = Field(128, ge=1)
-    unit_labels: int = Field(4096, ge=1)
-    corpus: CorpusConfig
-    encoder: EncoderConfig = EncoderConfig()
-    index: IndexConfig = IndexConfig()
-    shortlist: ShortlistConfig = ShortlistConfig()
-    judge: JudgeConfig
-    pseudo_labels: PseudoLabelConfig = PseudoLabelConfig()
-    fit: FitConfig = FitConfig()
-    cycles: CyclesConfig = CyclesConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    resources: StageResources = StageResources()
-    ship: Literal["auto", "dense", "hybrid"] = "auto"
+    run: str = Field(
+        description="Folder of everything this run makes, local or s3://. A killed run goes on "
+        "from what is there, and settings that change a result lead to new folders in it."
+    )
+    unit_documents: int = Field(
+        128,
+        ge=1,
+        description="Documents in a unit of work: what one worker does at once and a killed run "
+        "does again. More for large corpora; several units for each worker.",
+    )
+    unit_labels: int = Field(4096, ge=1, description="Labels in a unit of work.")
+    ship: Literal["auto", "dense", "hybrid"] = Field(
+        "auto",
+        description="Which ranking tags: the encoder's alone (dense) or fused with words (hybrid). "
+        "auto is hybrid unless the judge finds dense better beyond its interval.",
+    )
+    corpus: CorpusConfig = Field(description="Documents and labels.")
+    encoder: EncoderConfig = Field(EncoderConfig(), description="The student before training.")
+    index: IndexConfig = Field(IndexConfig(), description="The index over labels.")
+    shortlist: ShortlistConfig = Field(ShortlistConfig(), description="Candidates.")
+    judge: JudgeConfig = Field(
+        JudgeConfig(teacher=TeacherConfig(kind="none")),
+        description="Who says which tags are right; without this section nobody does, and what "
+        "ships is the untrained hybrid search.",
+    )
+    pseudo_labels: PseudoLabelConfig = Field(PseudoLabelConfig(), description="Examples.")
+    fit: FitConfig = Field(FitConfig(), description="Training.")
+    cycles: CyclesConfig = Field(CyclesConfig(), description="How often.")
+    evaluation: EvaluationConfig = Field(EvaluationConfig(), description="On test documents.")
+    resources: StageResources = Field(StageResources(), description="Hardware of each stage.")
 
     @field_validator("run")
     @classmethod
     def _absolute(cls, value: str) -> str:
-        return storage.absolute(value)
+        return storage.usable(value)
+
+    @property
+    def has_judge(self) -> bool:
+        """Whether anybody is asked; without, the run ships the untrained hybrid."""
+        return self.judge.teacher.kind != "none"
+
+    @property
+    def rounds(self) -> int:
+        """Most cycles of this run: none where there is nobody to learn from."""
+        return self.cycles.most if self.has_judge else 0
 
     @property
     def verdict_store(self) -> VerdictStore:

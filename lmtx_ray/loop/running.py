@@ -77,17 +77,22 @@ def run(
         CorpusError: An input is missing or cannot be read.
         ValueError: No such step or cycle, or a run folder that a job's end would delete.
     """
+    from lmtx_ray.corpus.fitting import check_corpus
     from lmtx_ray.io import lease
     from lmtx_ray.io.fence import by_lease
     from lmtx_ray.loop.layout import lay_out
     from lmtx_ray.loop.outcome import finished
+    from lmtx_ray.loop.preflight import check, check_hub
     from lmtx_ray.loop.record import write_record
 
     settings = load_config(config, overrides)
     stop = _stop(until, cycle, settings)
+    check_corpus(settings.corpus)
     layout = lay_out(settings)
     if stop is None and (summary := finished(settings, layout)):
         return summary
+    check(settings)
+    check_hub(settings)
     refuse_passing_folder(settings.run, "run")
     write_record(settings)
     # two would pay the judge twice
@@ -108,7 +113,7 @@ def _stop(until: str | None, cycle: int | None, config: RunConfig) -> str | None
         raise ValueError("--cycle needs --until")
     if until is not None and until not in STEPS:
         raise ValueError(f"no step {until!r}; there are: {', '.join(STEPS)}")
-    return None if until is None else stop_name(until, cycle, config.cycles.most)
+    return None if until is None else stop_name(until, cycle, config.rounds)
 
 
 def tag_corpus(

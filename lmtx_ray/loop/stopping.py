@@ -26,6 +26,8 @@ def stop_name(step: str, cycle: int | None, most: int) -> str:
         return step
     number = FIRST_CYCLE[step] if cycle is None else cycle
     first = FIRST_CYCLE[step]
+    if most < first:
+        raise ValueError(f"--until {step}: there is no judge to learn from (judge.teacher.kind)")
     if not first <= number <= most:
         raise ValueError(f"--cycle {number}: {step} has {first} to {most} (cycles.most)")
     return f"{step} {number}"

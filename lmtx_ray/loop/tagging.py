@@ -14,10 +14,12 @@ from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import dataset_of, publish, read_manifests, units_of
 from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork, run_unit
+from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import claimed
+from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, Receipt
 from lmtx_ray.io.units import Unit
@@ -33,6 +35,7 @@ Plan = dict[str, Any]
 
 def plan_tags(job: TagJob) -> dict[str, Any]:
     """What tagging would read, without loading a model or writing anything."""
+    job = _named(job)
     _bundle_identity(job)
     inputs = list_inputs(job.source.documents, identify=False)
     units = make_units(inputs, job.source, job.unit_bytes)
@@ -76,9 +79,7 @@ def tag_corpus(
         StorageError: An input or the output failed; a repeated call goes on.
     """
     began, started = time.time(), time.monotonic()
-    job = job.model_copy(
-        update={"bundle": storage.absolute(job.bundle), "output": storage.absolute(job.output)}
-    )
+    job = _named(job).model_copy(update={"output": storage.absolute(job.output)})
     bundle, inputs = _bundle_identity(job), list_inputs(job.source.documents)
     plans = read_plans(job.output)
     tagged = 0
@@ -89,6 +90,23 @@ def tag_corpus(
         )
         plans = read_plans(job.output)
     return _result(job, plans, tagged, time.monotonic() - started)
+
+
+def _named(job: TagJob) -> TagJob:
+    """The job with the bundle that its run's name stands for now, and for its whole length.
+
+    Raises:
+        ValueError: A threshold for a bundle that knows no probabilities.
+    """
+    bundle = resolve(storage.absolute(job.bundle))
+    if job.min_probability > 0 and storage.stat(storage.join(bundle, MANIFEST)):
+        folder = open_bundle(bundle, lambda name: name == DESCRIPTION).folder
+        if storage.read_json(f"{folder}/{DESCRIPTION}").get("calibration") is None:
+            raise ValueError(
+                f"--min-probability {job.min_probability:g}: {bundle} is untrained, so no tag has "
+                "a probability; leave it out, or run a config with a judge"
+            )
+    return job.model_copy(update={"bundle": bundle})
 
 
 def _bundle_identity(job: TagJob) -> dict[str, str]:

@@ -31,6 +31,7 @@ IDENTITY = {
         "max_label_tokens",
     ),
     "lexical": ("kind",),
+    "none": ("kind",),
 }
 
 

@@ -186,7 +186,10 @@ def get_prompt(name: str) -> Prompt:
 
 
 def _from_file(path: str) -> Prompt:
-    given = load_config(PromptFile, path)
+    try:
+        given = load_config(PromptFile, path)
+    except ConfigError as error:
+        raise ConfigError(f"judge.teacher.prompt: {error}") from None
     try:
         names = _names(given.label)
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, Teacher, Unlimited
 
@@ -16,6 +17,8 @@ def build_teacher(
     """The configured teacher, loaded. `deterministic` is for engines, see JudgeConfig. Raises
     ConfigError for settings its kind cannot use."""
     budget = budget or Unlimited()
+    if config.kind == "none":
+        raise ConfigError("judge.teacher.kind is none: there is no judge to ask; set vllm or http")
     if config.kind == "lexical":
         from lmtx_ray.teacher.rule import LexicalTeacher
 

@@ -1,7 +1,7 @@
 "use strict";
 
 const at = (id) => document.getElementById(id);
-const percent = (share) => `${Math.round(share * 100)}%`;
+const percent = (share) => (share === null ? "untrained" : `${Math.round(share * 100)}%`);
 const MOST_LABELS = 50;
 let tags = [];
 let busy = false;
@@ -58,7 +58,22 @@ function askForKey(error) {
 }
 
 function showIdentity(bundleId) {
-  at("identity").replaceChildren("Bundle ", element("code", "", bundleId));
+  const known = bundleId === about.id ? about.words : "";
+  at("identity").replaceChildren("Bundle ", element("code", "", bundleId), known);
+}
+
+const about = { id: "", words: "" };
+
+function keepAbout(ready) {
+  const bundle = ready.bundle || {};
+  const parts = [
+    bundle.name,
+    bundle.created && bundle.created.slice(0, 10),
+    bundle.labels && `${bundle.labels.toLocaleString("en")} labels`,
+    bundle.quality,
+  ].filter(Boolean);
+  Object.assign(about, { id: ready.bundle_id, words: parts.length ? ` · ${parts.join(" · ")}` : "" });
+  showIdentity(ready.bundle_id);
 }
 
 function crumbs(tag) {
@@ -82,7 +97,8 @@ function tagItem(tag) {
   row.append(element("span", "tag-label", tag.label), element("span", "tag-probability", percent(tag.probability)));
   const bar = element("progress");
   bar.max = 1;
-  bar.value = tag.probability;
+  bar.hidden = tag.probability === null;
+  bar.value = tag.probability || 0;
   bar.setAttribute("aria-hidden", "true");
   item.dataset.key = tag.key;
   item.append(row, ...[crumbs(tag), bar, why(tag.evidence)].filter(Boolean));
@@ -184,7 +200,7 @@ at("threshold").addEventListener("input", showTags);
 at("text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) tagText(event);
 });
-call("healthz").then(
-  (health) => showIdentity(health.bundle_id),
+call("readyz").then(
+  keepAbout,
   (error) => { at("identity").textContent = error.message; },
 );

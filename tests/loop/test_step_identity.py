@@ -142,8 +142,8 @@ FIRST_CHANGED = {
 }
 OTHERS = {
     "corpus.format": "jsonl",
+    "corpus.encoding": "cp1252",
     "corpus.limit": 50,
-    "corpus.encoding": "latin-1",
     "corpus.bad_labels": "leave_out",
     "corpus.held_aside": 10,
     "corpus.seed": 1,

@@ -1,0 +1,71 @@
+"""Examples at the end of each verb's help; a test finds a verb without any."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from lmtx_ray.cli.arguments import all_parsers
+
+EXAMPLES = {
+    "": "lmtx init docs.csv tags.csv   # begin here\nlmtx run my.yaml\nlmtx demo",
+    "init": (
+        "lmtx init docs.csv tags.csv\n"
+        "lmtx init docs/ tags.csv --judge http://127.0.0.1:8000/v1 --out news.yaml\n"
+        "lmtx init 's3://lake/docs/*.parquet' s3://lake/tags.csv --judge none --yes"
+    ),
+    "demo": "lmtx demo\nlmtx demo --set judge.teacher.model=Qwen/Qwen3-0.6B"
+    " --set judge.teacher.prompt=subject",
+    "run": "lmtx run my.yaml\nlmtx run my.yaml --set cycles.most=1 --set corpus.limit=500\n"
+    "lmtx run my.yaml --until judge --cycle 1",
+    "plan": "lmtx plan my.yaml\nlmtx plan my.yaml --set judge.top_k=10",
+    "tag": (
+        "lmtx tag --bundle runs/my --input new.csv --output tagged\n"
+        "lmtx tag --bundle runs/my/latest --input s3://lake/drop/ --output s3://lake/tags/"
+        " --append-new"
+    ),
+    "tag-text": 'lmtx tag-text --bundle runs/my "A trial of beta blockers"\n'
+    "cat letter.txt | lmtx tag-text --bundle runs/my -",
+    "sweep": "lmtx sweep tagged",
+    "serve": "lmtx serve --bundle runs/my\n"
+    "LMTX_API_KEYS_FILE=keys.txt lmtx serve --bundle runs/my --host 0.0.0.0 --port 9000",
+    "promote": "lmtx promote --bundle runs/my/latest",
+    "rollback": "lmtx rollback",
+    "key": "lmtx key anna",
+    "judge-check": "lmtx judge-check my.yaml\n"
+    "lmtx judge-check my.yaml --expected pairs.csv --pairs 400",
+    "verdicts": "lmtx verdicts stats my.yaml",
+    "verdicts stats": "lmtx verdicts stats my.yaml\nlmtx verdicts stats s3://lake/verdicts",
+    "verdicts export": "lmtx verdicts export my.yaml answers.csv --keys",
+    "verdicts import": "lmtx verdicts import my.yaml reviewed.csv",
+    "verdicts merge": "lmtx verdicts merge my.yaml",
+    "evaluate": "lmtx evaluate --rankings tagged --gold gold.parquet",
+    "runs": "lmtx runs\nlmtx runs s3://lake/runs",
+    "config": (
+        "lmtx config --defaults\nlmtx config --schema > lmtx.schema.json\n"
+        "lmtx config --docs > docs/config.md"
+    ),
+    "completion": "lmtx completion bash > ~/.local/share/bash-completion/completions/lmtx\n"
+    'lmtx completion zsh > "${fpath[1]}/_lmtx"',
+}
+
+
+def add_examples(parser: argparse.ArgumentParser) -> None:
+    """Put its examples at the end of each verb's help; one that has an end keeps it."""
+    for verb, below in all_parsers(parser):
+        if below.epilog is None and verb in EXAMPLES:
+            lines = "\n".join(f"  {line}" for line in EXAMPLES[verb].splitlines())
+            below.epilog = f"examples:\n{lines}"
+
+
+def without_example(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Verbs whose help ends without an example."""
+    return (verb for verb, below in all_parsers(parser) if not below.epilog)
+
+
+def without_help(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Options and arguments that say nothing of themselves, as "verb --option"."""
+    for verb, below in all_parsers(parser):
+        for action in below._actions:
+            if not action.help and not isinstance(action, argparse._SubParsersAction):
+                yield f"{verb} {'/'.join(action.option_strings) or action.dest}".strip()

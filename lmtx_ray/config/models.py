@@ -1,0 +1,116 @@
+"""Whether a model is there and whole, told before anything that takes long looks for it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.io import storage
+from lmtx_ray.io.published import folder_of
+
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+TOKENIZERS = {
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+}
+SAFE = ".safetensors"
+UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf")
+POINTER = b"version http"  # how a file begins that Git LFS has not fetched yet
+SMALL = 1024  # bytes; no weights are so small
+
+
+def is_hub_id(model: str) -> bool:
+    """Whether a name is one of the hub's: no folder here, and not written as a path."""
+    return not _is_place(model) and HUB_ID.fullmatch(model) is not None
+
+
+def check_model(field: str, model: str, elsewhere: bool = False) -> None:
+    """Look at a model folder, local or s3; a hub id is not looked up. `elsewhere` says that a local
+    folder may be on other machines only.
+
+    Raises:
+        ConfigError: It names `field` and the folder: it is missing, incomplete or not safe to load.
+    """
+    if is_hub_id(model):
+        return
+    if not _is_place(model):
+        raise ConfigError(f"{field}: {model!r} is neither a folder nor a hub id (owner/name)")
+    folder = model if model.startswith("s3://") else str(Path(model).absolute())
+    if "://" not in folder and Path(folder).is_file():
+        raise ConfigError(f"{field}: {folder} is a file; a folder of a model is needed")
+    sizes = _sizes(folder)
+    if not sizes and elsewhere and "://" not in folder:
+        return
+    if not sizes:
+        raise ConfigError(f"{field}: no such folder: {folder}")
+    if problem := _problem(folder, sizes):
+        raise ConfigError(f"{field}: {folder}: {problem}")
+
+
+def _is_place(model: str) -> bool:
+    """Whether a name leads to a folder, be it there or not: a hub id has one slash at most, and
+    nothing of it is a folder here."""
+    if "://" in model or model.startswith(("/", ".", "~")) or model.count("/") > 1:
+        return True
+    first = Path(model.split("/")[0])
+    return Path(model).exists() or ("/" in model and first.is_dir()) or model.endswith("/")
+
+
+def _sizes(folder: str) -> dict[str, int]:
+    """Files of a folder, those of a published one by their own names -> bytes."""
+    if not storage.exists(folder):
+        return {}
+    inside = folder_of(folder)
+    entries = storage.list_entries(inside)
+    return {entry.uri.removeprefix(inside).lstrip("/"): entry.size for entry in entries}
+
+
+def _problem(folder: str, sizes: Mapping[str, int]) -> str:
+    names = {name.rsplit("/", 1)[-1] for name in sizes}
+    if "config.json" not in names:
+        adapter = "adapter_config.json" in names
+        merge = "; it holds only an adapter: merge it into its model first" if adapter else ""
+        return f"it has no config.json, so it is no model folder{merge}"
+    weights = [name for name in sizes if name.endswith(SAFE)]
+    if not weights:
+        other = next((name for name in sorted(names) if name.endswith(UNSAFE)), "")
+        why = f", only {other}; save it anew as safetensors, the one kind that is loaded"
+        return f"it has no weights (*{SAFE})" + (why if other else "")
+    if not names & TOKENIZERS:
+        return "it has no tokenizer (tokenizer.json, vocab.txt or another)"
+    return _unfetched(folder, sizes) or _missing_shards(folder, sizes)
+
+
+def _unfetched(folder: str, sizes: Mapping[str, int]) -> str:
+    inside = folder_of(folder)
+    for name, size in sizes.items():
+        if not name.endswith(SAFE) or size >= SMALL:
+            continue
+        if storage.read_bytes(storage.join(inside, name)).startswith(POINTER):
+            return f"{name} is a Git LFS pointer, not the weights: fetch them (git lfs pull)"
+    return ""
+
+
+def _missing_shards(folder: str, sizes: Mapping[str, int]) -> str:
+    inside = folder_of(folder)
+    for name in sizes:
+        if not name.endswith(f"{SAFE}.index.json"):
+            continue
+        try:
+            index = json.loads(storage.read_bytes(storage.join(inside, name)))
+            wanted = sorted({str(file) for file in index["weight_map"].values()})
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return f"{name} cannot be read"
+        place = f"{name.rsplit('/', 1)[0]}/" if "/" in name else ""
+        missing = [file for file in wanted if f"{place}{file}" not in sizes]
+        if missing:
+            return f"{len(missing)} of {len(wanted)} files of weights are missing: {missing[0]} …"
+    return ""

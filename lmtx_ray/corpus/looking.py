@@ -1,0 +1,172 @@
+"""A first look at files nobody has described yet: format, encoding, delimiter, columns, some rows.
+
+Only the beginning of the first file is read. What is seen here is a suggestion; what counts is what
+the readers make of the whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmtx_ray.corpus.delimited import delimiter_of
+from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.lines import MOST_LINE, CorpusError, inflated
+from lmtx_ray.corpus.parquet import column_names, open_parquet, read_batches
+from lmtx_ray.corpus.readers import batch_rows, format_of
+from lmtx_ray.io import storage
+
+HEAD_BYTES = 4 << 20
+HEAD_ROWS = 500
+MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the beginning of some files shows.
+
+    `delimiter` is empty where there is none; `rows` are the first ones, by column; `cut` says that
+    there are more.
+    """
+
+    uris: tuple[str, ...]
+    files: int
+    size: int  # bytes of all files
+    kind: str
+    encoding: str
+    delimiter: str
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+    cut: bool
+
+    def values(self, column: str) -> list[Any]:
+        """What stands in a column of the rows that were read."""
+        return [row.get(column) for row in self.rows]
+
+
+def look(uris: Sequence[str], kind: str = "auto") -> Look:
+    """Look at files, folders, globs or manifests.
+
+    Raises:
+        CorpusError: Nothing is there, the name tells no format, or there is no row in it.
+        StorageError: It cannot be read.
+    """
+    files = list_inputs(uris, identify=False)
+    first, size = files[0].uri, sum(file.size for file in files)
+    kind = {"auto": None, "xmc": "jsonl"}.get(kind, kind) or format_of(first)
+    if not size:
+        raise CorpusError(f"{first}: the file is empty")
+    encoding = delimiter = ""
+    cut = len(files) > 1
+    if kind == "parquet":
+        columns, rows = _parquet(first)
+        cut = cut or len(rows) == HEAD_ROWS
+    else:
+        data, whole = _head(first)
+        cut = cut or not whole
+        encoding = encoding_of(data)
+        text = data.decode(encoding, "replace")
+        if kind == "text":
+            columns, rows = ["id", "text"], [{"id": first.rsplit("/", 1)[-1], "text": text}]
+        elif kind == "jsonl":
+            columns, rows = _json(first, text)
+        else:
+            header = next((line for line in text.splitlines() if line.strip()), "")
+            delimiter = delimiter_of(header) if kind == "csv" else "\t"
+            columns, rows = _delimited(text, delimiter)
+        cut = cut or len(rows) >= HEAD_ROWS
+    if not rows:
+        raise CorpusError(f"{first}: no row in it that can be read as {kind}")
+    shown = tuple(rows[:HEAD_ROWS])
+    return Look(
+        tuple(uris), len(files), size, kind, encoding, delimiter, tuple(columns), shown, cut
+    )
+
+
+def _head(uri: str) -> tuple[bytes, bool]:
+    """(the first bytes, without compression and up to the end of a line; whether that is all)."""
+    with storage.open_input(uri) as raw:
+        try:
+            data = inflated(uri, raw).read(HEAD_BYTES + 1)
+        except (EOFError, OSError, zlib.error) as error:
+            if isinstance(error, storage.StorageError):
+                raise
+            raise CorpusError(f"{uri}: damaged compressed file: {error}") from error
+    if len(data) <= HEAD_BYTES:
+        return data, True
+    return data[: data.rfind(b"\n", 0, HEAD_BYTES) + 1] or data[:HEAD_BYTES], False
+
+
+def encoding_at(uri: str) -> str:
+    """The encoding of a text file, by its beginning. Raises CorpusError for a damaged one."""
+    return encoding_of(_head(uri)[0])
+
+
+def encoding_of(data: bytes) -> str:
+    """By its mark; else UTF-8 if it is that; else what Western European offices write."""
+    for mark, name in MARKS.items():
+        if data.startswith(mark):
+            return name
+    try:
+        data.decode("utf-8")
+        return "utf-8"
+    except UnicodeDecodeError as error:
+        if error.end >= len(data) - 3:  # cut in the middle of a character
+            return "utf-8"
+    try:
+        data.decode("cp1252")
+        return "cp1252"
+    except UnicodeDecodeError:
+        return "latin-1"
+
+
+def _delimited(text: str, delimiter: str) -> tuple[list[str], list[dict[str, Any]]]:
+    csv.field_size_limit(MOST_LINE)
+    reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter)
+    cells = (row for row in _until_error(reader) if row)
+    header = next(cells, [])
+    rows = [
+        dict(zip(header, row, strict=True))
+        for row, _ in zip(cells, range(HEAD_ROWS), strict=False)
+        if len(row) == len(header)
+    ]
+    return header, rows
+
+
+def _until_error(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error:
+        return
+
+
+def _json(uri: str, text: str) -> tuple[list[str], list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    if text.lstrip("\ufeff \r\n\t").startswith("["):
+        raise CorpusError(f"{uri}: one JSON list; JSON lines are needed, an object on each line")
+    for line in text.lstrip("\ufeff").splitlines():
+        try:
+            row = json.loads(line) if line.strip() else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+        if len(rows) == HEAD_ROWS:
+            break
+    return list(dict.fromkeys(name for row in rows for name in row)), rows
+
+
+def _parquet(uri: str) -> tuple[list[str], list[dict[str, Any]]]:
+    with open_parquet(uri) as file:
+        columns = column_names(file)
+    rows: list[dict[str, Any]] = []
+    for batch in read_batches(uri):
+        rows += [row for row in batch_rows(batch) if isinstance(row, dict)]
+        if len(rows) >= HEAD_ROWS:
+            break
+    return columns, rows[:HEAD_ROWS]

@@ -1,0 +1,127 @@
+"""The judges there are for somebody who begins: an endpoint, a model here, or nobody.
+
+An endpoint is asked one question, so a wrong address, key or name shows before a config is written.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.config.models import check_model, is_hub_id
+from lmtx_ray.loop.preflight import EXTRA, check_hub_model
+
+NONE = "none"
+TIMEOUT_SECONDS = 60.0
+PROMPT = "tag"
+QUESTION = {
+    "doc_id": "",
+    "title": None,
+    "text": "Beta blockers were given to patients after a heart attack; fewer of them died.",
+    "label_ids": [0],
+    "label_texts": ["Heart attack"],
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A judge: its settings, what was learned of it, and, of an endpoint, the seconds and tokens of
+    one answer. `notes` are what somebody should know before relying on it."""
+
+    teacher: dict[str, Any]
+    about: str
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """vllm, http or none."""
+        return str(self.teacher["kind"])
+
+
+def choose(judge: str, model: str | None, key_env: str) -> Choice:
+    """The judge that a user names: none, an http address, a model folder or a hub id.
+
+    Raises:
+        ConfigError: It cannot be used; the message says what to mend.
+        Interrupted: The endpoint refused, or was not there (JudgeRefused, JudgeUnavailable).
+    """
+    if judge == NONE:
+        return Choice({"kind": "none"}, "nobody: hybrid search only, untrained")
+    if judge.startswith(("http://", "https://")):
+        return _endpoint(judge, model, key_env)
+    return _model(judge)
+
+
+def _model(model: str) -> Choice:
+    check_model("--judge", model)
+    if importlib.util.find_spec("vllm") is None:
+        raise ConfigError(EXTRA)
+    check_hub_model("--judge", model, "")
+    what = "hub id" if is_hub_id(model) else "folder"
+    return Choice(
+        {"kind": "vllm", "model": model, "prompt": PROMPT}, f"{model} ({what}) through vLLM here"
+    )
+
+
+def _endpoint(url: str, model: str | None, key_env: str) -> Choice:
+    from lmtx_ray.teacher.client import api_key, chat_url
+
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    chat_url(url)
+    key = api_key(key_env)
+    known = served_models(url, key)
+    if not model and len(known) != 1:
+        listed = f"; it serves {', '.join(known[:8])}" if known else ""
+        raise ConfigError(f"--judge-model: say the name of the model at {url}{listed}")
+    name = model or known[0]
+    teacher = {"kind": "http", "url": url, "model": name, "prompt": PROMPT, "api_key_env": key_env}
+    row, seconds = _ask(TeacherConfig(**teacher, tries=2, timeout_seconds=TIMEOUT_SECONDS))
+    notes = []
+    if row["answer"] == "unclear":
+        notes.append(f"its answer to a plain question was unclear: {str(row['raw'])[:80]!r}")
+    elif row["answer"] == "no":
+        notes.append("it said no to a question whose answer is yes: look at lmtx judge-check")
+    if known and name not in known:
+        notes.append(f"the server does not list {name!r}, but answers for it")
+    if not key:
+        notes.append(f"no key in {key_env}: fine for a server of your own")
+    said = "" if row["p_yes"] is None else f", P(yes) {row['p_yes']:.2f}"
+    about = f"{name} at {url}; asked one question, it says {row['answer']}{said} in {seconds:.1f} s"
+    return Choice(teacher, about, seconds, tuple(notes))
+
+
+def _ask(config: TeacherConfig) -> tuple[dict[str, Any], float]:
+    """(the answer to one fixed question, its seconds)."""
+    from lmtx_ray.teacher.prompts import get_prompt
+    from lmtx_ray.teacher.protocol import QUESTIONS
+    from lmtx_ray.teacher.registry import build_teacher
+
+    teacher = build_teacher(config, get_prompt(config.prompt))
+    begun = time.monotonic()
+    (row,) = teacher.judge(pa.Table.from_pylist([QUESTION], schema=QUESTIONS)).to_pylist()
+    return row, time.monotonic() - begun
+
+
+def served_models(url: str, key: str) -> list[str]:
+    """Names an OpenAI-compatible server lists; none where it lists none or does not answer."""
+    import httpx
+
+    from lmtx_ray.teacher.client import chat_url, is_loopback
+
+    address = chat_url(url).removesuffix("/chat/completions") + "/models"
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        proxies = not is_loopback(httpx.URL(address).host)
+        reply = httpx.get(address, headers=headers, timeout=10.0, trust_env=proxies)
+        found = reply.json()["data"] if reply.is_success else []
+        return [str(one["id"]) for one in found if isinstance(one, dict) and "id" in one]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return []

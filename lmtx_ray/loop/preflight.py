@@ -1,0 +1,113 @@
+"""What would stop a run, found in seconds and named by the setting to mend.
+
+`lmtx plan` and `lmtx run` look here first, before a library is loaded or a cluster is started.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from pathlib import Path
+
+from lmtx_ray.config.components import resolve_model
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.config.models import check_model, is_hub_id
+from lmtx_ray.corpus.fitting import check_corpus
+from lmtx_ray.io import storage
+from lmtx_ray.loop.run_config import RunConfig
+
+HUB_SECONDS = 10.0
+EXTRA = "judge.teacher.kind: vllm needs the extra: pip install 'lmtx_ray[cpu]' (with a GPU: [gpu])"
+
+
+def check(config: RunConfig) -> None:
+    """Refuse what a run would fail on.
+
+    Raises:
+        ConfigError: A setting that cannot work: judge, encoder, run folder.
+        CorpusError: Files or columns that are not there.
+    """
+    check_folder("run", config.run)
+    if config.judge.store:
+        check_folder("judge.store", config.judge.store)
+    check_judge(config)
+    check_model("encoder.model", resolve_model(config.encoder.model), on_cluster())
+    check_corpus(config.corpus)
+    if config.has_judge and config.corpus.held_aside == 0:
+        raise ConfigError(
+            "corpus.held_aside is 0: cycles are chosen by the judge's opinion on documents held "
+            "aside; leave it out for 20 % of them"
+        )
+
+
+def on_cluster() -> bool:
+    """Whether the work is done on other machines, which may hold what this one lacks."""
+    return bool(os.environ.get("RAY_ADDRESS"))
+
+
+def check_judge(config: RunConfig) -> None:
+    """Refuse a judge that cannot be asked. Raises ConfigError."""
+    teacher = config.judge.teacher
+    if teacher.kind == "http":
+        if not teacher.url:
+            raise ConfigError(
+                "judge.teacher.url: kind http needs the address, such as http://127.0.0.1:8000/v1"
+            )
+        if not teacher.model:
+            raise ConfigError("judge.teacher.model: the name under which the server has the model")
+    if teacher.kind == "vllm":
+        if not teacher.model:
+            raise ConfigError("judge.teacher.model: kind vllm needs a model folder or a hub id")
+        check_model("judge.teacher.model", teacher.model, on_cluster())
+        if not on_cluster() and importlib.util.find_spec("vllm") is None:
+            raise ConfigError(EXTRA)
+
+
+def check_folder(field: str, uri: str) -> None:
+    """Refuse a local folder that could not be written. Raises ConfigError naming `field`."""
+    if storage.parse_uri(uri).scheme != "file":
+        return
+    folder = Path(uri)
+    above = next(one for one in (folder, *folder.parents) if one.exists())
+    if not above.is_dir():
+        raise ConfigError(f"{field}: {above} is a file, not a folder")
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{field}: no permission to write in {above} ({error.strerror})"
+        ) from None
+
+
+def check_hub(config: RunConfig) -> None:
+    """Ask the hub for the models that come from there and are not on this machine yet, before
+    libraries try for minutes. Raises ConfigError naming the setting."""
+    if on_cluster():
+        return
+    check_hub_model("encoder.model", resolve_model(config.encoder.model), "")
+    teacher = config.judge.teacher
+    if teacher.kind == "vllm":
+        check_hub_model("judge.teacher.model", teacher.model, teacher.revision)
+
+
+def check_hub_model(field: str, model: str, revision: str) -> None:
+    """Refuse a hub id that is neither on this machine nor on the hub. Raises ConfigError."""
+    if not is_hub_id(model):
+        return
+    import huggingface_hub
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    if huggingface_hub.try_to_load_from_cache(model, "config.json", revision=revision or None):
+        return
+    here = f"{field}: {model!r}: no folder of that name here"
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        raise ConfigError(f"{here}, and HF_HUB_OFFLINE forbids to ask the hub")
+    try:
+        huggingface_hub.HfApi().model_info(model, revision=revision or None, timeout=HUB_SECONDS)
+    except RepositoryNotFoundError:
+        raise ConfigError(f"{here}, and the hub has none either (or wants HF_TOKEN)") from None
+    except Exception as error:  # of whatever speaks HTTP below it; none of them is a bug here
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ConfigError(f"{here}, and the hub cannot be asked: {said}") from None

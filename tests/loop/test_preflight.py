@@ -1,0 +1,171 @@
+"""Refused in milliseconds, by the name of the setting: what a run would have failed on."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lmtx_ray.cli.main import main
+from lmtx_ray.loop import preflight, running
+from lmtx_ray.loop.run_config import RunConfig
+from tests.own_files import write_documents, write_tags
+
+WEIGHTS = b"x" * 2048
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A config that is right, without a judge."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    write_documents(tmp_path / "docs.csv")
+    write_tags(tmp_path / "tags.csv")
+    model(tmp_path / "encoder")
+    return {
+        "run": str(tmp_path / "run"),
+        "corpus": {
+            "documents": str(tmp_path / "docs.csv"),
+            "labels": str(tmp_path / "tags.csv"),
+            "columns": {
+                "doc_id": "Nr.",
+                "text": "Beschreibung",
+                "label_key": "Tag-ID",
+                "label_text": "Bezeichnung",
+            },
+        },
+        "encoder": {"model": str(tmp_path / "encoder")},
+    }
+
+
+def model(folder: Path, **files: bytes) -> Path:
+    """A folder with the files that a model needs; a file of no bytes is left out."""
+    wanted = {"config.json": b"{}", "tokenizer.json": b"{}", "model.safetensors": WEIGHTS}
+    folder.mkdir()
+    for name, data in {**wanted, **{n.replace("__", "."): d for n, d in files.items()}}.items():
+        if data:
+            (folder / name).write_bytes(data)
+    return folder
+
+
+def refusal(settings: dict[str, Any], *overrides: str) -> str:
+    """What both `lmtx plan` and `lmtx run` say; nothing is written."""
+    said = []
+    for call in (running.plan, running.run):
+        with pytest.raises((ValueError, OSError)) as raised:
+            call(settings, list(overrides))
+        said.append(str(raised.value))
+    assert said[0] == said[1]
+    assert not Path(settings["run"]).is_dir()
+    return said[0]
+
+
+def test_what_is_right_is_planned(settings: dict[str, Any]) -> None:
+    assert running.plan(settings)["documents"] == {"train": 32, "held_aside": 8}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["corpus.documents=absent.csv"], "corpus.documents: no such file or folder"),
+        (["corpus.labels=absent.csv"], "corpus.labels: no such file or folder"),
+        (["corpus.test=absent.csv"], "corpus.test: no such file or folder"),
+        (["corpus.columns.label_key=null"], "set corpus.columns.label_key; the file has Tag-ID"),
+        (["corpus.columns.label_text=null"], "set corpus.columns.label_text; the file has Tag-ID"),
+        (["corpus.columns.doc_id=null"], "set corpus.columns.doc_id; the file has Nr."),
+        (["corpus.columns.text=null"], "set corpus.columns.text; the file has Nr."),
+        (["corpus.columns.text=beschreibung"], "did you mean Beschreibung"),
+        (["judge={teacher: {kind: http, model: m}}"], "judge.teacher.url"),
+        (["judge={teacher: {kind: http, url: 'http://h'}}"], "judge.teacher.model"),
+        (["judge={teacher: {kind: vllm}}"], "judge.teacher.model: kind vllm needs a model"),
+        (["judge={teacher: {model: /absent}}"], "judge.teacher.model: no such folder: /absent"),
+        (["encoder.model=/absent/model"], "encoder.model: no such folder: /absent/model"),
+        (["encoder.model=./absent"], "encoder.model: no such folder:"),
+        (["encoder.model=a b"], "encoder.model: 'a b' is neither a folder nor a hub id"),
+        (
+            ["judge={teacher: {kind: lexical, prompt: tag}}", "corpus.held_aside=0"],
+            "corpus.held_aside is 0",
+        ),
+        (["run=/proc/nothing"], "run: no permission"),
+    ],
+)
+def test_a_mistake_names_the_setting(
+    settings: dict[str, Any], overrides: list[str], message: str
+) -> None:
+    assert message in refusal(settings, *overrides)
+
+
+def test_a_run_in_a_file_is_refused(settings: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "is a file, not a folder" in refusal(settings, f"run={tmp_path / 'file' / 'run'}")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"config__json": b""}, "it has no config.json"),
+        ({"config__json": b"", "adapter_config__json": b"{}"}, "merge it into its model first"),
+        ({"model__safetensors": b""}, "it has no weights (*.safetensors)"),
+        ({"model__safetensors": b"", "pytorch_model__bin": WEIGHTS}, "only pytorch_model.bin"),
+        ({"tokenizer__json": b""}, "it has no tokenizer"),
+        ({"model__safetensors": b"version https://x\n"}, "is a Git LFS pointer"),
+        (
+            {
+                "model__safetensors__index__json": json.dumps(
+                    {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+                ).encode()
+            },
+            "1 of 2 files of weights are missing: model-2.safetensors",
+        ),
+    ],
+)
+def test_an_incomplete_folder_says_what_is_missing(
+    settings: dict[str, Any], tmp_path: Path, files: dict[str, bytes], message: str
+) -> None:
+    folder = model(tmp_path / "half", **files)
+    for field in ("encoder.model={}", "judge={{teacher: {{model: {}}}}}"):
+        said = refusal(settings, field.format(folder))
+        assert str(folder) in said
+        assert message in said
+        assert said.startswith(("encoder.model: ", "judge.teacher.model: "))
+
+
+def test_a_hub_id_that_nobody_has_is_refused_before_anything_starts(
+    settings: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match=r"encoder\.model: 'no/such-model': no folder"):
+        running.run(settings, ["encoder.model=no/such-model"])
+
+
+def test_vllm_without_its_extra_is_refused(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    without = lambda name, *more: None if name == "vllm" else found(name, *more)  # noqa: E731
+    monkeypatch.setattr(preflight.importlib.util, "find_spec", without)
+    judge = model(tmp_path / "judge")
+    said = refusal(settings, f"judge={{teacher: {{model: {judge}}}}}")
+    assert "pip install 'lmtx_ray[cpu]'" in said
+    assert said.startswith("judge.teacher.kind: ")
+
+
+def test_a_cluster_may_hold_what_this_machine_lacks(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    values = {**settings, "judge": {"teacher": {"model": "/on/all/nodes"}}}
+    preflight.check_judge(RunConfig.model_validate(values))
+
+
+def test_the_command_line_says_it_in_one_line(
+    settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(yaml.safe_dump({**settings, "encoder": {"model": "/absent/model"}}))
+    assert main(["run", str(path)]) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "lmtx run: encoder.model: no such folder: /absent/model"
+    ]
