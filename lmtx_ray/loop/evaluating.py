@@ -62,7 +62,7 @@ def evaluate(
     found = match(answers, gold, labels, rejects)
     told, right = overlap(found, matched_only)
     summary = evaluation.summarise(evaluation.evaluate(found.ranked, right, ks)) | told
-    if "probabilities" in found.ranked.column_names:
+    if has_probabilities(found.ranked):
         summary["thresholds"] = at_thresholds(found.ranked, right)
     if counts is None:
         return summary

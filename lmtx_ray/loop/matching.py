@@ -119,6 +119,13 @@ def match(
     return Matched(ranked, read, numbering)
 
 
+def has_probabilities(table: pa.Table) -> bool:
+    """Whether any tag of a table has one."""
+    if "probabilities" not in table.column_names:
+        return False
+    return any(one is not None for row in table["probabilities"].to_pylist() for one in row or ())
+
+
 def answers_given(given: Given) -> pa.Table:
     """Answers as a table; those at a URI are read."""
     if isinstance(given, str):
