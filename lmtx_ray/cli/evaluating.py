@@ -44,6 +44,9 @@ def add_verbs(verbs: Any) -> None:
         help="leave out gold documents without tags, which count as wrong otherwise",
     )
     evaluate.add_argument(
+        "--rejects", metavar="FILE", help="CSV to write all rows and labels to that are rejected"
+    )
+    evaluate.add_argument(
         "--counts-from",
         metavar="FILE",
         help="gold of an annotated corpus, to count its labels: adds PSP@k, in which rare labels "
@@ -128,7 +131,8 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
     counts: dict[str, Any] = {}
     if arguments.counts_from:
         counts = count_labels(gold_source(arguments, arguments.counts_from), tags, labels)
-    summary = evaluate(tags, gold, labels, matched_only=arguments.matched_only, **counts)
+    options = {"matched_only": arguments.matched_only, "rejects": arguments.rejects}
+    summary = evaluate(tags, gold, labels, **options, **counts)
     print(evaluation_text(summary), file=sys.stderr)
     return summary
 

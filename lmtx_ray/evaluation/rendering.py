@@ -29,8 +29,10 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def metric_table(summary: Mapping[str, Any]) -> str:
-    """A line for each metric of a summary that has an interval."""
+    """A line for each metric of a summary that has an interval, as far as documents have tags."""
     names = [name for name in summary if f"{name}_ci" in summary]
+    most = summary["most_tags"]
+    names = [name for name in names if int(name.rpartition("@")[2]) <= most] or names[:1]
     rows = [["", "per cent", "95 % interval"]]
     rows += [[name, per_cent(summary[name]), interval(summary[f"{name}_ci"])] for name in names]
     return columns(rows)
@@ -53,11 +55,10 @@ def evaluation_text(summary: Mapping[str, Any]) -> str:
     """What `lmtx evaluate` found, for people."""
     parts = [_matched(summary), metric_table(summary)]
     if summary.get("thresholds"):
-        most = summary["most_tags"]
         parts.append(
-            "If only tags of a probability and more are kept (the first three over all tags "
-            f"together, the last three as means over documents; at most {most} tags a document)\n"
-            + threshold_table(summary["thresholds"])
+            "If only tags of some probability and more are kept; the last three columns are means "
+            f"over documents.\nDocuments have at most {summary['most_tags']} tags: what is beyond "
+            "those is not found here.\n\n" + threshold_table(summary["thresholds"])
         )
     return "\n\n".join(parts)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.evaluation.metrics import bootstrap_ratios
+from lmtx_ray.evaluation.review import wilson
 
 THRESHOLDS = tuple(tenth / 10 for tenth in range(1, 10))
 SEED = 13
@@ -21,8 +22,8 @@ def at_thresholds(
     seed: int = SEED,
 ) -> list[dict[str, Any]]:
     """An entry for each threshold: threshold, tags_per_document, and precision, recall and f1 over
-    all tags together, with 95 % bootstrap intervals over documents (`precision_ci`, …); the same
-    as means over documents, `macro_precision`, …
+    all tags together, with 95 % bootstrap intervals over documents (`precision_ci`, …; Wilson's
+    where all or none are right); the same as means over documents, `macro_precision`, …
 
     A document that keeps no tag has a precision of 0 of its own. None where no tag is left at all.
     Documents without gold labels are left out.
@@ -49,6 +50,11 @@ def at_thresholds(
             entry[name] = None if found is None else round(found[0], 6)
             entry[f"{name}_ci"] = None if found is None else [round(end, 6) for end in found[1:]]
             entry[f"macro_{name}"] = round(float(mean), 6)
+        for entry, right, of in zip(
+            entries, above_BT.sum(axis=0), below_BT.sum(axis=0), strict=True
+        ):
+            if of and right in (0, of):  # to a bootstrap all or none is for sure
+                entry[f"{name}_ci"] = [round(end, 6) for end in wilson(int(right), int(of))]
     return entries
 
 

@@ -27,7 +27,15 @@ from lmtx_ray.loop.finished_run import FinishedRun, open_finished
 from lmtx_ray.loop.held_aside import held_aside_in
 from lmtx_ray.loop.judged import JudgedRun, shipped_rankings
 from lmtx_ray.loop.label_sources import label_names
-from lmtx_ray.loop.matching import KEYS, Given, Numbering, as_table, gold_given, own_names
+from lmtx_ray.loop.matching import (
+    KEYS,
+    Given,
+    Numbering,
+    as_table,
+    gold_given,
+    has_probabilities,
+    own_names,
+)
 from lmtx_ray.loop.texts import is_run, texts_of_run, texts_of_tags
 
 TOP = 5  # tags of a document that examples show
@@ -146,7 +154,7 @@ def _by_gold(
     both = _on_all_sides(sides, ranked, wanted)
     right = as_table({doc_id: gold[doc_id] for doc_id in both})
     columns = [_metrics(table, right) for table in ranked]
-    if all("probabilities" in table.column_names for table in ranked):
+    if all(map(has_probabilities, ranked)):
         for column, table in zip(columns, ranked, strict=True):
             column[f"F1 from {AT:g}"] = _f1(table, right)
     truths = {doc_id: set(gold[doc_id]) for doc_id in both}

@@ -26,6 +26,7 @@ def evaluate(
     counted: int | None = None,
     propensity: tuple[float, float] = (0.55, 1.5),
     matched_only: bool = False,
+    rejects: str | None = None,
 ) -> dict[str, Any]:
     """Mean metrics with 95 % bootstrap intervals: {"P@1": …, "P@1_ci": [low, high], …,
     "documents": n}. Beside them "matched", the documents that both sides have, "only_gold" and
@@ -51,15 +52,17 @@ def evaluate(
         propensity: A and B of Jain et al. 2016: (0.5, 0.4) for Wikipedia's sets, (0.6, 2.6) for
             Amazon's.
         matched_only: Leave gold documents without an answer out.
+        rejects: Write all that is rejected of the gold to this CSV file: source, position, reason
+            and what stood there. The result names the first few.
 
     Raises:
         ValueError: No document is on both sides; a column is missing, or keys meet ids and there
             are no `labels`; no gold label is one of the label set; an unknown metric.
     """
-    found = match(answers, gold, labels)
+    found = match(answers, gold, labels, rejects)
     told, right = overlap(found, matched_only)
     summary = evaluation.summarise(evaluation.evaluate(found.ranked, right, ks)) | told
-    if "probabilities" in found.ranked.column_names:
+    if has_probabilities(found.ranked):
         summary["thresholds"] = at_thresholds(found.ranked, right)
     if counts is None:
         return summary

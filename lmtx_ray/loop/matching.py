@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.batch.tag_files import IDS, read_tag_file
+from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.gold import Gold, GoldSource, read_gold
 from lmtx_ray.corpus.label_names import LabelNames, plain
 from lmtx_ray.corpus.lines import CorpusError
@@ -60,13 +63,16 @@ class Numbering:
             columns["probabilities"] = given["probabilities"]
         return pa.table(columns)
 
-    def gold(self, given: pa.Table | GoldSource) -> Gold:
-        """Gold of a table or of files. Raises CorpusError where no label of it is of use."""
+    def gold(self, given: pa.Table | GoldSource, rejects: str | None = None) -> Gold:
+        """Gold of a table or of files; what is rejected is written to the CSV `rejects`. Raises
+        CorpusError where no label of it is of use."""
         if isinstance(given, GoldSource):
             gold, name = read_gold(given, self.names, self.strict, self.further), _name(given)
         else:
             rows = self.table("gold", given).to_pylist()
             gold, name = Gold({row["doc_id"]: row[IDS] for row in rows}, [], len(rows)), "gold"
+        if rejects is not None:
+            _write_rejects(gold, rejects)
         if not gold.pairs():
             first = next((f"; row {bad['position']}: {bad['reason']}" for bad in gold.rejects), "")
             raise CorpusError(f"{name}: no gold label in {gold.rows} rows{first}")
@@ -94,8 +100,11 @@ def as_table(labels: Mapping[str, Sequence[int]]) -> pa.Table:
     return pa.table({"doc_id": pa.array(labels, pa.string()), IDS: lists})
 
 
-def match(answers: Given, gold: Given | GoldSource, labels: Given = None) -> Matched:
-    """Both sides by one numbering of labels. Raises as `evaluating.evaluate`."""
+def match(
+    answers: Given, gold: Given | GoldSource, labels: Given = None, rejects: str | None = None
+) -> Matched:
+    """Both sides by one numbering of labels; rejects of the gold are written to the CSV `rejects`.
+    Raises as `evaluating.evaluate`."""
     table, truth = answers_given(answers), gold_given(gold)
     kind = kind_of("answers", table)
     if labels is not None:
@@ -104,10 +113,17 @@ def match(answers: Given, gold: Given | GoldSource, labels: Given = None) -> Mat
         _refuse_mixed(kind, truth)
         names = own_names(table) if kind == KEYS else LabelNames([], [])
         numbering = Numbering(names, strict=False)
-    ranked, read = numbering.table("answers", table), numbering.gold(truth)
+    ranked, read = numbering.table("answers", table), numbering.gold(truth, rejects)
     if labels is None and kind == IDS and numbering.further:
         raise ValueError("answers have label_ids, gold has names: give the labels")
     return Matched(ranked, read, numbering)
+
+
+def has_probabilities(table: pa.Table) -> bool:
+    """Whether any tag of a table has one."""
+    if "probabilities" not in table.column_names:
+        return False
+    return any(one is not None for row in table["probabilities"].to_pylist() for one in row or ())
 
 
 def answers_given(given: Given) -> pa.Table:
@@ -142,6 +158,14 @@ def _refuse_mixed(kind: str, gold: pa.Table | GoldSource) -> None:
     if isinstance(gold, pa.Table) and (other := kind_of("gold", gold)) != kind:
         said = f"answers have {kind}, gold have {other}"
         raise ValueError(f"{said}: give `labels`, with label_id and label_key")
+
+
+def _write_rejects(gold: Gold, uri: str) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, schemas.REJECTS.names)
+    writer.writeheader()
+    writer.writerows(gold.rejects)
+    storage.write_bytes(uri, text.getvalue().encode())
 
 
 def _name(source: GoldSource) -> str:

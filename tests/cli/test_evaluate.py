@@ -122,6 +122,20 @@ def test_what_does_not_fit_fails_and_says_why(
     assert message in caplog.text
 
 
+def test_all_rejects_are_written_where_they_are_wanted(tmp_path, capsys, labels) -> None:
+    tags = tags_file(tmp_path / "tags.csv")
+    lines = ["id,label", "1,Heart", *(f"2,odd {n}" for n in range(5))]
+    (tmp_path / "gold.csv").write_text("\n".join(lines))
+    more = ("--gold", str(tmp_path / "gold.csv"), "--labels", labels)
+    out = tmp_path / "rejects.csv"
+    code, found, text = lmtx(capsys, "evaluate", "--tags", tags, *more, "--rejects", str(out))
+    assert (code, found["gold"]["rejected"], len(found["gold"]["rejects"])) == (0, 5, 3)
+    assert "rejected of the gold, labels or whole rows: 5" in text
+    rows = out.read_text().splitlines()
+    assert len(rows) == 6
+    assert "gold.csv,3," in rows[1]
+
+
 def test_gold_beside_the_documents_and_rankings_by_ids(tmp_path, capsys, labels) -> None:
     rankings = {"doc_id": ["1", "2"], "label_ids": [[0], [3]], "scores": [[0.5], [0.5]]}
     table = schemas.conform(pa.table(rankings), schemas.RANKINGS)
