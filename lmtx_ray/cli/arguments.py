@@ -18,3 +18,10 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"needs a whole number from 1, got {text!r}")
     return int(text)
+
+
+def port_number(text: str) -> int:
+    """A port that can be listened at, from 1 to 65535."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"needs a port from 1 to 65535, got {text!r}")
+    return int(text)

@@ -19,11 +19,13 @@ import httpx
 import pytest
 
 from serve_apps.ports import USUAL, free_port
+from serve_apps.services import STATE_VARIABLE
 from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 240
+OF_A_CLUSTER = {"RAY_AUTH_MODE", "RAY_ADDRESS"}
 UNLIMITED = {"requests_per_minute": 0, "documents_per_minute": 0}
 
 
@@ -34,6 +36,7 @@ class Running:
     url: str
     ray: str
     pid: int
+    state: Path  # where it tells `lmtx promote` of itself
 
 
 @contextlib.contextmanager
@@ -44,7 +47,8 @@ def running(
     file = folder / "serve.json"
     file.write_text(json.dumps(config))
     command = [sys.executable, "-m", "tests.serving.start", str(file)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    state = folder / "state"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), STATE_VARIABLE: str(state)}
     environment.pop("RAY_ADDRESS", None)
     with (folder / "serve.log").open("w") as log:
         process = subprocess.Popen(
@@ -59,7 +63,7 @@ def running(
     try:
         line = _ready(process, folder / "serve.log")
         url = line.split("serving at ")[1].split("/ ")[0]
-        yield Running(url, line.split("--address ")[1].rstrip(")\n"), process.pid)
+        yield Running(url, line.split("--address ")[1].rstrip(")\n"), process.pid, state)
     finally:
         process.send_signal(end)
         try:
@@ -77,10 +81,11 @@ def _ready(process: subprocess.Popen[str], log: Path) -> str:
     raise AssertionError(f"the service did not start: {log.read_text()[-2000:]}")
 
 
-def lmtx(*arguments: str) -> subprocess.CompletedProcess[str]:
+def lmtx(*arguments: str, state: Path | str = "/nowhere") -> subprocess.CompletedProcess[str]:
     """As in another terminal: without what Ray set in this process when it started a cluster."""
     command = [sys.executable, "-m", "lmtx_ray.cli", *arguments]
-    environment = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_MODE"}
+    environment = {key: value for key, value in os.environ.items() if key not in OF_A_CLUSTER}
+    environment[STATE_VARIABLE] = str(state)
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=environment
     )

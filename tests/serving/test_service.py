@@ -164,9 +164,12 @@ def test_promotion_and_rollback_lose_no_request_and_mix_no_bundle(
     with Asking(lambda: tag(service.url, some)) as asking:
         there = lmtx("promote", "--bundle", other_bundle, "--address", service.ray)
         assert there.returncode == 0, there.stderr
-        back = lmtx("rollback", "--address", service.ray)
+        back = lmtx("rollback", state=service.state)
         assert back.returncode == 0, back.stderr
     assert json.loads(there.stdout)["bundle_id"] == "bundle-two"
+    for done, before in ((there, bundle), (back, other_bundle)):
+        assert json.loads(done.stdout)["service"] == f"{service.url}/"
+        assert f"the service at {service.url}/, which answers with {before}" in done.stderr
     assert {reply.status_code for reply in asking.replies} == {200}
     bodies = [reply.json() for reply in asking.replies]
     assert {body["bundle_id"] for body in bodies} == {"bundle-one", "bundle-two"}
