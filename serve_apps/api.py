@@ -79,7 +79,11 @@ def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
         answers = await tag_in_chunks(backend, _calls(request))
         for answer in answers:
             telemetry.answered(answer)
-        results = [_result(row, request.explain) for answer in answers for row in answer.rows]
+        rows = [row for answer in answers for row in answer.rows]
+        results = [
+            _result(row | _too_long(document), request.explain)
+            for row, document in zip(rows, request.documents, strict=True)
+        ]
         body = {
             "bundle_id": answers[0].bundle_id,
             "partial": any(answer.partial for answer in answers),
@@ -89,9 +93,9 @@ def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
 
 
 def _calls(request: contracts.TagRequest) -> list[TagCall]:
-    documents = [
-        ("", None, entry) if isinstance(entry, str) else (entry.id, entry.title, entry.text)
-        for entry in request.documents
+    documents: list[tuple[str, str | None, str]] = [
+        (one.id, None, "") if _too_long(one) else (one.id, one.title, one.text)
+        for one in request.documents
     ]
     allow = None if request.allow is None else frozenset(request.allow)
     return [
@@ -105,6 +109,16 @@ def _calls(request: contracts.TagRequest) -> list[TagCall]:
         )
         for start in range(0, len(documents), CHUNK_DOCUMENTS)
     ]
+
+
+def _too_long(document: contracts.Document) -> dict[str, str]:
+    """The reason of a document that is asked without its text, as it has too much; else nothing."""
+    if document.characters <= contracts.MOST_CHARACTERS:
+        return {}
+    return {
+        "reason": f"too long: {document.characters:,} characters, at most "
+        f"{contracts.MOST_CHARACTERS:,} are taken; send it in parts"
+    }
 
 
 async def tag_in_chunks(backend: Backend, calls: Sequence[TagCall]) -> list[Answer]:
@@ -147,6 +161,7 @@ def _entry(label: Label) -> dict[str, str]:
 
 
 def _add_labels(api: FastAPI, backend: Backend) -> None:
+    @api.head("/v1/labels", include_in_schema=False)
     @api.get("/v1/labels", response_model=contracts.LabelsResponse)
     async def labels(
         q: Annotated[contracts.Name, Query(description="part of a label or a key")] = "",
@@ -157,6 +172,7 @@ def _add_labels(api: FastAPI, backend: Backend) -> None:
         entries = [_entry(label) for label in found]
         return JSONResponse({"bundle_id": bundle_id, "count": count, "labels": entries})
 
+    @api.head("/v1/labels/{key:path}", include_in_schema=False)
     @api.get(
         "/v1/labels/{key:path}",
         response_model=contracts.LabelResponse,
@@ -176,6 +192,7 @@ def _add_labels(api: FastAPI, backend: Backend) -> None:
 def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
     kept = _Kept(backend)
 
+    @api.head("/healthz", include_in_schema=False)
     @api.get("/healthz", response_model=contracts.Health)
     async def healthz() -> Response:
         """Whether this process is alive, and the bundle that answers."""
@@ -183,6 +200,7 @@ def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> Non
         status = "ok" if state["bundle_id"] else "starting"
         return JSONResponse({"status": status, "bundle_id": state["bundle_id"] or None})
 
+    @api.head("/readyz", include_in_schema=False)
     @api.get(
         "/readyz",
         response_model=contracts.Readiness,
@@ -199,6 +217,7 @@ def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> Non
         }
         return JSONResponse(body, 200 if ready else 503)
 
+    @api.head("/metrics", include_in_schema=False)
     @api.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Prometheus metrics of this ingress process."""

@@ -15,6 +15,7 @@ from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.tagger import Ranked, Tagger
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.candidates import Candidates, merge_top_k
+from serve_apps.reasons import why_none
 
 Row = dict[str, Any]
 
@@ -135,6 +136,9 @@ class Generation:
         rows = self.tagger.answers(
             ids, documents, ranked, call.top_k, call.min_probability, call.allow, call.deny
         )
+        for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
+            if not row["label_keys"] and not row["reason"]:
+                row["reason"] = why_none(self.tagger, call, document, ranked, place)
         if call.explain:
             for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
                 keys = row["label_keys"]

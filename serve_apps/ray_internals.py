@@ -30,6 +30,8 @@ SWITCHES = {
     "RAY_SERVE_HAPROXY_STATS_PORT": "ray.serve._private.constants",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "ray.serve._private.constants",
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "ray.serve._private.constants",
+    "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "ray.serve._private.constants",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "ray.serve._private.constants",
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "ray.serve._private.constants",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "ray.serve._private.constants",
 }

@@ -18,6 +18,7 @@ from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.io.cores import usable_cores
 from serve_apps.guard import check_binding, load_keys
+from serve_apps.outermost import CALLBACK, HERE
 from serve_apps.ray_internals import private
 from serve_apps.services import LocalService, announced
 
@@ -73,6 +74,9 @@ def start_ray() -> str:
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "30")
     for flag in ONE_LOOP:
         os.environ.setdefault(flag, "0")
+    os.environ.setdefault(CALLBACK, HERE)
+    # headers up to this size reach the guard, which refuses large ones in the one shape
+    os.environ.setdefault("RAY_SERVE_HAPROXY_TUNE_BUFSIZE", str(64 * 1024))
     slots = usable_cores() + 1  # beside engines of one slot, shards of a tenth
     context = ray.init(
         address="local",

@@ -1,4 +1,4 @@
-"""Which service `promote` and `rollback` mean: one that is named or known, never a Ray by chance."""
+"""Which service `promote` and `rollback` mean: a named or known one, never a Ray by chance."""
 
 from __future__ import annotations
 
