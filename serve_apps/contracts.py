@@ -15,11 +15,12 @@ from pydantic import (
 )
 
 from serve_apps.guard import PlainText
+from serve_apps.guard.plain_text import check_plain
 
 MOST_DOCUMENTS, MOST_CHARACTERS, MOST_TAGS, MOST_KEYS = 128, 100_000, 100, 10_000
 MOST_LABELS = 100
 
-Name = Annotated[PlainText, StringConstraints(max_length=1000)]
+Name = Annotated[str, StringConstraints(max_length=1000), AfterValidator(check_plain)]
 
 
 def _distinct(keys: list[str]) -> list[str]:
@@ -45,8 +46,8 @@ Keys = Annotated[list[Name], Field(max_length=MOST_KEYS), AfterValidator(_distin
 
 
 class Document(BaseModel):
-    """A document to tag: `text`, `title` or both. `id` is given back, a number as text. Other fields
-    are not looked at."""
+    """A document to tag: `text`, `title` or both. `id` is given back, a number as text. Further
+    fields are not looked at."""
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": ["text"]}, {"required": ["title"]}]}

@@ -21,7 +21,7 @@ HEADER = b"x-request-id"
 
 
 class OneRequestId:
-    """ASGI middleware: every part of the service sees one id of a request, and so does the client."""
+    """ASGI middleware: all parts of the service see one id of a request, and the client too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

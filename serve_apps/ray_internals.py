@@ -18,6 +18,9 @@ PRIVATE = {
     "maybe_enable_token_auth_if_token_available": (
         "ray._private.authentication.authentication_token_setup"
     ),
+    # how Serve puts middleware around a replica's application
+    "_apply_middlewares": "ray.serve._private.http_util",
+    "configure_http_middlewares": "ray.serve._private.http_util",
     # what `ray up` does with a cluster file before it starts anything
     "prepare_config": "ray.autoscaler._private.util",
     "validate_config": "ray.autoscaler._private.util",

@@ -7,7 +7,6 @@ than its user's API key lets it.
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import Scope
@@ -18,18 +17,13 @@ ANY = "*"
 METHODS, REQUEST_HEADERS = "GET, HEAD, POST", "Authorization, Content-Type, X-API-Key, X-Request-ID"
 SHOWN_HEADERS = "Retry-After, X-Request-ID"
 REMEMBERED_SECONDS = 600
-PORT = re.compile(r":\d{1,5}$")
+ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 
 
 def check_origin(text: str) -> str:
     """An origin as browsers name it, such as https://example.org:8443, or "*"; ValueError for
     anything else, as it would never be equal to what they send."""
-    parts = urlsplit(text)
-    host = PORT.sub("", parts.netloc)
-    whole = text == f"{parts.scheme}://{parts.netloc}" and text == text.lower()
-    if text != ANY and not (
-        whole and parts.scheme in ("http", "https") and host and "@" not in host
-    ):
+    if text != ANY and not ORIGIN.fullmatch(text):
         raise ValueError(f"{text!r} is no origin: write it like https://example.org:8443, or *")
     return text
 
