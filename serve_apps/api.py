@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from lmtx_ray import __version__
 from lmtx_ray.corpus.label_set import Label
 from serve_apps import contracts
+from serve_apps.feedback import Keeper, rows_of
 from serve_apps.generation import Answer, TagCall
 from serve_apps.guard import (
     ERROR_RESPONSES,
@@ -27,6 +28,7 @@ from serve_apps.guard import (
 )
 from serve_apps.page import mount_page
 from serve_apps.telemetry import CONTENT_TYPE, Measured, Telemetry
+from serve_apps.tracing import Traced, Tracing
 
 CHUNK_DOCUMENTS = 32  # a larger request is shared by the replicas
 TRIES = 3
@@ -44,12 +46,21 @@ class Backend(Protocol):
     async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
         """(bundle id, the label or None, its parents)."""
 
+    async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """(bundle id, texts of those keys that the label set has)."""
+
     async def state(self) -> dict[str, str]:
         """`bundle_id`, and `promotion` as ReplicaState tells it."""
 
 
-def build_api(backend: Backend, guard: GuardSettings, telemetry: Telemetry) -> FastAPI:
-    """The application, guarded and measured."""
+def build_api(
+    backend: Backend,
+    guard: GuardSettings,
+    telemetry: Telemetry,
+    keeper: Keeper | None = None,
+    tracing: Tracing | None = None,
+) -> FastAPI:
+    """The application, guarded and measured, and traced where `tracing` is given."""
     api = FastAPI(
         title="lmtx tagger",
         version=__version__,
@@ -58,12 +69,15 @@ def build_api(backend: Backend, guard: GuardSettings, telemetry: Telemetry) -> F
     )
     install_error_handlers(api)
     api.add_exception_handler(Refusal, _refused)
-    _add_tagging(api, backend, telemetry)
+    _add_tagging(api, backend, telemetry, tracing or Tracing())
+    _add_feedback(api, backend, keeper or Keeper())
     _add_labels(api, backend)
     _add_operations(api, backend, telemetry)
     mount_page(api)
     api.add_middleware(Guard, settings=guard)
     api.add_middleware(Measured, telemetry=telemetry)
+    if tracing is not None:
+        api.add_middleware(Traced, tracing=tracing)
     return api
 
 
@@ -72,13 +86,14 @@ async def _refused(request: Request, error: Exception) -> Response:
     return error_response(request.scope, error.status, error.code, error.problems, error.headers)
 
 
-def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
+def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry, tracing: Tracing) -> None:
     @api.post("/v1/tag", response_model=contracts.TagResponse)
     async def tag(request: contracts.TagRequest) -> Response:
         """Tag up to 128 documents. All tags of a response come from the bundle it names."""
         answers = await tag_in_chunks(backend, _calls(request))
         for answer in answers:
             telemetry.answered(answer)
+            tracing.answered(answer)
         rows = [row for answer in answers for row in answer.rows]
         results = [
             _result(row | _too_long(document), request.explain)
@@ -154,6 +169,18 @@ def _result(row: dict[str, Any], explain: bool) -> dict[str, Any]:
         ):
             tag |= {"parents": [_entry(parent) for parent in parents], "evidence": evidence}
     return {"id": row["doc_id"], "tags": tags, "reason": row["reason"]}
+
+
+def _add_feedback(api: FastAPI, backend: Backend, keeper: Keeper) -> None:
+    @api.post("/v1/feedback", response_model=contracts.FeedbackResponse)
+    async def feedback(body: contracts.FeedbackRequest, request: Request) -> Response:
+        """What a person says of tags, as rows for `lmtx verdicts import`; no text is kept."""
+        keys = {said.key for document in body.documents for said in document.answers}
+        bundle_id, texts = await backend.label_texts(sorted(keys))
+        rows = rows_of(body.documents, texts, getattr(request.state, "key_name", ""))
+        kept = await asyncio.to_thread(keeper.keep, rows)
+        answer = contracts.FeedbackResponse(bundle_id=bundle_id, kept=kept, rows=rows)
+        return Response(answer.model_dump_json(), media_type="application/json")
 
 
 def _entry(label: Label) -> dict[str, str]:

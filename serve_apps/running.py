@@ -108,8 +108,11 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
     raise ServiceError(f"the service did not start within {seconds:g} seconds")
 
 
-def run_blocking(bundle: str, host: str, port: int, insecure: bool = False) -> None:
-    """Serve a bundle until interrupted; returns after a clean shutdown. The ports are settled by
+def run_blocking(
+    bundle: str, host: str, port: int, insecure: bool = False, feedback_dir: str = ""
+) -> None:
+    """Serve a bundle until interrupted; returns after a clean shutdown. `feedback_dir` is as
+    TaggerArgs has it. The ports are settled by
     `ports.take_ports` before.
 
     Raises:
@@ -119,7 +122,7 @@ def run_blocking(bundle: str, host: str, port: int, insecure: bool = False) -> N
     """
     check_binding(host, load_keys(os.environ), insecure)
     held = open_bundle(bundle)  # a damaged one ends here, and replicas find it fetched
-    config = deploy_config(bundle, host, port, insecure)
+    config = deploy_config(bundle, host, port, insecure, feedback_dir=feedback_dir)
     fill_machine(config, usable_cores())
     run_config(config)
     del held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from lmtx_ray.cli.arguments import add_verb, port_number, positive
@@ -22,6 +23,12 @@ def add_verbs(verbs: Any) -> None:
         help="of the proxy's own metrics; default: 9101, or a free one where that is taken",
     )
     serve.add_argument("--insecure", action="store_true", help="no API keys on an open address")
+    serve.add_argument(
+        "--feedback-dir",
+        default="",
+        metavar="FOLDER",
+        help="keep what people say of tags there, for lmtx verdicts import; default: nowhere",
+    )
     promote = add_verb(
         verbs, "promote", "let a running service answer with another bundle", promote_bundle
     )
@@ -49,7 +56,8 @@ def serve_app(arguments: argparse.Namespace) -> None:
 
     from serve_apps.running import run_blocking
 
-    run_blocking(arguments.bundle, host, arguments.port, arguments.insecure)
+    folder = arguments.feedback_dir and str(Path(arguments.feedback_dir).absolute())
+    run_blocking(arguments.bundle, host, arguments.port, arguments.insecure, folder)
 
 
 def promote_bundle(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""The service's own application over a backend with canned tags: all of it but Ray and the model."""
+"""The service's own application over a backend with canned tags: all but Ray and the model."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,6 +90,9 @@ class Canned:
 
     async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
         return BUNDLE, self._labels.label(key), self._labels.parents(key)
+
+    async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
+        return BUNDLE, {key: LABELS[key] for key in keys if key in LABELS}
 
     async def state(self) -> dict[str, str]:
         return {"bundle_id": BUNDLE, "promotion": ""}

@@ -1,4 +1,4 @@
-"""What a request may hold: the documents that batch tagging takes, and a reason where it refuses."""
+"""What a request may hold: what batch tagging takes, and a reason where it is refused."""
 
 from __future__ import annotations
 
