@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -27,8 +28,12 @@ CONFIG = Path(__file__).parent / "tagger.yaml"
 # a request changes threads less often: nothing here blocks a replica's event loop
 ONE_LOOP = "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD", "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"
 ENDED = {"RUNNING", "DEPLOY_FAILED", "UNHEALTHY"}
+RAISED = re.compile(r"^[\w.]*(?:Error|Exception|Refusal): .*\w.*$", re.MULTILINE)
 START_SECONDS = 300
 MOST_ENGINES = 4  # of one machine: each holds a model of its own
+
+
+logger = logging.getLogger(__name__)
 
 
 class ServiceError(ValueError):
@@ -103,9 +108,19 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
         if state.get("status") == "RUNNING":
             return
         if state.get("status") in ENDED:
-            raise ServiceError(f"the service does not start: {state.get('message', '')}")
+            told = state.get("message", "")
+            logger.debug("Serve tells: %s", told)
+            raise ServiceError(f"the service does not start: {cause_of(told)}")
         time.sleep(0.2)
     raise ServiceError(f"the service did not start within {seconds:g} seconds")
+
+
+def cause_of(message: str) -> str:
+    """The line of Serve's message that says what is wrong: the last one of an error with a text, as
+    the trace around it ends in errors without any."""
+    said = [match.group() for match in RAISED.finditer(message)]
+    lines = said or [line for line in message.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "Serve does not say why"
 
 
 def run_blocking(

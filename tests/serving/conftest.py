@@ -20,6 +20,7 @@ import pytest
 
 from serve_apps.ports import USUAL, free_port
 from serve_apps.services import STATE_VARIABLE
+from tests.serving.browsing import browser, locked_url, page, url  # noqa: F401 (fixtures)
 from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
 
