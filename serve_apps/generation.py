@@ -15,7 +15,7 @@ from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.tagger import Ranked, Tagger
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.candidates import Candidates, merge_top_k
-from serve_apps.reasons import why_none
+from serve_apps.reasons import Reasons
 
 Row = dict[str, Any]
 
@@ -140,9 +140,10 @@ class Generation:
         rows = self.tagger.answers(
             ids, documents, ranked, call.top_k, call.min_probability, call.allow, call.deny
         )
+        reasons = Reasons(self.tagger, call, ranked)
         for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
             if not row["label_keys"] and not row["reason"]:
-                row["reason"] = why_none(self.tagger, call, document, ranked, place)
+                row["reason"] = reasons.why_none(document, place)
         if call.explain:
             for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
                 keys = row["label_keys"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from lmtx_ray.bundle.tagger import Ranked, Tagger
 from lmtx_ray.corpus.label_set import LabelSet
@@ -14,22 +15,39 @@ if TYPE_CHECKING:
     from serve_apps.generation import TagCall
 
 MOST_KEYS_NAMED, NEAR = 3, 3
-MOST_COMPARED = 20_000  # keys: in a larger set only those with the same beginning are
+LONGEST_KEY = 64  # that is compared and told
+MOST_COMPARED = 400  # keys: more would take longer than the tags
 
 
-def why_none(tagger: Tagger, call: TagCall, document: str, ranked: Ranked, place: int) -> str:
-    """The reason for the document at `place`, in words; its answer has no tags."""
-    own = _only(ranked, place)
-    kept = tagger.answers([""], [document], own, 1, 0.0, call.allow, call.deny)[0]
-    if kept["label_keys"]:
-        return (
-            f"no tag has a probability of {call.min_probability:g} or more: the best has "
-            f"{kept['probabilities'][0]:.2f}"
-        )
-    if call.allow is not None:
-        return _about_allowed(tagger.labels, call.allow)
-    found = tagger.answers([""], [document], own, 1)[0]
-    return "every candidate is in deny" if found["label_keys"] else "no label was found"
+class Reasons:
+    """The reasons of one request's documents; what all of them share is found out once."""
+
+    def __init__(self, tagger: Tagger, call: TagCall, ranked: Ranked) -> None:
+        self._tagger, self._call, self._ranked = tagger, call, ranked
+
+    def why_none(self, document: str, place: int) -> str:
+        """The reason for the document at `place`, in words; its answer has no tags."""
+        call = self._call
+        kept = self._first(document, place, call.allow, call.deny)
+        if kept["label_keys"]:
+            return (
+                f"no tag has a probability of {call.min_probability:g} or more: the best has "
+                f"{kept['probabilities'][0]:.2f}"
+            )
+        if call.allow is not None:
+            return self._about_allowed
+        found = self._first(document, place, None, ())
+        return "every candidate is in deny" if found["label_keys"] else "no label was found"
+
+    def _first(
+        self, document: str, place: int, allow: Collection[str] | None, deny: Collection[str]
+    ) -> dict[str, Any]:
+        own = _only(self._ranked, place)
+        return self._tagger.answers([""], [document], own, 1, 0.0, allow, deny)[0]
+
+    @cached_property
+    def _about_allowed(self) -> str:
+        return _about_allowed(self._tagger.labels, self._call.allow or ())
 
 
 def _only(ranked: Ranked, place: int) -> Ranked:
@@ -58,6 +76,7 @@ def _about_allowed(labels: LabelSet, allow: Collection[str]) -> str:
 
 
 def _unknown(labels: LabelSet, key: str) -> str:
+    key = key if len(key) <= LONGEST_KEY else key[: LONGEST_KEY - 1] + "…"
     near = near_keys(labels, key)
     return f"{key!r}" + (f" (near: {', '.join(map(repr, near))})" if near else "")
 
@@ -66,4 +85,4 @@ def near_keys(labels: LabelSet, key: str) -> list[str]:
     """Up to NEAR keys of the label set that somebody may have meant by `key`: of the label that is
     called so, else keys written nearly so."""
     called = [label.key for label in labels.search(key, NEAR)]
-    return called or get_close_matches(key, labels.keys_from(key[:1], MOST_COMPARED), NEAR)
+    return called or get_close_matches(key, labels.keys_beside(key, MOST_COMPARED), NEAR)

@@ -144,11 +144,12 @@ class LabelSet(Mapping[str, str]):
                 self._words = LabelWords.of(index_table(self.texts[:], self.keys_by_place[:]))
         return self._words
 
-    def keys_from(self, start: str, most: int) -> list[str]:
-        """Up to `most` keys that begin with `start`, in their order."""
-        after = bisect_left(self._by_key, start, key=self.keys_by_place.__getitem__)
-        keys = (self.keys_by_place[place] for place in self._by_key[after : after + most])
-        return [key for key in keys if key.startswith(start)]
+    def keys_beside(self, key: str, most: int) -> list[str]:
+        """Up to `most` keys around the place where `key` would stand in their order, so those that
+        begin most as it does."""
+        after = bisect_left(self._by_key, key, key=self.keys_by_place.__getitem__)
+        beside = self._by_key[max(after - most // 2, 0) : after + most // 2]
+        return [self.keys_by_place[place] for place in beside]
 
 
 def table_of(labels: pa.Table) -> pa.Table:
