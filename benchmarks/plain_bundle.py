@@ -43,7 +43,7 @@ def sample_labels() -> pa.Table:
 def publish_plain(
     folder: Path, shards: int = 1, fused: bool = False, most: int | None = None
 ) -> str:
-    """Publish such a bundle at `folder`, unless it is there already, with the first `most` labels."""
+    """Publish such a bundle, of the first `most` labels, at `folder` unless it is there already."""
     step = Dataset(str(folder), f"plain-{shards}-{'fused' if fused else 'dense'}")
     if not step.is_complete():
         labels = sample_labels().slice(0, most)
