@@ -127,8 +127,7 @@ def run_blocking(
     bundle: str, host: str, port: int, insecure: bool = False, feedback_dir: str = ""
 ) -> None:
     """Serve a bundle until interrupted; returns after a clean shutdown. `feedback_dir` is as
-    TaggerArgs has it. The ports are settled by
-    `ports.take_ports` before.
+    TaggerArgs has it. The ports are settled by `ports.take_ports` before.
 
     Raises:
         BindingError: Reachable from a network without API keys.

@@ -93,15 +93,14 @@ function fromObjects(name, objects, heads) {
   const names = heads || [...new Set(objects.slice(0, 100).flatMap((one) => (one && typeof one === "object" ? Object.keys(one) : [])))];
   const column = (kind) => COLUMNS[kind].map((known) => names.find((head) => head.toLowerCase() === known)).find(Boolean);
   const [id, title, text] = [column("id"), column("title"), column("text")];
-  const bare = objects.every((one) => typeof one === "string");
-  if (!bare && !title && !text) {
-    throw new Error(`${name} has no field of text. It has ${names.map((one) => `“${one}”`).join(", ") || "none"}; name one of them “text”.`);
+  if (names.length && !title && !text) {
+    throw new Error(`${name} has no field of text. It has ${names.map((one) => `“${one}”`).join(", ")}; name one of them “text”.`);
   }
-  return objects.map((one, number) => clean({
-    id: bare || one?.[id] === undefined || one[id] === "" ? String(number + 1) : String(one[id]),
-    title: bare ? "" : asText(one?.[title]),
-    text: bare ? one : asText(one?.[text]),
-  }));
+  return objects.map((one, number) => {
+    const row = typeof one === "string" ? { text: one } : one || {};
+    const [own, from] = [row[id], typeof one === "string" ? "text" : text];
+    return clean({ id: own === undefined || own === "" ? String(number + 1) : String(own), title: asText(row[title]), text: asText(row[from]) });
+  });
 }
 
 const asText = (value) => (value === undefined || value === null ? "" : String(value));
