@@ -37,7 +37,17 @@ class Running:
     url: str
     ray: str
     pid: int
-    state: Path  # where it tells `lmtx promote` of itself
+    folder: Path  # of its own
+
+    @property
+    def state(self) -> Path:
+        """Where it tells `lmtx promote` of itself."""
+        return self.folder / "state"
+
+    @property
+    def feedback(self) -> Path:
+        """Where it keeps what people say, if it was told to."""
+        return self.folder / "feedback"
 
 
 @contextlib.contextmanager
@@ -48,8 +58,8 @@ def running(
     file = folder / "serve.json"
     file.write_text(json.dumps(config))
     command = [sys.executable, "-m", "tests.serving.start", str(file)]
-    state = folder / "state"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), STATE_VARIABLE: str(state)}
+    told = {"PYTHONPATH": str(ROOT), STATE_VARIABLE: str(folder / "state")}
+    environment = {**os.environ, **told}
     environment.pop("RAY_ADDRESS", None)
     with (folder / "serve.log").open("w") as log:
         process = subprocess.Popen(
@@ -64,7 +74,7 @@ def running(
     try:
         line = _ready(process, folder / "serve.log")
         url = line.split("serving at ")[1].split("/ ")[0]
-        yield Running(url, line.split("--address ")[1].rstrip(")\n"), process.pid, state)
+        yield Running(url, line.split("--address ")[1].rstrip(")\n"), process.pid, folder)
     finally:
         process.send_signal(end)
         try:
@@ -125,9 +135,10 @@ def service(bundle: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     runs here."""
     from serve_apps.running import deploy_config
 
-    port = free_port()
-    config = deploy_config(bundle, "127.0.0.1", port, threads=1, shards=2)
-    with usual_ports_taken(), running(config, tmp_path_factory.mktemp("service")) as started:
+    folder = tmp_path_factory.mktemp("service")
+    args = {"threads": 1, "shards": 2, "feedback_dir": str(folder / "feedback")}
+    config = deploy_config(bundle, "127.0.0.1", free_port(), **args)
+    with usual_ports_taken(), running(config, folder) as started:
         yield started
 
 
