@@ -1,6 +1,6 @@
 import { asCsv, asCurl, asJson, asPython, copy, download } from "./copying.js";
 import { MOST_CHARACTERS, MOST_DOCUMENTS, readFiles } from "./files.js";
-import { clearResults, percent, showResults } from "./results.js";
+import { clearResults, filterResults, percent, showResults } from "./results.js";
 import { AnswerError, at, call, element, post, showError } from "./service.js";
 
 const MOST_LABELS = 50;
@@ -54,7 +54,7 @@ function bringIntoView() {
 
 function answered(part, reply) {
   showIdentity(reply.bundle_id);
-  part.forEach((one, place) => documents.push({ ...one, ...reply.results[place], id: one.id, answers: {}, open: false }));
+  part.forEach((one, place) => documents.push({ ...one, ...reply.results[place], id: one.id, answers: {} }));
 }
 
 async function tagText(event) {
@@ -229,7 +229,7 @@ at("label-form").addEventListener("submit", findLabels);
 at("threshold").addEventListener("input", () => {
   at("threshold-value").textContent = percent(threshold());
   at("threshold").setAttribute("aria-valuetext", `${Math.round(threshold() * 100)} percent`);
-  if (documents.length) show();
+  filterResults(documents, many, threshold());
 });
 at("text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) tagText(event);

@@ -7,7 +7,7 @@ const CHIPS = 4;
 const LONGEST_NAME = 120;
 
 function crumbs(tag) {
-  const parents = (tag.parents || []).map((parent) => parent.label);
+  const parents = (tag.parents || []).map((parent) => parent.label).reverse(); // told nearest first
   return parents.length ? element("p", "crumbs", `in ${parents.join(" › ")}`) : null;
 }
 
@@ -60,48 +60,68 @@ function inWords(reason) {
   return `No tags${reason ? `: ${reason}` : ""}.`;
 }
 
-function fill(list, document, threshold, onSaid) {
-  list.replaceChildren(...document.tags.filter((tag) => tag.probability >= threshold).map((tag) => tagItem(document, tag, onSaid)));
-  return list;
+// Fills a list, and gives what shows its tags from a threshold on.
+function fill(list, document, onSaid) {
+  const items = document.tags.map((tag) => tagItem(document, tag, onSaid));
+  list.replaceChildren(...items);
+  return (threshold) => items.forEach((item, place) => { item.hidden = document.tags[place].probability < threshold; });
 }
 
 function emptyWords(document, threshold) {
   return document.tags.length ? `No tag has a probability of ${percent(threshold)} or more.` : inWords(document.reason);
 }
 
-function documentItem(document, threshold, onSaid) {
+function chipsOf(document, threshold) {
   const shown = document.tags.filter((tag) => tag.probability >= threshold);
-  const chips = element("span", "chips", ...shown.slice(0, CHIPS).map((tag) => element("span", "chip", tag.label)),
-    shown.length > CHIPS ? element("span", "chip more", `+${shown.length - CHIPS}`) : null,
-    shown.length ? null : element("span", "hint", emptyWords(document, threshold)));
+  if (!shown.length) return [element("span", "hint", emptyWords(document, threshold))];
+  const more = shown.length > CHIPS ? [element("span", "chip more", `+${shown.length - CHIPS}`)] : [];
+  return [...shown.slice(0, CHIPS).map((tag) => element("span", "chip", tag.label)), ...more];
+}
+
+// A document that opens to its tags, which are made then, and what shows them from a threshold on.
+function documentItem(document, onSaid) {
+  const chips = element("span", "chips");
   const name = (document.title || document.text).slice(0, LONGEST_NAME);
-  const details = element("details", "document",
-    element("summary", "", element("span", "doc-name", element("span", "mono hint", document.id), ` ${name}`), chips));
-  details.open = document.open;
   const list = element("ol", "tags");
   list.setAttribute("aria-label", `Tags of ${document.id}`);
-  details.append(list);
-  const show = () => {
-    document.open = details.open;
-    if (details.open) fill(list, document, threshold, onSaid);
+  const details = element("details", "document",
+    element("summary", "", element("span", "doc-name", element("span", "mono hint", document.id), ` ${name}`), chips),
+    list);
+  let filter = null;
+  let last = 0;
+  details.addEventListener("toggle", () => {
+    if (!filter) filter = fill(list, document, onSaid);
+    filter(last);
+  });
+  const show = (threshold) => {
+    last = threshold;
+    chips.replaceChildren(...chipsOf(document, threshold));
+    if (filter) filter(threshold);
   };
-  details.addEventListener("toggle", show);
-  show();
-  return element("li", "", details);
+  return [element("li", "", details), show];
 }
+
+let filters = [];
 
 // `documents`: what was sent, with tags, reason and the answers of the person at the page.
 export function showResults(documents, many, threshold, onSaid) {
   at("tags").hidden = many;
   at("documents").hidden = !many;
+  at("after").hidden = !documents.length;
+  if (many) {
+    const items = documents.map((one) => documentItem(one, onSaid));
+    at("documents").replaceChildren(...items.map(([item]) => item));
+    filters = items.map(([, show]) => show);
+  } else filters = documents.map((one) => fill(at("tags"), one, onSaid));
+  filterResults(documents, many, threshold);
+}
+
+export function filterResults(documents, many, threshold) {
+  if (!documents.length) return;
+  for (const filter of filters) filter(threshold);
   const count = documents.reduce((sum, one) => sum + one.tags.length, 0);
   const shown = documents.reduce((sum, one) => sum + one.tags.filter((tag) => tag.probability >= threshold).length, 0);
-  if (many) {
-    at("documents").replaceChildren(...documents.map((one) => documentItem(one, threshold, onSaid)));
-  } else if (documents.length) fill(at("tags"), documents[0], threshold, onSaid);
   at("empty").hidden = many || shown > 0;
-  at("after").hidden = !documents.length;
-  if (!documents.length) return;
   if (!many && !shown) at("empty").textContent = emptyWords(documents[0], threshold);
   const tags = shown === count ? `${count} ${count === 1 ? "tag" : "tags"}` : `${shown} of ${count} tags`;
   at("summary").textContent = many ? `${documents.length} documents, ${tags}` : count ? tags : "No tags";

@@ -182,6 +182,6 @@ def test_description_lists_operations_with_examples(browser: webdriver.Chrome, u
     wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, ".operation"))
     shown = text(browser, "main")
     assert "/v1/tag" in shown
-    assert "chest pain after exercise" in shown
+    assert "Beta blockers after myocardial infarction" in shown
     assert browser.execute_script("return window.violations") == []
     assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []

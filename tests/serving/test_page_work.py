@@ -35,7 +35,7 @@ return box.top >= 0 && box.top < window.innerHeight * 0.8 && box.bottom <= windo
 KEEP_COPIES = """
 window.copied = [];
 Object.defineProperty(navigator, "clipboard",
-  { value: { writeText: async (text) => { window.copied.push(text); } } });
+  { configurable: true, value: { writeText: async (text) => { window.copied.push(text); } } });
 """
 
 
