@@ -158,11 +158,12 @@ const FORMATS = {
 };
 
 async function copyAs(event) {
-  const kind = event.currentTarget.dataset.copy;
+  const button = event.currentTarget; // the event has none any more after a pause
+  const kind = button.dataset.copy;
   const isRequest = kind === "curl" || kind === "python";
   const whole = isRequest && documents.length > lastBody.documents.length ? ` with the first ${lastBody.documents.length} documents` : "";
   const done = await copy(FORMATS[kind]());
-  at("copied").textContent = done ? `Copied as ${event.currentTarget.textContent}${whole}.` : "This browser does not let the page copy.";
+  at("copied").textContent = done ? `Copied as ${button.textContent}${whole}.` : "This browser does not let the page copy.";
 }
 
 function said() {
