@@ -184,11 +184,11 @@ function operation(method, path, operationDescription) {
   const body = operationDescription.requestBody?.content?.["application/json"];
   if (body) card.append(...part("Body", table(["field", "type", "notes"], fieldsOf(body.schema))));
   const sent = body ? body.example ?? example(body.schema) : undefined;
-  card.append(...part("Example", block(command(method, path, sent))));
+  card.append(...part("Example", block(command(method, path, sent))), tryIt(method, path, parameters, sent));
   const replies = Object.entries(operationDescription.responses || {});
   card.append(...part("Answers", table(["status", "meaning", "body"], replies.map(([status, reply]) => [
     status, reply.description || "", typeName(reply.content?.["application/json"]?.schema),
-  ]))), tryIt(method, path, parameters, sent));
+  ]))));
   return card;
 }
 
