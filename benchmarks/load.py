@@ -39,12 +39,13 @@ class Outcome:
         return {**found, "refused": others, "failed": dict(self.failures)}
 
 
-def request_bytes(port: int, body: dict, path: str = "/v1/tag") -> bytes:
-    """A whole POST request."""
+def request_bytes(port: int, body: dict, path: str = "/v1/tag", key: str = "") -> bytes:
+    """A whole POST request, with an API key where there is one."""
     content = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\n\r\n"
+        + (f"X-API-Key: {key}\r\n" if key else "")
+        + f"Content-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content
 

@@ -40,11 +40,13 @@ def sample_labels() -> pa.Table:
     return schemas.conform(table, schemas.LABELS)
 
 
-def publish_plain(folder: Path, shards: int = 1, fused: bool = False) -> str:
-    """Publish such a bundle at `folder`, unless it is there already."""
+def publish_plain(
+    folder: Path, shards: int = 1, fused: bool = False, most: int | None = None
+) -> str:
+    """Publish such a bundle, of the first `most` labels, at `folder` unless it is there already."""
     step = Dataset(str(folder), f"plain-{shards}-{'fused' if fused else 'dense'}")
     if not step.is_complete():
-        labels = sample_labels()
+        labels = sample_labels().slice(0, most)
         vectors_LD = Encoder(ENCODER).encode(labels["text"].to_pylist(), "label")
         parts = BundleParts(
             step.fingerprint,

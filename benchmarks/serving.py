@@ -1,6 +1,10 @@
 """The service against a plain one of a few lines: same model, labels and cores, one run.
 
-    python benchmarks/serving.py [--seconds 8] [--rounds 3] [--output FILE]
+    python benchmarks/serving.py [--quick] [--seconds 8] [--rounds 3] [--output FILE]
+
+Ours runs as `lmtx serve` starts it, rate limits included: the load comes with one API key, as
+without keys nobody's rate is counted behind HAProxy, so key and rates are checked with each
+request. `refused` counts by status: 429 is a rate limit, 503 too many at once.
 
 The servers run in turn, each alone on the machine but for the load generator: an idle Ray instance
 takes cores' time too. Numbers are medians over the rounds. Prints one JSON object; ratios are ours
@@ -33,6 +37,8 @@ from plain_bundle import publish_plain, sample_rows
 
 from lmtx_ray.io.cores import usable_cores
 from lmtx_ray.io.publish import Dataset
+from serve_apps.guard import GuardSettings, new_key
+from serve_apps.guard.keys import KEYS_VARIABLE
 from serve_apps.ports import free_port
 from serve_apps.running import engines_for
 
@@ -42,6 +48,7 @@ CHARACTERS = 330  # about 75 tokens
 CONCURRENCY = (1, 16, 64)
 BATCH = 64
 WARM_SECONDS = 2.0
+SECRET, KEY_LINE = new_key("benchmark")
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Load:
 @contextlib.contextmanager
 def server(command: Sequence[str], port: int, body: dict[str, Any]) -> Iterator[int]:
     """A server in a process group of its own, ready to answer; stopped at the end."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), KEYS_VARIABLE: KEY_LINE}
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(
         command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True
@@ -77,7 +84,7 @@ def wait_for(port: int, body: dict[str, Any], process: subprocess.Popen) -> None
     request = urllib.request.Request(
         f"http://{HOST}:{port}/v1/tag",
         json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
+        {"Content-Type": "application/json", "X-API-Key": SECRET},
     )
     for _ in range(300):
         if process.poll() is not None:
@@ -89,7 +96,7 @@ def wait_for(port: int, body: dict[str, Any], process: subprocess.Popen) -> None
 
 
 def measure(port: int, bodies: list[dict], concurrency: int, seconds: float) -> Outcome:
-    requests = [request_bytes(port, body) for body in bodies]
+    requests = [request_bytes(port, body, key=SECRET) for body in bodies]
     return asyncio.run(closed_loop(port, requests, concurrency, seconds))
 
 
@@ -176,7 +183,7 @@ def resident_mib() -> float:
 
 def overload(bodies: list[dict], seconds: float) -> dict[str, Any]:
     """Twice the load that the service can sustain, against the load it can."""
-    requests = [request_bytes(OURS, body) for body in bodies]
+    requests = [request_bytes(OURS, body, key=SECRET) for body in bodies]
     at_capacity = asyncio.run(closed_loop(OURS, requests, 64, seconds)).summary()
     rate = 2 * at_capacity["requests_per_second"]
     before = resident_mib()
@@ -196,8 +203,8 @@ def overload(bodies: list[dict], seconds: float) -> dict[str, Any]:
     }
 
 
-def run(seconds: float, rounds: int, work: Path) -> dict[str, Any]:
-    bundle = publish_plain(work / "dense")
+def run(seconds: float, rounds: int, work: Path, labels: int | None = None) -> dict[str, Any]:
+    bundle = publish_plain(work / "dense", most=labels)
     folder = Dataset(bundle).folder()
     rows = sample_rows("test")[:256]
     texts = [f"{row['title']}. {row['content']}"[:CHARACTERS] for row in rows]
@@ -220,7 +227,15 @@ def run(seconds: float, rounds: int, work: Path) -> dict[str, Any]:
             found["ours"].append(ask(OURS, loads))
             if number == rounds - 1:
                 more = {"stage_ms": stages(), "overload": overload(single, seconds)}
-    return {**results(found, list(loads)), **more}
+    refused = [one[name]["refused"] for one in found["ours"] for name in loads]
+    return {**results(found, list(loads)), **more, **limits(), "refused_below_overload": refused}
+
+
+def limits() -> dict[str, int]:
+    """The rates that one key has, which the service was measured with."""
+    usual = GuardSettings()
+    names = ("requests_per_minute", "documents_per_minute")
+    return {name: getattr(usual, name) for name in names}
 
 
 def results(found: dict[str, list[dict[str, Any]]], loads: Sequence[str]) -> dict[str, Any]:
@@ -261,12 +276,16 @@ def show(result: dict[str, Any], output: Path | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one round of 2 seconds, 2,000 labels")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="write the result there too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
-        result = run(arguments.seconds, arguments.rounds, Path(work))
+        if arguments.quick:
+            result = run(2.0, 1, Path(work), labels=2_000)
+        else:
+            result = run(arguments.seconds, arguments.rounds, Path(work))
     show({"cores": usable_cores(), **result}, arguments.output)
 
 

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from lmtx_ray import __version__
 from lmtx_ray.corpus.label_set import Label
 from serve_apps import contracts
+from serve_apps.feedback import Keeper, rows_of
 from serve_apps.generation import Answer, TagCall
 from serve_apps.guard import (
     ERROR_RESPONSES,
@@ -27,6 +28,7 @@ from serve_apps.guard import (
 )
 from serve_apps.page import mount_page
 from serve_apps.telemetry import CONTENT_TYPE, Measured, Telemetry
+from serve_apps.tracing import Traced, Tracing
 
 CHUNK_DOCUMENTS = 32  # a larger request is shared by the replicas
 TRIES = 3
@@ -44,12 +46,21 @@ class Backend(Protocol):
     async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
         """(bundle id, the label or None, its parents)."""
 
+    async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """(bundle id, texts of those keys that the label set has)."""
+
     async def state(self) -> dict[str, Any]:
         """`bundle_id`, `promotion` and, if it is known, `about`, as ReplicaState tells them."""
 
 
-def build_api(backend: Backend, guard: GuardSettings, telemetry: Telemetry) -> FastAPI:
-    """The application, guarded and measured."""
+def build_api(
+    backend: Backend,
+    guard: GuardSettings,
+    telemetry: Telemetry,
+    keeper: Keeper | None = None,
+    tracing: Tracing | None = None,
+) -> FastAPI:
+    """The application, guarded and measured, and traced where `tracing` is given."""
     api = FastAPI(
         title="lmtx tagger",
         version=__version__,
@@ -58,12 +69,15 @@ def build_api(backend: Backend, guard: GuardSettings, telemetry: Telemetry) -> F
     )
     install_error_handlers(api)
     api.add_exception_handler(Refusal, _refused)
-    _add_tagging(api, backend, telemetry)
+    _add_tagging(api, backend, telemetry, tracing or Tracing())
+    _add_feedback(api, backend, keeper or Keeper())
     _add_labels(api, backend)
     _add_operations(api, backend, telemetry)
     mount_page(api)
     api.add_middleware(Guard, settings=guard)
     api.add_middleware(Measured, telemetry=telemetry)
+    if tracing is not None:
+        api.add_middleware(Traced, tracing=tracing)
     return api
 
 
@@ -72,14 +86,19 @@ async def _refused(request: Request, error: Exception) -> Response:
     return error_response(request.scope, error.status, error.code, error.problems, error.headers)
 
 
-def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
+def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry, tracing: Tracing) -> None:
     @api.post("/v1/tag", response_model=contracts.TagResponse)
     async def tag(request: contracts.TagRequest) -> Response:
         """Tag up to 128 documents. All tags of a response come from the bundle it names."""
         answers = await tag_in_chunks(backend, _calls(request))
         for answer in answers:
             telemetry.answered(answer)
-        results = [_result(row, request.explain) for answer in answers for row in answer.rows]
+            tracing.answered(answer)
+        rows = [row for answer in answers for row in answer.rows]
+        results = [
+            _result(row | _too_long(document), request.explain)
+            for row, document in zip(rows, request.documents, strict=True)
+        ]
         body = {
             "bundle_id": answers[0].bundle_id,
             "partial": any(answer.partial for answer in answers),
@@ -89,9 +108,9 @@ def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
 
 
 def _calls(request: contracts.TagRequest) -> list[TagCall]:
-    documents = [
-        ("", None, entry) if isinstance(entry, str) else (entry.id, entry.title, entry.text)
-        for entry in request.documents
+    documents: list[tuple[str, str | None, str]] = [
+        (one.id, None, "") if _too_long(one) else (one.id, one.title, one.text)
+        for one in request.documents
     ]
     allow = None if request.allow is None else frozenset(request.allow)
     return [
@@ -105,6 +124,16 @@ def _calls(request: contracts.TagRequest) -> list[TagCall]:
         )
         for start in range(0, len(documents), CHUNK_DOCUMENTS)
     ]
+
+
+def _too_long(document: contracts.Document) -> dict[str, str]:
+    """The reason of a document that is asked without its text, as it has too much; else nothing."""
+    if document.characters <= contracts.MOST_CHARACTERS:
+        return {}
+    return {
+        "reason": f"too long: {document.characters:,} characters, at most "
+        f"{contracts.MOST_CHARACTERS:,} are taken; send it in parts"
+    }
 
 
 async def tag_in_chunks(backend: Backend, calls: Sequence[TagCall]) -> list[Answer]:
@@ -142,11 +171,24 @@ def _result(row: dict[str, Any], explain: bool) -> dict[str, Any]:
     return {"id": row["doc_id"], "tags": tags, "reason": row["reason"]}
 
 
+def _add_feedback(api: FastAPI, backend: Backend, keeper: Keeper) -> None:
+    @api.post("/v1/feedback", response_model=contracts.FeedbackResponse)
+    async def feedback(body: contracts.FeedbackRequest, request: Request) -> Response:
+        """What a person says of tags, as rows for `lmtx verdicts import`; no text is kept."""
+        keys = {said.key for document in body.documents for said in document.answers}
+        bundle_id, texts = await backend.label_texts(sorted(keys))
+        rows = rows_of(body.documents, texts, getattr(request.state, "key_name", ""))
+        kept = await asyncio.to_thread(keeper.keep, rows)
+        answer = contracts.FeedbackResponse(bundle_id=bundle_id, kept=kept, rows=rows)
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+
 def _entry(label: Label) -> dict[str, str]:
     return {"key": label.key, "label": label.text}
 
 
 def _add_labels(api: FastAPI, backend: Backend) -> None:
+    @api.head("/v1/labels", include_in_schema=False)
     @api.get("/v1/labels", response_model=contracts.LabelsResponse)
     async def labels(
         q: Annotated[contracts.Name, Query(description="part of a label or a key")] = "",
@@ -157,6 +199,7 @@ def _add_labels(api: FastAPI, backend: Backend) -> None:
         entries = [_entry(label) for label in found]
         return JSONResponse({"bundle_id": bundle_id, "count": count, "labels": entries})
 
+    @api.head("/v1/labels/{key:path}", include_in_schema=False)
     @api.get(
         "/v1/labels/{key:path}",
         response_model=contracts.LabelResponse,
@@ -176,6 +219,7 @@ def _add_labels(api: FastAPI, backend: Backend) -> None:
 def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
     kept = _Kept(backend)
 
+    @api.head("/healthz", include_in_schema=False)
     @api.get("/healthz", response_model=contracts.Health)
     async def healthz() -> Response:
         """Whether this process is alive, and the bundle that answers."""
@@ -183,6 +227,7 @@ def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> Non
         status = "ok" if state["bundle_id"] else "starting"
         return JSONResponse({"status": status, "bundle_id": state["bundle_id"] or None})
 
+    @api.head("/readyz", include_in_schema=False)
     @api.get(
         "/readyz",
         response_model=contracts.Readiness,
@@ -200,6 +245,7 @@ def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> Non
         }
         return JSONResponse(body, 200 if ready else 503)
 
+    @api.head("/metrics", include_in_schema=False)
     @api.get("/metrics", response_class=Response)
     async def metrics() -> Response:
         """Prometheus metrics of this ingress process."""

@@ -37,7 +37,8 @@ class TaggerArgs(BaseModel):
     the index in the engine, None takes 0 for an index below IN_PROCESS_VECTORS_MIB and else one for
     each of the bundle's shards. `partial` lets the service answer, and say so, while a shard is
     missing. `host` is where the HTTP proxy is bound; beyond loopback it takes API keys or
-    `insecure`. `guard` overrides GuardSettings.
+    `insecure`. `guard` overrides GuardSettings. `feedback_dir` is a folder on the ingress's node
+    where `/v1/feedback` keeps what people say; without one it only gives the rows back.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,6 +50,7 @@ class TaggerArgs(BaseModel):
     partial: bool = False
     host: str = "127.0.0.1"
     insecure: bool = False
+    feedback_dir: str = ""
     guard: dict[str, int | float | str] = {}
 
 
@@ -71,7 +73,7 @@ def app(args: TaggerArgs) -> serve.Application:
     ]
     engine = _deployment(Engine).options(user_config=config)
     bound = engine.bind(args.threads, args.partial, handles)
-    return _deployment(Ingress).bind(guard.model_dump(mode="json"), bound)
+    return _deployment(Ingress).bind(guard.model_dump(mode="json"), bound, args.feedback_dir)
 
 
 def _deployment(decorated: type) -> serve.Deployment:

@@ -2,34 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from serve_apps.guard import PlainText
+from serve_apps.guard.plain_text import check_plain
 
 MOST_DOCUMENTS, MOST_CHARACTERS, MOST_TAGS, MOST_KEYS = 128, 100_000, 100, 10_000
 MOST_LABELS = 100
 
-Text = Annotated[PlainText, StringConstraints(max_length=MOST_CHARACTERS)]
-Name = Annotated[PlainText, StringConstraints(max_length=1000)]
+Name = Annotated[str, StringConstraints(max_length=1000), AfterValidator(check_plain)]
 
 
 def _distinct(keys: list[str]) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
+def _id_text(value: Any) -> Any:
+    """A number is taken as its digits, as in files."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if whole else value
+
+
+def _document(value: Any) -> Any:
+    """A bare text as the document it stands for."""
+    if isinstance(value, str):
+        return {"text": value}
+    if not isinstance(value, dict | Document):
+        raise ValueError("needs a text, or an object with text")
+    return value
+
+
 Keys = Annotated[list[Name], Field(max_length=MOST_KEYS), AfterValidator(_distinct)]
 
 
 class Document(BaseModel):
-    """A document to tag; `id` is given back."""
+    """A document to tag: `text`, `title` or both. `id` is given back, a number as text. Further
+    fields are not looked at."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["text"]}, {"required": ["title"]}]}
+    )
 
-    id: Name = ""
-    title: Text | None = None
-    text: Text
+    id: Annotated[Name, BeforeValidator(_id_text, json_schema_input_type=str | int)] = ""
+    title: PlainText | None = None
+    text: PlainText = Field(
+        "",
+        description=f"beyond {MOST_CHARACTERS} characters with the title it is not tagged: the "
+        "result's reason says so",
+    )
+
+    @model_validator(mode="after")
+    def _has_text(self) -> Document:
+        if not {"text", "title"} & self.model_fields_set:
+            raise ValueError("needs a text or a title")
+        return self
+
+    @property
+    def characters(self) -> int:
+        """Of title and text together."""
+        return len(self.title or "") + len(self.text)
+
+
+AnyDocument = Annotated[
+    Document, BeforeValidator(_document, json_schema_input_type=Document | PlainText)
+]
 
 
 class TagRequest(BaseModel):
@@ -50,12 +96,61 @@ class TagRequest(BaseModel):
         },
     )
 
-    documents: list[Document | Text] = Field(min_length=1, max_length=MOST_DOCUMENTS)
+    documents: list[AnyDocument] = Field(min_length=1, max_length=MOST_DOCUMENTS)
     top_k: int = Field(5, ge=1, le=MOST_TAGS, strict=True, description="most tags of a document")
     min_probability: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, strict=True)
     allow: Keys | None = Field(None, description="label keys that alone may be tags")
     deny: Keys = Field(default=[], description="label keys that may not be tags")
     explain: bool = Field(False, strict=True, description="give parents and evidence of each tag")
+
+
+class SaidOfTag(BaseModel):
+    """Whether a label fits a document."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: Name
+    answer: Literal["yes", "no"]
+
+
+class AnsweredDocument(Document):
+    """A document as it was tagged, and what somebody says of its tags."""
+
+    answers: list[SaidOfTag] = Field(min_length=1, max_length=MOST_TAGS)
+
+
+class FeedbackRequest(BaseModel):
+    """Documents with answers of a person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    documents: list[AnsweredDocument] = Field(
+        min_length=1,
+        max_length=MOST_DOCUMENTS,
+        examples=[
+            [{"id": "a1", "text": "A trial", "answers": [{"key": "D006801", "answer": "no"}]}]
+        ],
+    )
+
+
+class FeedbackRow(BaseModel):
+    """A row of a file that `lmtx verdicts import` takes: hashes of the texts, and their names."""
+
+    document: str
+    label: str
+    answer: str
+    doc_id: str
+    label_key: str
+    label_text: str
+    source: str
+
+
+class FeedbackResponse(BaseModel):
+    """The rows, and whether the service keeps them too."""
+
+    bundle_id: str
+    kept: bool
+    rows: list[FeedbackRow]
 
 
 class LabelEntry(BaseModel):
@@ -87,7 +182,7 @@ class Tag(BaseModel):
 
 
 class Result(BaseModel):
-    """One document's tags; `reason` says why there are none."""
+    """One document's tags; `reason` says why there are none, "empty" of one without text."""
 
     id: str
     tags: list[Tag]

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,13 +95,14 @@ class Engine:
         return [(answers[place], began) for place in range(len(items))]
 
     async def _search(self, bundle_id: str, vectors_BD: np.ndarray, k: int) -> Found:
-        parts = await asyncio.gather(
-            *(self._ask_shard(handle, bundle_id, vectors_BD, k) for handle in self._handles)
+        timed = await asyncio.gather(
+            *(_timed(self._ask_shard(one, bundle_id, vectors_BD, k)) for one in self._handles)
         )
+        parts, seconds_S = zip(*timed, strict=True)
         missing = [number for number, part in enumerate(parts) if part is None]
         if missing and (not self._partial or len(missing) == len(parts)):
             raise MissingShard(f"index shards {missing} do not answer for bundle {bundle_id}")
-        return merge_shards(parts, k)
+        return replace(merge_shards(parts, k), seconds_S=seconds_S)
 
     async def _ask_shard(
         self, handle: DeploymentHandle, bundle_id: str, vectors_BD: np.ndarray, k: int
@@ -131,6 +133,12 @@ class Engine:
         labels = generation.tagger.labels
         return generation.bundle_id, labels.label(key), labels.parents(key)
 
+    async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """(bundle id, texts of those keys that the label set has)."""
+        generation = self._bundles.active
+        labels = generation.tagger.labels
+        return generation.bundle_id, {key: labels[key] for key in keys if key in labels}
+
     async def state(self) -> ReplicaState:
         """Which replica this is, what it answers with, and how a promotion goes."""
         return self._bundles.state(serve.get_replica_context().replica_id.unique_id)
@@ -152,6 +160,14 @@ class Engine:
 def _tokens(item: tuple[Generation, TagCall]) -> int:
     generation, call = item
     return call.tokens(generation.most_tokens)
+
+
+async def _timed(
+    asked: Coroutine[Any, Any, Candidates | None],
+) -> tuple[Candidates | None, float]:
+    """What comes of it, and how many seconds that took."""
+    started = time.perf_counter()
+    return await asked, time.perf_counter() - started
 
 
 async def _result(reply: Any) -> Any:

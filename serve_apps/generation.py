@@ -15,6 +15,7 @@ from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.tagger import Ranked, Tagger
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.candidates import Candidates, merge_top_k
+from serve_apps.reasons import Reasons
 
 Row = dict[str, Any]
 
@@ -41,23 +42,26 @@ class TagCall:
 
 @dataclass
 class Answer:
-    """`rows` like the `tags` table's; `error` instead, where there are none. Seconds by stage."""
+    """`rows` like the `tags` table's; `error` instead, where there are none. Seconds by stage, and
+    of the stage search by shard where there are any."""
 
     bundle_id: str = ""
     rows: list[Row] = field(default_factory=list)
     partial: bool = False
     error: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    shard_seconds: tuple[float, ...] = ()
     batch_documents: int = 0
     tokens: int = 0
 
 
 @dataclass(frozen=True)
 class Found:
-    """Dense candidates, and whether shards were missing."""
+    """Dense candidates, whether shards were missing, and the seconds that each took."""
 
     dense: Candidates
     partial: bool = False
+    seconds_S: tuple[float, ...] = ()
 
 
 class ShardSearch(Protocol):
@@ -127,6 +131,7 @@ class Generation:
         spent = {**spent, "rank": time.perf_counter() - started}
         for answer, call in zip(answers, calls, strict=True):
             answer.seconds, answer.batch_documents = spent, len(documents)
+            answer.shard_seconds = found.seconds_S
             answer.tokens = call.tokens(self.most_tokens)
         return answers
 
@@ -135,6 +140,10 @@ class Generation:
         rows = self.tagger.answers(
             ids, documents, ranked, call.top_k, call.min_probability, call.allow, call.deny
         )
+        reasons = Reasons(self.tagger, call, ranked)
+        for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
+            if not row["label_keys"] and not row["reason"]:
+                row["reason"] = reasons.why_none(document, place)
         if call.explain:
             for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
                 keys = row["label_keys"]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ray
@@ -19,10 +19,12 @@ from starlette.types import ASGIApp
 from lmtx_ray.corpus.label_set import Label
 from serve_apps.api import build_api
 from serve_apps.engine import BUNDLE_GONE, SHARD_MISSING
+from serve_apps.feedback import Keeper
 from serve_apps.generation import Answer, TagCall
 from serve_apps.guard import GuardSettings, Refusal
 from serve_apps.ports import HA_PROXY
 from serve_apps.telemetry import Telemetry
+from serve_apps.tracing import tracing_from
 
 TRIES, WAIT_SECONDS, STATE_SECONDS = 4, 0.05, 2.0
 RETRY = {"Retry-After": "1"}
@@ -71,6 +73,10 @@ class EngineClient:
         """(bundle id, the label or None, its parents)."""
         return await self._ask(lambda: self._engine.label.remote(key), self._seconds)
 
+    async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """(bundle id, texts of those keys that the label set has)."""
+        return await self._ask(lambda: self._engine.label_texts.remote(keys), self._seconds)
+
     async def state(self) -> dict[str, Any]:
         """`bundle_id`, `promotion` and `about` of a replica."""
         state = await self._ask(lambda: self._engine.state.remote(), STATE_SECONDS)
@@ -111,15 +117,20 @@ async def _result(reply: Any) -> Any:
 class Ingress:
     """One process that checks, forwards and renders."""
 
-    def __init__(self, guard: dict[str, Any], engine: DeploymentHandle) -> None:
+    def __init__(
+        self, guard: dict[str, Any], engine: DeploymentHandle, feedback_dir: str = ""
+    ) -> None:
         self._guard = GuardSettings(**guard)
         if os.environ.get(HA_PROXY) == "1":
             nodes = {node["NodeManagerAddress"] for node in ray.nodes()}
             self._guard = behind_proxy(self._guard, sorted(nodes))
         self._client = EngineClient(engine, self._guard.request_seconds)
         self._telemetry = Telemetry()
-        self._telemetry.replica = serve.get_replica_context().replica_id.unique_id
+        replica = serve.get_replica_context().replica_id.unique_id
+        self._telemetry.replica = replica
+        self._keeper = Keeper(feedback_dir, replica)
+        self._tracing = tracing_from(os.environ, replica)
         _log_requests()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        return build_api(self._client, self._guard, self._telemetry)
+        return build_api(self._client, self._guard, self._telemetry, self._keeper, self._tracing)

@@ -15,12 +15,12 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+SCRIPTS = ("app.js", "copying.js", "docs.js", "files.js", "results.js", "service.js")
 FILES = {
     "/": ("index.html", "text/html"),
     "/docs": ("docs.html", "text/html"),
     "/favicon.ico": ("icon.svg", "image/svg+xml"),
-    "/static/app.js": ("app.js", "text/javascript"),
-    "/static/docs.js": ("docs.js", "text/javascript"),
+    **{f"/static/{name}": (name, "text/javascript") for name in SCRIPTS},
     "/static/style.css": ("style.css", "text/css"),
     "/static/icon.svg": ("icon.svg", "image/svg+xml"),
 }

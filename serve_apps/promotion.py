@@ -23,11 +23,13 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponse
 from ray.util import get_node_ip_address
 
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle
+from lmtx_ray.cli.messages import one_line
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import resolve
 from serve_apps.bundles import BundleConfig, ReplicaState
 from serve_apps.ray_internals import private
 from serve_apps.running import APP
+from serve_apps.services import LocalService, http_url
 
 WITH_BUNDLE = ("Engine", "Shard")  # names, or their beginnings, of deployments that hold one
 RUNNING = {"RUNNING", "UPDATING"}
@@ -56,6 +58,19 @@ class Service:
         if self._name not in applications:
             raise PromotionError(f"no application {self._name!r} runs here")
         return applications[self._name]
+
+    def place(self) -> tuple[str, int]:
+        """(host, port) where it is bound."""
+        http = self._client.get_serve_details()["http_options"]
+        return http["host"], http["port"]
+
+    def url(self) -> str:
+        """Where it answers."""
+        return http_url(*self.place())
+
+    def told(self) -> str:
+        """Which service this is, for people."""
+        return f"the service at {self.url()}, which answers with {self.config().bundle}"
 
     def config(self) -> BundleConfig:
         """The bundles in use."""
@@ -185,11 +200,24 @@ def _has_settled(state: ReplicaState, done: Callable[[ReplicaState], bool]) -> b
     return done(state)
 
 
-def connect(address: str) -> Service:
-    """The service on the cluster at `address` ("auto" is the one on this machine)."""
+def connect(address: str, known: LocalService | None = None) -> Service:
+    """The service on the Ray cluster at `address`; `known` is the one of this machine it must be.
+
+    Raises:
+        PromotionError: No Ray answers there, or it runs another service than `known`.
+    """
     _use_token(address)
-    context = ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
-    return Service(f"http://{context.dashboard_url}")
+    try:
+        context = ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    except (ConnectionError, ValueError) as error:
+        raise PromotionError(f"no Ray answers at {address}: {one_line(error)}") from error
+    service = Service(f"http://{context.dashboard_url}")
+    if known is not None and service.place() != (known.host, known.port):
+        raise PromotionError(
+            f"Ray at {address} runs the service at {service.url()}, not {known.url}: "
+            "say which with --address"
+        )
+    return service
 
 
 def _use_token(address: str) -> None:

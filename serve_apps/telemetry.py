@@ -19,7 +19,10 @@ from serve_apps.generation import Answer
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
-ROUTES = ("/v1/tag", "/v1/labels", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/")
+ROUTES = (
+    *("/v1/tag", "/v1/labels", "/v1/feedback", "/healthz", "/readyz", "/metrics"),
+    *("/openapi.json", "/docs", "/"),
+)
 
 
 class Telemetry:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+from pathlib import Path
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, positive
+from lmtx_ray.cli.arguments import add_verb, port_number, positive
 
 
 def add_verbs(verbs: Any) -> None:
@@ -16,15 +16,21 @@ def add_verbs(verbs: Any) -> None:
     serve.add_argument("--bundle", required=True, help="bundle, or a run for its newest one")
     serve.add_argument("--host", default="127.0.0.1", help="others need API keys or --insecure")
     serve.add_argument(
-        "--port", type=positive, default=8000, help="where it answers; default: 8000"
+        "--port", type=port_number, default=8000, help="where it answers; default: 8000"
     )
     serve.add_argument(
         "--metrics-port",
-        type=positive,
+        type=port_number,
         metavar="PORT",
         help="of the proxy's own metrics; default: 9101, or a free one where that is taken",
     )
     serve.add_argument("--insecure", action="store_true", help="no API keys on an open address")
+    serve.add_argument(
+        "--feedback-dir",
+        default="",
+        metavar="FOLDER",
+        help="keep what people say of tags there, for lmtx verdicts import; default: nowhere",
+    )
     promote = add_verb(
         verbs, "promote", "let a running service answer with another bundle", promote_bundle
     )
@@ -33,8 +39,8 @@ def add_verbs(verbs: Any) -> None:
     for parser in (promote, back):
         parser.add_argument(
             "--address",
-            default=os.environ.get("RAY_ADDRESS", "auto"),
-            help="of the Ray cluster; default: the one here",
+            help="Ray's, of the service's cluster, or URL of a service of this machine; default: "
+            "RAY_ADDRESS, else the one service that lmtx serve runs here",
         )
         parser.add_argument(
             "--timeout",
@@ -49,29 +55,46 @@ def add_verbs(verbs: Any) -> None:
 
 def serve_app(arguments: argparse.Namespace) -> None:
     """`lmtx serve`: until it is interrupted."""
+    from lmtx_ray.bundle.cache import published_bundle
+    from serve_apps.ports import take_ports
+
+    host = arguments.host.removeprefix("[").removesuffix("]")
+    take_ports(host, arguments.port, arguments.metrics_port)
+    published_bundle(arguments.bundle)  # what is wrong is said before Ray is even imported
+
     from serve_apps.running import run_blocking
 
-    run_blocking(
-        arguments.bundle,
-        arguments.host,
-        arguments.port,
-        arguments.insecure,
-        arguments.metrics_port,
-    )
+    folder = arguments.feedback_dir and str(Path(arguments.feedback_dir).absolute())
+    run_blocking(arguments.bundle, host, arguments.port, arguments.insecure, folder)
 
 
 def promote_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx promote`: what the service runs after it."""
-    from serve_apps.promotion import connect, promote
+    from serve_apps.promotion import promote
 
-    return promote(connect(arguments.address), arguments.bundle, arguments.timeout)
+    service = _service(arguments)
+    return {"service": service.url(), **promote(service, arguments.bundle, arguments.timeout)}
 
 
 def roll_back(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx rollback`: what the service runs after it."""
-    from serve_apps.promotion import connect, rollback
+    from serve_apps.promotion import rollback
 
-    return rollback(connect(arguments.address), arguments.timeout)
+    service = _service(arguments)
+    return {"service": service.url(), **rollback(service, arguments.timeout)}
+
+
+def _service(arguments: argparse.Namespace) -> Any:
+    """The service that is meant, which is said before anything is done to it."""
+    from serve_apps.services import choose, running_services
+
+    address, known = choose(arguments.address, running_services())
+
+    from serve_apps.promotion import connect
+
+    service = connect(address, known)
+    print(f"lmtx {arguments.command}: {service.told()}", file=sys.stderr)
+    return service
 
 
 def make_key(arguments: argparse.Namespace) -> dict[str, Any]:

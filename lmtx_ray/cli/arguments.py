@@ -95,3 +95,10 @@ def encoding(text: str) -> str:
         message = f"no encoding {text!r}; utf-8, latin-1, windows-1252, utf-16 are some"
         raise argparse.ArgumentTypeError(message) from None
     return text
+
+
+def port_number(text: str) -> int:
+    """A port that can be listened at, from 1 to 65535."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"needs a port from 1 to 65535, got {text!r}")
+    return int(text)

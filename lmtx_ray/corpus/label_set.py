@@ -6,27 +6,26 @@ million texts once, and none has an object for each.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import overload
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lmtx_ray.corpus.words import search_key
+from lmtx_ray.corpus.label_words import FILE as WORDS_FILE
+from lmtx_ray.corpus.label_words import LabelWords, index_table, save_words
 
 MOST_PARENTS = 20  # a longer chain is a circle
 FILE = "labels.arrow"
-ROWS = 1 << 16  # folded at a time
 SCHEMA = pa.schema(
     [
         ("key", pa.large_string()),
         ("text", pa.large_string()),
         ("parents", pa.large_list(pa.large_string())),
-        ("searched", pa.large_string()),  # `search_key` of text and key
         ("by_key", pa.int32()),  # the labels' places in the order of their keys
     ]
 )
@@ -63,13 +62,13 @@ class Strings(Sequence[str]):
 class LabelSet(Mapping[str, str]):
     """Label texts by key; a label's place is its label_id."""
 
-    def __init__(self, table: pa.Table) -> None:
-        """`table` as `table_of` makes it, in one piece."""
-        key, text, self._parents, self._searched, by_key = (
-            column.combine_chunks() for column in table.columns
-        )
-        self.keys_by_place, self.texts, self._text = Strings(key), Strings(text), text
+    def __init__(self, table: pa.Table, words: LabelWords | None = None) -> None:
+        """`table` as `table_of` makes it, in one piece; without `words` they are indexed when the
+        first search comes."""
+        key, text, self._parents, by_key = (table[name].combine_chunks() for name in SCHEMA.names)
+        self.keys_by_place, self.texts = Strings(key), Strings(text)
         self._by_key = by_key.to_numpy()
+        self._words, self._indexing = words, Lock()
 
     @classmethod
     def of(cls, labels: pa.Table) -> LabelSet:
@@ -86,13 +85,17 @@ class LabelSet(Mapping[str, str]):
         file = Path(folder) / FILE
         try:
             with pa.ipc.open_file(pa.memory_map(str(file))) as reader:
-                if not reader.schema.equals(SCHEMA):
-                    raise ValueError(f"columns {reader.schema.names}")
-                table = reader.read_all()
+                names = reader.schema.names
+                if not set(SCHEMA.names) <= set(names):
+                    raise ValueError(f"columns {names}")
+                table = reader.read_all().select(SCHEMA.names)  # there were more in older bundles
+            if not table.schema.equals(SCHEMA):
+                raise ValueError(f"columns {table.schema}")
             table.validate(full=True)
         except (pa.ArrowException, ValueError) as error:
             raise ValueError(f"{file}: no file of labels ({error})") from error
-        return cls(table)
+        words = Path(folder) / WORDS_FILE  # which older bundles have not
+        return cls(table, LabelWords.load(words) if words.exists() else None)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -130,18 +133,23 @@ class LabelSet(Mapping[str, str]):
         return chain
 
     def search(self, query: str, limit: int) -> list[Label]:
-        """Labels whose text or key contains `query`, by `search_key`: those whose text begins
-        with it first, then the shorter, then by place. An empty query finds none."""
-        wanted = search_key(query).strip()
-        if not wanted:
-            return []
-        found = np.flatnonzero(_bits(pc.match_substring(self._searched, wanted)))
-        begins = _bits(pc.starts_with(self._searched, wanted))[found]
-        if "\n" in wanted:  # which no text has: it is more than a text that this begins with
-            begins[:] = False
-        lengths = pc.utf8_length(self._text).to_numpy()[found]
-        best = found[np.lexsort((found, lengths, ~begins))][:limit].tolist()
-        return [Label(self.keys_by_place[place], self.texts[place]) for place in best]
+        """Labels by words of their text or key, see `LabelWords.search`; an empty query finds
+        none."""
+        places = self._index().search(query, limit, self.texts.__getitem__)
+        return [Label(self.keys_by_place[place], self.texts[place]) for place in places]
+
+    def _index(self) -> LabelWords:
+        with self._indexing:
+            if self._words is None:
+                self._words = LabelWords.of(index_table(self.texts[:], self.keys_by_place[:]))
+        return self._words
+
+    def keys_beside(self, key: str, most: int) -> list[str]:
+        """Up to `most` keys around the place where `key` would stand in their order, so those that
+        begin most as it does."""
+        after = bisect_left(self._by_key, key, key=self.keys_by_place.__getitem__)
+        beside = self._by_key[max(after - most // 2, 0) : after + most // 2]
+        return [self.keys_by_place[place] for place in beside]
 
 
 def table_of(labels: pa.Table) -> pa.Table:
@@ -150,17 +158,9 @@ def table_of(labels: pa.Table) -> pa.Table:
         "key": labels["label_key"],
         "text": labels["text"],
         "parents": labels["parent_keys"],
-        "searched": pa.chunked_array(_folded(labels), pa.large_string()),
         "by_key": _order(labels["label_key"]),
     }
     return pa.table(columns).cast(SCHEMA).combine_chunks()
-
-
-def _folded(labels: pa.Table) -> Iterator[pa.Array]:
-    for batch in labels.select(["text", "label_key"]).to_batches(max_chunksize=ROWS):
-        pairs = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        folded = [f"{search_key(text)}\n{search_key(key)}" for text, key in pairs]
-        yield pa.array(folded, pa.large_string())
 
 
 def _order(keys: pa.ChunkedArray) -> pa.Array:
@@ -170,12 +170,8 @@ def _order(keys: pa.ChunkedArray) -> pa.Array:
 
 
 def save_labels(labels: pa.Table, folder: Path) -> None:
-    """Write a `labels` table as the uncompressed file that `LabelSet.load` maps."""
+    """Write a `labels` table as the uncompressed files that `LabelSet.load` maps."""
     table = table_of(labels)
     with pa.OSFile(str(folder / FILE), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
         writer.write_table(table, max_chunksize=max(len(table), 1))
-
-
-def _bits(column: pa.BooleanArray) -> np.ndarray:
-    bits_L: np.ndarray = column.to_numpy(zero_copy_only=False)
-    return bits_L
+    save_words(index_table(*(table[name].to_pylist() for name in ("text", "key"))), folder)

@@ -66,9 +66,17 @@ def _began(process: int) -> str:
 
 def is_over(lease: dict[str, Any]) -> bool:
     """Whether nobody holds it: it ran out, was given back, or its process is gone from here."""
-    if lease.get("expires", 0.0) <= time.time():
-        return True
-    return _is_here(lease) and _began(lease["process"]) != lease["began"]
+    return lease.get("expires", 0.0) <= time.time() or is_gone(lease)
+
+
+def is_gone(process: dict[str, Any]) -> bool:
+    """Whether a process that described itself with `me()` was of this machine and has ended."""
+    return _is_here(process) and _began(process["process"]) != process["began"]
+
+
+def is_running(process: dict[str, Any]) -> bool:
+    """Whether a process that described itself with `me()` is of this machine and there still."""
+    return _is_here(process) and not is_gone(process)
 
 
 def _is_here(lease: dict[str, Any]) -> bool:

@@ -47,12 +47,14 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     for status, description in {
         400: "The body is not JSON, or nested too deeply",
         401: "No valid API key",
+        403: "A page of this origin may not ask",
         404: "Nothing is there",
         408: "The body came too slowly",
         413: "The body is too large",
         415: "The body is not application/json",
         422: "A field is not valid",
         429: "Too many requests; Retry-After says when to come back",
+        431: "The headers are too large",
         500: "A fault of the service",
         503: "Overloaded or not ready; Retry-After says when to come back",
     }.items()
@@ -116,7 +118,12 @@ def code_of(status: int) -> str:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = [
-        (one["loc"], "not valid here" if one["type"] in QUOTING_KINDS else one["msg"])
+        (
+            one["loc"],
+            "not valid here"
+            if one["type"] in QUOTING_KINDS
+            else one["msg"].removeprefix("Value error, "),
+        )
         for one in error.errors()
     ]
     return error_response(request.scope, 422, "invalid", problems)

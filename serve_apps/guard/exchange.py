@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import Message, Scope, Send
 
+from serve_apps.guard.cors import add_origin, allowed_origin, preflight_headers
 from serve_apps.guard.errors import Refusal, error_body
 from serve_apps.guard.headers import add_security, choose_request_id, first_headers
 from serve_apps.guard.logs import log_request
@@ -21,8 +22,10 @@ class Exchange:
 
     scope: Scope
     upstream: Send
+    origins: tuple[str, ...] = ()
     headers: dict[bytes, bytes] = field(init=False)
     request_id: str = field(init=False)
+    origin: str = field(init=False)
     began: float = field(default_factory=time.monotonic)
     key_name: str = ""
     status: int = CLIENT_CLOSED
@@ -33,6 +36,7 @@ class Exchange:
     def __post_init__(self) -> None:
         self.headers = first_headers(self.scope)
         self.request_id = choose_request_id(self.headers)
+        self.origin = allowed_origin(self.headers, self.origins)
         self.state["request_id"] = self.request_id
 
     @property
@@ -46,7 +50,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.started, self.status = True, message["status"]
             headers = add_security(message.get("headers", []), self.request_id)
-            message = {**message, "headers": headers}
+            message = {**message, "headers": add_origin(headers, self.origin, self.origins)}
         elif message["type"] == "http.response.body":
             self.bytes_out += len(message.get("body", b""))
         await self.upstream(message)
@@ -62,6 +66,13 @@ class Exchange:
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": refusal.status, "headers": raw})
         await self.send({"type": "http.response.body", "body": body, "more_body": more_body})
+
+    async def preflight(self) -> None:
+        """Answer a browser that asks whether a page may ask; Refusal 403 if it may not."""
+        headers = preflight_headers(self.origin)
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": 204, "headers": raw})
+        await self.send({"type": "http.response.body", "body": b""})
 
     def log(self) -> None:
         """One line about the request as it ended."""

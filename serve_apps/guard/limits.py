@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from serve_apps.guard.binding import parse_networks
+from serve_apps.guard.cors import check_origin
 from serve_apps.guard.keys import ApiKey, load_keys
 
 PREFIX = "LMTX_GUARD_"
@@ -24,6 +25,7 @@ class GuardSettings(BaseModel):
     host: str = Field("", description="where the service is bound; empty counts as open")
     metrics: Literal["loopback", "open", "key"] = "loopback"
     max_body_bytes: int = Field(2 * 1024 * 1024, ge=1)
+    max_header_bytes: int = Field(16 * 1024, ge=1)
     max_depth: int = Field(16, ge=1, le=150)
     body_seconds: float = Field(10.0, gt=0)
     request_seconds: float = Field(30.0, gt=0)
@@ -38,16 +40,22 @@ class GuardSettings(BaseModel):
     forwarded_from: tuple[str, ...] = Field(
         ("127.0.0.0/8", "::1"), description="networks whose X-Forwarded-For is believed"
     )
+    cors_origins: tuple[str, ...] = Field(
+        (), description="origins whose pages may ask and read the answers, or *"
+    )
     documents_field: str = "documents"
 
     @field_validator("forwarded_from", mode="before")
     @classmethod
     def _networks(cls, value: Any) -> Any:
-        """Also one text with commas, as the environment has it."""
-        parts = value.split(",") if isinstance(value, str) else value
-        names = tuple(part.strip() for part in parts if part.strip())
+        names = _listed(value)
         parse_networks(names)
         return names
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: Any) -> Any:
+        return tuple(check_origin(one) for one in _listed(value))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **given: Any) -> GuardSettings:
@@ -60,3 +68,9 @@ class GuardSettings(BaseModel):
         if "busy_status" in found:
             found["busy_status"] = int(found["busy_status"])
         return cls(**{"keys": load_keys(environment), **found, **given})
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    """Also of one text with commas, as the environment has it."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() for part in parts if part.strip())

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.guard import body as bodies
 from serve_apps.guard.binding import is_loopback
+from serve_apps.guard.cors import is_preflight
 from serve_apps.guard.errors import Refusal
 from serve_apps.guard.exchange import Exchange
 from serve_apps.guard.headers import client_network, declared_length, is_json
@@ -53,7 +54,8 @@ class Guard:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http":
-            await self._exchange(Exchange(scope, send), receive)
+            exchange = Exchange(scope, send, self._settings.cors_origins)
+            await self._exchange(exchange, receive)
         else:
             await self._app(scope, receive, send)
 
@@ -74,6 +76,10 @@ class Guard:
 
     async def _answer(self, exchange: Exchange, receive: Receive) -> None:
         path, method = _path(exchange.scope), exchange.scope["method"]
+        _check_headers(exchange.scope, self._settings.max_header_bytes)
+        if self._settings.cors_origins and is_preflight(exchange.scope, exchange.headers):
+            await exchange.preflight()
+            return
         if self._is_open(path, method):
             await self._app(exchange.scope, bodies.replay(b"", receive), exchange.send)
             return
@@ -155,6 +161,12 @@ async def _refuse(exchange: Exchange, refusal: Refusal, receive: Receive) -> Non
     if closing:
         await bodies.drain(receive)
         await exchange.send({"type": "http.response.body", "body": b""})
+
+
+def _check_headers(scope: Scope, most: int) -> None:
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > most:
+        problem = (["header"], f"the headers are larger than {most} bytes together")
+        raise Refusal(431, "headers_too_large", [problem])
 
 
 def _path(scope: Scope) -> str:

@@ -1,61 +1,18 @@
-"use strict";
+import { asCsv, asCurl, asJson, asPython, copy, download } from "./copying.js";
+import { MOST_CHARACTERS, MOST_DOCUMENTS, readFiles } from "./files.js";
+import { clearResults, filterResults, percent, showResults } from "./results.js";
+import { AnswerError, at, call, element, post, showError } from "./service.js";
 
-const at = (id) => document.getElementById(id);
-const percent = (share) => (share === null ? "untrained" : `${Math.round(share * 100)}%`);
 const MOST_LABELS = 50;
-let tags = [];
-let busy = false;
+const CHUNK_DOCUMENTS = 32, CHUNK_CHARACTERS = 300000; // of one request
+const TRIES = 6;
+let documents = [];
+let many = false;
+let running = null;
+let lastBody = null;
 
-function element(name, className, text) {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
-class AnswerError extends Error {
-  constructor(status, reply, retryAfter) {
-    super(inWords(status, reply, retryAfter));
-    this.status = status;
-  }
-}
-
-function inWords(status, reply, retryAfter) {
-  const problem = (reply && Array.isArray(reply.detail) && reply.detail[0]) || {};
-  const message = typeof problem.msg === "string" ? problem.msg : "";
-  const place = Array.isArray(problem.loc) ? problem.loc.slice(1).join(" › ") : "";
-  if (status === 401) {
-    return at("key").value ? "This API key is not known." : "This service needs an API key. Enter yours and tag again.";
-  }
-  if (status === 413) return "The text is too long for the service. Shorten it and try again.";
-  if (status === 429 || status === 503) {
-    const wait = retryAfter ? ` Try again in ${retryAfter} s.` : " Try again in a moment.";
-    return `${status === 429 ? "Too many requests." : "The service is busy or not ready."}${wait}`;
-  }
-  if (status >= 500) return "The service has a fault. The request id in its log is " + ((reply && reply.request_id) || "unknown") + ".";
-  return `The service refused this${place ? ` (${place})` : ""}: ${message || `status ${status}`}.`;
-}
-
-async function call(path, options = {}) {
-  const headers = { Accept: "application/json", ...options.headers };
-  if (at("key").value) headers.Authorization = `Bearer ${at("key").value}`;
-  let answer;
-  try {
-    answer = await fetch(path, { ...options, headers, cache: "no-store", credentials: "omit" });
-  } catch {
-    throw new Error("The service cannot be reached. Check the connection and try again.");
-  }
-  const reply = await answer.json().catch(() => null);
-  if (!answer.ok) throw new AnswerError(answer.status, reply, answer.headers.get("Retry-After"));
-  if (reply === null) throw new Error("The service sent an answer that this page cannot read.");
-  return reply;
-}
-
-function askForKey(error) {
-  if (error.status !== 401) return;
-  at("key-field").hidden = false;
-  at("key").focus();
-}
+const threshold = () => Number(at("threshold").value) / 100;
+const show = () => showResults(documents, many, threshold(), showSaid);
 
 function showIdentity(bundleId) {
   const known = bundleId === about.id ? about.words : "";
@@ -76,130 +33,232 @@ function keepAbout(ready) {
   showIdentity(ready.bundle_id);
 }
 
-function crumbs(tag) {
-  const parents = (tag.parents || []).map((parent) => parent.label);
-  return parents.length ? element("p", "crumbs", `in ${parents.join(" › ")}`) : null;
+function asked(one) {
+  const { id, title, text } = one;
+  return { ...(id ? { id } : {}), ...(title && title.trim() ? { title } : {}), text };
 }
 
-function why(evidence) {
-  if (!evidence) return null;
-  const parts = [];
-  if (evidence.words && evidence.words.length) parts.push(`words: ${evidence.words.join(", ")}`);
-  if (typeof evidence.cosine === "number") parts.push(`similarity ${evidence.cosine.toFixed(2)}`);
-  if (evidence.dense_rank) parts.push(`by meaning no.\u00a0${evidence.dense_rank}`);
-  if (evidence.lexical_rank) parts.push(`by words no.\u00a0${evidence.lexical_rank}`);
-  return parts.length ? element("p", "why", parts.join(" · ")) : null;
-}
-
-function tagItem(tag) {
-  const item = element("li", "tag");
-  const row = element("div", "tag-row");
-  row.append(element("span", "tag-label", tag.label), element("span", "tag-probability", percent(tag.probability)));
-  const bar = element("progress");
-  bar.max = 1;
-  bar.hidden = tag.probability === null;
-  bar.value = tag.probability || 0;
-  bar.setAttribute("aria-hidden", "true");
-  item.dataset.key = tag.key;
-  item.append(row, ...[crumbs(tag), bar, why(tag.evidence)].filter(Boolean));
-  return item;
-}
-
-function showTags() {
-  const threshold = Number(at("threshold").value) / 100;
-  let shown = 0;
-  for (const [place, item] of [...at("tags").children].entries()) {
-    item.hidden = tags[place].probability < threshold;
-    shown += item.hidden ? 0 : 1;
-  }
-  const value = percent(threshold);
-  at("threshold-value").textContent = value;
-  at("threshold").setAttribute("aria-valuetext", `${Math.round(threshold * 100)} percent`);
-  at("empty").hidden = shown > 0;
-  if (!tags.length) return;
-  at("summary").textContent = shown === tags.length ? `${shown} ${shown === 1 ? "tag" : "tags"}` : `${shown} of ${tags.length} tags`;
-  if (!shown) at("empty").textContent = `No tag has a probability of ${value} or more.`;
-}
-
-function showResult(reply) {
-  const result = reply.results[0];
-  tags = result.tags;
-  showIdentity(reply.bundle_id);
-  at("tags").replaceChildren(...tags.map(tagItem));
-  if (!tags.length) {
-    at("summary").textContent = "No tags";
-    at("empty").textContent = result.reason === "empty" ? "There is no text to tag." : `No tags${result.reason ? `: ${result.reason}` : ""}.`;
-  }
-  showTags();
+function requestOf(part) {
+  return { documents: part.map(asked), top_k: Number(at("top-k").value) };
 }
 
 // Tags of an earlier text beside an error about this one would be taken for its own.
-function clearTags() {
-  tags = [];
-  at("tags").replaceChildren();
-  at("summary").textContent = "";
-  at("empty").textContent = "Tags appear here, the most probable first.";
-  at("empty").hidden = false;
+function begin(withMany) {
+  documents = [];
+  many = withMany;
+  running = new AbortController();
+  at("error").textContent = "";
+  at("submit").setAttribute("aria-disabled", "true");
+  at("submit").textContent = "Tagging…";
+  clearResults();
+  showSaid();
+}
+
+function end() {
+  running = null;
+  at("submit").setAttribute("aria-disabled", "false");
+  at("submit").textContent = "Tag";
+  at("progress-row").hidden = true;
+}
+
+// On a phone the tags are below the text: whoever asked for them is taken there.
+function bringIntoView() {
+  const box = at("result-heading").getBoundingClientRect();
+  if (box.top < 0 || box.bottom > window.innerHeight * 0.8) at("results").scrollIntoView({ block: "start" });
+}
+
+function answered(part, reply) {
+  showIdentity(reply.bundle_id);
+  part.forEach((one, place) => documents.push({ ...one, ...reply.results[place], id: one.id, answers: {} }));
 }
 
 async function tagText(event) {
   event.preventDefault();
-  if (busy) return;
-  at("error").textContent = "";
+  if (running) return;
   const text = at("text").value;
-  if (!text.trim()) {
+  at("error").textContent = "";
+  if (!text.trim() && !at("title").value.trim()) {
     at("error").textContent = "Enter a text first.";
     at("text").focus();
     return;
   }
-  setBusy(true);
+  begin(false);
   try {
-    const title = at("title").value;
-    showResult(await call("v1/tag", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ documents: [title.trim() ? { title, text } : { text }], top_k: Number(at("top-k").value), explain: true }),
-    }));
+    const part = [{ id: "", title: at("title").value, text }];
+    lastBody = requestOf(part);
+    answered(part, await post("v1/tag", { ...lastBody, explain: true }));
+    show();
+    bringIntoView();
   } catch (error) {
-    clearTags();
-    at("error").textContent = error.message;
-    askForKey(error);
+    showError(at("error"), error);
   } finally {
-    setBusy(false);
+    end();
   }
 }
 
-function setBusy(state) {
-  busy = state;
-  at("submit").setAttribute("aria-disabled", String(state));
-  at("submit").textContent = state ? "Tagging…" : "Tag";
+function chunks(all) {
+  const parts = [];
+  let size = 0;
+  for (const one of all) {
+    const own = one.text.length + (one.title || "").length;
+    const last = parts.at(-1);
+    if (!last || last.length === CHUNK_DOCUMENTS || size + own > CHUNK_CHARACTERS) {
+      parts.push([one]);
+      size = own;
+    } else {
+      last.push(one);
+      size += own;
+    }
+  }
+  return parts;
+}
+
+const pause = (seconds) => new Promise((done) => { setTimeout(done, seconds * 1000); });
+
+async function patiently(body) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await post("v1/tag", body, running.signal);
+    } catch (error) {
+      const busy = error instanceof AnswerError && (error.status === 429 || error.status === 503);
+      if (!busy || attempt === TRIES || running.signal.aborted) throw error;
+      await pause(error.retryAfter);
+    }
+  }
+}
+
+function showProgress(done, all) {
+  at("progress-row").hidden = false;
+  at("progress").max = all;
+  at("progress").value = done;
+  at("progress-text").textContent = `${done} of ${all} documents`;
+}
+
+async function tagDocuments(files) {
+  if (running || !files.length) return;
+  begin(true);
+  try {
+    const { documents: found, more } = await readFiles([...files]);
+    const fitting = found.filter((one) => one.text.length + (one.title || "").length <= MOST_CHARACTERS);
+    lastBody = requestOf(fitting.slice(0, CHUNK_DOCUMENTS));
+    showProgress(0, found.length);
+    bringIntoView();
+    for (const part of chunks(fitting)) {
+      if (running.signal.aborted) break;
+      answered(part, await patiently({ ...requestOf(part), explain: true }));
+      showProgress(documents.length, found.length);
+      at("empty").hidden = true;
+    }
+    if (more) showError(at("error"), new Error(`Only the first ${MOST_DOCUMENTS} documents are tagged here. For more there is “lmtx tag”.`));
+    else if (fitting.length < found.length) showError(at("error"), new Error(`${found.length - fitting.length} documents of more than ${MOST_CHARACTERS} characters are left out.`));
+  } catch (error) {
+    if (error.name !== "AbortError") showError(at("error"), error);
+  } finally {
+    if (documents.length) show();
+    end();
+  }
+}
+
+function shownResults() {
+  return documents.map(({ id, title, tags, reason }, place) => ({
+    id: id || String(place + 1), title, reason, tags: tags.filter((tag) => tag.probability >= threshold()),
+  }));
+}
+
+const FORMATS = {
+  csv: () => asCsv(shownResults()),
+  json: () => asJson(shownResults()),
+  curl: () => asCurl(lastBody, Boolean(at("key").value)),
+  python: () => asPython(lastBody, Boolean(at("key").value)),
+};
+
+async function copyAs(event) {
+  const button = event.currentTarget; // the event has none any more after a pause
+  const kind = button.dataset.copy;
+  const isRequest = kind === "curl" || kind === "python";
+  const whole = isRequest && documents.length > lastBody.documents.length ? ` with the first ${lastBody.documents.length} documents` : "";
+  const done = await copy(FORMATS[kind]());
+  at("copied").textContent = done ? `Copied as ${button.textContent}${whole}.` : "This browser does not let the page copy.";
+}
+
+function said() {
+  return documents.filter((one) => Object.keys(one.answers).length);
+}
+
+function showSaid() {
+  const count = said().reduce((sum, one) => sum + Object.keys(one.answers).length, 0);
+  at("save").hidden = !count;
+  at("save").textContent = `Save ${count} ${count === 1 ? "answer" : "answers"}`;
+  if (count) at("copied").textContent = "";
+}
+
+async function saveAnswers() {
+  at("error").textContent = "";
+  try {
+    const rows = [];
+    let kept = true;
+    const answers = said().map((one) => ({ ...asked(one), answers: Object.entries(one.answers).map(([key, answer]) => ({ key, answer })) }));
+    for (const part of chunks(answers)) {
+      const reply = await post("v1/feedback", { documents: part });
+      rows.push(...reply.rows);
+      kept = kept && reply.kept;
+    }
+    download("feedback.jsonl", rows.map((row) => `${JSON.stringify(row)}\n`).join(""), "application/jsonl");
+    at("copied").textContent = `${kept ? "The service keeps them; a" : "A"} file feedback.jsonl for “lmtx verdicts import” is in your downloads.`;
+  } catch (error) {
+    showError(at("error"), error);
+  }
 }
 
 async function findLabels(event) {
   event.preventDefault();
-  try {
-    const query = at("query").value;
-    const { labels } = await call(`v1/labels?q=${encodeURIComponent(query)}&limit=${MOST_LABELS + 1}`);
-    at("labels").replaceChildren(...labels.slice(0, MOST_LABELS).map((label) => {
-      const item = element("li", "", label.label);
-      item.append(element("span", "key mono", label.key));
-      return item;
-    }));
-    const found = labels.length > MOST_LABELS ? `The first ${MOST_LABELS} labels found` : `${labels.length} ${labels.length === 1 ? "label" : "labels"} found`;
-    at("label-count").textContent = found;
-  } catch (error) {
-    at("labels").replaceChildren();
-    at("label-count").textContent = error.message;
-    askForKey(error);
+  const query = at("query").value.trim();
+  at("label-error").textContent = "";
+  at("label-empty").hidden = true;
+  at("labels").replaceChildren();
+  at("label-count").textContent = "";
+  if (!query) {
+    at("query").focus();
+    return;
   }
+  try {
+    const { labels, count } = await call(`v1/labels?q=${encodeURIComponent(query)}&limit=${MOST_LABELS + 1}`);
+    at("labels").replaceChildren(...labels.slice(0, MOST_LABELS).map((label) =>
+      element("li", "", label.label, element("span", "key mono", label.key))));
+    at("label-empty").hidden = labels.length > 0;
+    at("label-empty").textContent = `None of the ${count.toLocaleString("en")} labels has words like “${query}”. Try the beginning of another word.`;
+    at("label-count").textContent = labels.length > MOST_LABELS ? `The first ${MOST_LABELS} labels found` : `${labels.length} ${labels.length === 1 ? "label" : "labels"} found`;
+  } catch (error) {
+    showError(at("label-error"), error);
+  }
+}
+
+function dropping(event) {
+  if (![...event.dataTransfer.types].includes("Files")) return;
+  event.preventDefault();
+  at("tag-form").classList.toggle("over", event.type === "dragover");
+  if (event.type === "drop") tagDocuments([...event.dataTransfer.files]);
 }
 
 at("tag-form").addEventListener("submit", tagText);
 at("label-form").addEventListener("submit", findLabels);
-at("threshold").addEventListener("input", showTags);
+at("threshold").addEventListener("input", () => {
+  at("threshold-value").textContent = percent(threshold());
+  at("threshold").setAttribute("aria-valuetext", `${Math.round(threshold() * 100)} percent`);
+  filterResults(documents, many, threshold());
+});
 at("text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) tagText(event);
 });
+at("files").addEventListener("change", () => {
+  tagDocuments([...at("files").files]);
+  at("files").value = "";
+});
+at("choose").addEventListener("click", () => at("files").click());
+at("stop").addEventListener("click", () => running && running.abort());
+at("save").addEventListener("click", saveAnswers);
+for (const button of document.querySelectorAll("[data-copy]")) button.addEventListener("click", copyAs);
+for (const kind of ["dragover", "dragleave", "drop"]) document.addEventListener(kind, dropping);
 call("readyz").then(
   keepAbout,
   (error) => { at("identity").textContent = error.message; },

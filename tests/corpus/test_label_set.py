@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_set import FILE, Label, LabelSet, save_labels
-from lmtx_ray.corpus.words import search_key
 
 PARTS = ["ha", "Straße", "ÉT", "é", "", "heart", "Heart Failure", "ǰ", "İ", "𝄞x", "0"]
 
@@ -59,33 +56,6 @@ def test_every_key_is_found_at_its_place_and_no_other_key_is(
         assert mapped.label(absent) is None
     with pytest.raises(KeyError):
         mapped.place("gone")
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    query=st.one_of(st.sampled_from(PARTS), st.text("haeStrßéEİ 0\n.%_", max_size=4)),
-    limit=st.integers(1, 500),
-)
-def test_a_search_finds_what_a_list_would(
-    made: pa.Table, mapped: LabelSet, query: str, limit: int
-) -> None:
-    keys, texts = made["label_key"].to_pylist(), made["text"].to_pylist()
-    wanted = search_key(query).strip()
-    found = [
-        place
-        for place, pair in enumerate(zip(texts, keys, strict=True))
-        if wanted and wanted in "\n".join(map(search_key, pair))
-    ]
-    found.sort(key=lambda n: (not search_key(texts[n]).startswith(wanted), len(texts[n]), n))
-    assert mapped.search(query, limit) == [Label(keys[n], texts[n]) for n in found[:limit]]
-
-
-@pytest.mark.parametrize("query", ["münzf", "MÜNZF", "mu\u0308nzf", "munzf"])
-def test_a_search_finds_composed_and_decomposed_texts_with_and_without_accents(query: str) -> None:
-    texts = ["Münzfunde", "Mu\u0308nzfunde, C++", "Münster"]
-    labels = LabelSet.of(labels_of(list("abc"), texts, [None] * 3))
-    assert [label.key for label in labels.search(query, 9)] == ["a", "b"]
-    assert [label.key for label in labels.search("c++", 9)] == ["b"]
 
 
 def test_the_way_up_goes_by_known_parents_and_ends_in_a_circle() -> None:

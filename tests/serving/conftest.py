@@ -19,11 +19,14 @@ import httpx
 import pytest
 
 from serve_apps.ports import USUAL, free_port
+from serve_apps.services import STATE_VARIABLE
+from tests.serving.browsing import browser, locked_url, page, url  # noqa: F401 (fixtures)
 from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 240
+OF_A_CLUSTER = {"RAY_AUTH_MODE", "RAY_ADDRESS"}
 UNLIMITED = {"requests_per_minute": 0, "documents_per_minute": 0}
 
 
@@ -34,6 +37,17 @@ class Running:
     url: str
     ray: str
     pid: int
+    folder: Path  # of its own
+
+    @property
+    def state(self) -> Path:
+        """Where it tells `lmtx promote` of itself."""
+        return self.folder / "state"
+
+    @property
+    def feedback(self) -> Path:
+        """Where it keeps what people say, if it was told to."""
+        return self.folder / "feedback"
 
 
 @contextlib.contextmanager
@@ -44,7 +58,8 @@ def running(
     file = folder / "serve.json"
     file.write_text(json.dumps(config))
     command = [sys.executable, "-m", "tests.serving.start", str(file)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    told = {"PYTHONPATH": str(ROOT), STATE_VARIABLE: str(folder / "state")}
+    environment = {**os.environ, **told}
     environment.pop("RAY_ADDRESS", None)
     with (folder / "serve.log").open("w") as log:
         process = subprocess.Popen(
@@ -59,7 +74,7 @@ def running(
     try:
         line = _ready(process, folder / "serve.log")
         url = line.split("serving at ")[1].split("/ ")[0]
-        yield Running(url, line.split("--address ")[1].rstrip(")\n"), process.pid)
+        yield Running(url, line.split("--address ")[1].rstrip(")\n"), process.pid, folder)
     finally:
         process.send_signal(end)
         try:
@@ -77,10 +92,11 @@ def _ready(process: subprocess.Popen[str], log: Path) -> str:
     raise AssertionError(f"the service did not start: {log.read_text()[-2000:]}")
 
 
-def lmtx(*arguments: str) -> subprocess.CompletedProcess[str]:
+def lmtx(*arguments: str, state: Path | str = "/nowhere") -> subprocess.CompletedProcess[str]:
     """As in another terminal: without what Ray set in this process when it started a cluster."""
     command = [sys.executable, "-m", "lmtx_ray.cli", *arguments]
-    environment = {key: value for key, value in os.environ.items() if key != "RAY_AUTH_MODE"}
+    environment = {key: value for key, value in os.environ.items() if key not in OF_A_CLUSTER}
+    environment[STATE_VARIABLE] = str(state)
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=environment
     )
@@ -119,9 +135,10 @@ def service(bundle: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     runs here."""
     from serve_apps.running import deploy_config
 
-    port = free_port()
-    config = deploy_config(bundle, "127.0.0.1", port, threads=1, shards=2)
-    with usual_ports_taken(), running(config, tmp_path_factory.mktemp("service")) as started:
+    folder = tmp_path_factory.mktemp("service")
+    args = {"threads": 1, "shards": 2, "feedback_dir": str(folder / "feedback")}
+    config = deploy_config(bundle, "127.0.0.1", free_port(), **args)
+    with usual_ports_taken(), running(config, folder) as started:
         yield started
 
 

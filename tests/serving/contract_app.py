@@ -1,28 +1,26 @@
-"""A small application with the service's contract and canned tags, to put the guard around."""
+"""The service's own application over a backend with canned tags: all but Ray and the model."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 
+import pyarrow as pa
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from fastapi import FastAPI
 
-from serve_apps.guard import (
-    ERROR_RESPONSES,
-    Guard,
-    GuardSettings,
-    PlainText,
-    install_error_handlers,
-)
-from serve_apps.page import mount_page
+from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.label_set import Label, LabelSet
+from serve_apps.api import build_api
+from serve_apps.generation import Answer, TagCall
+from serve_apps.guard import GuardSettings, Refusal
+from serve_apps.telemetry import Telemetry
 
-Text = Annotated[PlainText, StringConstraints(max_length=100_000)]
+BUNDLE = "bundle-7f3a"
 LABELS = {
     "C14": "Cardiovascular Diseases",
     "C14.280": "Heart Diseases",
@@ -35,109 +33,79 @@ LABELS = {
 CANNED = (("C14.280.647", 0.94), ("C14.280", 0.71), ("E02", 0.33), ("C10.228", 0.12), ("X99", 0.02))
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Document(Strict):
-    id: Text = ""
-    title: Text | None = None
-    text: Text
-
-
-class TagRequest(Strict):
-    """What to tag."""
-
-    documents: list[Document | Text] = Field(
-        min_length=1, max_length=128, examples=[["chest pain after exercise"]]
+def label_set() -> LabelSet:
+    """LABELS, where a key's beginning up to a point is its parent's."""
+    parents = [[key.rpartition(".")[0]] if "." in key else None for key in LABELS]
+    table = pa.table(
+        {
+            "label_id": range(len(LABELS)),
+            "label_key": list(LABELS),
+            "text": list(LABELS.values()),
+            "parent_keys": parents,
+        }
     )
-    top_k: int = Field(5, ge=1, le=100)
-    min_probability: float = Field(0.0, ge=0, le=1, allow_inf_nan=False)
-    allow: list[Text] | None = Field(None, max_length=10_000)
-    deny: list[Text] = Field(default=[], max_length=10_000)
-    explain: bool = False
+    return LabelSet.of(schemas.conform(table, schemas.LABELS))
 
 
-class TagResponse(BaseModel):
-    bundle_id: str
-    results: list[dict[str, Any]]
+class Canned:
+    """A backend that knows one answer. `make a fault` in a text makes it fail with the text in its
+    error, `be unavailable` makes it refuse, and `nothing fits` finds no tag."""
 
+    def __init__(self) -> None:
+        self._labels = label_set()
 
-def ancestors(key: str) -> list[dict[str, str]]:
-    parts = key.split(".")
-    keys = [".".join(parts[:n]) for n in range(1, len(parts))]
-    return [{"key": parent, "label": LABELS[parent]} for parent in keys]
-
-
-def canned_tags(top_k: int, explain: bool) -> list[dict[str, Any]]:
-    tags = []
-    for rank, (key, probability) in enumerate(CANNED[:top_k], 1):
-        tag = {"key": key, "label": LABELS[key], "score": 1 / rank, "probability": probability}
-        if explain:
-            tag["parents"] = ancestors(key)
-            tag["evidence"] = {
-                "cosine": 0.52,
-                "dense_rank": rank,
-                "lexical_rank": None,
-                "words": ["heart"] if rank == 1 else [],
-            }
-        tags.append(tag)
-    return tags
-
-
-def contract_app(settings: GuardSettings | None = None) -> FastAPI:
-    """The guarded application; `fault` in a document makes it fail with the text in its error."""
-    api = FastAPI(title="lmtx tagger", version="1", responses=ERROR_RESPONSES)
-
-    @api.post("/v1/tag")
-    async def tag(body: TagRequest, request: Request) -> TagResponse:
-        """Tag up to 128 documents."""
-        texts = [one if isinstance(one, str) else one.text for one in body.documents]
+    async def tag(self, call: TagCall) -> Answer:
+        texts = [f"{title or ''} {text}" for _, title, text in call.documents]
         if any("make a fault" in text for text in texts):
             raise RuntimeError(f"cannot tag {texts}")
         if any("be unavailable" in text for text in texts):
-            raise HTTPException(503, "no replica is ready", {"Retry-After": "2"})
-        results = [
-            {
-                "id": "",
-                "tags": canned_tags(body.top_k, body.explain) if text.strip() else [],
-                "reason": "" if text.strip() else "empty",
-            }
-            for text in texts
-        ]
-        return TagResponse(bundle_id="bundle-7f3a", results=results)
+            problem = ((), "no replica is ready")
+            raise Refusal(503, "not_ready", [problem], {"Retry-After": "2"})
+        ids = [doc_id for doc_id, _, _ in call.documents]
+        rows = [self._row(call, *one) for one in zip(ids, texts, strict=True)]
+        seconds = {"queue": 0.001, "encode": 0.02, "search": 0.004, "rank": 0.002}
+        return Answer(BUNDLE, rows, seconds=seconds, batch_documents=len(rows), tokens=9)
 
-    @api.get("/v1/labels")
-    async def labels(
-        q: Annotated[PlainText, Query(max_length=200)] = "",
-        limit: Annotated[int, Query(ge=1, le=1000)] = 20,
-    ) -> dict[str, Any]:
-        """Labels whose text contains the words."""
+    def _row(self, call: TagCall, doc_id: str, text: str) -> dict[str, Any]:
         found = [
-            {"key": key, "label": text} for key, text in LABELS.items() if q.lower() in text.lower()
+            (key, probability)
+            for key, probability in CANNED
+            if probability >= call.min_probability and (call.allow is None or key in call.allow)
         ]
-        return {"bundle_id": "bundle-7f3a", "count": len(LABELS), "labels": found[:limit]}
+        found = found[: call.top_k] if text.strip() and "nothing fits" not in text else []
+        reason = "" if found else "no label was found" if text.strip() else "empty"
+        return {
+            "doc_id": doc_id,
+            "label_keys": [key for key, _ in found],
+            "labels": [LABELS[key] for key, _ in found],
+            "scores": [1 / rank for rank in range(1, len(found) + 1)],
+            "probabilities": [probability for _, probability in found],
+            "reason": reason,
+            "parents": [self._labels.parents(key) for key, _ in found],
+            "evidence": [evidence(rank) for rank in range(1, len(found) + 1)],
+        }
 
-    @api.get("/v1/labels/{key}")
-    async def label(key: str) -> dict[str, Any]:
-        """One label with its parents."""
-        if key not in LABELS:
-            raise HTTPException(404, "no such label")
-        return {"key": key, "label": LABELS[key], "parents": ancestors(key)}
+    async def labels(self, query: str, limit: int) -> tuple[str, int, list[Label]]:
+        return BUNDLE, len(LABELS), self._labels.search(query, limit)
 
-    @api.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """The bundle that answers."""
-        return {"status": "ok", "bundle_id": "bundle-7f3a"}
+    async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
+        return BUNDLE, self._labels.label(key), self._labels.parents(key)
 
-    @api.get("/metrics", include_in_schema=False)
-    async def metrics() -> dict[str, int]:
-        return {"requests": 1}
+    async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
+        return BUNDLE, {key: LABELS[key] for key in keys if key in LABELS}
 
-    mount_page(api)
-    install_error_handlers(api)
-    api.add_middleware(Guard, settings=settings or GuardSettings())
-    return api
+    async def state(self) -> dict[str, str]:
+        return {"bundle_id": BUNDLE, "promotion": ""}
+
+
+def evidence(rank: int) -> dict[str, Any]:
+    words = ["heart"] if rank == 1 else []
+    return {"cosine": 0.52, "dense_rank": rank, "lexical_rank": None, "words": words}
+
+
+def contract_app(settings: GuardSettings | None = None, **more: Any) -> FastAPI:
+    """The guarded application over a canned backend."""
+    return build_api(Canned(), settings or GuardSettings(), Telemetry(), **more)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from serve_apps.running import run_config, take_ports
+from serve_apps.ports import take_ports
+from serve_apps.running import run_config
 
 if __name__ == "__main__":
     config = json.loads(Path(sys.argv[1]).read_text())

@@ -47,7 +47,7 @@ def test_invalid_input_is_not_echoed() -> None:
     [
         ("/nowhere", "GET", 404, "not_found"),
         ("/v1/tag", "GET", 405, "method_not_allowed"),
-        ("/v1/labels/unknown", "GET", 404, "not_found"),
+        ("/v1/labels/unknown", "GET", 404, "no_such_label"),
     ],
 )
 def test_errors_of_the_router_have_the_one_shape(path, method, status, code) -> None:

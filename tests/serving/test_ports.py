@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from serve_apps import ports
 from serve_apps.ports import (
+    HA_PROXY,
     METRICS_PORT,
     STATS_PORT,
     PortError,
@@ -16,6 +20,7 @@ from serve_apps.ports import (
     free_port,
     is_free,
     proxy_ports,
+    take_ports,
 )
 from tests.serving.conftest import lmtx
 
@@ -53,6 +58,31 @@ def test_ports_that_were_asked_for_are_had_or_refused(taken: int) -> None:
         proxy_ports({STATS_PORT: str(taken)})
 
 
+def test_the_proxy_leaves_the_services_own_port_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, wanted = free_port(), free_port()
+    monkeypatch.setattr(ports, "USUAL", {METRICS_PORT: own, STATS_PORT: wanted})
+    found = proxy_ports({}, http_port=own)
+    assert found[METRICS_PORT] not in {own, wanted}
+    with pytest.raises(PortError, match=f"{own} for the proxy's metrics"):
+        proxy_ports({}, own, own)
+    with pytest.raises(PortError, match=f"{wanted} for the proxy's"):
+        proxy_ports({STATS_PORT: str(wanted)}, wanted)
+
+
+@pytest.mark.parametrize(
+    ("host", "proxy"), [("127.0.0.1", "1"), ("localhost", "1"), ("::1", "0"), ("127.0.0.2", "0")]
+)
+def test_haproxy_serves_only_what_it_reaches(
+    host: str, proxy: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (HA_PROXY, METRICS_PORT, STATS_PORT):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv(HA_PROXY, "1")
+    take_ports(host, free_port())
+    assert os.environ[HA_PROXY] == proxy
+    assert ("out of HAProxy's reach" in capsys.readouterr().err) == (proxy == "0")
+
+
 @pytest.mark.parametrize("port", [0, 70_000])
 def test_what_can_never_be_had_is_refused_by_name(port: int) -> None:
     with pytest.raises(PortError, match=f"192\\.0\\.2\\.1:{port}"):
@@ -66,10 +96,23 @@ def test_the_services_own_port_is_refused_by_name(taken: int) -> None:
         check_http("127.0.0.1", taken)
 
 
-def test_a_taken_port_ends_the_service_with_one_line(bundle: str, taken: int) -> None:
-    ports = ("--port", str(free_port()), "--metrics-port", str(taken))
-    refused = lmtx("serve", "--bundle", bundle, *ports)
+def test_a_taken_port_ends_the_service_with_one_line(taken: int) -> None:
+    for option in ("--port", "--metrics-port"):
+        ports = {"--port": str(free_port()), option: str(taken)}
+        refused = lmtx("serve", "--bundle", "nowhere", *itertools.chain(*ports.items()))
+        assert refused.returncode == 1
+        (line,) = refused.stderr.splitlines()
+        assert f"port {taken}" in line
+        assert option in line
+
+
+def test_no_port_is_beyond_65535() -> None:
+    refused = lmtx("serve", "--bundle", "nowhere", "--port", "70000")
+    assert refused.returncode == 2
+    assert "needs a port from 1 to 65535, got '70000'" in refused.stderr
+
+
+def test_what_is_no_bundle_is_said_before_anything_starts(tmp_path: Path) -> None:
+    refused = lmtx("serve", "--bundle", str(tmp_path), "--port", str(free_port()))
     assert refused.returncode == 1
-    line = refused.stderr.splitlines()[-1]
-    assert f"port {taken}" in line
-    assert "--metrics-port" in line
+    assert "not published" in refused.stderr.splitlines()[-1]

@@ -1,10 +1,10 @@
-"""How `lmtx serve` shares a machine among its engines."""
+"""How `lmtx serve` shares a machine among its engines, and says why it does not start."""
 
 from __future__ import annotations
 
 import pytest
 
-from serve_apps.running import deploy_config, engines_for, fill_machine
+from serve_apps.running import cause_of, deploy_config, engines_for, fill_machine
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,27 @@ def test_engines_fill_a_machine_and_no_more(cores: int, engines: int, threads: i
         if "autoscaling_config" in one
     }
     assert scaling["Engine"]["min_replicas"] == scaling["Engine"]["max_replicas"] == engines
+
+
+TRACE = """Deploying app 'tagger' failed with exception:
+Traceback (most recent call last):
+  File "/somewhere/haproxy.py", line 1, in start
+    await self._start()
+RuntimeError: cannot bind socket (Address already in use) [*:9101]
+
+The above exception was the direct cause of the following exception:
+  File "/somewhere/proxy.py", line 2, in ready
+RuntimeError: .
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        (TRACE, "RuntimeError: cannot bind socket (Address already in use) [*:9101]"),
+        ("a replica died\n", "a replica died"),
+        ("", "Serve does not say why"),
+    ],
+)
+def test_why_a_service_does_not_start_is_one_line(message: str, cause: str) -> None:
+    assert cause_of(message) == cause

@@ -128,6 +128,26 @@ def test_the_page_is_there(client: httpx.Client) -> None:
     assert client.get("/docs").status_code == 200
 
 
+@pytest.mark.parametrize("given", ["mine-1", "not harmless!", None])
+def test_an_answer_has_one_request_id(client: httpx.Client, given: str | None) -> None:
+    reply = client.head("/readyz", headers={"X-Request-ID": given} if given else {})
+    (returned,) = reply.headers.get_list("X-Request-ID")
+    assert (reply.status_code, returned == given) == (200, given == "mine-1")
+
+
+def test_large_headers_reach_the_guard(client: httpx.Client) -> None:
+    reply = client.get("/healthz", headers={"X-Much": "a" * 40_000})
+    assert (reply.status_code, reply.json()["error"]) == (431, "headers_too_large")
+
+
+def test_what_people_say_is_kept(service: Running, client: httpx.Client) -> None:
+    document = {"id": "a", "text": "heart pain", "answers": [{"key": "L1", "answer": "yes"}]}
+    reply = client.post("/v1/feedback", json={"documents": [document]}).json()
+    assert reply["kept"]
+    (file,) = service.feedback.iterdir()
+    assert [json.loads(line) for line in file.read_text().splitlines()[-1:]] == reply["rows"]
+
+
 def test_no_request_that_the_description_allows_makes_the_service_fail(service: Running) -> None:
     assert not fuzz(service.url, examples=5).failures
 
@@ -164,9 +184,12 @@ def test_promotion_and_rollback_lose_no_request_and_mix_no_bundle(
     with Asking(lambda: tag(service.url, some)) as asking:
         there = lmtx("promote", "--bundle", other_bundle, "--address", service.ray)
         assert there.returncode == 0, there.stderr
-        back = lmtx("rollback", "--address", service.ray)
+        back = lmtx("rollback", state=service.state)
         assert back.returncode == 0, back.stderr
     assert json.loads(there.stdout)["bundle_id"] == "bundle-two"
+    for done, before in ((there, bundle), (back, other_bundle)):
+        assert json.loads(done.stdout)["service"] == f"{service.url}/"
+        assert f"the service at {service.url}/, which answers with {before}" in done.stderr
     assert {reply.status_code for reply in asking.replies} == {200}
     bodies = [reply.json() for reply in asking.replies]
     assert {body["bundle_id"] for body in bodies} == {"bundle-one", "bundle-two"}

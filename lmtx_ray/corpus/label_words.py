@@ -1,0 +1,178 @@
+"""Labels by the beginnings of their words, from an index that is made once and mapped.
+
+A label set of a million is searched with every key that a person presses, so nothing here looks at
+all labels: words are found by binary search, and a word's labels lie together. Only where no word
+begins as asked are the distinct words looked through, of which there are far fewer.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lmtx_ray.corpus.words import search_key
+
+FILE = "label_words.arrow"
+MOST_TOKENS = 16  # of a query; more tell no labels apart
+MOST_INNER = 4096  # words that hold a token somewhere inside
+# letters and digits, and the vowel signs of scripts that write them as marks
+WORD = re.compile(r"(?:[^\W_]|[\u0900-\u109f\u1780-\u17ff])+")
+ASCII_WORD = re.compile(r"[a-z0-9]+")
+LAST = "\U0010ffff"
+# one row, so that columns may differ in length: V words, P pairs of word and label, L labels
+SCHEMA = pa.schema(
+    [
+        ("words", pa.large_list(pa.large_string())),  # V, in the order of their code points
+        ("ends", pa.large_list(pa.int64())),  # V: where a word's pairs end
+        ("ranks", pa.large_list(pa.int32())),  # P: the ranks of a word's labels, ascending
+        ("places", pa.large_list(pa.int32())),  # L: the place of the label of each rank
+        ("by_text", pa.large_list(pa.int32())),  # L: ranks in the order of their words
+    ]
+)
+
+
+def words_of(text: str) -> list[str]:
+    """The folded words of a text, in order."""
+    folded = search_key(text)
+    return (ASCII_WORD if folded.isascii() else WORD).findall(folded)
+
+
+def joined(text: str) -> str:
+    """What a text is sorted by: its words with one space between."""
+    return " ".join(words_of(text))
+
+
+@dataclass(frozen=True)
+class LabelWords:
+    """The index. A label's rank is its place among all by length of the text, then by place."""
+
+    words: pa.LargeStringArray
+    ends_V: np.ndarray
+    ranks_P: np.ndarray
+    places_L: np.ndarray
+    by_text_L: np.ndarray
+
+    @classmethod
+    def of(cls, table: pa.Table) -> LabelWords:
+        """Of what `index_table` made; ValueError where its parts do not belong together."""
+        words, *numbers = (column.chunk(0).values for column in table.columns)
+        made = cls(words, *(column.to_numpy() for column in numbers))
+        labels, pairs = len(made.places_L), len(made.ranks_P)
+        ends_V = np.concatenate([[0], made.ends_V])
+        right = len(words) == len(made.ends_V) and ends_V[-1] == pairs
+        right = right and len(made.by_text_L) == labels and bool((np.diff(ends_V) >= 0).all())
+        for column in (made.ranks_P, made.places_L, made.by_text_L):
+            right = right and (not len(column) or 0 <= column.min() <= column.max() < labels)
+        if not right:
+            raise ValueError("its columns do not belong together")
+        return made
+
+    @classmethod
+    def load(cls, file: Path) -> LabelWords:
+        """Map what `save_words` wrote.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ValueError: It is not such a file; the message names it.
+        """
+        try:
+            with pa.ipc.open_file(pa.memory_map(str(file))) as reader:
+                if not reader.schema.equals(SCHEMA):
+                    raise ValueError(f"columns {reader.schema.names}")
+                table = reader.read_all()
+            table.validate(full=True)
+            return cls.of(table)
+        except (pa.ArrowException, ValueError) as error:
+            raise ValueError(f"{file}: no file of words ({error})") from error
+
+    def search(self, query: str, limit: int, text_of: Callable[[int], str]) -> list[int]:
+        """Places of up to `limit` labels that have a word beginning with each word of `query`:
+        those first whose text begins as the query does, then the shorter, then by place. Where
+        these are too few, a word may also hold the query's inside. `text_of` a place is its text.
+        """
+        tokens = words_of(query)[:MOST_TOKENS]
+        if not tokens or limit < 1:
+            return []
+        found = self._beginning(" ".join(tokens), limit, text_of)
+        for spans_of in (self._spans_beginning, self._spans_holding):
+            if len(found) < limit:
+                known = set(found)
+                more = self._with_all([spans_of(token) for token in tokens])
+                found += islice((rank for rank in more if rank not in known), limit - len(found))
+        return [int(self.places_L[rank]) for rank in found]
+
+    def _beginning(self, start: str, limit: int, text_of: Callable[[int], str]) -> list[int]:
+        def text(rank: int) -> str:
+            return joined(text_of(int(self.places_L[rank])))
+
+        first, end = (
+            bisect_left(self.by_text_L, bound, key=text) for bound in (start, start + LAST)
+        )
+        ranks_F = self.by_text_L[first:end]
+        if len(ranks_F) > limit:
+            ranks_F = np.partition(ranks_F, limit - 1)[:limit]
+        return [int(rank) for rank in np.sort(ranks_F)]
+
+    def _spans_beginning(self, token: str) -> list[tuple[int, int]]:
+        """Where the pairs of all words with this beginning lie: in one piece."""
+        first, end = (
+            bisect_left(range(len(self.words)), bound, key=lambda place: self.words[place].as_py())
+            for bound in (token, token + LAST)
+        )
+        return [(self._start(first), self._start(end))] if end > first else []
+
+    def _spans_holding(self, token: str) -> list[tuple[int, int]]:
+        held_V = pc.match_substring(self.words, token).to_numpy(zero_copy_only=False)
+        held = np.flatnonzero(held_V)[:MOST_INNER].tolist()
+        return [(self._start(word), self._start(word + 1)) for word in held]
+
+    def _start(self, word: int) -> int:
+        return int(self.ends_V[word - 1]) if word else 0
+
+    def _with_all(self, spans_of_tokens: list[list[tuple[int, int]]]) -> Iterable[int]:
+        """Ranks of the labels that are in some span of each token, ascending."""
+        hits_L = np.ones(len(self.places_L), bool)
+        for spans in spans_of_tokens:
+            named_L = np.zeros(len(hits_L), bool)
+            for start, end in spans:
+                named_L[self.ranks_P[start:end]] = True
+            hits_L &= named_L
+        return map(int, np.flatnonzero(hits_L))
+
+
+def index_table(texts: Sequence[str], keys: Sequence[str]) -> pa.Table:
+    """The index of label texts and keys, in the order of their places, as a table of SCHEMA."""
+    places = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))
+    labels_of: dict[str, array[int]] = {}
+    sorted_by: list[str] = []
+    for rank, place in enumerate(places):
+        own = words_of(texts[place])
+        sorted_by.append(" ".join(own))
+        for word in {*own, *words_of(keys[place])}:
+            labels_of.setdefault(word, array("i")).append(rank)
+    words = sorted(labels_of)
+    pairs = [np.frombuffer(labels_of[word], np.int32) for word in words]
+    by_text = sorted(range(len(places)), key=sorted_by.__getitem__)
+    ends_V = np.cumsum([len(ranks) for ranks in pairs], dtype=np.int64)
+    ranks_P = np.concatenate([np.zeros(0, np.int32), *pairs])
+    columns = [pa.array(words, pa.large_string()), ends_V, ranks_P, places, by_text]
+    lists = [
+        pa.LargeListArray.from_arrays([0, len(column)], pa.array(column, field.type.value_type))
+        for column, field in zip(columns, SCHEMA, strict=True)
+    ]
+    return pa.table(lists, schema=SCHEMA)
+
+
+def save_words(table: pa.Table, folder: Path) -> None:
+    """Write what `index_table` made as the uncompressed file that `LabelWords.load` maps."""
+    with pa.OSFile(str(folder / FILE), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
+        writer.write_table(table)
