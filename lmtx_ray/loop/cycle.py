@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from lmtx_ray.evaluation.selection import Opinion, judged_precision, to_ship
 from lmtx_ray.io import storage
+from lmtx_ray.io.accounts import FOLDER, Account
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.judging import first_question, fragments, judge_step, select_step
 from lmtx_ray.loop.layout import Cycle, Layout, Rankings, State
@@ -43,13 +44,15 @@ class RunResult:
     best: int
     ran: int  # cycles that ran
     opinions: dict[int, dict[str, Opinion]]  # state -> ranking name -> judged P@1
-    seconds: dict[str, float] = field(default_factory=dict)
+    account: Account  # where its seconds are written down, with those of other starts
+    seconds: dict[str, float] = field(default_factory=dict)  # of this start
 
 
 def run_cycles(config: RunConfig, layout: Layout, stop: str | None = None) -> RunResult:
     """Run (or resume) all cycles of a laid-out config, or up to `stop` (see `until`). `ray.init` is
     the caller's business."""
-    result = RunResult(layout, best=0, ran=0, opinions={})
+    account = Account(storage.join(config.run, FOLDER))
+    result = RunResult(layout, best=0, ran=0, opinions={}, account=account)
     for name in _steps(config, layout, result):
         if name == stop:
             break
@@ -224,9 +227,13 @@ def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
 
 @contextmanager
 def timed(result: RunResult, name: str) -> Iterator[None]:
-    """Adds the wall-clock seconds of a step to the result."""
+    """Adds the wall-clock seconds of a step to the result; those of one that failed are kept too,
+    as they were spent."""
     started = time.monotonic()
-    yield
-    seconds = time.monotonic() - started
-    result.seconds[name] = round(seconds, 1)
+    try:
+        yield
+    finally:
+        seconds = time.monotonic() - started
+        result.seconds[name] = round(seconds, 1)
+        result.account.keep(name, {"wall_seconds": round(seconds, 3)})
     logger.info("%s took %.1f s", name, seconds)

@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from lmtx_ray.evaluation import evaluation
 from lmtx_ray.evaluation.selection import to_ship
-from lmtx_ray.loop import report
+from lmtx_ray.loop import outcome
 from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
+from lmtx_ray.loop.record import write_end
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.stopping import outputs_of
 
@@ -20,22 +21,23 @@ from lmtx_ray.loop.stopping import outputs_of
 def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
     """Publish bundle, then evaluation; print the table when there is gold; return the summary."""
     ranking = to_ship(result.opinions[result.best], config.ship)
-    final = report.final_method(result.best, ranking)
+    final = outcome.final_method(result.best, ranking)
     with timed(result, "bundle"):
         bundle_step(config, result, fused=ranking == "hybrid")
     summary: dict[str, Any] = {"final": final}
     if result.layout.test:
         with timed(result, "evaluate"):
             summary = evaluate_methods(config, result, final)
-    summary["judge"] = report.judge_summary(config, result.layout, result.ran)
+    summary["judge"] = outcome.judge_summary(config, result.layout, result.ran)
     summary["selection"] = {
         number: {name: asdict(opinion) for name, opinion in opinions.items()}
         for number, opinions in result.opinions.items()
     }
     summary |= {"seconds": result.seconds, "run": config.run, "bundle": result.layout.bundle.uri}
+    write_end(config, result.layout)
     evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
     evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)
-    return report.show(config, report.read_summary(evaluation_step))
+    return outcome.show(config, outcome.read_summary(evaluation_step))
 
 
 def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
     summary: dict[str, Any] = {}
     for name, labels in (("methods", frozenset()), ("methods_excluding", frozenset(excluded))):
         if name == "methods" or labels:
-            rows = report.method_rows(layout, result.ran, settings, labels)
+            rows = outcome.method_rows(layout, result.ran, settings, labels)
             summary[name] = {method: evaluation.summarise(table) for method, table in rows.items()}
             gain: dict[str, Any] = {}
             for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}"):

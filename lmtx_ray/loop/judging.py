@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lmtx_ray.io import storage
+from lmtx_ray.io.accounts import FOLDER
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.units import Unit
@@ -42,7 +44,8 @@ def judge_step(
         rankings = (before.tested.dense, before.tested.hybrid)
         works.append(Work(test.verdicts, fragments(test.documents, *rankings)))
         sources["test"] = test.verdicts
-    ask(config, layout, works, sources, judge_asks(config.judge, first), cycle.number)
+    plan = judge_asks(config.judge, first)
+    ask(config, layout, works, sources, plan, cycle.number, f"judge {cycle.number}")
 
 
 def select_step(
@@ -52,7 +55,8 @@ def select_step(
     rankings = (after.corpus.dense, after.corpus.hybrid)
     work = Work(cycle.selection, fragments(layout.documents, *rankings, *earlier))
     sources = {"held_aside": cycle.selection}
-    ask(config, layout, [work], sources, select_asks(config.judge), cycle.number)
+    plan = select_asks(config.judge)
+    ask(config, layout, [work], sources, plan, cycle.number, f"select {cycle.number}")
 
 
 def ask(
@@ -62,14 +66,17 @@ def ask(
     sources: Mapping[str, Dataset],
     plan: Mapping[str, Sequence[tuple[str, int]]],
     cycle: int,
+    name: str,
 ) -> None:
-    """Run steps that ask, with the run's budget and what the store holds now."""
+    """Run steps that ask, with the run's budget and what the store holds now; what the judge uses
+    is written down under `name`."""
     if all(work.output.is_complete() for work in works):
         logger.info("judge: complete")
         return
     with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
         marks = {split: _mark(config, step) for split, step in sources.items()}
         asking = asking_of(config, layout, plan, marks, cycle, budget)
+        asking = replace(asking, costs=storage.join(config.run, FOLDER), step=name)
         kwargs = {"asking": asking, "labels": layout.labels.files()}
         run_units(works, AskTeacher, kwargs, config.resources.judge, "judge", calls=UNITS_AT_ONCE)
 

@@ -1,5 +1,5 @@
-"""What was started: the resolved config, package versions and code of a driver, kept in the run
-folder, so that a result can be explained and repeated."""
+"""What was started and what ended: the resolved config, package versions and code of a driver, kept
+in the run folder, so that a result can be explained and repeated, and found without its inputs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from lmtx_ray import __version__
 from lmtx_ray.io import storage
 from lmtx_ray.io.identity import fingerprint
+from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -44,6 +46,19 @@ def write_record(config: RunConfig) -> str:
     uri = storage.join(config.run, "started", f"{fingerprint(record)}.json")
     storage.put_if_absent(uri, storage.to_json(record))
     return uri
+
+
+def write_end(config: RunConfig, layout: Layout) -> None:
+    """Write `<run>/ended/<fingerprint of the evaluation>.json`: what `describe_start` tells, when
+    the run ended, and the folders of its steps by their names in a plan. The first one counts."""
+    record = {
+        **describe_start(config),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "evaluation": layout.evaluation.fingerprint,
+        "steps": {name: step.uri.rsplit("/", 1)[1] for name, step in layout.steps()},
+    }
+    uri = storage.join(config.run, "ended", f"{layout.evaluation.fingerprint}.json")
+    storage.put_if_absent(uri, storage.to_json(record))
 
 
 def describe_start(config: RunConfig) -> dict[str, Any]:

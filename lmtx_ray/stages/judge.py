@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import document_keys, text_key
 from lmtx_ray.io import storage
+from lmtx_ray.io.accounts import Account
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
 from lmtx_ray.teacher import health, questions
 from lmtx_ray.teacher.prompts import Prompt
@@ -50,6 +51,8 @@ class Asking:
     deterministic: bool | None = None
     budget: RemoteLedger | None = None
     about: Mapping[str, Any] = field(default_factory=dict)  # what the store keeps of the judge
+    costs: str = ""  # the folder where what the judge used is written down; nowhere if empty
+    step: str = ""  # what it is written down under
 
 
 class AskTeacher:
@@ -71,6 +74,7 @@ class AskTeacher:
         self._partition = VerdictStore(asking.store).partition(teacher, prompt)
         self._teacher: Teacher | None = None
         self._budget = worker_budget(asking.budget)
+        self._account = Account(asking.costs) if asking.costs else None
         self._sample: list[pa.Table] | None = [] if asking.check else None
         # several units may be worked on at once
         self._looking_up, self._starting, self._checking = (threading.Lock() for _ in range(3))
@@ -98,6 +102,7 @@ class AskTeacher:
                 self._check(self._view(part, known, human))
         finally:
             self._keep(answered)
+            self._keep_usage()
             if self._budget is not None:
                 self._budget.close()
         return self._view(candidates, known, human)
@@ -203,6 +208,10 @@ class AskTeacher:
             self._partition.append(table, _part_name(table))
             with self._looking_up:
                 self._known.add(table)
+
+    def _keep_usage(self) -> None:
+        if self._account is not None and self._teacher is not None:
+            self._account.keep(self._asking.step, asdict(self.usage))
 
     def _check(self, verdicts: pa.Table) -> None:
         """Once, on the judge's first answers that are enough to tell."""

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from lmtx_ray.evaluation.selection import Opinion, judged_precision, to_ship
-from lmtx_ray.loop.report import final_method
+from lmtx_ray.loop.outcome import final_method
 
 RANKINGS = pa.table(
     {"doc_id": ["a", "b", "c", "other"], "label_ids": [[1, 2, 3], [4, 5], [6, 7, 8], [9, 9, 9]]}

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from lmtx_ray.evaluation import evaluation
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
 from lmtx_ray.search import candidates
@@ -221,7 +222,7 @@ def finished(config: RunConfig, layout: Layout) -> dict[str, Any] | None:
     return show(config, read_summary(layout.evaluation))
 
 
-def read_summary(step: Dataset) -> dict[str, Any]:
+def read_summary(step: PublishedFolder) -> dict[str, Any]:
     """What the end of a run published."""
     summary: dict[str, Any] = json.loads(step.read()["summary"][0].as_py())
     return summary
