@@ -80,8 +80,8 @@ def run(
     from lmtx_ray.io import lease
     from lmtx_ray.io.fence import by_lease
     from lmtx_ray.loop.layout import lay_out
-    from lmtx_ray.loop.record import write_record
     from lmtx_ray.loop.outcome import finished
+    from lmtx_ray.loop.record import write_record
 
     settings = load_config(config, overrides)
     stop = _stop(until, cycle, settings)

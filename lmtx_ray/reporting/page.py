@@ -1,0 +1,188 @@
+"""A report as one HTML file that loads nothing. Every text in it comes from users: jinja2 escapes all
+but the plots and the style sheet, which are ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from lmtx_ray.reporting import plots
+from lmtx_ray.reporting.contents import Report
+from lmtx_ray.reporting.reliability import Reliability
+from lmtx_ray.reporting.thresholds import for_precision
+from lmtx_ray.reporting.words import (
+    GOOD,
+    conclude,
+    final_progress,
+    first_tag,
+    method_name,
+    percent,
+)
+
+SECTIONS = (
+    ("summary", "Summary"),
+    ("accuracy", "Accuracy"),
+    ("thresholds", "Threshold"),
+    ("reliability", "Probabilities"),
+    ("judge", "Judge"),
+    ("cost", "Time and cost"),
+    ("labels", "Labels"),
+    ("documents", "Documents"),
+    ("rejects", "Rejects"),
+    ("provenance", "Provenance"),
+)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number that is seen first."""
+
+    number: str
+    what: str
+    note: str = ""
+
+
+def render(report: Report) -> str:
+    """The whole file; equal reports give equal text."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_own("page.html.j2"))
+    rows = list(report.thresholds)
+    return template.render(
+        report=report,
+        name=report.uri.rstrip("/").rsplit("/", 1)[-1],
+        style=Markup(_own("page.css")),
+        sections=SECTIONS,
+        verdict=conclude(report),
+        tiles=_tiles(report),
+        plots={name: Markup(svg) for name, svg in _plots(report).items()},
+        reliable=_reliable(report),
+        sure=for_precision(rows, GOOD),
+        table_rows=[row for row in rows if round(row.threshold * 20) % 2 == 0 or row.tags == 0],
+        final=_final(report),
+        methods_documents=next(iter(report.methods.values()), {}).get("documents"),
+        judge_name=_judge_name(report),
+        provenance=_provenance(report),
+        config=yaml.safe_dump(dict(report.config), sort_keys=False, allow_unicode=True),
+        percent=percent,
+        method_name=method_name,
+        duration=duration,
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """1 h 02 min, 3 min 20 s, 12 s or 0.4 s."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {left:02d} s" if minutes else f"{left} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _own(name: str) -> str:
+    return (resources.files("lmtx_ray.reporting") / name).read_text(encoding="utf-8")
+
+
+def _plots(report: Report) -> dict[str, str]:
+    """Name -> SVG, empty where there is nothing to draw."""
+    sliced = [
+        (one.name, one.found / one.wanted)
+        for one in report.slices
+        if one.wanted and one.found is not None
+    ]
+    stated = len(report.thresholds) > 1
+    reliable = _reliable(report)
+    return {
+        "gold": plots.progress(report.by_gold, "gold") if report.by_gold else "",
+        "judge": plots.progress(report.by_judge, "judge") if report.by_judge else "",
+        "thresholds": plots.thresholds(report.thresholds, "thresholds") if stated else "",
+        "curve": plots.precision_recall(report.curves, "curve")
+        if any(report.curves.values())
+        else "",
+        "reliability": plots.reliable(reliable, "reliability") if reliable else "",
+        "slices": plots.found_by_slice(sliced, "slices") if sliced else "",
+    }
+
+
+def _reliable(report: Report) -> dict[str, Reliability]:
+    kinds = {"against gold": report.reliable_gold, "against the judge": report.reliable_judge}
+    return {name: told for name, told in kinds.items() if told is not None}
+
+
+def _tiles(report: Report) -> list[Tile]:
+    first, who = first_tag(report)
+    progress = final_progress(report)
+    tiles = []
+    if first is not None and progress is not None:
+        low, high = (f"{100 * value:.0f}" for value in (first.low, first.high))
+        what = "right first tags" if who == "gold" else "first tags the judge accepts"
+        note = f"{low}–{high} %, {progress.documents:,} documents, by {who}"
+        tiles.append(Tile(percent(first.value), what, note))
+    if report.gain is not None:
+        low, high = (f"{100 * value:+.1f}" for value in (report.gain.low, report.gain.high))
+        tiles.append(
+            Tile(f"{100 * report.gain.value:+.1f}", "points by training", f"{low} to {high}")
+        )
+    sure = for_precision(list(report.thresholds), GOOD)
+    if sure is not None and sure.threshold:
+        note = f"leaves {sure.per_document:.1f} tags a document"
+        tiles.append(Tile(f"≥ {sure.threshold:.2f}", "for 9 right tags in 10", note))
+    if report.asked:
+        tiles.append(
+            Tile(
+                f"{report.judge['asked']:,}", "questions asked", f"{report.judge['saved']:,} saved"
+            )
+        )
+    total = report.costs.total
+    money = f"{total.money:,.4g} for the judge" if total.money is not None else ""
+    tiles.append(Tile(duration(total.seconds), "on this machine", money))
+    return tiles
+
+
+def _final(report: Report) -> str:
+    if report.state == 0:
+        return "hybrid" if report.ranking == "hybrid" else "encoder"
+    return f"cycle_{report.state}" + ("_hybrid" if report.ranking == "hybrid" else "")
+
+
+def _judge_name(report: Report) -> str:
+    teacher = report.config["judge"]["teacher"]
+    kinds = {
+        "vllm": "a model on this cluster (vLLM)",
+        "http": "a model behind an endpoint",
+        "lexical": "a rule that compares words, for tests: no model",
+    }
+    kind = kinds.get(teacher["kind"], teacher["kind"])
+    return (
+        f"{teacher['model']}, {kind}, prompt “{teacher['prompt']}”"
+        if teacher["model"]
+        else kind.capitalize()
+    )
+
+
+def _provenance(report: Report) -> list[tuple[str, Any]]:
+    record, corpus = report.record, report.config["corpus"]
+    return [
+        ("Run", report.uri),
+        ("Finished", report.ended),
+        ("Bundle", report.steps.get("bundle", "")),
+        ("Documents", ", ".join(corpus["documents"])),
+        ("Labels", corpus["labels"]),
+        ("Gold", corpus["test"] or "none"),
+        ("Identity of the documents", report.steps.get("documents", "")),
+        ("Identity of the labels", report.steps.get("labels", "")),
+        ("Encoder", report.config["encoder"]["model"]),
+        ("lmtx_ray", record.get("packages", {}).get("lmtx_ray", "")),
+        ("Code revision", record.get("revision", "")),
+        ("Hash of the code", record.get("source_sha256", "")),
+        ("Python", record.get("python", "")),
+    ]
