@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from lmtx_ray.cli import tagging, verdicts
+from lmtx_ray.cli import reporting, tagging, verdicts
 from lmtx_ray.cli.arguments import add_verb
 from lmtx_ray.cli.messages import is_users_to_mend, one_line
 from lmtx_ray.loop import running
@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         entry.load()(verbs)
     verdicts.add_verbs(verbs, _load, running.start_ray)
     _add_evaluate_verb(verbs)
+    reporting.add_verbs(verbs)
     return parser
 
 
@@ -75,6 +76,7 @@ def _add_run_verbs(verbs: Any) -> None:
         parser.add_argument("config", help="YAML file of the run")
     for parser in (demo, run):
         add_run_options(parser)
+        parser.set_defaults(in_words=reporting.run_in_words)
     demo.set_defaults(until=None, cycle=None)
     add_until_options(run)
     _add_set_option(plan)
@@ -151,7 +153,8 @@ def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.dry_run:
         return plan_loop(arguments)
     overrides = _overrides(arguments)
-    return running.run(arguments.config, overrides, arguments.until, arguments.cycle)
+    result = running.run(arguments.config, overrides, arguments.until, arguments.cycle)
+    return reporting.with_report(_load(arguments), result)
 
 
 def run_demo(arguments: argparse.Namespace) -> dict[str, Any]:

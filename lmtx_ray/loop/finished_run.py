@@ -50,8 +50,8 @@ class FinishedRun:
         return name in self.steps and self.steps[name].is_complete()
 
 
-def open_finished(place: str) -> FinishedRun:
-    """The run of a config file, or the one that ended last in a run's folder.
+def open_finished(place: str | RunConfig) -> FinishedRun:
+    """The run of settings or of a config file, or the one that ended last in a run's folder.
 
     A config's inputs must still be where they were. A folder may have moved; the inputs are needed
     only where the run was made by a version that kept no record of its end.
@@ -59,7 +59,7 @@ def open_finished(place: str) -> FinishedRun:
     Raises:
         ConfigError: There is no run, or none that is complete; it says what is missing.
     """
-    if place.endswith((".yaml", ".yml")):
+    if isinstance(place, RunConfig) or place.endswith((".yaml", ".yml")):
         config = load_config(place)
         return _of_layout(config, lay_out(config), record={})
     run = storage.absolute(place)

@@ -1,5 +1,5 @@
-"""A report as one HTML file that loads nothing. Every text in it comes from users: jinja2 escapes all
-but the plots and the style sheet, which are ours."""
+"""A report as one HTML file that loads nothing. Every text in it comes from users: jinja2 escapes
+all but the plots and the style sheet, which are ours."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from markupsafe import Markup
 from lmtx_ray.reporting import plots
 from lmtx_ray.reporting.contents import Report
 from lmtx_ray.reporting.reliability import Reliability
-from lmtx_ray.reporting.thresholds import for_precision
 from lmtx_ray.reporting.words import (
-    GOOD,
+    chosen,
     conclude,
     final_progress,
     first_tag,
@@ -24,6 +23,7 @@ from lmtx_ray.reporting.words import (
     percent,
 )
 
+RIGHT, ACCEPTED = "right first tags", "first tags that the judge accepts"
 SECTIONS = (
     ("summary", "Summary"),
     ("accuracy", "Accuracy"),
@@ -63,7 +63,7 @@ def render(report: Report) -> str:
         tiles=_tiles(report),
         plots={name: Markup(svg) for name, svg in _plots(report).items()},
         reliable=_reliable(report),
-        sure=for_precision(rows, GOOD),
+        sure=chosen(report),
         table_rows=[row for row in rows if round(row.threshold * 20) % 2 == 0 or row.tags == 0],
         final=_final(report),
         methods_documents=next(iter(report.methods.values()), {}).get("documents"),
@@ -102,8 +102,8 @@ def _plots(report: Report) -> dict[str, str]:
     stated = len(report.thresholds) > 1
     reliable = _reliable(report)
     return {
-        "gold": plots.progress(report.by_gold, "gold") if report.by_gold else "",
-        "judge": plots.progress(report.by_judge, "judge") if report.by_judge else "",
+        "gold": plots.progress(report.by_gold, "gold", RIGHT) if report.by_gold else "",
+        "judge": plots.progress(report.by_judge, "judge", ACCEPTED) if report.by_judge else "",
         "thresholds": plots.thresholds(report.thresholds, "thresholds") if stated else "",
         "curve": plots.precision_recall(report.curves, "curve")
         if any(report.curves.values())
@@ -124,7 +124,7 @@ def _tiles(report: Report) -> list[Tile]:
     tiles = []
     if first is not None and progress is not None:
         low, high = (f"{100 * value:.0f}" for value in (first.low, first.high))
-        what = "right first tags" if who == "gold" else "first tags the judge accepts"
+        what = RIGHT if who == "gold" else ACCEPTED
         note = f"{low}–{high} %, {progress.documents:,} documents, by {who}"
         tiles.append(Tile(percent(first.value), what, note))
     if report.gain is not None:
@@ -132,7 +132,7 @@ def _tiles(report: Report) -> list[Tile]:
         tiles.append(
             Tile(f"{100 * report.gain.value:+.1f}", "points by training", f"{low} to {high}")
         )
-    sure = for_precision(list(report.thresholds), GOOD)
+    sure = chosen(report)
     if sure is not None and sure.threshold:
         note = f"leaves {sure.per_document:.1f} tags a document"
         tiles.append(Tile(f"≥ {sure.threshold:.2f}", "for 9 right tags in 10", note))

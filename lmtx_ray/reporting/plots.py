@@ -1,8 +1,8 @@
 """The plots of a report as SVG, drawn by pygal.
 
 Colours come from the page's style sheet (`.color-0`, `.color-1`, …), so that they follow its light
-and dark dress; series differ in dashes and in the form of their dots too. Nothing in them depends on
-when they are drawn, nothing is loaded and no script is left.
+and dark dress; series differ in dashes and in the form of their dots too. Nothing in them depends
+on when they are drawn, nothing is loaded and no script is left.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class _Curves(pygal.XY):  # type: ignore[misc]
         super()._confidence_interval(node, x, y, value[1], about)
 
 
-def progress(told: Progress, name: str) -> str:
-    """Right first tags after each cycle, with intervals."""
+def progress(told: Progress, name: str, what: str) -> str:
+    """The share of `what` after each cycle, with intervals."""
     chart = _chart(pygal.Line, x_title=None, y_title=None, include_x_axis=True)
     chart.range = (0, 1)
     chart.y_labels = TENTHS
@@ -57,7 +57,7 @@ def progress(told: Progress, name: str) -> str:
         chart.add(title, points, stroke_style=_stroke(place), dots_size=6)
     last = {title: values[-1].value for title, values in told.series.items()}
     about = "; ".join(f"{title}: {100 * value:.0f} % at the end" for title, value in last.items())
-    return _svg(chart, name, f"Share of right first tags after each cycle. {about}.")
+    return _svg(chart, name, f"Share of {what} after each cycle. {about}.")
 
 
 def precision_recall(curves: Mapping[int, Sequence[tuple[float, float]]], name: str) -> str:
@@ -195,6 +195,7 @@ def _shape_dots(root: ElementTree.Element) -> None:
             _reshape(dot, turned=place > 1)
     for legend in root.iter("g"):
         if "legend " in legend.get("class", "") and (box := legend.find("rect")) is not None:
+            legend.attrib.pop("id", None)
             box.attrib["class"] = f"key {box.get('class', '')}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmtx_ray.reporting.pairs import Pairs
-from lmtx_ray.reporting.resampling import Measured, ratios
+from lmtx_ray.reporting.resampling import Measured, shares
 
 BINS = 10
 LEAST = 10  # pairs of a bin, to be shown
@@ -45,7 +45,7 @@ def reliability(pairs: Pairs, limit: int) -> Reliability | None:
     counts_BT = np.stack([pairs.per_document(own) for own in inside], axis=1)
     hits_BT = np.stack([pairs.per_document(own * pairs.true_N) for own in inside], axis=1)
     bins, error = [], 0.0
-    for own, observed in zip(inside, ratios(hits_BT, counts_BT), strict=True):
+    for own, observed in zip(inside, shares(hits_BT, counts_BT), strict=True):
         if observed is None:
             continue
         stated, size = float((pairs.p_N * own).sum() / own.sum()), int(own.sum())

@@ -39,6 +39,27 @@ def ratios(above_BT: np.ndarray, below_BT: np.ndarray) -> list[Measured | None]:
     return found
 
 
+def shares(hits_BT: np.ndarray, counts_BT: np.ndarray) -> list[Measured | None]:
+    """The same for shares of counted things. Where all or none are hits, resampling finds no other
+    value: the interval is at least as wide as Wilson's of so many independent ones."""
+    found = ratios(hits_BT, counts_BT)
+    totals_T = counts_BT.sum(axis=0).tolist()
+    return [one and _widened(one, total) for one, total in zip(found, totals_T, strict=True)]
+
+
+def wilson(share: float, count: float) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of `count` independent things."""
+    z = 1.96
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count**2)) / (1 + z * z / count)
+    return float(middle - half), float(middle + half)
+
+
+def _widened(measured: Measured, count: float) -> Measured:
+    low, high = wilson(measured.value, count)
+    return Measured(measured.value, min(measured.low, low), min(max(measured.high, high), 1.0))
+
+
 def _drawn(above_BT: np.ndarray, below_BT: np.ndarray) -> list[np.ndarray]:
     """Ratios [S, T] of resampled documents, in parts; nan where a draw has nothing below."""
     documents = len(above_BT)

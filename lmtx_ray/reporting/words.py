@@ -1,28 +1,39 @@
-"""The numbers of a report in plain sentences: is it good enough, how sure is that, what to do next."""
+"""The numbers of a report in plain sentences: is it good enough, how sure is that, what is next."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from lmtx_ray.reporting.contents import FUSED, Progress, Report
-from lmtx_ray.reporting.resampling import Measured
+from lmtx_ray.reporting.contents import ALONE, FUSED, Progress, Report
+from lmtx_ray.reporting.resampling import Measured, wilson
 from lmtx_ray.reporting.thresholds import AtThreshold, for_precision
 
 GOOD, HELPFUL = 0.9, 0.5  # shares of right tags: without a person, with one who checks
 WEAK_JUDGE = 0.7
 MANY_UNCLEAR = 0.1
+CHECK = "lmtx judge-check CONFIG"
+Step = tuple[str, str]  # what to do, and the command or ""
+
+
+HEADLINES = {
+    ("good", "gold"): "Good enough to tag without a person, with the right threshold",
+    ("usable", "gold"): "Good enough to suggest tags that a person checks",
+    ("usable", "judge"): "The judge likes these tags; nobody else has checked them yet",
+    ("weak", "gold"): "Not good enough yet",
+    ("weak", "judge"): "Not good enough yet, by the judge’s own opinion",
+    ("unknown", ""): "Nobody has judged these tags yet",
+}
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The answer in short (`level` is "good", "usable", "weak" or "unknown"), sentences on what was
-    found, and what to do next; a step is (what, command or "")."""
+    found, and what to do next."""
 
     level: str
     headline: str
     findings: tuple[str, ...]
-    steps: tuple[tuple[str, str], ...]
+    steps: tuple[Step, ...]
 
 
 def percent(share: float | None, digits: int = 0) -> str:
@@ -64,22 +75,24 @@ def shipped_name(report: Report) -> str:
 def conclude(report: Report) -> Verdict:
     """The whole summary."""
     first, who = first_tag(report)
-    sure = for_precision(list(report.thresholds), GOOD)
-    level = _level(first, sure)
-    headline = {
-        "good": "Good enough to tag without a person, with the right threshold",
-        "usable": "Good enough to suggest tags that a person checks",
-        "weak": "Not good enough yet",
-        "unknown": "Nobody has judged these tags yet",
-    }[level]
+    level = _level(report, first, who)
     findings = [
         f"What ships: {shipped_name(report)}.",
         *_rightness(report, first, who),
         *_gain(report),
-        *_threshold(report, sure),
+        *_threshold(report),
         *_trust(report),
     ]
-    return Verdict(level, headline, tuple(findings), tuple(_steps(report, level, sure)))
+    steps = [*_tag(report, level), *_check(report), *_judge(report), *_more(report)]
+    return Verdict(level, HEADLINES[level, who], tuple(findings), tuple(steps))
+
+
+def chosen(report: Report) -> AtThreshold | None:
+    """The threshold that the report recommends: the lowest from which on nine tags in ten are right
+    with 95 % certainty, or else by the best guess; None where there is none."""
+    return for_precision(report.thresholds, GOOD, certain=True) or for_precision(
+        report.thresholds, GOOD, certain=False
+    )
 
 
 def final_progress(report: Report) -> Progress | None:
@@ -88,87 +101,83 @@ def final_progress(report: Report) -> Progress | None:
 
 
 def first_tag(report: Report) -> tuple[Measured | None, str]:
-    """What of the first tag is right, and by whose word: "gold", "judge" or ""."""
+    """How often the first tag of what ships is right, and by whose word: "gold", "judge" or ""."""
     progress = final_progress(report)
     if progress is None:
         return None, ""
-    kind = FUSED if report.ranking == "hybrid" else next(k for k in progress.series if k != FUSED)
+    kind = FUSED if report.ranking == "hybrid" else ALONE
     return progress.series[kind][report.state], "gold" if report.by_gold else "judge"
 
 
-def _level(first: Measured | None, sure: AtThreshold | None) -> str:
+def _level(report: Report, first: Measured | None, who: str) -> str:
+    """Only gold can say "good"."""
+    best = chosen(report)
     if first is None:
         return "unknown"
-    if first.low >= GOOD or (sure is not None and sure.per_document >= 1):
+    progress = final_progress(report)
+    assert progress is not None
+    surely_right = min(first.low, wilson(first.value, progress.documents)[0]) >= GOOD
+    certain = best is not None and best.precision is not None and best.precision.low >= GOOD
+    if who == "gold" and (surely_right or (certain and best and best.per_document >= 1)):
         return "good"
-    return "usable" if first.value >= HELPFUL or sure is not None else "weak"
+    return "usable" if first.value >= HELPFUL or best is not None else "weak"
 
 
 def _rightness(report: Report, first: Measured | None, who: str) -> list[str]:
-    if first is None:
+    progress = final_progress(report)
+    if first is None or progress is None:
         return [
-            "There is neither gold nor a judge's word, so nothing is known of how right the tags "
+            "There is neither gold nor a judge’s word, so nothing is known of how right the tags "
             "are: this is search, not yet tagging that was taught."
         ]
-    progress = final_progress(report)
-    assert progress is not None
     documents = f"{progress.documents:,}"
     if who == "gold":
         return [
-            f"The first tag is right for {interval(first)} of {documents} test documents, measured "
-            "against gold labels that training never saw. (In brackets, here and below: where the "
-            "true value lies with 95 % certainty.)"
+            f"The first tag is right for {interval(first)} of {documents} test documents, by gold "
+            "labels that training never saw. (In brackets, here and below: where the true value "
+            "lies with 95 % certainty.)"
         ]
     return [
         f"The judge accepts the first tag of {interval(first)} of {documents} documents that were "
-        "held aside. This is the judge's own opinion, not the truth: there are no gold labels, and "
-        "training aimed at pleasing this judge."
+        "held aside. That is its own opinion, not the truth: there are no gold labels, and training "
+        "aimed at pleasing this very judge."
     ]
 
 
 def _gain(report: Report) -> list[str]:
     if report.ran and report.state == 0:
-        return ["Training did not help: in the judge's opinion the untrained search is as good."]
+        return ["Training did not help: in the judge’s opinion untrained search is as good."]
     if report.gain is None:
         return []
-    points = f"{100 * report.gain.value:+.1f} points ({_points(report.gain)})"
+    low, high = (f"{100 * value:+.1f}" for value in (report.gain.low, report.gain.high))
+    points = f"{100 * report.gain.value:+.1f} points of right first tags ({low} to {high})"
     if report.gain.low > 0:
-        return [f"Training helped: {points} of right first tags over untrained search."]
+        return [f"Training helped: {points} over untrained search."]
     if report.gain.high < 0:
-        return [f"Training harmed: {points} of right first tags against untrained search."]
-    return [
-        f"Training made no difference beyond chance: {points} of right first tags against untrained "
-        "search."
-    ]
+        return [f"Training harmed: {points} against untrained search."]
+    return [f"Training made no difference beyond chance: {points} against untrained search."]
 
 
-def _points(gain: Measured) -> str:
-    return f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
-
-
-def _threshold(report: Report, sure: AtThreshold | None) -> list[str]:
+def _threshold(report: Report) -> list[str]:
     if not report.thresholds:
         return []
-    whole = report.thresholds[0]
-    who = "right" if report.judged_by == "gold" else "accepted by the judge"
-    told = [
-        f"Without a threshold {interval(whole.precision)} of the first {report.limit} tags are {who}"
-        + (
-            f", and {interval(whole.recall)} of the right labels are among them."
-            if whole.recall
-            else "."
-        )
-    ]
-    if sure is None:
+    whole, best = report.thresholds[0], chosen(report)
+    gold = report.judged_by == "gold"
+    who = "right" if gold else "accepted by the judge"
+    among = f", and {interval(whole.recall)} of the right labels are among them" if gold else ""
+    told = [f"Of the first {report.limit} tags {interval(whole.precision)} are {who}{among}."]
+    if best is None or best.precision is None:
         return [*told, f"No threshold makes {percent(GOOD)} of the tags {who}."]
-    if sure.threshold == 0:
+    if best.threshold == 0:
         return told
-    found = f" and {percent(sure.recall.value)} of the right labels" if sure.recall else ""
+    certain = best.precision.low >= GOOD
+    much = "At most one tag in ten is not" if certain else "About one tag in ten is not"
+    left = f"{best.per_document:.1f} tags a document"
+    found = f" and {percent(best.recall.value)} of the right labels" if best.recall else ""
     return [
         *told,
-        f"At most one tag in ten is wrong with a probability of at least {sure.threshold:.2f} "
-        f"({interval(sure.precision)} {who}): that leaves {sure.per_document:.1f} tags a "
-        f"document{found}.",
+        f"{much} {who} with a probability of at least {best.threshold:.2f}: "
+        f"{interval(best.precision)} are. That leaves {left}{found}.",
     ]
 
 
@@ -177,68 +186,61 @@ def _trust(report: Report) -> list[str]:
     reliable = report.reliable_gold or report.reliable_judge
     if reliable is not None:
         who = "gold" if report.reliable_gold else "the judge"
-        told.append(
-            f"A stated probability is {100 * reliable.error:.0f} points off on average, against {who}."
-        )
+        points = f"{100 * reliable.error:.0f} points"
+        told.append(f"A stated probability is {points} off on average, against {who}.")
     if "auc" in report.judge:
+        precision, recall = (percent(report.judge[name]) for name in ("precision", "recall"))
         told.append(
-            f"The judge itself: {percent(report.judge['precision'])} of what it accepted is right, and "
-            f"it accepted {percent(report.judge['recall'])} of the right labels that it was shown."
+            f"The judge itself: {precision} of what it accepted is right, and it accepted {recall} "
+            "of the right labels that it was shown."
         )
     return told
 
 
-def _steps(report: Report, level: str, sure: AtThreshold | None) -> list[tuple[str, str]]:
-    """What to do next, most useful first."""
+def _tag(report: Report, level: str) -> list[Step]:
+    if level == "weak":
+        return []
+    best = chosen(report)
+    least = f" --min-probability {best.threshold:.2f}" if best and best.threshold else ""
     bundle = f"{report.uri}/{report.steps['bundle']}"
-    least = f" --min-probability {sure.threshold:.2f}" if sure and sure.threshold else ""
-    steps: list[tuple[str, str]] = []
-    if level in ("good", "usable"):
-        command = f"lmtx tag --bundle {bundle} --input DOCUMENTS --output TAGS{least}"
-        steps.append(("Tag documents:", command))
-    if report.by_gold is None:
-        steps.append(
-            (
-                "Have a hundred tags checked by somebody who knows, or name gold as `corpus.test`: only "
-                "that tells how far the judge can be trusted.",
-                "",
-            )
-        )
-    steps += _judge_steps(report)
-    if report.ran and report.ran == report.most == report.state:
-        steps.append(
-            (
-                "The last cycle was the best one: another may be better still.",
-                f"lmtx run CONFIG --set cycles.most={report.most + 1}",
-            )
-        )
-    if report.ran and report.state == 0:
-        steps.append(
-            ("Ask about more documents or more labels of each: `judge.top_k`, `corpus.limit`.", "")
-        )
-    if report.rejects.total:
-        steps.append((f"Look at the {report.rejects.total:,} rejected rows below.", ""))
-    return steps
+    command = f"lmtx tag --bundle {bundle} --input DOCUMENTS --output TAGS{least}"
+    return [("Tag documents:", command)]
 
 
-def _judge_steps(report: Report) -> list[tuple[str, str]]:
-    judge: dict[str, Any] = dict(report.judge)
+def _check(report: Report) -> list[Step]:
+    if report.by_gold:
+        return []
+    what = (
+        "Have a hundred tags checked by somebody who knows, or give documents with right labels as "
+        "`corpus.test`: only that tells how far the judge can be trusted."
+    )
+    return [(what, f"lmtx sample-for-review {report.uri} --output review.csv")]
+
+
+def _judge(report: Report) -> list[Step]:
     steps = []
-    if judge.get("precision", 1) < WEAK_JUDGE:
-        steps.append(
-            (
-                "The judge is the limit: try a larger model or another prompt, and compare.",
-                "lmtx judge-check CONFIG",
-            )
-        )
+    if report.judge.get("precision", 1) < WEAK_JUDGE:
+        what = "The judge is the limit: try a larger model or another prompt, and compare."
+        steps.append((what, CHECK))
     pairs = sum(step.pairs for step in report.asked)
     unclear = sum(step.unclear for step in report.asked)
     if pairs and unclear / pairs > MANY_UNCLEAR:
-        steps.append(
-            (
-                f"{percent(unclear / pairs)} of the judge's answers were neither yes nor no: its prompt "
-                "or its template may not fit (docs/judge.md).",
-                "lmtx judge-check CONFIG",
-            )
+        what = (
+            f"{percent(unclear / pairs)} of the judge’s answers were neither yes nor no: its prompt "
+            "or chat template may not fit (docs/judge.md)."
         )
+        steps.append((what, CHECK))
+    return steps
+
+
+def _more(report: Report) -> list[Step]:
+    steps = []
+    if report.ran and report.ran == report.most == report.state:
+        command = f"lmtx run CONFIG --set cycles.most={report.most + 1}"
+        steps.append(("The last cycle was the best one: another may be better still.", command))
+    if report.ran and report.state == 0:
+        what = "Ask about more documents (`corpus.limit`) or more labels of each (`judge.top_k`)."
+        steps.append((what, ""))
+    if report.rejects.total:
+        steps.append((f"Look at the {report.rejects.total:,} rejected rows below.", ""))
     return steps

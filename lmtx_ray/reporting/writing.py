@@ -7,11 +7,14 @@ from typing import Any
 
 from lmtx_ray.io import storage
 from lmtx_ray.loop.finished_run import open_finished
+from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.reporting.contents import gather
 from lmtx_ray.reporting.page import render
 from lmtx_ray.reporting.words import Verdict, conclude
 
 NAME = "report.html"
+MARK = 'name="lmtx-evaluation" content="{}"'  # in the head of page.html.j2
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,9 @@ class Written:
     verdict: Verdict
 
 
-def write_report(run: str, output: str | None = None) -> Written:
-    """Write the report of a finished run, given by its folder or its config file, as one HTML file:
-    `report.html` in the run's folder, or at `output` (a path or an s3 URI).
+def write_report(run: str | RunConfig, output: str | None = None) -> Written:
+    """Write the report of a finished run, given by its folder, its config file or its settings, as
+    one HTML file: `report.html` in the run's folder, or at `output` (a path or an s3 URI).
 
     Raises:
         ConfigError: There is no such run, or it is not finished.
@@ -33,10 +36,18 @@ def write_report(run: str, output: str | None = None) -> Written:
     found = open_finished(run)
     report = gather(found)
     uri = storage.absolute(output) if output else storage.join(found.uri, NAME)
-    data = render(report).encode()
-    if not storage.exists(uri) or storage.read_bytes(uri) != data:
-        storage.write_bytes(uri, data)
+    storage.write_bytes(uri, render(report).encode())
     return Written(uri, conclude(report))
+
+
+def kept_report(config: RunConfig) -> str | None:
+    """Where the report of a finished run is, if that was made; None if not, or if `report.html` is
+    that of other settings."""
+    uri = storage.join(config.run, NAME)
+    if not storage.exists(uri):
+        return None
+    mark = MARK.format(lay_out(config).evaluation.fingerprint).encode()
+    return uri if mark in storage.read_bytes(uri) else None
 
 
 def to_dict(written: Written) -> dict[str, Any]:
@@ -46,4 +57,5 @@ def to_dict(written: Written) -> dict[str, Any]:
         "level": written.verdict.level,
         "headline": written.verdict.headline,
         "findings": list(written.verdict.findings),
+        "next": [command for _, command in written.verdict.steps if command],
     }
