@@ -14,6 +14,7 @@ from markupsafe import Markup
 from lmtx_ray.reporting import plots
 from lmtx_ray.reporting.contents import Report
 from lmtx_ray.reporting.reliability import Reliability
+from lmtx_ray.reporting.svg import Plot
 from lmtx_ray.reporting.words import (
     chosen,
     conclude,
@@ -52,6 +53,7 @@ def render(report: Report) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters |= {"code": _code, "svg": _svg}
     template = environment.from_string(_own("page.html.j2"))
     rows = list(report.thresholds)
     return template.render(
@@ -61,7 +63,7 @@ def render(report: Report) -> str:
         sections=SECTIONS,
         verdict=conclude(report),
         tiles=_tiles(report),
-        plots={name: Markup(svg) for name, svg in _plots(report).items()},
+        plots=_plots(report),
         reliable=_reliable(report),
         sure=chosen(report),
         table_rows=[row for row in rows if round(row.threshold * 20) % 2 == 0 or row.tags == 0],
@@ -73,6 +75,7 @@ def render(report: Report) -> str:
         percent=percent,
         method_name=method_name,
         duration=duration,
+        step_name=step_name,
     )
 
 
@@ -88,29 +91,59 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def step_name(name: str) -> str:
+    """A step of the driver, for people."""
+    kind, _, number = name.rpartition(" ")
+    if not number.isdecimal():
+        return {"lexical": "word search"}.get(name, name)
+    state = f"cycle {number}" if number != "0" else "before training"
+    kinds = {
+        "embed": "vectors",
+        "shortlist": "search",
+        "judge": "asking the judge",
+        "fit": "training",
+        "select": "choosing what ships",
+        "verdicts": "to learn from, and held aside",
+        "selection": "choosing what ships",
+    }
+    return f"{kinds.get(kind, kind)}, {state}"
+
+
+def _code(text: str) -> Markup:
+    """What stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part
+        for place, part in enumerate(parts)
+    )
+
+
+def _svg(plot: Plot) -> Markup:
+    """A plot of ours: it holds no text of users."""
+    return Markup(plot.svg)
+
+
 def _own(name: str) -> str:
     return (resources.files("lmtx_ray.reporting") / name).read_text(encoding="utf-8")
 
 
-def _plots(report: Report) -> dict[str, str]:
-    """Name -> SVG, empty where there is nothing to draw."""
-    sliced = [
-        (one.name, one.found / one.wanted)
-        for one in report.slices
-        if one.wanted and one.found is not None
-    ]
-    stated = len(report.thresholds) > 1
+def _plots(report: Report) -> dict[str, Plot | None]:
+    """By name; None where there is nothing to draw."""
+    found = {one.name: one.found / one.wanted for one in report.slices if one.wanted and one.found}
     reliable = _reliable(report)
-    return {
-        "gold": plots.progress(report.by_gold, "gold", RIGHT) if report.by_gold else "",
-        "judge": plots.progress(report.by_judge, "judge", ACCEPTED) if report.by_judge else "",
-        "thresholds": plots.thresholds(report.thresholds, "thresholds") if stated else "",
-        "curve": plots.precision_recall(report.curves, "curve")
-        if any(report.curves.values())
-        else "",
-        "reliability": plots.reliable(reliable, "reliability") if reliable else "",
-        "slices": plots.found_by_slice(sliced, "slices") if sliced else "",
+    drawn = {
+        "gold": report.by_gold and plots.progress(report.by_gold, "gold", RIGHT),
+        "judge": report.by_judge and plots.progress(report.by_judge, "judge", ACCEPTED),
+        "reliability": plots.reliable(reliable, "reliability") if reliable else None,
+        "slices": plots.found_by_slice(list(found.items()), "slices") if found else None,
+        "thresholds": None,
+        "curve": None,
     }
+    if len(report.thresholds) > 1:
+        drawn["thresholds"] = plots.thresholds(report.thresholds, "thresholds")
+    if any(report.curves.values()):
+        drawn["curve"] = plots.precision_recall(report.curves, "curve")
+    return drawn
 
 
 def _reliable(report: Report) -> dict[str, Reliability]:
@@ -144,7 +177,7 @@ def _tiles(report: Report) -> list[Tile]:
         )
     total = report.costs.total
     money = f"{total.money:,.4g} for the judge" if total.money is not None else ""
-    tiles.append(Tile(duration(total.seconds), "on this machine", money))
+    tiles.append(Tile(duration(total.seconds), "running time", money))
     return tiles
 
 

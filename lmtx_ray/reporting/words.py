@@ -38,7 +38,7 @@ class Verdict:
 
 def percent(share: float | None, digits: int = 0) -> str:
     """73 %, or a dash."""
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    return "–" if share is None else f"{100 * share:.{digits}f}\u00a0%"
 
 
 def interval(measured: Measured | None, digits: int = 0) -> str:
@@ -46,7 +46,7 @@ def interval(measured: Measured | None, digits: int = 0) -> str:
     if measured is None:
         return "–"
     low, high = (f"{100 * value:.{digits}f}" for value in (measured.low, measured.high))
-    return f"{percent(measured.value, digits)} ({low}–{high} %)"
+    return f"{percent(measured.value, digits)} ({low}–{high}\u00a0%)"
 
 
 def method_name(name: str) -> str:
@@ -138,9 +138,9 @@ def _rightness(report: Report, first: Measured | None, who: str) -> list[str]:
             "lies with 95 % certainty.)"
         ]
     return [
-        f"The judge accepts the first tag of {interval(first)} of {documents} documents that were "
-        "held aside. That is its own opinion, not the truth: there are no gold labels, and training "
-        "aimed at pleasing this very judge."
+        f"The judge accepts the first tag of {interval(first)} of {documents} documents that "
+        "were held aside. That is its own opinion, not the truth: there are no gold labels, and "
+        "training aimed at pleasing this very judge."
     ]
 
 
@@ -170,14 +170,14 @@ def _threshold(report: Report) -> list[str]:
         return [*told, f"No threshold makes {percent(GOOD)} of the tags {who}."]
     if best.threshold == 0:
         return told
-    certain = best.precision.low >= GOOD
-    much = "At most one tag in ten is not" if certain else "About one tag in ten is not"
-    left = f"{best.per_document:.1f} tags a document"
+    much = "at most" if best.precision.low >= GOOD else "about"
+    wrong = "wrong" if gold else "one that the judge refuses"
     found = f" and {percent(best.recall.value)} of the right labels" if best.recall else ""
     return [
         *told,
-        f"{much} {who} with a probability of at least {best.threshold:.2f}: "
-        f"{interval(best.precision)} are. That leaves {left}{found}.",
+        f"From a probability of {best.threshold:.2f} on, {much} one tag in ten is {wrong} "
+        f"({interval(best.precision)} {who}). That leaves {best.per_document:.1f} tags a "
+        f"document{found}.",
     ]
 
 
@@ -226,8 +226,8 @@ def _judge(report: Report) -> list[Step]:
     unclear = sum(step.unclear for step in report.asked)
     if pairs and unclear / pairs > MANY_UNCLEAR:
         what = (
-            f"{percent(unclear / pairs)} of the judge’s answers were neither yes nor no: its prompt "
-            "or chat template may not fit (docs/judge.md)."
+            f"{percent(unclear / pairs)} of the judge’s answers were neither yes nor no: its "
+            "prompt or chat template may not fit (docs/judge.md)."
         )
         steps.append((what, CHECK))
     return steps

@@ -43,9 +43,11 @@ class MadeRun:
         self._publish_bundle()
         self._publish_end(methods)
 
-    def publish(self, name: str, table: pa.Table, schema: pa.Schema | None = None) -> None:
+    def publish(
+        self, name: str, table: pa.Table, schema: pa.Schema | None = None, rows: int = UNIT
+    ) -> None:
         dataset = self._dataset(name)
-        dataset.publish_table(schemas.conform(table, schema) if schema else table, rows=UNIT)
+        dataset.publish_table(schemas.conform(table, schema) if schema else table, rows)
 
     def _dataset(self, name: str) -> Dataset:
         folder = f"{name.replace(' ', '-')}-{'0123456789ab'}"
@@ -99,7 +101,8 @@ class MadeRun:
                 about = {"mass": 0.95, "prompt": "p", "teacher": "t", "cycle": cycle}
                 pair = {"doc_id": doc_id, "label_id": label, "rank": rank, "asked": label % 2 == 0}
                 rows.append({**pair, **about, "answer": answer, "p_yes": p_yes})
-        self.publish(name, pa.Table.from_pylist(rows, schemas.VERDICTS), schemas.VERDICTS)
+        table = pa.Table.from_pylist(rows, schemas.VERDICTS)
+        self.publish(name, table, schemas.VERDICTS, rows=UNIT * LABELS)
 
     def _publish_test(self, documents: int) -> dict[str, Any]:
         doc_ids = [f"d{n}" for n in range(documents, documents + 40)]
