@@ -95,7 +95,8 @@ def step_name(name: str) -> str:
     """A step of the driver, for people."""
     kind, _, number = name.rpartition(" ")
     if not number.isdecimal():
-        return {"lexical": "word search"}.get(name, name)
+        named = {"lexical": "word search", "test verdicts": "test documents, before training"}
+        return named.get(name, name)
     state = f"cycle {number}" if number != "0" else "before training"
     kinds = {
         "embed": "vectors",

@@ -43,11 +43,10 @@ class MadeRun:
         self._publish_bundle()
         self._publish_end(methods)
 
-    def publish(
-        self, name: str, table: pa.Table, schema: pa.Schema | None = None, rows: int = UNIT
-    ) -> None:
-        dataset = self._dataset(name)
-        dataset.publish_table(schemas.conform(table, schema) if schema else table, rows)
+    def publish(self, name: str, table: pa.Table, schema: pa.Schema | None = None) -> None:
+        """In units of UNIT rows; those of documents and what is made of them share their names."""
+        table = schemas.conform(table, schema) if schema else table
+        self._dataset(name).publish_table(table, rows=UNIT)
 
     def _dataset(self, name: str) -> Dataset:
         folder = f"{name.replace(' ', '-')}-{'0123456789ab'}"
@@ -92,17 +91,25 @@ class MadeRun:
         return made
 
     def _publish_verdicts(self, name: str, doc_ids: list[str], cycle: int) -> None:
-        rows: list[dict[str, Any]] = []
-        for doc_id in doc_ids:
-            for rank, label in enumerate(range(LABELS)):
-                yes = (label in self.truth[doc_id]) != (self.random.random() < 0.05)
-                answer = "unclear" if label == 29 else "yes" if yes else "no"
-                p_yes = None if answer == "unclear" else 0.9 if yes else 0.1
-                about = {"mass": 0.95, "prompt": "p", "teacher": "t", "cycle": cycle}
-                pair = {"doc_id": doc_id, "label_id": label, "rank": rank, "asked": label % 2 == 0}
-                rows.append({**pair, **about, "answer": answer, "p_yes": p_yes})
-        table = pa.Table.from_pylist(rows, schemas.VERDICTS)
-        self.publish(name, table, schemas.VERDICTS, rows=UNIT * LABELS)
+        dataset, units = self._dataset(name), []
+        for start in range(0, len(doc_ids), UNIT):
+            units.append(f"{start // UNIT:05d}-{UNIT}")
+            rows = [row for d in doc_ids[start : start + UNIT] for row in self._said(d, cycle)]
+            table = pa.Table.from_pylist(rows, schemas.VERDICTS)
+            dataset.commit_table(units[-1], table, rows_in=len(rows))
+        dataset.publish(units)
+
+    def _said(self, doc_id: str, cycle: int) -> list[dict[str, Any]]:
+        """A judge that errs in one pair of twenty, and never knows about the last label."""
+        rows = []
+        for label in range(LABELS):
+            yes = (label in self.truth[doc_id]) != (self.random.random() < 0.05)
+            answer = "unclear" if label == LABELS - 1 else "yes" if yes else "no"
+            p_yes = None if answer == "unclear" else 0.9 if yes else 0.1
+            about = {"mass": 0.95, "prompt": "p", "teacher": "t", "cycle": cycle}
+            pair = {"doc_id": doc_id, "label_id": label, "rank": label, "asked": label % 2 == 0}
+            rows.append({**pair, **about, "answer": answer, "p_yes": p_yes})
+        return rows
 
     def _publish_test(self, documents: int) -> dict[str, Any]:
         doc_ids = [f"d{n}" for n in range(documents, documents + 40)]
