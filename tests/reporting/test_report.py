@@ -11,11 +11,14 @@ import pytest
 
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.loop.finished_run import open_finished
+from lmtx_ray.loop.record import write_record
+from lmtx_ray.loop.running import load_config
 from lmtx_ray.reporting.contents import gather
 from lmtx_ray.reporting.page import render
 from lmtx_ray.reporting.words import conclude
 from lmtx_ray.reporting.writing import kept_report, write_report
 from tests.reporting.made_run import NASTY, MadeRun
+from tests.small_run import write_inputs
 
 
 class Page(HTMLParser):
@@ -152,6 +155,13 @@ def test_without_a_cycle_gold_still_counts(tmp_path: Path) -> None:
 def test_a_run_that_is_not_finished_says_what_is_next(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no run was started here"):
         write_report(str(tmp_path))
+    config = load_config(str(write_inputs(tmp_path)), [f"run={tmp_path / 'run'}"])
+    write_record(config)
+    for place in (config, config.run):
+        with pytest.raises(
+            ConfigError, match=r"not finished: next is `documents` \(0 of \d+ steps"
+        ):
+            write_report(place)
 
 
 def test_a_report_of_other_settings_is_made_anew(made: MadeRun, tmp_path: Path) -> None:
