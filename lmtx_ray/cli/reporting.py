@@ -52,13 +52,18 @@ def report_in_words(result: dict[str, Any]) -> str:
     lines = []
     if "headline" in result:
         findings = [f"  - {line}" for line in result["findings"]]
-        lines += [f"\n{result['headline']}", *findings, ""]
+        lines += ["", result["headline"], *findings, ""]
     lines += [f"report: {result['report']}"]
     lines += [f"next: {command}" for command in result.get("next", [])[:1]]
     return "\n".join(lines)
 
 
 def run_in_words(result: dict[str, Any]) -> str:
-    """The same of a run, below the tables that it printed."""
-    lines = [report_in_words(result["report"])] if "report" in result else []
-    return "\n".join([*lines, f"bundle: {result['bundle']}"] if "bundle" in result else lines)
+    """What a run came to, below the tables that it printed; of a dry run nothing, as the plan was."""
+    if "steps" in result:
+        return ""
+    if "until" in result:
+        state = "reached" if result["reached"] else "not reached: the loop ended before"
+        return "\n".join([f"{result['until']}: {state}", *result["outputs"].values()])
+    told = [report_in_words(result["report"])] if "report" in result else []
+    return "\n".join([*told, f"bundle: {result['bundle']}"])
