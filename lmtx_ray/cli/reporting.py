@@ -59,7 +59,7 @@ def report_in_words(result: dict[str, Any]) -> str:
 
 
 def run_in_words(result: dict[str, Any]) -> str:
-    """What a run came to, below the tables that it printed; of a dry run nothing, as the plan was."""
+    """What a run came to, below the tables that it printed; nothing of a dry run."""
     if "steps" in result:
         return ""
     if "until" in result:
