@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pygal
+from pygal.etree import etree
 from pygal.style import Style
 
 from lmtx_ray.reporting.contents import Progress
@@ -19,6 +20,7 @@ from lmtx_ray.reporting.resampling import Measured
 from lmtx_ray.reporting.svg import Plot, finish
 from lmtx_ray.reporting.thresholds import AtThreshold
 
+etree.to_etree()  # lxml, where that is installed, would write other bytes
 WIDTH, HEIGHT = 560, 360
 DASHES = ("0", "7 4", "2 4")
 TENTHS = [n / 10 for n in range(0, 11, 2)]
