@@ -49,6 +49,7 @@ class Report:
     ran: int
     most: int
     methods: Mapping[str, Mapping[str, Any]]
+    methods_excluding: Mapping[str, Mapping[str, Any]]  # without `evaluation.exclude_keys`
     metrics: tuple[str, ...]
     by_gold: Progress | None
     by_judge: Progress | None
@@ -93,6 +94,7 @@ def gather(run: FinishedRun) -> Report:
         ran=run.ran,
         most=run.config.cycles.most,
         methods=summary.get("methods", {}),
+        methods_excluding=summary.get("methods_excluding", {}),
         metrics=_metrics(summary),
         by_gold=_gold_progress(run),
         by_judge=_judge_progress(run),

@@ -44,45 +44,57 @@ class Example:
     after: tuple[TagShown, ...]
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What is known of the documents shown: names of labels, the judge's word, right labels."""
+
+    names: Mapping[int, str]
+    verdicts: Verdicts
+    gold: Mapping[str, set[int]] | None
+
+    def tags(self, doc_id: str, labels: Mapping[int, float | None]) -> tuple[TagShown, ...]:
+        """label -> stated probability, as it is shown."""
+        right = None if self.gold is None else self.gold[doc_id]
+        shown = []
+        for label, stated in labels.items():
+            said = self.verdicts.get((doc_id, label), {})
+            is_right = None if right is None else label in right
+            tag = TagShown(
+                self.names[label], stated, said.get("p_yes"), said.get("answer"), is_right
+            )
+            shown.append(tag)
+        return tuple(shown)
+
+    def right(self, doc_id: str) -> tuple[str, ...] | None:
+        """Names of a document's right labels."""
+        if self.gold is None:
+            return None
+        return tuple(self.names[label] for label in sorted(self.gold[doc_id]))
+
+
 def examples_of(run: FinishedRun, sample: Sample, side: str) -> list[Example]:
     """Of test documents (`side` "test ") or held-aside ones (""), evenly over the sample."""
     pairs = sample.pairs
     places = np.unique(np.linspace(0, pairs.documents - 1, min(COUNT, pairs.documents)).astype(int))
-    doc_ids = [pairs.doc_ids[place] for place in places]
-    wanted = pa.array(doc_ids, pa.string())
-    before = _first_labels(_rows(run, f"{side}hybrid 0", sample, wanted, ("doc_id", "label_ids")))
+    after = {pairs.doc_ids[place]: _after(pairs, place) for place in places}
+    wanted = pa.array(list(after), pa.string())
+    before = _before(_rows(run, f"{side}hybrid 0", sample, wanted, ("doc_id", "label_ids")))
+    gold = sample.gold and {doc_id: sample.gold[doc_id] for doc_id in after}
+    used = {label for own in (*before.values(), *after.values()) for label in own}
+    used |= {label for own in (gold or {}).values() for label in own}
+    told = _Told(label_texts(run, used), _verdicts(run, sample, side, wanted), gold)
     documents = _rows(run, f"{side}documents", sample, wanted, ("doc_id", "title", "text"))
-    verdicts = _verdicts(run, sample, side, wanted)
-    gold = sample.gold
-    after = {doc_id: _after(pairs, place) for doc_id, place in zip(doc_ids, places, strict=True)}
-    used = {label for labels in before.values() for label in labels}
-    used |= {label for labels in after.values() for label in labels}
-    used |= {label for doc_id in doc_ids for label in (gold or {}).get(doc_id, ())}
-    names = label_texts(run, used)
     by_id = {row["doc_id"]: row for row in documents.to_pylist()}
-
-    def shown(doc_id: str, labels: Mapping[int, float | None]) -> tuple[TagShown, ...]:
-        own = None if gold is None else gold.get(doc_id, set())
-        return tuple(
-            _tag(
-                names[label],
-                stated,
-                verdicts.get((doc_id, label)),
-                None if own is None else label in own,
-            )
-            for label, stated in labels.items()
-        )
-
     return [
         Example(
             doc_id,
             by_id[doc_id]["title"] or "",
             _beginning(by_id[doc_id]["text"]),
-            None if gold is None else tuple(names[n] for n in sorted(gold.get(doc_id, ()))),
-            shown(doc_id, dict.fromkeys(before.get(doc_id, []))),
-            shown(doc_id, after[doc_id]),
+            told.right(doc_id),
+            told.tags(doc_id, before.get(doc_id, {})),
+            told.tags(doc_id, own),
         )
-        for doc_id in doc_ids
+        for doc_id, own in after.items()
     ]
 
 
@@ -117,9 +129,10 @@ def _verdicts(run: FinishedRun, sample: Sample, side: str, doc_ids: pa.Array) ->
     return found
 
 
-def _first_labels(ranked: pa.Table) -> dict[str, list[int]]:
+def _before(ranked: pa.Table) -> dict[str, dict[int, float | None]]:
+    """doc_id -> its first labels; nothing is stated of them."""
     rows = zip(ranked["doc_id"].to_pylist(), ranked["label_ids"].to_pylist(), strict=True)
-    return {doc_id: labels[:TOP] for doc_id, labels in rows}
+    return {doc_id: dict.fromkeys(labels[:TOP]) for doc_id, labels in rows}
 
 
 def _after(pairs: Pairs, place: int) -> dict[int, float | None]:
@@ -127,13 +140,6 @@ def _after(pairs: Pairs, place: int) -> dict[int, float | None]:
     own = (pairs.document_N == place) & (pairs.rank_N < TOP)
     stated = zip(pairs.label_N[own].tolist(), pairs.p_N[own].tolist(), strict=True)
     return {label: None if np.isnan(p) else p for label, p in stated}
-
-
-def _tag(
-    name: str, stated: float | None, verdict: Mapping[str, Any] | None, right: bool | None
-) -> TagShown:
-    verdict = verdict or {}
-    return TagShown(name, stated, verdict.get("p_yes"), verdict.get("answer"), right)
 
 
 def _beginning(text: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray.io import storage
+from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
 from lmtx_ray.reporting.pairs import DEEP, Pairs, against_gold, against_judge, flatten
 from lmtx_ray.reporting.stated import stated_probabilities
@@ -44,20 +46,19 @@ def test_sample(run: FinishedRun) -> Sample | None:
     """Test documents with gold, evenly over their units; None without any."""
     if not run.has("test gold"):
         return None
-    units = _spread(run, "test documents")
-    parts = [(unit, _ranked(run, "test ", unit)) for unit in units]
+    units = _spread(run.steps["test documents"])
+    shipping = _Shipping(run)
+    parts = [(unit, shipping.rankings(unit)) for unit in units]
     doc_ids = pa.concat_tables([ranked.select(["doc_id"]) for _, ranked in parts])["doc_id"]
     labelled = run.steps["test gold"].where("doc_id", doc_ids.combine_chunks(), GOLD)
     rows = zip(labelled["doc_id"].to_pylist(), labelled["label_ids"].to_pylist(), strict=True)
     gold = {doc_id: set(labels) for doc_id, labels in rows if labels}
+    if not gold:
+        return None
     with_gold = pa.array(list(gold), pa.string())
-    parts = [
-        (unit, ranked.filter(pc.is_in(ranked["doc_id"], value_set=with_gold)))
-        for unit, ranked in parts
-    ]
-    pairs = _flat(run, "test ", parts)
-    total = run.steps["test gold"].rows()
-    return Sample(against_gold(pairs, gold), total, units, gold) if gold else None
+    kept = [(unit, t.filter(pc.is_in(t["doc_id"], value_set=with_gold))) for unit, t in parts]
+    pairs = against_gold(shipping.flat(kept), gold)
+    return Sample(pairs, run.steps["test gold"].rows(), units, gold)
 
 
 def held_aside_sample(run: FinishedRun) -> Sample | None:
@@ -90,34 +91,39 @@ def judged_answers(run: FinishedRun, doc_ids: pa.Array) -> dict[tuple[str, int],
     return {(row["doc_id"], row["label_id"]): row["answer"] for row in rows}
 
 
-def _spread(run: FinishedRun, name: str) -> tuple[str, ...]:
+def _spread(step: PublishedFolder) -> tuple[str, ...]:
     """Units of a step, evenly spread, that hold about MOST_DOCUMENTS rows."""
-    units = [unit.unit for unit in run.steps[name].manifest().units]
-    rows = max(run.steps[name].rows(), 1)
-    wanted = min(len(units), max(len(units) * MOST_DOCUMENTS // rows, 1))
-    places = np.unique(np.linspace(0, len(units) - 1, wanted).astype(int)) if units else []
-    return tuple(units[place] for place in places)
+    manifest = step.manifest()
+    units = [unit.unit for unit in manifest.units]
+    wanted = max(len(units) * MOST_DOCUMENTS // max(manifest.rows(), 1), 1)
+    places = np.linspace(0, len(units) - 1, min(len(units), wanted)).astype(int)
+    return tuple(units[place] for place in np.unique(places))
 
 
-def _ranked(run: FinishedRun, side: str, unit: str, name: str = "") -> pa.Table:
-    """Rankings of a unit: those that ship, or others of the same state."""
-    state, kind = shipped(run)
-    name = name or kind
-    step = f"{side}lexical" if name == "lexical" else f"{side}{name} {state}"
-    return storage.read_table(run.steps[step].unit_files()[unit])
+class _Shipping:
+    """What ships, on test documents, unit by unit; each manifest is read once."""
 
+    def __init__(self, run: FinishedRun) -> None:
+        self._run, self._files = run, dict[str, dict[str, str]]()
+        self._state, self._kind = shipped(run)
 
-def _flat(run: FinishedRun, side: str, parts: list[tuple[str, pa.Table]]) -> Pairs:
-    doc_ids: list[str] = []
-    labels: list[list[int]] = []
-    stated: list[np.ndarray] = []
-    for unit, ranked in parts:
+    def rankings(self, unit: str, kind: str = "") -> pa.Table:
+        """Those that ship, or others of the same state."""
+        kind = kind or self._kind
+        name = "test lexical" if kind == "lexical" else f"test {kind} {self._state}"
+        if name not in self._files:
+            self._files[name] = self._run.steps[name].unit_files()
+        return storage.read_table(self._files[name][unit])
 
-        def rankings(name: str, unit: str = unit) -> pa.Table:
-            return _ranked(run, side, unit, name)
-
-        doc_ids += ranked["doc_id"].to_pylist()
-        labels += ranked["label_ids"].to_pylist()
-        known = stated_probabilities(run.steps["bundle"], ranked, rankings) if run.ran else []
-        stated += [p[:DEEP] for p in known]
-    return flatten(doc_ids, labels, stated if run.ran else None)
+    def flat(self, parts: Sequence[tuple[str, pa.Table]]) -> Pairs:
+        """Rankings of units as pairs, with the probabilities that the bundle states, if any."""
+        ranked = pa.concat_tables([table for _, table in parts])
+        stated = None
+        if self._run.ran:
+            bundle = self._run.steps["bundle"]
+            by_unit = [
+                stated_probabilities(bundle, table, partial(self.rankings, unit))
+                for unit, table in parts
+            ]
+            stated = [p[:DEEP] for probabilities in by_unit for p in probabilities]
+        return flatten(ranked["doc_id"].to_pylist(), ranked["label_ids"].to_pylist(), stated)
