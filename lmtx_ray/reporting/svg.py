@@ -12,15 +12,16 @@ from xml.etree import ElementTree
 
 @dataclass(frozen=True)
 class Plot:
-    """An SVG element, and the titles of its series in the order of their styles."""
+    """An SVG element, and of each series, in the order of their styles, the title and whether it has
+    dots."""
 
     svg: str
-    keys: tuple[str, ...]
+    keys: tuple[tuple[str, bool], ...]
 
 
 def finish(chart: Any, name: str, about: str) -> Plot:
     """A pygal chart as an element of HTML that is described by `about`; `name` is its id."""
-    keys = tuple(about["title"] for _, about in chart.raw_series)
+    keys = tuple((own["title"], own.get("show_dots", True)) for _, own in chart.raw_series)
     chart.uuid = name
     chart.no_data_text = ""
     chart.add_xml_filter(lambda root: _fit(root, name, about))
