@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 @dataclass(frozen=True)
 class Plot:
-    """An SVG element, and of each series, in the order of their styles, the title and whether it has
-    dots."""
+    """An SVG element, and of each series, in the order of their styles, the title and whether it
+    has dots."""
 
     svg: str
     keys: tuple[tuple[str, bool], ...]
