@@ -125,6 +125,16 @@ def test_an_older_run_tells_what_is_not_known(tmp_path: Path) -> None:
     assert "did not write down tokens" in Page(render(report)).text
 
 
+def test_the_judges_key_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    made = MadeRun(tmp_path / "run", gold=False, cycles=0)
+    file = made.folder / "ended/0123456789ab.json"
+    record = json.loads(file.read_text())
+    record["config"]["judge"]["teacher"] |= {"kind": "http", "url": "http://127.0.0.1:1"}
+    file.write_text(json.dumps(record))
+    assert open_finished(str(made.folder)).config.judge.teacher.kind == "http"
+
+
 def test_without_gold_it_is_the_judges_own_opinion(tmp_path: Path) -> None:
     MadeRun(tmp_path / "run", gold=False)
     report = gather(open_finished(str(tmp_path / "run")))
