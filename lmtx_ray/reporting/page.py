@@ -4,11 +4,12 @@ all but the plots and the style sheet, which are ours."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
 
 import yaml
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from lmtx_ray.reporting import plots
@@ -50,13 +51,8 @@ class Tile:
 
 def render(report: Report) -> str:
     """The whole file; equal reports give equal text."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"code": _code, "svg": _svg}
-    template = environment.from_string(_own("page.html.j2"))
-    rows = list(report.thresholds)
-    return template.render(
+    rows = report.thresholds
+    return _template().render(
         report=report,
         name=report.uri.rstrip("/").rsplit("/", 1)[-1],
         style=Markup(_own("page.css")),
@@ -77,6 +73,15 @@ def render(report: Report) -> str:
         duration=duration,
         step_name=step_name,
     )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"code": _code, "svg": _svg}
+    return environment.from_string(_own("page.html.j2"))
 
 
 def duration(seconds: float | None) -> str:

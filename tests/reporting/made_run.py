@@ -16,7 +16,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.run_config import RunConfig
 
-LABELS, DEPTH, UNIT = 30, 10, 16
+LABELS, DEPTH, UNIT = 30, 10, 32
 NASTY = "<script>alert('x')</script> & \"quoted\""
 KS = {"P": (1, 3, 5), "R": (10, 100), "nDCG": (5,)}
 Truth = dict[str, set[int]]

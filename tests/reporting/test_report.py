@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -112,27 +113,32 @@ def test_what_all_starts_spent_is_added_up_and_priced(made: MadeRun) -> None:
     assert judge.money == pytest.approx(1.5 * 2.0 + 0.15 * 10.0)
 
 
-def test_an_older_run_tells_what_is_not_known(tmp_path: Path) -> None:
-    made = MadeRun(tmp_path / "old")
-    record = json.loads((made.folder / "ended/0123456789ab.json").read_text())
-    (made.folder / "ended/0123456789ab.json").unlink()
-    (made.folder / "started").mkdir()
-    (made.folder / "started/0.json").write_text(json.dumps({"config": record["config"]}))
-    report = gather(open_finished(str(made.folder)))
+def test_an_older_run_tells_what_is_not_known(made: MadeRun, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(made.folder, old, ignore=shutil.ignore_patterns("costs", "ended"))
+    (old / "started").mkdir()
+    config = made.config.model_dump(mode="json")
+    (old / "started/0.json").write_text(json.dumps({"config": config}))
+    report = gather(open_finished(str(old)))
     assert not report.costs.complete
     assert report.costs.total.prompt_tokens is None
     assert report.costs.total.seconds == 21.0
     assert "did not write down tokens" in Page(render(report)).text
 
 
-def test_the_judges_key_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_may_move_and_the_judges_key_is_not_needed(
+    made: MadeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    made = MadeRun(tmp_path / "run", gold=False, cycles=0)
-    file = made.folder / "ended/0123456789ab.json"
+    moved = tmp_path / "moved"
+    shutil.copytree(made.folder, moved)
+    file = moved / "ended/0123456789ab.json"
     record = json.loads(file.read_text())
     record["config"]["judge"]["teacher"] |= {"kind": "http", "url": "http://127.0.0.1:1"}
     file.write_text(json.dumps(record))
-    assert open_finished(str(made.folder)).config.judge.teacher.kind == "http"
+    run = open_finished(str(moved))
+    assert run.config.judge.teacher.kind == "http"
+    assert run.steps["labels"].uri.startswith(str(moved))
 
 
 def test_without_gold_it_is_the_judges_own_opinion(tmp_path: Path) -> None:
