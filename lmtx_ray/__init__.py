@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lmtx_ray.loop.evaluating import evaluate
     from lmtx_ray.loop.run_config import RunConfig
     from lmtx_ray.loop.running import load_config, plan, run, tag_corpus
+    from lmtx_ray.reporting.writing import write_report
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "read_tags",
     "run",
     "tag_corpus",
+    "write_report",
 ]
 _HOMES = {
     "GoldSource": "corpus.gold",
@@ -48,6 +50,7 @@ _HOMES = {
     "read_tags": "batch.outputs",
     "run": "loop.running",
     "tag_corpus": "loop.running",
+    "write_report": "reporting.writing",
 }
 
 

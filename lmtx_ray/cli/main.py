@@ -14,7 +14,17 @@ from importlib import metadata
 from typing import Any
 
 from lmtx_ray import __version__
-from lmtx_ray.cli import config, evaluating, examples, init, reviewing, runs, tagging, verdicts
+from lmtx_ray.cli import (
+    config,
+    evaluating,
+    examples,
+    init,
+    reporting,
+    reviewing,
+    runs,
+    tagging,
+    verdicts,
+)
 from lmtx_ray.cli.arguments import Parser, add_verb
 from lmtx_ray.cli.messages import is_users_to_mend, one_line
 from lmtx_ray.io.plain_json import finite
@@ -69,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     verdicts.add_verbs(verbs, _load, running.start_ray)
     evaluating.add_verbs(verbs)
     reviewing.add_verbs(verbs)
+    reporting.add_verbs(verbs)
     runs.add_verbs(verbs)
     config.add_verbs(verbs)
     examples.add_examples(parser)
@@ -83,6 +94,7 @@ def _add_run_verbs(verbs: Any) -> None:
         parser.add_argument("config", help="YAML file of the run")
     for parser in (demo, run):
         add_run_options(parser)
+        parser.set_defaults(in_words=reporting.run_in_words)
     demo.set_defaults(until=None, cycle=None)
     add_until_options(run)
     _add_set_option(plan)
@@ -148,7 +160,8 @@ def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.dry_run:
         return plan_loop(arguments)
     overrides = _overrides(arguments)
-    return running.run(arguments.config, overrides, arguments.until, arguments.cycle)
+    result = running.run(arguments.config, overrides, arguments.until, arguments.cycle)
+    return reporting.with_report(_load(arguments), result)
 
 
 def run_demo(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.config.loading import ConfigError, load_config
 from lmtx_ray.io import storage
 from lmtx_ray.io.accounts import FOLDER, Spent, read_accounts
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
 from lmtx_ray.loop.layout import Layout, lay_out
 from lmtx_ray.loop.outcome import read_summary
 from lmtx_ray.loop.run_config import RunConfig
-from lmtx_ray.loop.running import load_config
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class FinishedRun:
         return name in self.steps and self.steps[name].is_complete()
 
 
-def open_finished(place: str) -> FinishedRun:
-    """The run of a config file, or the one that ended last in a run's folder.
+def open_finished(place: str | RunConfig) -> FinishedRun:
+    """The run of settings or of a config file, or the one that ended last in a run's folder.
 
     A config's inputs must still be where they were. A folder may have moved; the inputs are needed
     only where the run was made by a version that kept no record of its end.
@@ -59,8 +58,8 @@ def open_finished(place: str) -> FinishedRun:
     Raises:
         ConfigError: There is no run, or none that is complete; it says what is missing.
     """
-    if place.endswith((".yaml", ".yml")):
-        config = load_config(place)
+    if isinstance(place, RunConfig) or place.endswith((".yaml", ".yml")):
+        config = load_config(RunConfig, place)  # a judge is not asked: its key may be away
         return _of_layout(config, lay_out(config), record={})
     run = storage.absolute(place)
     ended = [storage.read_json(uri) for uri in storage.list_files(f"{run}/ended", ".json")]
@@ -116,7 +115,7 @@ def _only_steps(run: str) -> dict[str, PublishedFolder]:
 
 def _config_of(run: str, record: Mapping[str, Any]) -> RunConfig:
     """The record's settings, in the folder where the run is now."""
-    return load_config({**record["config"], "run": run})
+    return load_config(RunConfig, {**record["config"], "run": run})
 
 
 def _of_layout(config: RunConfig, layout: Layout, record: Mapping[str, Any]) -> FinishedRun:

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from lmtx_ray.io.published import read_published
+from lmtx_ray.loop.finished_run import open_finished
+from lmtx_ray.reporting.contents import gather
+from lmtx_ray.reporting.page import render
 from lmtx_ray.teacher.questions import pairs_of
 from tests.small_run import write_inputs
 
@@ -102,6 +105,19 @@ def test_the_loop_learns_and_reports(undisturbed: tuple[Path, dict]) -> None:
     assert summary["judge"]["saved"] > 0
     assert summary["judge"]["unclear"] == 0
     assert Path(summary["bundle"]).is_relative_to(run)
+
+
+def test_a_run_ends_with_its_report(inputs: Path, undisturbed: tuple[Path, dict]) -> None:
+    run, summary = undisturbed
+    assert summary["report"]["report"] == str(run / "report.html")
+    report = gather(open_finished(str(run)))
+    assert report.methods == summary["methods"]
+    asking = [step for step in report.costs.steps if step.pairs]
+    assert sum(step.asked or 0 for step in asking) == summary["judge"]["asked"]
+    assert report.costs.total.requests == summary["judge"]["asked"]  # of the rule, one a pair
+    assert {step.name for step in report.costs.steps} == set(summary["seconds"])
+    assert all(step.seconds is not None for step in report.costs.steps)
+    assert render(report).encode() == (run / "report.html").read_bytes()
 
 
 def test_no_pair_is_judged_twice(undisturbed: tuple[Path, dict]) -> None:

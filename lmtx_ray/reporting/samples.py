@@ -1,0 +1,129 @@
+"""The documents that the report looks at closely, with the tags that the run would give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lmtx_ray.io import storage
+from lmtx_ray.io.published import PublishedFolder
+from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
+from lmtx_ray.reporting.pairs import DEEP, Pairs, against_gold, against_judge, flatten
+from lmtx_ray.reporting.stated import stated_probabilities
+from lmtx_ray.student.pseudo_labels import relative
+
+MOST_DOCUMENTS = 5000
+GOLD = ("doc_id", "label_ids")
+JUDGED = ("doc_id", "label_id", "answer", "p_yes")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Documents, tagged by what ships. `total` is how many there are of which these were taken;
+    `units` the units that they are in, empty for all; `gold` their right labels, None without."""
+
+    pairs: Pairs
+    total: int
+    units: tuple[str, ...] = ()
+    gold: Mapping[str, set[int]] | None = None
+
+
+def shipped(run: FinishedRun) -> tuple[int, str]:
+    """(state, "dense" or "hybrid") of what the bundle holds."""
+    final = str(run.summary["final"])
+    if not final.startswith("cycle_"):
+        return 0, "hybrid" if final == "hybrid" else "dense"
+    _, number, *fused = final.split("_")
+    return int(number), "hybrid" if fused else "dense"
+
+
+def test_sample(run: FinishedRun) -> Sample | None:
+    """Test documents with gold, evenly over their units; None without any."""
+    if not run.has("test gold"):
+        return None
+    units = _spread(run.steps["test documents"])
+    shipping = _Shipping(run)
+    parts = [(unit, shipping.rankings(unit)) for unit in units]
+    doc_ids = pa.concat_tables([ranked.select(["doc_id"]) for _, ranked in parts])["doc_id"]
+    labelled = run.steps["test gold"].where("doc_id", doc_ids.combine_chunks(), GOLD)
+    rows = zip(labelled["doc_id"].to_pylist(), labelled["label_ids"].to_pylist(), strict=True)
+    gold = {doc_id: set(labels) for doc_id, labels in rows if labels}
+    if not gold:
+        return None
+    with_gold = pa.array(list(gold), pa.string())
+    kept = [(unit, t.filter(pc.is_in(t["doc_id"], value_set=with_gold))) for unit, t in parts]
+    pairs = against_gold(shipping.flat(kept), gold)
+    return Sample(pairs, run.steps["test gold"].rows(), units, gold)
+
+
+def held_aside_sample(run: FinishedRun) -> Sample | None:
+    """Documents that were held aside, with what the judge said of their first tags; None where it
+    was never asked."""
+    if not run.ran:
+        return None
+    aside = pa.array(["held_aside"], pa.string())
+    doc_ids = run.steps["documents"].where("split", aside, ["doc_id"])["doc_id"].combine_chunks()
+    doc_ids = doc_ids[:MOST_DOCUMENTS]
+    if not len(doc_ids):
+        return None
+    state, kind = shipped(run)
+
+    def rankings(name: str) -> pa.Table:
+        step = run.steps["lexical" if name == "lexical" else f"{name} {state}"]
+        return step.where("doc_id", doc_ids, ["doc_id", "label_ids", "scores"])
+
+    ranked = rankings(kind)
+    stated = stated_probabilities(run.steps["bundle"], ranked, rankings)
+    pairs = flatten(ranked["doc_id"].to_pylist(), ranked["label_ids"].to_pylist(), stated)
+    return Sample(against_judge(pairs, judged_answers(run, doc_ids)), len(doc_ids))
+
+
+def judged_answers(run: FinishedRun, doc_ids: pa.Array) -> dict[tuple[str, int], str]:
+    """What the judge answered about pairs of some documents, as selection reads it."""
+    steps = [run.steps[name] for name in verdict_names(run)]
+    verdicts = pa.concat_tables([step.where("doc_id", doc_ids, JUDGED) for step in steps])
+    rows = relative(verdicts, run.config.pseudo_labels).to_pylist()
+    return {(row["doc_id"], row["label_id"]): row["answer"] for row in rows}
+
+
+def _spread(step: PublishedFolder) -> tuple[str, ...]:
+    """Units of a step, evenly spread, that hold about MOST_DOCUMENTS rows."""
+    manifest = step.manifest()
+    units = [unit.unit for unit in manifest.units]
+    wanted = max(len(units) * MOST_DOCUMENTS // max(manifest.rows(), 1), 1)
+    places = np.linspace(0, len(units) - 1, min(len(units), wanted)).astype(int)
+    return tuple(units[place] for place in np.unique(places))
+
+
+class _Shipping:
+    """What ships, on test documents, unit by unit; each manifest is read once."""
+
+    def __init__(self, run: FinishedRun) -> None:
+        self._run, self._files = run, dict[str, dict[str, str]]()
+        self._state, self._kind = shipped(run)
+
+    def rankings(self, unit: str, kind: str = "") -> pa.Table:
+        """Those that ship, or others of the same state."""
+        kind = kind or self._kind
+        name = "test lexical" if kind == "lexical" else f"test {kind} {self._state}"
+        if name not in self._files:
+            self._files[name] = self._run.steps[name].unit_files()
+        return storage.read_table(self._files[name][unit])
+
+    def flat(self, parts: Sequence[tuple[str, pa.Table]]) -> Pairs:
+        """Rankings of units as pairs, with the probabilities that the bundle states, if any."""
+        ranked = pa.concat_tables([table for _, table in parts])
+        stated = None
+        if self._run.ran:
+            bundle = self._run.steps["bundle"]
+            by_unit = [
+                stated_probabilities(bundle, table, partial(self.rankings, unit))
+                for unit, table in parts
+            ]
+            stated = [p[:DEEP] for probabilities in by_unit for p in probabilities]
+        return flatten(ranked["doc_id"].to_pylist(), ranked["label_ids"].to_pylist(), stated)

@@ -1,0 +1,101 @@
+"""Time, tokens and money, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lmtx_ray.config.judge import PriceConfig
+from lmtx_ray.io.accounts import Spent
+from lmtx_ray.reporting.judging import Asked
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """A step of the run. `asked` and `pairs` are None for steps that ask nobody; tokens and
+    `requests` where nothing was written down; `money` where no price is set either."""
+
+    name: str
+    seconds: float | None
+    pairs: int | None = None
+    asked: int | None = None
+    requests: int | None = None
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
+    money: float | None = None
+
+
+@dataclass(frozen=True)
+class Costs:
+    """All steps and their sums. `complete`: all starts of the run are counted, not only the last;
+    `priced`: a price is set in the config."""
+
+    steps: tuple[StepCost, ...]
+    total: StepCost
+    complete: bool
+    priced: bool
+
+
+def costs_of(
+    seconds: Mapping[str, float], spent: Spent, asked: Sequence[Asked], price: PriceConfig
+) -> Costs:
+    """What each step took: of all starts if that was written down, else of the last one."""
+    questions = _questions(asked)
+    names = dict.fromkeys([*seconds, *spent])
+    priced = bool(price.prompt or price.answer)
+    steps = tuple(
+        _step(
+            name,
+            spent.get(name, {}).get("wall_seconds", seconds.get(name)),
+            questions.get(name),
+            spent.get(name),
+            price if priced else None,
+        )
+        for name in names
+    )
+    return Costs(steps, _total(steps), bool(spent), priced)
+
+
+def _questions(asked: Sequence[Asked]) -> dict[str, tuple[int, int]]:
+    """Driver's name of a step -> (pairs, asked): test documents are judged with the first cycle."""
+    found: dict[str, tuple[int, int]] = {}
+    for step in asked:
+        kind, _, number = step.name.partition(" ")
+        name = {"verdicts": f"judge {number}", "selection": f"select {number}"}.get(kind, "judge 1")
+        pairs, now = found.get(name, (0, 0))
+        found[name] = pairs + step.pairs, now + step.asked
+    return found
+
+
+def _step(
+    name: str,
+    seconds: float | None,
+    questions: tuple[int, int] | None,
+    spent: Mapping[str, float] | None,
+    price: PriceConfig | None,
+) -> StepCost:
+    if questions is None:
+        return StepCost(name, seconds)
+    pairs, asked = questions
+    if not spent or "requests" not in spent:
+        known = spent is not None and not asked  # nothing was asked, so nothing was used
+        nothing = (0, 0, 0, 0.0 if price else None) if known else ()
+        return StepCost(name, seconds, pairs, asked, *nothing)
+    prompt, answer = int(spent["prompt_tokens"]), int(spent["answer_tokens"])
+    money = (prompt * price.prompt + answer * price.answer) / 1e6 if price else None
+    return StepCost(name, seconds, pairs, asked, int(spent["requests"]), prompt, answer, money)
+
+
+def _total(steps: Sequence[StepCost]) -> StepCost:
+    def sum_of(name: str) -> float | None:
+        values = [getattr(step, name) for step in steps]
+        given = [value for value in values if value is not None]
+        asking = [step for step in steps if step.pairs]
+        unknown = name not in ("seconds", "pairs", "asked") and any(
+            getattr(step, name) is None for step in asking
+        )
+        return None if unknown or not given else sum(given)
+
+    counts = ("pairs", "asked", "requests", "prompt_tokens", "answer_tokens")
+    whole = [None if (value := sum_of(name)) is None else int(value) for name in counts]
+    return StepCost("all", sum_of("seconds"), *whole, sum_of("money"))
