@@ -13,7 +13,7 @@ from lmtx_ray.evaluation.selection import to_ship
 from lmtx_ray.loop import report
 from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
-from lmtx_ray.loop.naming import name_bundle, quality_of
+from lmtx_ray.loop.naming import name_bundle
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.stopping import outputs_of
 
@@ -30,16 +30,20 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
             summary = evaluate_methods(config, result, final)
     summary["untrained"] = result.best == 0
     summary["judge"] = report.judge_summary(config, result.layout, result.ran)
-    summary["selection"] = {
-        number: {name: asdict(opinion) for name, opinion in opinions.items()}
-        for number, opinions in result.opinions.items()
-    }
+    summary["selection"] = _selection(result)
     summary |= {"seconds": result.seconds, "run": config.run, "bundle": result.layout.bundle.uri}
-    quality = quality_of(summary, result.opinions.get(result.best), ranking)
-    name_bundle(config, result.layout, result.best, result.best == 0, quality)
+    name_bundle(config, result.layout, summary)
     evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
     evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)
     return report.show(config, report.read_summary(evaluation_step))
+
+
+def _selection(result: RunResult) -> dict[int, dict[str, Any]]:
+    """The judge's opinion of each state's rankings, as plain values."""
+    return {
+        number: {name: asdict(opinion) for name, opinion in opinions.items()}
+        for number, opinions in result.opinions.items()
+    }
 
 
 def shipped_ranking(config: RunConfig, result: RunResult) -> str:
@@ -58,8 +62,8 @@ def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]
         ranking = shipped_ranking(config, result)
         with timed(result, "bundle"):
             bundle_step(config, result, fused=ranking == "hybrid")
-        quality = quality_of({}, result.opinions.get(result.best), ranking)
-        name_bundle(config, result.layout, result.best, result.best == 0, quality)
+        final = report.final_method(result.best, ranking)
+        name_bundle(config, result.layout, {"final": final, "selection": _selection(result)})
     steps = outputs_of(result.layout, stop)
     done = {name: step for name, step in steps.items() if step.is_complete()}
     manifests = {name: step.manifest() for name, step in done.items()}
