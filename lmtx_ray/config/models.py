@@ -32,6 +32,11 @@ def is_hub_id(model: str) -> bool:
     return not _is_place(model) and HUB_ID.fullmatch(model) is not None
 
 
+def may_be_meant_as_folder(model: str) -> bool:
+    """Whether a hub id begins with a folder that is here: it may be a slip in a path."""
+    return is_hub_id(model) and "/" in model and Path(model.split("/")[0]).is_dir()
+
+
 def check_model(field: str, model: str, elsewhere: bool = False) -> None:
     """Look at a model folder, local or s3; a hub id is not looked up. `elsewhere` says that a local
     folder may be on other machines only.
@@ -56,12 +61,10 @@ def check_model(field: str, model: str, elsewhere: bool = False) -> None:
 
 
 def _is_place(model: str) -> bool:
-    """Whether a name leads to a folder, be it there or not: a hub id has one slash at most, and
-    nothing of it is a folder here."""
+    """Whether a name leads to a folder, be it there or not; a hub id has one slash at most."""
     if "://" in model or model.startswith(("/", ".", "~")) or model.count("/") > 1:
         return True
-    first = Path(model.split("/")[0])
-    return Path(model).exists() or ("/" in model and first.is_dir()) or model.endswith("/")
+    return Path(model).exists() or model.endswith("/")
 
 
 def _sizes(folder: str) -> dict[str, int]:

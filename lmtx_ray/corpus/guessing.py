@@ -77,8 +77,8 @@ def guess_documents(look: Look) -> dict[str, str]:
     columns = [describe(look, name) for name in look.columns]
     doc_id = _key(columns, IDS, look, "corpus.columns.doc_id", "tells documents apart")
     rest = [column for column in columns if column.name != doc_id and column.filled > 0]
-    text = _best(rest, TEXTS, lambda one: one.length if one.spaced > 0.5 else 0.0)
-    title = _best([one for one in rest if one.name != text], TITLES, lambda one: 0.0)
+    text = _best(rest, TEXTS, _prose) or _likeliest(rest, _prose)
+    title = _best([one for one in rest if one.name != text], TITLES, _prose)
     text, title = text or title, title if text else None
     if text is None:
         raise NoColumn(_missing(look, "corpus.columns.text", "holds texts"))
@@ -93,13 +93,19 @@ def guess_labels(look: Look) -> dict[str, str]:
         NoColumn: Nothing in it tells labels apart.
     """
     columns = [describe(look, name) for name in look.columns]
-    text = _best([one for one in columns if one.filled > 0.9], LABELS, _wordiness)
+    filled = [one for one in columns if one.filled > NEARLY]
+    text = _best(filled, LABELS, _wordiness) or _likeliest(filled, _wordiness)
     try:
         rest = [one for one in columns if one.name != text]
         key = _key(rest, KEYS, look, "corpus.columns.label_key", "tells labels apart")
     except NoColumn:
         key = _key(columns, KEYS, look, "corpus.columns.label_key", "tells labels apart")
     return {"label_key": key, "label_text": text or key}
+
+
+def _prose(column: Column) -> float:
+    """The longer the texts of a column; nothing where most are single words."""
+    return column.length if column.spaced > 0.5 else 0.0
 
 
 def _wordiness(column: Column) -> float:
@@ -113,7 +119,9 @@ def _key(columns: Sequence[Column], names: Sequence[str], look: Look, field: str
     have a few repeats, which are told later by their rows."""
     unique = [one for one in columns if one.filled == 1.0 and one.distinct == 1.0]
     near = [one for one in columns if one.filled >= NEARLY and one.distinct >= NEARLY]
-    found = _best([one for one in near if one.length <= MOST_KEY], names, lambda one: 0.0)
+    found = _best(
+        [one for one in near if one.length <= MOST_KEY], names, lambda one: 1 / (1 + one.length)
+    )
     short = [one for one in unique if one.length <= LONG]
     if found is None and short:
         found = min(short, key=lambda one: (one.spaced, one.length)).name
@@ -130,14 +138,17 @@ def _missing(look: Look, field: str, what: str) -> str:
 def _best(
     columns: Sequence[Column], names: Sequence[str], content: Callable[[Column], float]
 ) -> str | None:
-    """The column of the most usual name, else the one whose content says most."""
+    """The column of the most usual name; else of those that have one among their words the one
+    whose content says most, if that says anything."""
     ranked = {plain(name): place for place, name in enumerate(names)}
     named = [one for one in columns if plain(one.name) in ranked]
     if named:
         return min(named, key=lambda one: ranked[plain(one.name)]).name
     partly = [one for one in columns if set(plain(one.name).split("_")) & ranked.keys()]
-    if partly:
-        return max(partly, key=content).name
+    return _likeliest(partly, content)
+
+
+def _likeliest(columns: Sequence[Column], content: Callable[[Column], float]) -> str | None:
     likely = max(columns, key=content, default=None)
     return likely.name if likely and content(likely) > 0 else None
 

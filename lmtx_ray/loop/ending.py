@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +16,7 @@ from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
 from lmtx_ray.loop.judged import JudgedRun, judged_summary
 from lmtx_ray.loop.layout import Layout
-from lmtx_ray.loop.naming import name_bundle, quality_of
+from lmtx_ray.loop.naming import name_bundle
 from lmtx_ray.loop.record import write_end
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.shipping import UNTRAINED, Choice, choose
@@ -43,13 +42,10 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
             choice.method,
         )
     summary["judge"] = outcome.judge_summary(config, result.layout, result.ran)
-    summary["selection"] = {
-        number: {name: asdict(opinion) for name, opinion in opinions.items()}
-        for number, opinions in result.opinions.items()
-    }
+    summary["selection"] = _selection(result)
     summary |= {"seconds": result.seconds, "run": config.run, "bundle": result.layout.bundle.uri}
     write_end(config, result.layout)
-    _name(config, result, choice, summary)
+    name_bundle(config, result.layout, summary)
     evaluation_step = result.layout.evaluation  # of two drivers at the end, the first one's counts
     evaluation_step.publish_table(pa.table({"summary": [json.dumps(summary)]}), rows=1)
     return outcome.show(config, outcome.read_summary(evaluation_step))
@@ -71,9 +67,12 @@ def rankings_of(layout: Layout, choice: Choice) -> Dataset:
     return made.hybrid if choice.ranking == "hybrid" else made.dense
 
 
-def _name(config: RunConfig, result: RunResult, choice: Choice, summary: Mapping[str, Any]) -> None:
-    quality = quality_of(summary, result.opinions.get(choice.number), choice.ranking)
-    name_bundle(config, result.layout, choice.number, choice.number == 0, quality)
+def _selection(result: RunResult) -> dict[int, dict[str, Any]]:
+    """The judge's opinion of each state's rankings, as plain values."""
+    return {
+        number: {name: asdict(opinion) for name, opinion in opinions.items()}
+        for number, opinions in result.opinions.items()
+    }
 
 
 def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]:
@@ -82,7 +81,10 @@ def finish_at(config: RunConfig, result: RunResult, stop: str) -> dict[str, Any]
     A loop that ended before, as its own rule says, leaves some of it unpublished: `reached` tells.
     """
     if stop == "bundle":
-        _name(config, result, bundle_choice(config, result), {})
+        choice = bundle_choice(config, result)
+        name_bundle(
+            config, result.layout, {"final": choice.method, "selection": _selection(result)}
+        )
     steps = outputs_of(result.layout, stop)
     done = {name: step for name, step in steps.items() if step.is_complete()}
     manifests = {name: step.manifest() for name, step in done.items()}

@@ -29,6 +29,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.loop.judge_numbers import conclude, cost_of
 from lmtx_ray.loop.judging import asking_of
 from lmtx_ray.loop.layout import Layout, lay_out
+from lmtx_ray.loop.preflight import check_judge
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.search import candidates
 from lmtx_ray.search.lexical import LexicalIndex
@@ -58,6 +59,7 @@ def check(
         raise ConfigError(
             "judge.teacher.kind is none: there is no judge to check; set vllm or http"
         )
+    check_judge(config)
     layout = lay_out(config)
     documents, labels = _corpus(config, layout, _named_documents(expected) if expected else set())
     given = _expected(expected, documents, labels) if expected else {}

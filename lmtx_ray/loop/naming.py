@@ -5,41 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lmtx_ray.evaluation.selection import Opinion
-from lmtx_ray.io.latest import write_about
+from lmtx_ray.io import storage
+from lmtx_ray.io.latest import LATEST, write_about
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.shipping import state_of
 
 UNJUDGED = "untrained; nobody has judged it"
 
 
-def name_bundle(
-    config: RunConfig, layout: Layout, cycles: int, untrained: bool, quality: str
-) -> dict[str, Any]:
-    """Say beside the bundle what it is, and make it the newest of its run."""
+def name_bundle(config: RunConfig, layout: Layout, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Say beside the bundle what it is, and make it the newest of its run. Of `summary` are read
+    `final`, and where they are there `methods` and `selection`."""
+    cycle, _ = state_of(summary["final"])
     about = {
         "name": config.run.rstrip("/").rsplit("/", 1)[-1],
         "bundle_id": layout.bundle.fingerprint,
         "documents": layout.documents.rows(),
         "labels": layout.labels.rows(),
-        "cycles": cycles,
-        "untrained": untrained,
-        "quality": quality,
+        "cycles": cycle,
+        "untrained": cycle == 0,
+        "quality": quality_of(summary),
     }
     return write_about(layout.bundle.uri, config.run, about)
 
 
-def quality_of(
-    summary: Mapping[str, Any], opinions: Mapping[str, Opinion] | None, ranking: str
-) -> str:
+def name_if_nameless(config: RunConfig, layout: Layout, summary: Mapping[str, Any]) -> None:
+    """The same for a run that ended before bundles had names, where that can be written."""
+    if storage.stat(storage.join(config.run, LATEST)) is None:
+        try:
+            name_bundle(config, layout, summary)
+        except storage.StorageError:
+            return
+
+
+def quality_of(summary: Mapping[str, Any]) -> str:
     """How good what ships is, in words: against gold where there is some, else by the judge's own
     opinion of the documents held aside."""
-    shipped = summary.get("methods", {}).get(summary.get("final"), {})
-    metric = next((name for name in shipped if f"{name}_ci" in shipped), None)
+    measured = summary.get("methods", {}).get(summary["final"], {})
+    metric = next((name for name in measured if f"{name}_ci" in measured), None)
     if metric:
-        low, high = shipped[f"{metric}_ci"]
-        return f"{metric} {shipped[metric]:.2f} [{low:.2f}, {high:.2f}] against gold"
-    if opinions:
-        own = opinions[ranking]
-        return f"P@1 {own.mean:.2f} [{own.low:.2f}, {own.high:.2f}] by the judge's own opinion"
-    return UNJUDGED
+        low, high = measured[f"{metric}_ci"]
+        return f"{metric} {measured[metric]:.2f} [{low:.2f}, {high:.2f}] against gold"
+    cycle, ranking = state_of(summary["final"])
+    opinions = {str(number): said for number, said in summary.get("selection", {}).items()}
+    own = opinions.get(str(cycle), {}).get(ranking)
+    if own is None:
+        return UNJUDGED
+    interval = f"[{own['low']:.2f}, {own['high']:.2f}]"
+    return f"P@1 {own['mean']:.2f} {interval} by the judge's own opinion"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lmtx_ray.config.components import resolve_model
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.config.models import check_model, is_hub_id
+from lmtx_ray.config.models import check_model, is_hub_id, may_be_meant_as_folder
 from lmtx_ray.corpus.fitting import check_corpus
 from lmtx_ray.io import storage
 from lmtx_ray.loop.run_config import RunConfig
@@ -32,7 +32,7 @@ def check(config: RunConfig) -> None:
     if config.judge.store:
         check_folder("judge.store", config.judge.store)
     check_judge(config)
-    check_model("encoder.model", resolve_model(config.encoder.model), on_cluster())
+    _check_model("encoder.model", resolve_model(config.encoder.model), "")
     check_corpus(config.corpus)
     if config.has_judge and config.corpus.held_aside == 0:
         raise ConfigError(
@@ -59,9 +59,16 @@ def check_judge(config: RunConfig) -> None:
     if teacher.kind == "vllm":
         if not teacher.model:
             raise ConfigError("judge.teacher.model: kind vllm needs a model folder or a hub id")
-        check_model("judge.teacher.model", teacher.model, on_cluster())
+        _check_model("judge.teacher.model", teacher.model, teacher.revision)
         if not on_cluster() and importlib.util.find_spec("vllm") is None:
             raise ConfigError(EXTRA)
+
+
+def _check_model(field: str, model: str, revision: str) -> None:
+    """A folder by its files; a hub id that may be a slip in a path by asking the hub."""
+    check_model(field, model, on_cluster())
+    if may_be_meant_as_folder(model) and not on_cluster():
+        check_hub_model(field, model, revision)
 
 
 def check_folder(field: str, uri: str) -> None:

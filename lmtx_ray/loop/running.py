@@ -81,6 +81,7 @@ def run(
     from lmtx_ray.io import lease
     from lmtx_ray.io.fence import by_lease
     from lmtx_ray.loop.layout import lay_out
+    from lmtx_ray.loop.naming import name_if_nameless
     from lmtx_ray.loop.outcome import finished
     from lmtx_ray.loop.preflight import check, check_hub
     from lmtx_ray.loop.record import write_record
@@ -90,6 +91,7 @@ def run(
     check_corpus(settings.corpus)
     layout = lay_out(settings)
     if stop is None and (summary := finished(settings, layout)):
+        name_if_nameless(settings, layout, summary)
         return summary
     check(settings)
     check_hub(settings)

@@ -71,6 +71,7 @@ def test_columns_of_labels_by_name_and_content(
         (["x", "y"], ["d{n}", PROSE], ("x", None, "y")),
         (["date", "pmid", "abstract"], ["2020", "{n}", PROSE], ("pmid", None, "abstract")),
         (["id", "subject"], ["{n}", "A short subject {n}"], ("id", None, "subject")),
+        (["uid", "article_id", "foo"], ["{n}", "7", PROSE], ("uid", None, "foo")),
         (["ID", "Article Text"], ["{n}", PROSE], ("ID", None, "Article Text")),
     ],
 )

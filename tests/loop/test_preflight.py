@@ -140,6 +140,15 @@ def test_a_hub_id_that_nobody_has_is_refused_before_anything_starts(
         running.run(settings, ["encoder.model=no/such-model"])
 
 
+def test_a_slip_in_a_path_is_not_taken_for_a_hub_id(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    said = refusal(settings, "encoder.model=models/encodr")
+    assert said.startswith("encoder.model: 'models/encodr': no folder of that name here")
+
+
 def test_vllm_without_its_extra_is_refused(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
