@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lmtx_ray.loop.naming import UNJUDGED, quality_of, shipped
+from lmtx_ray.loop.naming import UNJUDGED, quality_of
+from lmtx_ray.loop.shipping import state_of
 
 OPINION = {"mean": 0.75, "low": 0.5, "high": 1.0}
 
@@ -21,7 +22,7 @@ OPINION = {"mean": 0.75, "low": 0.5, "high": 1.0}
 def test_the_method_that_ships_tells_cycle_and_ranking(
     final: str, expected: tuple[int, str]
 ) -> None:
-    assert shipped(final) == expected
+    assert state_of(final) == expected
 
 
 @pytest.mark.parametrize(
