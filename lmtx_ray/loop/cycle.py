@@ -17,6 +17,7 @@ import pyarrow as pa
 from lmtx_ray.evaluation.selection import Opinion, judged_precision, to_ship
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.judging import first_question, fragments, judge_step, select_step
 from lmtx_ray.loop.layout import Cycle, Layout, Rankings, State
 from lmtx_ray.loop.prepare import prepare
@@ -226,7 +227,8 @@ def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
 def timed(result: RunResult, name: str) -> Iterator[None]:
     """Adds the wall-clock seconds of a step to the result."""
     started = time.monotonic()
-    yield
+    with Stage(name):
+        yield
     seconds = time.monotonic() - started
     result.seconds[name] = round(seconds, 1)
     logger.info("%s took %.1f s", name, seconds)
