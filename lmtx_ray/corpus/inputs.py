@@ -63,7 +63,9 @@ def list_inputs(uris: Sequence[str], identify: bool = True) -> list[InputFile]:
     for uri in uris:
         entries |= {entry.uri: entry for entry in _expand(storage.absolute(uri))}
     if not entries:
-        raise CorpusError(f"{', '.join(uris)}: no file there")
+        raise CorpusError(
+            f"{', '.join(uris)}: no file to read is there (names with . or _ in front are no data)"
+        )
     return (
         _identified(entries.values())
         if identify

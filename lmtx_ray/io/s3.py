@@ -24,6 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lmtx_ray.io.locations import Entry, StorageError, is_outside
+from lmtx_ray.io.s3_errors import explain
 
 ATTEMPTS = 5
 TIMEOUT = "LMTX_S3_TIMEOUT"  # seconds a connection or an answer may take; 60 if unset
@@ -70,7 +71,7 @@ class Bucket:
         try:
             return getattr(self._client, operation)(Bucket=self._name, Key=key, **arguments)
         except FAILURES as error:
-            raise StorageError(f"{self.uri(key)}: {error}") from error
+            raise StorageError(f"{self.uri(key)}: {explain(error)}") from error
 
     def get(self, key: str) -> bytes:
         """An object's content."""
@@ -89,7 +90,7 @@ class Bucket:
         try:
             self._client.upload_file(str(path), self._name, key, Config=TRANSFER)
         except FAILURES as error:
-            raise StorageError(f"{self.uri(key)}: {error}") from error
+            raise StorageError(f"{self.uri(key)}: {explain(error)}") from error
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Conditional write (If-None-Match); False when something else is there. A store
@@ -145,7 +146,7 @@ class Bucket:
                     if not item["Key"].endswith("/"):  # what consoles leave to show a folder
                         yield Entry(self.uri(item["Key"]), item["Size"], item["ETag"].strip('"'))
         except FAILURES as error:
-            raise StorageError(f"{self.uri(prefix)}: {error}") from error
+            raise StorageError(f"{self.uri(prefix)}: {explain(error)}") from error
 
     def keys(self, prefix: str) -> list[str]:
         """Sorted keys under the folder `prefix`."""
@@ -226,7 +227,9 @@ class ObjectReader(io.RawIOBase):
                 return
             except (urllib3.exceptions.HTTPError, BotoCoreError, ConnectionError) as error:
                 if attempt == ATTEMPTS - 1:
-                    message = f"{self._bucket.uri(self._key)}: the answer broke off: {error}"
+                    message = (
+                        f"{self._bucket.uri(self._key)}: the answer broke off: {explain(error)}"
+                    )
                     raise StorageError(message) from error
                 time.sleep(0.1 * 2**attempt)
 
