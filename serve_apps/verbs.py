@@ -8,11 +8,13 @@ import sys
 from typing import Any
 
 from lmtx_ray.cli.arguments import add_verb, positive
+from lmtx_ray.io.stage import Stage
 
 
 def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
     serve = add_verb(verbs, "serve", "serve a bundle over HTTP, with a page at /", serve_app)
+    serve.set_defaults(kept="the service is down; this starts it again")
     serve.add_argument("--bundle", required=True, help="bundle folder, local or s3")
     serve.add_argument("--host", default="127.0.0.1", help="others need API keys or --insecure")
     serve.add_argument("--port", type=positive, default=8000)
@@ -41,7 +43,11 @@ def add_verbs(verbs: Any) -> None:
 
 def serve_app(arguments: argparse.Namespace) -> None:
     """`lmtx serve`: until it is interrupted."""
-    from serve_apps.running import run_blocking
+    from lmtx_ray.bundle.cache import require_bundle
+
+    require_bundle(arguments.bundle)  # before what takes seconds to import
+    with Stage("loading libraries"):
+        from serve_apps.running import run_blocking
 
     run_blocking(
         arguments.bundle,
