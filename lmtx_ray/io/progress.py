@@ -63,13 +63,15 @@ def working_on(unit: str, size: int = 0) -> Iterator[None]:
 
 
 def ahead(rows: int, all_of_it: bool = True) -> None:
-    """So many rows are next: all of the unit, or what was read of it by now."""
+    """So many rows are next: all of the unit, or what was read of it by now. What was announced
+    before and not begun is announced anew: a judge counts pairs, not documents."""
     unit: Open | None = getattr(_here, "open", None)
     if unit is not None:
-        done = unit.start + unit.ahead
-        then = 1.0 if all_of_it else min(unit.read / max(unit.size, 1), 0.99)
-        unit.rows, unit.start, unit.ahead = done, done, rows
-        unit.part, unit.then = unit.then, max(then, unit.then)
+        if unit.rows > unit.start:
+            unit.start = unit.rows = unit.start + unit.ahead
+            unit.part = unit.then
+        unit.ahead = rows
+        unit.then = 1.0 if all_of_it else max(min(unit.read / max(unit.size, 1), 0.99), unit.part)
 
 
 def took(size: int) -> None:

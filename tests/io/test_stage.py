@@ -48,6 +48,14 @@ def test_rows_are_counted_by_the_thread_that_does_the_unit() -> None:
     progress.ahead(5)
 
 
+def test_what_was_not_begun_is_announced_anew() -> None:
+    with progress.working_on("u"):
+        progress.ahead(16)  # documents
+        progress.ahead(320)  # and their pairs
+        progress.advance(80)
+        assert progress.snapshot().parts == {"u": (80, pytest.approx(0.25))}
+
+
 def test_another_thread_can_tell_of_a_unit() -> None:
     with progress.working_on("u"):
         progress.ahead(3)
