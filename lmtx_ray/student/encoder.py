@@ -45,7 +45,7 @@ def load_text_model(model: str) -> TextModel:
     """A model for encoding: the one that loads fast where it knows the folder, else the library's.
 
     Raises:
-        StorageError: A folder that is not there.
+        ConfigError: A folder that is not there or holds no model.
     """
     folder = model_folder(model)
     if not torch.accelerator.is_available() and bert.is_known(folder):

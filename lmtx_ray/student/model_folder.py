@@ -13,20 +13,20 @@ from lmtx_ray.io.node_cache import node_copy
 def require_model(model: str, option: str) -> None:
     """ConfigError naming `option` where `model` looks like a folder and holds no model: a hub would
     be asked for it, again and again, before anybody heard of the path."""
-    place = resolve_model(model)
+    if problem := _problem(model, resolve_model(model)):
+        raise ConfigError(f"{option}: {model}: {problem}")
+
+
+def _problem(model: str, place: str) -> str:
     if place.startswith("s3://"):
-        there = bool(storage.list_files(place))
-    elif Path(place).is_dir():
-        there = any(Path(place).iterdir())
-        if there and not (Path(place) / "config.json").is_file():
-            there = (Path(place) / "modules.json").is_file()
-            if not there:
-                raise ConfigError(f"{option}: {model} holds no model, it has no config.json")
-    else:
-        there = not _is_path(model)
-    if not there:
-        empty = "is an empty folder" if Path(place).is_dir() else "there is no such folder"
-        raise ConfigError(f"{option}: {model}: {empty}")
+        return "" if storage.list_files(place) else "nothing is there"
+    folder = Path(place)
+    if not folder.is_dir():
+        return "there is no such folder" if _is_path(model) else ""
+    if not any(folder.iterdir()):
+        return "it is an empty folder"
+    known = any((folder / name).is_file() for name in ("config.json", "modules.json"))
+    return "" if known else "no model is in it: it has no config.json"
 
 
 def _is_path(model: str) -> bool:
