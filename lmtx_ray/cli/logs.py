@@ -84,7 +84,10 @@ class Sorted(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """By the module that writes."""
-        caller = sys._getframe(1).f_globals.get("__name__", "")
+        try:
+            caller = sys._getframe(1).f_globals.get("__name__", "")
+        except ValueError:  # the interpreter's own, at its end
+            caller = ""
         is_ours = caller.split(".")[0] in OURS
         return (self._people if is_ours else self._log).write(text)
 
