@@ -37,6 +37,7 @@ from torch import nn
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus.documents import document_text
 from lmtx_ray.search.hardware import has_int8
+from lmtx_ray.student import bert as bert_loading
 from lmtx_ray.student import encoder
 from lmtx_ray.student.encoder import Encoder
 
@@ -73,7 +74,9 @@ class Plain(nn.Module):
 
 def features_of(own: Encoder, text: str) -> dict[str, torch.Tensor]:
     """Token ids of one text as a batch, as the model gets them."""
-    made = own._model.tokenizer([text], truncation=True, max_length=128, return_tensors="pt")
+    made = own._model.library.tokenizer(
+        [text], truncation=True, max_length=128, return_tensors="pt"
+    )
     return {name: made[name] for name in NAMES}
 
 
@@ -83,17 +86,23 @@ def ours(texts: Sequence[str], work: Path) -> Encoder:
         return Encoder(settings, examples=texts)
 
 
+def by_library() -> Encoder:
+    """With the modules of sentence-transformers, which the others take apart."""
+    with mock.patch.object(bert_loading, "is_known", return_value=False):
+        return Encoder(FLOAT32)
+
+
 def torchao(texts: Sequence[str], work: Path) -> Encoder:
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
-    own = Encoder(FLOAT32)
-    quantize_(own._model[0].auto_model, Int8DynamicActivationInt8WeightConfig())
+    own = by_library()
+    quantize_(own._model.library[0].auto_model, Int8DynamicActivationInt8WeightConfig())
     return own
 
 
 def torchao_compiled(texts: Sequence[str], work: Path) -> Encoder:
     own = torchao(texts, work)
-    own._model[0].model = torch.compile(own._model[0].auto_model, dynamic=True)
+    own._model.library[0].model = torch.compile(own._model.library[0].auto_model, dynamic=True)
     return own
 
 
@@ -102,8 +111,8 @@ def onnx(texts: Sequence[str], work: Path) -> Encoder:
     import onnxscript  # noqa: F401  the export needs it
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    own = Encoder(FLOAT32)
-    bert = own._model[0].auto_model
+    own = by_library()
+    bert = own._model.library[0].auto_model
     exported(bert, features_of(own, texts[0]), work / "model.onnx")
     quantize_dynamic(
         work / "model.onnx", work / "int8.onnx", weight_type=QuantType.QInt8, per_channel=True
@@ -116,7 +125,7 @@ def onnx(texts: Sequence[str], work: Path) -> Encoder:
     def compute(features: dict[str, torch.Tensor]) -> np.ndarray:
         return session.run(None, {name: features[name].numpy() for name in kept})[0]
 
-    own._model[0].model = Runtime(bert, compute)
+    own._model.library[0].model = Runtime(bert, compute)
     return own
 
 
@@ -133,8 +142,8 @@ def openvino(texts: Sequence[str], work: Path) -> Encoder:
     import nncf
     import openvino as ov
 
-    own = Encoder(FLOAT32)
-    bert = own._model[0].auto_model
+    own = by_library()
+    bert = own._model.library[0].auto_model
     example = features_of(own, texts[0])
     model = ov.convert_model(Plain(bert).eval(), example_input=tuple(example.values()))
     as_inputs = [tuple(t.numpy() for t in features_of(own, text).values()) for text in texts]
@@ -149,7 +158,7 @@ def openvino(texts: Sequence[str], work: Path) -> Encoder:
     def compute(features: dict[str, torch.Tensor]) -> np.ndarray:
         return compiled([features[name].numpy() for name in NAMES])[0].copy()
 
-    own._model[0].model = Runtime(bert, compute)
+    own._model.library[0].model = Runtime(bert, compute)
     return own
 
 

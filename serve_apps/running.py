@@ -18,6 +18,8 @@ from ray import serve
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.io.cores import usable_cores
+from lmtx_ray.io.stage import Stage
+from lmtx_ray.loop.running import own_signals
 from serve_apps.guard import check_binding, load_keys
 from serve_apps.outermost import CALLBACK, HERE
 from serve_apps.ray_internals import private
@@ -83,14 +85,15 @@ def start_ray() -> str:
     # headers up to this size reach the guard, which refuses large ones in the one shape
     os.environ.setdefault("RAY_SERVE_HAPROXY_TUNE_BUFSIZE", str(64 * 1024))
     slots = usable_cores() + 1  # beside engines of one slot, shards of a tenth
-    context = ray.init(
-        address="local",
-        num_cpus=slots,
-        include_dashboard=True,
-        dashboard_host="127.0.0.1",
-        logging_level=logging.WARNING,
-        log_to_driver=False,
-    )
+    with own_signals(), Stage("starting Ray"):
+        context = ray.init(
+            address="local",
+            num_cpus=slots,
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            logging_level=logging.WARNING,
+            log_to_driver=False,
+        )
     return f"http://{context.dashboard_url}"
 
 
@@ -103,15 +106,17 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
     client = private("ServeSubmissionClient")(dashboard)
     client.deploy_applications(config)
     give_up = time.monotonic() + seconds
-    while time.monotonic() < give_up:
-        state = client.get_serve_details()["applications"].get(APP, {})
-        if state.get("status") == "RUNNING":
-            return
-        if state.get("status") in ENDED:
-            told = state.get("message", "")
-            logger.debug("Serve tells: %s", told)
-            raise ServiceError(f"the service does not start: {cause_of(told)}")
-        time.sleep(0.2)
+    state: dict[str, Any] = {}
+    with Stage("starting the service", note=lambda: parts_ready(state)):
+        while time.monotonic() < give_up:
+            state = client.get_serve_details()["applications"].get(APP, {})
+            if state.get("status") == "RUNNING":
+                return
+            if state.get("status") in ENDED:
+                told = state.get("message", "")
+                logger.debug("Serve tells: %s", told)
+                raise ServiceError(f"the service does not start: {cause_of(told)}")
+            time.sleep(0.2)
     raise ServiceError(f"the service did not start within {seconds:g} seconds")
 
 
@@ -121,6 +126,15 @@ def cause_of(message: str) -> str:
     said = [match.group() for match in RAISED.finditer(message)]
     lines = said or [line for line in message.splitlines() if line.strip()]
     return lines[-1].strip() if lines else "Serve does not say why"
+
+
+def parts_ready(state: dict[str, Any]) -> str:
+    """Of a starting application, which deployments are up already and which are not."""
+    parts = state.get("deployments", {})
+    ready = sorted(name for name, part in parts.items() if part.get("status") == "HEALTHY")
+    waiting = sorted(set(parts) - set(ready))
+    said = [f"ready: {', '.join(ready)}"] if ready else []
+    return "; ".join([*said, *([f"waiting for {', '.join(waiting)}"] if waiting else [])])
 
 
 def run_blocking(
@@ -151,9 +165,11 @@ def local_service(config: dict[str, Any], address: str) -> LocalService:
 def run_config(config: dict[str, Any]) -> None:
     """Serve what a Serve config describes, on a Ray instance of its own, until interrupted; its
     ports are settled by `ports.take_ports` before."""
-    stop = threading.Event()
+    stop, usual = threading.Event(), (signal.SIG_DFL, signal.default_int_handler)
+    # the command line has handlers of its own
+    unheeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) in usual]
     dashboard = start_ray()
-    for number in (signal.SIGINT, signal.SIGTERM):  # after Ray, whose own handler aborts
+    for number in unheeded:  # after Ray, whose own handler aborts
         signal.signal(number, lambda *_: stop.set())
     try:
         deploy(dashboard, config)

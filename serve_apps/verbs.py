@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lmtx_ray.cli.arguments import add_verb, port_number, positive
+from lmtx_ray.io.stage import Stage
 
 
 def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
     serve = add_verb(verbs, "serve", "serve a bundle over HTTP, with a page at /", serve_app)
+    serve.set_defaults(kept="the service is down; this starts it again")
     serve.add_argument("--bundle", required=True, help="bundle, or a run for its newest one")
     serve.add_argument("--host", default="127.0.0.1", help="others need API keys or --insecure")
     serve.add_argument(
@@ -55,14 +57,14 @@ def add_verbs(verbs: Any) -> None:
 
 def serve_app(arguments: argparse.Namespace) -> None:
     """`lmtx serve`: until it is interrupted."""
-    from lmtx_ray.bundle.cache import published_bundle
+    from lmtx_ray.bundle.cache import require_bundle
     from serve_apps.ports import take_ports
 
     host = arguments.host.removeprefix("[").removesuffix("]")
     take_ports(host, arguments.port, arguments.metrics_port)
-    published_bundle(arguments.bundle)  # what is wrong is said before Ray is even imported
-
-    from serve_apps.running import run_blocking
+    require_bundle(arguments.bundle)  # before what takes seconds to import
+    with Stage("loading libraries"):
+        from serve_apps.running import run_blocking
 
     folder = arguments.feedback_dir and str(Path(arguments.feedback_dir).absolute())
     run_blocking(arguments.bundle, host, arguments.port, arguments.insecure, folder)

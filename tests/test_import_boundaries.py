@@ -37,6 +37,8 @@ HEAVY_FILES = {
     "search.int8_product",
     "search.int8_nearest",
     "student.int8_bert",
+    "student.bert",
+    "student.any_model",
     "student.encoder",
     "student.losses",
     "student.batching",

@@ -162,11 +162,12 @@ def ids_at(uri: str, kind: OutputFormat, places: np.ndarray) -> list[str]:
             ids: list[str] = column.take(places).to_pylist()
             return ids
     wanted = set(places.tolist())
-    rows = (row for row in _rows(uri, kind))
+    rows = (row for row in rows_of(uri, kind))
     return [row["doc_id"] for place, row in enumerate(rows) if place in wanted]
 
 
-def _rows(uri: str, kind: OutputFormat) -> Iterator[dict[str, Any]]:
+def rows_of(uri: str, kind: OutputFormat) -> Iterator[dict[str, Any]]:
+    """Rows of a text file of tags: lists as lists, passed-through columns as they are written."""
     with storage.open_input(uri) as raw:
         lines = io.TextIOWrapper(raw, "utf-8", newline="")
         if kind == "jsonl":
@@ -187,7 +188,7 @@ def read_file(uri: str, kind: OutputFormat) -> pa.Table:
     """A file of tags as a table of the `tags` contract and what was passed through."""
     if kind == "parquet":
         return storage.read_table(uri)
-    rows = list(_rows(uri, kind))
+    rows = list(rows_of(uri, kind))
     tags = pa.Table.from_pylist(rows, schema=schemas.TAGS)
     passed = [name for name in (rows[0] if rows else ()) if name not in schemas.TAGS.names]
     for name in passed:

@@ -15,14 +15,14 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.batch.formats import read_file
-from lmtx_ray.batch.plan import read_plans
+from lmtx_ray.batch.plan import name_of, read_plans
 from lmtx_ray.batch.settle import settle
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons
 from lmtx_ray.corpus.settling import Done, with_bases
 from lmtx_ray.io import disk, storage
-from lmtx_ray.io.fence import Fence, StaleDriver
+from lmtx_ray.io.fence import Fence, StaleDriver, claimed
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import DATA, KINDS, REJECTS, Manifest, PublishError, Receipt
 from lmtx_ray.io.units import Unit
@@ -118,6 +118,22 @@ def _refuse_nothing(dataset: Dataset, units: Sequence[Receipt]) -> None:
     first = storage.read_table(rejects[0]).slice(0, MOST_SHOWN).to_pylist() if rejects else []
     reasons = Reasons.of(first, sum(unit.rejected for unit in units))
     raise CorpusError(f"no readable document, nothing was published to {dataset.uri}; {reasons}")
+
+
+def rows_tagged(output: str, plan: dict[str, Any]) -> int:
+    """Rows that the units of an unpublished plan have tagged so far."""
+    dataset = dataset_of(output, plan)
+    done = dataset.done_units() & {unit["name"] for unit in plan["units"]}
+    return sum(receipt.rows_out for receipt in dataset.receipts(sorted(done)))
+
+
+def discard(output: str, plan: dict[str, Any]) -> None:
+    """Delete what an unpublished first plan has left, the plan last: a driver that is at work on it
+    stops at its next commit."""
+    with claimed(output, plan["conditional"]):
+        for name in ("done", *KINDS):
+            storage.remove_folder(storage.join(output, name))
+        storage.remove_file(storage.join(output, name_of("PLAN", 0)))
 
 
 def _files(output: str) -> list[str]:

@@ -21,7 +21,7 @@ from lmtx_ray.batch.job import TagJob
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.lines import Tally
 from lmtx_ray.corpus.settling import rejects_table
-from lmtx_ray.io import storage
+from lmtx_ray.io import progress, storage
 from lmtx_ray.io.publish import Dataset, new_attempt
 from lmtx_ray.io.receipts import DATA, IDS, REJECTS, Receipt
 from lmtx_ray.io.table_writer import TableWriter
@@ -93,6 +93,7 @@ def _write(
         ids, rejects = TableWriter(files["ids"]), TableWriter(files["rejects"])
         for chunk in read_chunks(unit, job, tallies):
             rows_in += len(chunk.documents) + len(chunk.rejects)
+            progress.ahead(len(chunk.documents), all_of_it=False)
             if chunk.documents:
                 table = tag_chunk(chunk, job, tagger, texts)
                 rows_out += table.num_rows

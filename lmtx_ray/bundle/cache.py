@@ -10,11 +10,14 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from lmtx_ray.corpus.schemas import BUNDLE_VERSION
 from lmtx_ray.io import copies, storage
 from lmtx_ray.io.fetch import check, fetch
 from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, StoredFile
 
 DESCRIPTION, INDEX = "bundle.json", "index/"
@@ -67,6 +70,46 @@ def published_bundle(uri: str) -> Published:
     files = manifest.files
     key = hashlib.sha256(storage.to_json(manifest.to_dict())).hexdigest()[:32]
     return Published(uri, key, files)
+
+
+def require_bundle(uri: str) -> Published:
+    """What a bundle's manifest says, where there is a bundle that this version can read. Takes
+    milliseconds: asked before a library is loaded.
+
+    Raises:
+        PublishError: The message says what is at `uri` instead.
+    """
+    uri = resolve(uri)
+    if not storage.exists(uri):
+        raise PublishError(f"{uri}: no such bundle: there is no file or folder of that name")
+    if storage.stat(uri):
+        raise PublishError(f"{uri}: a bundle is a folder, and this is a file")
+    if not storage.exists(storage.join(uri, MANIFEST)):
+        raise PublishError(f"{uri}: not a bundle, it has no {MANIFEST}{_nearby(uri)}")
+    published = published_bundle(uri)
+    if DESCRIPTION not in published.files:
+        raise PublishError(f"{uri}: not a bundle, it has no {DESCRIPTION}{_nearby(uri)}")
+    check_version(uri, storage.read_json(published.location(DESCRIPTION)))
+    return published
+
+
+def _nearby(uri: str) -> str:
+    """A hint where the bundles of a run's folder, or of the one beside, are meant."""
+    location = storage.parse_uri(uri)
+    if location.scheme != "file":
+        return ""
+    found = sorted(Path(location.path).glob(f"bundle*/{MANIFEST}"))
+    return f"; did you mean {found[-1].parent}?" if found else ""
+
+
+def check_version(uri: str, description: Mapping[str, Any]) -> None:
+    """PublishError where a bundle's description is of another version than this package reads."""
+    if description.get("version") != BUNDLE_VERSION:
+        raise PublishError(
+            f"{uri}: a bundle of version {description.get('version')}, this reads version "
+            f"{BUNDLE_VERSION}; run the config that made it again (`lmtx run`): what the judge "
+            "said is kept"
+        )
 
 
 def open_bundle(uri: str, wanted: Callable[[str], bool] = lambda name: True) -> LocalBundle:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.bundle import canary
-from lmtx_ray.bundle.cache import LocalBundle, open_bundle
+from lmtx_ray.bundle.cache import LocalBundle, check_version, open_bundle
 from lmtx_ray.bundle.evidence import evidence
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
@@ -19,7 +19,6 @@ from lmtx_ray.corpus.text_keys import document_text, is_blank
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import read_about
-from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.search.candidates import PADDING, Candidates, reciprocal_rank_fusion
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
@@ -55,12 +54,7 @@ class Tagger:
         """`folder` holds a bundle's files, kept there by `held`; without the index, `tag` and
         `search` are not to be called: the shards are elsewhere."""
         description = storage.read_json(f"{folder}/bundle.json")
-        if description.get("version") != schemas.BUNDLE_VERSION:
-            raise PublishError(
-                f"{folder}: a bundle of version {description.get('version')}, this reads version "
-                f"{schemas.BUNDLE_VERSION}; run the config that made it again (`lmtx run`): "
-                "what the judge said is kept"
-            )
+        check_version(folder, description)
         self.folder, self.held = folder, held
         self.about = read_about(held.published.uri) if held else {}  # name, date, labels, quality
         self.bundle_id: str = description["bundle_id"]

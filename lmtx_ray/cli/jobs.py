@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from lmtx_ray.cli import main
-from lmtx_ray.cli.arguments import Parser
+from lmtx_ray.cli.arguments import Parser, add_common_options
 from lmtx_ray.loop import stopping
 
 
@@ -24,6 +24,7 @@ def build_parser(step: str | None) -> argparse.ArgumentParser:
     parser = Parser(description=f"{about}; skips what is complete")
     parser.add_argument("--config", required=True, help="YAML file of the run")
     main.add_run_options(parser)
+    add_common_options(parser)
     if step is None:
         main.add_until_options(parser)
     else:

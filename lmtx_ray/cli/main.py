@@ -1,4 +1,5 @@
-"""`lmtx`: the command line. Progress goes to stderr, one JSON line ends stdout.
+"""`lmtx`: the command line. Progress goes to stderr; stdout ends with the result, for machines as
+one line of JSON.
 
 A command imports what it needs when it is called, so `lmtx --help` starts in milliseconds.
 """
@@ -26,7 +27,7 @@ from lmtx_ray.cli import (
     verdicts,
 )
 from lmtx_ray.cli.arguments import Parser, add_verb
-from lmtx_ray.cli.messages import is_users_to_mend, one_line
+from lmtx_ray.cli.messages import is_users_to_mend, name_of, one_line
 from lmtx_ray.io.plain_json import finite
 from lmtx_ray.loop import running
 
@@ -35,35 +36,72 @@ VERBS = "lmtx_ray.verbs"  # entry points: functions that add verbs to the comman
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code (0 done, 1 failed with a message, 2 bad usage, 3 another
-    driver took over the output)."""
-    return carry_out(build_parser().parse_args(argv))
+    """Entry point; returns the exit code: 0 done, 1 failed with a message, 2 bad usage, 3 another
+    driver took over the output, 130 and 143 stopped by Ctrl-C and SIGTERM.
+
+    Without `argv` this process is ours: its standard error becomes a log file, see `cli.logs`.
+    """
+    try:
+        arguments = build_parser().parse_args(argv)
+    except KeyboardInterrupt:  # before anything began
+        return 130
+    if argv is not None:
+        return carry_out(arguments)
+    from lmtx_ray.cli import own_process
+
+    return own_process.run(arguments, carry_out)
 
 
-def carry_out(arguments: argparse.Namespace) -> int:
-    """Run the parsed command; prints its result, or one line on what went wrong."""
+def carry_out(arguments: argparse.Namespace, log: str = "") -> int:
+    """Run the parsed command; prints its result, or one line on what went wrong. `log` is the file
+    that has the whole trace."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
     )
     try:
         result = arguments.run_command(arguments)
-    except (ValueError, OSError) as error:  # the user's to mend: config, corpus, storage, contract
-        logger.error("lmtx %s: %s", arguments.command, one_line(error))
-        return tagging.exit_code_of(error)
-    except Exception as error:  # a bug, or a cluster that failed: its trace, then the line
-        if is_users_to_mend(error):
-            logger.error("lmtx %s: %s", arguments.command, one_line(error))
-            return 1
-        logger.exception("failed")
-        logger.error("lmtx %s: %s: %s", arguments.command, type(error).__name__, one_line(error))
-        return 1
+    except Exception as error:
+        return _failed(arguments, error, log)
     finally:
         # Ray's listener prints what it hears of lost nodes to stdout, at any time: it has to end
         # before the line of JSON, or that would not be the last one
         running.leave_ray()
     if result is not None:
-        print(json.dumps(finite(result)), flush=True)
+        print_result(arguments, result)
     return 0
+
+
+def _failed(arguments: argparse.Namespace, error: Exception, log: str) -> int:
+    """Say on one line what is wrong. What is no user's to mend, a bug or a lost cluster, is shown
+    with its trace where no log has it."""
+    mendable = isinstance(error, ValueError | OSError) or is_users_to_mend(error)
+    if log or mendable:
+        logger.debug("the whole trace", exc_info=error)
+    else:
+        logger.error("failed", exc_info=error)
+    kind = "" if mendable else f"{name_of(error)}: "
+    where = f" (the whole trace: {log})" if log else ""
+    logger.error("lmtx %s: %s%s%s", arguments.command, kind, one_line(error), where)
+    return tagging.exit_code_of(error)
+
+
+def print_result(arguments: argparse.Namespace, result: dict[str, Any]) -> None:
+    """The result: to a person in words, as the verb has them; else one line of JSON."""
+    if getattr(arguments, "json", False) or not sys.stdout.isatty():
+        print(json.dumps(finite(result)), flush=True)
+        return
+    in_words = getattr(arguments, "in_words", plain_words)
+    if text := in_words(result):
+        print(text, flush=True)
+
+
+def plain_words(result: dict[str, Any]) -> str:
+    """A line for each value of a result that has no words of its own."""
+    values = {
+        name: json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+        for name, value in result.items()
+    }
+    return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in values.items())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -95,6 +133,7 @@ def _add_run_verbs(verbs: Any) -> None:
     for parser in (demo, run):
         add_run_options(parser)
         parser.set_defaults(in_words=reporting.run_in_words)
+    plan.set_defaults(in_words=nothing)
     demo.set_defaults(until=None, cycle=None)
     add_until_options(run)
     _add_set_option(plan)
@@ -135,6 +174,11 @@ def add_cycle_option(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="which one of a repeated step; the first if not given",
     )
+
+
+def nothing(result: dict[str, Any]) -> str:
+    """No words: the verb printed its result already."""
+    return ""
 
 
 def _load(arguments: argparse.Namespace) -> Any:

@@ -6,10 +6,12 @@ import argparse
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, encoding, positive
+from lmtx_ray.cli.arguments import add_verb, encoding, positive, probability
+from lmtx_ray.io.stage import Stage
 
 FORMATS = ("auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text")
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
+BUNDLE = "bundle, or a run for its newest one, local or s3"
 STALE = 3
 UNTRAINED = "untrained bundle: the order is a search engine's; nobody has judged any of its tags"
 
@@ -18,26 +20,36 @@ def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
     tag = add_verb(verbs, "tag", "tag files, folders or a nightly drop with a bundle", tag_files)
     text = add_verb(verbs, "tag-text", "tag one text and print its tags", tag_text)
+    tag.add_argument("--bundle", required=True, help=BUNDLE)
+    where = text.add_mutually_exclusive_group(required=True)
+    where.add_argument("--bundle", help=BUNDLE)
+    where.add_argument("--url", help="ask a running service instead, such as http://127.0.0.1:8000")
+    text.add_argument(
+        "--key-env",
+        default="LMTX_API_KEY",
+        metavar="NAME",
+        help="environment variable with the service's API key (default: LMTX_API_KEY)",
+    )
     for parser in (tag, text):
-        parser.add_argument(
-            "--bundle", required=True, help="bundle, or a run for its newest one, local or s3"
-        )
         parser.add_argument(
             "--top-k", type=positive, default=5, help="most tags of a document; default: 5"
         )
         parser.add_argument(
             "--min-probability",
-            type=float,
+            type=probability,
             default=0.0,
             metavar="P",
             help="leave out tags that are less probable, from 0 to 1; default: 0",
         )
     text.add_argument("text", help="the text; - reads standard input")
+    text.set_defaults(in_words=text_in_words, kept="nothing was begun")
+    tag.set_defaults(in_words=tag_in_words)
     _add_inputs(tag)
     _add_outputs(tag)
     _add_running(tag)
     sweep = add_verb(verbs, "sweep", "delete what killed tag jobs left in an output", sweep_output)
     sweep.add_argument("output", help="output of a published tag job")
+    sweep.set_defaults(in_words=lambda result: f"{len(result['removed'])} files removed")
 
 
 def _add_inputs(tag: argparse.ArgumentParser) -> None:
@@ -63,17 +75,26 @@ def _add_inputs(tag: argparse.ArgumentParser) -> None:
 
 
 def _add_outputs(tag: argparse.ArgumentParser) -> None:
-    tag.add_argument("--output", required=True, help="folder to publish the tags data set in")
     tag.add_argument(
-        "--output-format",
-        default="parquet",
-        choices=OUTPUT_FORMATS,
-        help="of the files of tags; default: parquet",
+        "--output",
+        required=True,
+        help="one file (.csv, .jsonl or .parquet), or a folder to publish the tags data set in",
+    )
+    tag.add_argument(
+        "--output-format", choices=OUTPUT_FORMATS, help="of files in a folder; default: parquet"
+    )
+    tag.add_argument(
+        "--long", action="store_true", help="a row for each tag, not each document (one file)"
+    )
+    tag.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the file that is there; in a folder, drop what is not published yet",
     )
     tag.add_argument(
         "--append-new",
         action="store_true",
-        help="tag files that were not there before, into the same output",
+        help="tag files that were not there before, into the same output (a folder)",
     )
 
 
@@ -87,16 +108,59 @@ def _add_running(tag: argparse.ArgumentParser) -> None:
 
 def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx tag`."""
-    from lmtx_ray.loop.running import tag_corpus
+    from lmtx_ray.loop.one_file import kind_of_file, plan_file
+    from lmtx_ray.loop.running import tag_corpus, tag_to_file
     from lmtx_ray.loop.tagging import plan_tags
 
-    job = _job(arguments)
+    kind = kind_of_file(arguments.output)
+    _refuse_mixed(arguments, kind)
+    job = _job(arguments, kind or arguments.output_format or "parquet")
     if arguments.dry_run:
-        return plan_tags(job)
-    return tag_corpus(job, arguments.append_new, arguments.actors, arguments.local)
+        return plan_tags(job) if not kind else plan_file(job)
+    how = arguments.actors, arguments.local, arguments.overwrite
+    if kind:
+        return tag_to_file(job, arguments.long, *how)
+    return tag_corpus(job, arguments.append_new, *how)
 
 
-def _job(arguments: argparse.Namespace) -> Any:
+def _refuse_mixed(arguments: argparse.Namespace, kind: str | None) -> None:
+    """ConfigError where options of a file and of a folder meet."""
+    from lmtx_ray.config.loading import ConfigError
+
+    output, wanted = arguments.output, arguments.output_format
+    if kind and arguments.append_new:
+        raise ConfigError(f"--append-new needs a folder as --output, and {output} is one file")
+    if kind and wanted and wanted != kind:
+        raise ConfigError(f"--output-format {wanted}: the name {output} says {kind}")
+    if arguments.long and not kind:
+        raise ConfigError("--long needs one file as --output: a name in .csv, .jsonl or .parquet")
+    ending = output.rsplit(".", 1)[-1].lower()
+    if ending in {"tsv", "json", "ndjson", "xlsx", "txt", "gz"}:
+        raise ConfigError(f"--output {output}: one file is .csv, .jsonl or .parquet")
+
+
+def tag_in_words(result: dict[str, Any]) -> str:
+    """What `lmtx tag` did."""
+    if "rows_about" in result:
+        return (
+            f"{result['files']:,} files, {result['bytes']:,} bytes, about "
+            f"{result['rows_about']:,} rows, {result['units']:,} units of work"
+        )
+    now = result["tagged_now"]
+    said = f"{result['documents']:,} documents tagged"
+    if now:
+        said += f", {now:,} of them now in {result['seconds']:,} s"
+        said += f" ({result['rows_per_second']:,} a second)"
+    else:
+        said += " before: nothing was left to do"
+    lines = [said, f"tags: {result['tags']}"]
+    if result["rejects"]:
+        place = result.get("rejected", f"{result['tags']}/rejects")
+        lines.append(f"{result['rejects']:,} rows could not be tagged, with reasons: {place}")
+    return "\n".join(lines)
+
+
+def _job(arguments: argparse.Namespace, output_format: str) -> Any:
     from lmtx_ray.config.corpus import ColumnMap, DocumentsConfig
     from lmtx_ray.loop.tagging import TagJob
 
@@ -115,7 +179,7 @@ def _job(arguments: argparse.Namespace) -> Any:
         source=source,
         top_k=arguments.top_k,
         min_probability=arguments.min_probability,
-        output_format=arguments.output_format,
+        output_format=output_format,
         keep_field=arguments.keep_field,
         unit_bytes=arguments.unit_bytes,
         pass_through=tuple(name for name in arguments.pass_through.split(",") if name),
@@ -136,19 +200,63 @@ def exit_code_of(error: Exception) -> int:
     return STALE if isinstance(error, StaleDriver) else 1
 
 
-def tag_text(arguments: argparse.Namespace) -> None:
-    """`lmtx tag-text`: prints a line for each tag. Raises ValueError if the text gets none."""
-    from lmtx_ray.bundle.tagger import Tagger
-
-    text = sys.stdin.read() if arguments.text == "-" else arguments.text
-    tagger = Tagger.load(arguments.bundle)
-    tags = tagger.tag([text], arguments.top_k, min_probability=arguments.min_probability)
-    (row,) = tags.to_pylist()
-    if row["reason"]:
+def tag_text(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx tag-text`: the text's tags. Raises ValueError if it can have none."""
+    ask = _ask_service if arguments.url else _ask_bundle
+    row = ask(arguments, _text(arguments.text))
+    if row["reason"] and not row["tags"]:
         raise ValueError(f"no tags: {row['reason']}")
-    for key, label, probability in zip(
-        row["label_keys"], row["labels"], row["probabilities"], strict=True
-    ):
-        print(f"{'     –' if probability is None else f'{probability:6.1%}'}  {label}  ({key})")
-    if None in row["probabilities"]:
-        print(UNTRAINED, file=sys.stderr)
+    return row
+
+
+def _text(given: str) -> str:
+    """The text; ValueError where it is not UTF-8."""
+    if given != "-":
+        try:
+            given.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"the text is not UTF-8 at character {error.start + 1}") from None
+        return given
+    data = sys.stdin.buffer.read()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"standard input: not UTF-8 at byte {error.start}; if it is Latin-1: "
+            "iconv -f LATIN1 -t UTF-8 FILE | lmtx tag-text … -"
+        ) from None
+
+
+def _ask_bundle(arguments: argparse.Namespace, text: str) -> dict[str, Any]:
+    from lmtx_ray.bundle.cache import require_bundle
+
+    require_bundle(arguments.bundle)  # before what takes seconds to import
+    with Stage("loading the bundle"):
+        from lmtx_ray.bundle.tagger import Tagger
+
+        tagger = Tagger.load(arguments.bundle)
+    found = tagger.tag([text], arguments.top_k, min_probability=arguments.min_probability)
+    (row,) = found.to_pylist()
+    columns = (row[name] for name in ("label_keys", "labels", "scores", "probabilities"))
+    names = ("key", "label", "score", "probability")
+    tags = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    return {"bundle_id": tagger.bundle_id, "tags": tags, "reason": row["reason"]}
+
+
+def _ask_service(arguments: argparse.Namespace, text: str) -> dict[str, Any]:
+    from lmtx_ray.cli.service_client import ask
+
+    return ask(arguments.url, text, arguments.top_k, arguments.min_probability, arguments.key_env)
+
+
+def text_in_words(result: dict[str, Any]) -> str:
+    """A line for each tag."""
+    if not result["tags"]:
+        return "no tag is likely enough"
+    lines = [f"{_percent(tag)}  {tag['label']}  ({tag['key']})" for tag in result["tags"]]
+    unknown = any(tag["probability"] is None for tag in result["tags"])
+    return "\n".join([*lines, *([UNTRAINED] if unknown else [])])
+
+
+def _percent(tag: dict[str, Any]) -> str:
+    return "     –" if tag["probability"] is None else f"{tag['probability']:6.1%}"

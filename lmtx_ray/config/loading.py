@@ -11,6 +11,8 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from lmtx_ray.config.yaml_errors import explain
+
 MOST_SHOWN = 80  # characters of a wrong value
 SAID = {  # what pydantic says in words of its own
     "int_parsing": "needs a whole number",
@@ -96,10 +98,16 @@ def _read_yaml(path: str) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
         values = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: a folder, and a YAML file is needed") from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}: save it as UTF-8") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: {explain(error)}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -115,7 +123,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}: {error}") from None
+        raise ConfigError(f"override {override!r}: {explain(error)}") from None
     for key in keys[:-1]:
         inner = values.setdefault(key, {})
         if not isinstance(inner, dict):

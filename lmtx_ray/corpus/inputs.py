@@ -78,7 +78,9 @@ def list_inputs(uris: Sequence[str], identify: bool = True) -> list[InputFile]:
     for place in places:
         entries |= {entry.uri: entry for entry in _expand(place)}
     if not entries:
-        raise CorpusError(f"{', '.join(uris)}: no file there")
+        raise CorpusError(
+            f"{', '.join(uris)}: no file to read is there (names with . or _ in front are no data)"
+        )
     root = root_of(places)
     files = [
         InputFile(entry.uri, entry.size, name=document_name(entry.uri, root))

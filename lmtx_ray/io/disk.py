@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import BinaryIO
 from lmtx_ray.io.locations import Entry, StorageError
 
 DRAFT = ".draft-"  # how the name of a file begins that is not whole yet
+SAID = {errno.EISDIR: "it is a folder, and a file is needed"}
 
 
 def cache(kind: str) -> Path:
@@ -29,7 +31,9 @@ def named(path: Path | str) -> Iterator[None]:
     except StorageError:
         raise
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
+        raise StorageError(
+            f"{path}: {SAID.get(error.errno or 0) or error.strerror or error}"
+        ) from error
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -25,6 +25,7 @@ SETTLE_SECONDS = 1.0
 LOOK_SECONDS = 2.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 logger = logging.getLogger(__name__)
+_held: dict[str, dict[str, Any]] = {}  # what this process holds: URI -> holder
 
 
 class Held(PublishError):
@@ -139,6 +140,7 @@ def held(uri: str, patient: bool = False) -> Iterator[str]:
     """The lease for the length of the block, renewed by a thread; gives the holder's token."""
     holder = me()
     claim(uri, holder, patient)
+    _held[uri] = holder
     ended = threading.Event()
     renewing = threading.Thread(target=_renew, args=(uri, holder, ended), daemon=True)
     renewing.start()
@@ -147,6 +149,13 @@ def held(uri: str, patient: bool = False) -> Iterator[str]:
     finally:
         ended.set()
         renewing.join()
+        _held.pop(uri, None)
+        _give_back(uri, holder)
+
+
+def give_back_all() -> None:
+    """Give back what this process holds; for one that ends without unwinding."""
+    for uri, holder in list(_held.items()):
         _give_back(uri, holder)
 
 

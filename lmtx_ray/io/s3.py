@@ -24,7 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lmtx_ray.io.locations import Entry, StorageError, is_outside
-from lmtx_ray.io.s3_hints import failed
+from lmtx_ray.io.s3_errors import explain, failed
 
 ATTEMPTS = 5
 TIMEOUT = "LMTX_S3_TIMEOUT"  # seconds a connection or an answer may take; 60 if unset
@@ -161,7 +161,7 @@ class Bucket:
         try:
             found = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
         except FAILURES as error:
-            raise StorageError(f"{self.uri(prefix)}: {error}") from error
+            raise failed(self.uri(prefix), error) from error
         return [name.removeprefix(folder).rstrip("/") for name in found]
 
     def keys(self, prefix: str) -> list[str]:
@@ -245,7 +245,9 @@ class ObjectReader(io.RawIOBase):
                 return
             except (urllib3.exceptions.HTTPError, BotoCoreError, ConnectionError) as error:
                 if attempt == ATTEMPTS - 1:
-                    message = f"{self._bucket.uri(self._key)}: the answer broke off: {error}"
+                    message = (
+                        f"{self._bucket.uri(self._key)}: the answer broke off: {explain(error)}"
+                    )
                     raise StorageError(message) from error
                 time.sleep(0.1 * 2**attempt)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmtx_ray.io import disk
+from lmtx_ray.io import disk, progress
 from lmtx_ray.io.locations import Entry, Location
 from lmtx_ray.io.locations import StorageError as StorageError  # offered here too
 from lmtx_ray.io.locations import parse_uri as parse_uri
@@ -27,6 +27,8 @@ from lmtx_ray.io.plain_json import finite
 
 if TYPE_CHECKING:
     from lmtx_ray.io.s3 import Bucket
+
+READ_BYTES = 1 << 17  # at a time
 
 
 def _s3(location: Location) -> Bucket:
@@ -116,6 +118,34 @@ def read_bytes(uri: str) -> bytes:
         return Path(location.path).read_bytes()
 
 
+class _Counted(io.RawIOBase):
+    """A stream whose bytes are counted for `progress` as they are read."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+
+    def readinto(self, buffer: Any) -> int | None:
+        size = self._raw.readinto(buffer)
+        progress.took(size or 0)
+        return size
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
 def open_input(uri: str, etag: str = "") -> io.BufferedReader:
     """A seekable, buffered binary stream over a file, of which little is in memory.
 
@@ -124,9 +154,9 @@ def open_input(uri: str, etag: str = "") -> io.BufferedReader:
     """
     location = parse_uri(uri)
     if location.scheme == "s3":
-        return io.BufferedReader(_s3(location).open(location.path, etag), 1 << 20)
+        return io.BufferedReader(_Counted(_s3(location).open(location.path, etag)), READ_BYTES)
     with disk.named(uri):
-        return Path(location.path).open("rb")
+        return io.BufferedReader(_Counted(io.FileIO(location.path)), READ_BYTES)
 
 
 def read_start(uri: str, length: int, etag: str = "") -> bytes:

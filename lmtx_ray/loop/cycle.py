@@ -16,6 +16,7 @@ from lmtx_ray.evaluation.selection import Accepted, Opinion, accepted_of, to_shi
 from lmtx_ray.io import storage
 from lmtx_ray.io.accounts import FOLDER, Account
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts, verdict_steps
 from lmtx_ray.loop.judging import first_question, fragments, judge_step, select_step
 from lmtx_ray.loop.layout import Cycle, Layout, Rankings, State
@@ -216,7 +217,8 @@ def timed(result: RunResult, name: str) -> Iterator[None]:
     as they were spent."""
     started = time.monotonic()
     try:
-        yield
+        with Stage(name):
+            yield
     finally:
         seconds = time.monotonic() - started
         result.seconds[name] = round(seconds, 1)

@@ -26,6 +26,7 @@ from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.lines import BadRow
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import storage
+from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.judge_numbers import conclude, cost_of
 from lmtx_ray.loop.judging import asking_of
 from lmtx_ray.loop.layout import Layout, lay_out
@@ -67,6 +68,7 @@ def check(
     ranked = _ranked(config, layout, sample, labels)
     chosen = _chosen(ranked, labels.num_rows, given)
     start_ray(config.run)
+    Stage.price = config.judge.price.model_dump()
     with tempfile.TemporaryDirectory(prefix="lmtx-") as scratch:
         files = _label_files(layout, labels, scratch)
         rankings = _as_rankings(chosen)

@@ -11,6 +11,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.accounts import FOLDER
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.layout import Cycle, Layout, State
 from lmtx_ray.loop.run_config import RunConfig
@@ -73,6 +74,7 @@ def ask(
     if all(work.output.is_complete() for work in works):
         logger.info("judge: complete")
         return
+    Stage.price = config.judge.price.model_dump()
     with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
         marks = {split: _mark(config, step) for split, step in sources.items()}
         asking = asking_of(config, layout, plan, marks, cycle, budget)

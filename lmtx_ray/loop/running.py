@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmtx_ray.io.cores import usable_cores
+from lmtx_ray.io.stage import Stage
 
 if TYPE_CHECKING:
     from lmtx_ray.batch.job import TagJob
@@ -54,7 +58,9 @@ def plan(config: Settings, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """
     from lmtx_ray.loop.estimate import describe
 
-    return describe(load_config(config, overrides))
+    settings = load_config(config, overrides)
+    with Stage("reading the corpus"):
+        return describe(settings)
 
 
 def run(
@@ -101,8 +107,9 @@ def run(
     with lease.held(f"{settings.run}/LEASE.json", patient=True) as token:
         layout = lay_out(settings, by_lease(settings.run, token))
         start_ray(settings.run)
-        from lmtx_ray.loop.cycle import run_cycles
-        from lmtx_ray.loop.ending import finish, finish_at
+        with Stage("loading libraries"):
+            from lmtx_ray.loop.cycle import run_cycles
+            from lmtx_ray.loop.ending import finish, finish_at
 
         result = run_cycles(settings, layout, stop)
         return finish(settings, result) if stop is None else finish_at(settings, result, stop)
@@ -119,7 +126,11 @@ def _stop(until: str | None, cycle: int | None, config: RunConfig) -> str | None
 
 
 def tag_corpus(
-    job: TagJob, append_new: bool = False, actors: int | None = None, local: bool | None = None
+    job: TagJob,
+    append_new: bool = False,
+    actors: int | None = None,
+    local: bool | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Tag every readable document of a job's inputs and publish tags and rejects; returns counts.
 
@@ -130,6 +141,7 @@ def tag_corpus(
         append_new: Tag only files that were not there before, into the same output.
         actors: Taggers in the pool; as many as the cluster has GPUs or CPUs if None.
         local: True: in this process, without Ray; False: on Ray.
+        overwrite: Drop what another job has tagged in the output but not published.
 
     Raises:
         PublishError: The output holds another job's tags, or inputs, settings or bundle changed.
@@ -140,7 +152,35 @@ def tag_corpus(
 
     if local is None and os.environ.get("RAY_ADDRESS"):
         local = False
-    return tagging.tag_corpus(job, append_new, actors, local, partial(start_ray, job.output))
+    start = partial(start_ray, job.output)
+    return tagging.tag_corpus(job, append_new, actors, local, start, overwrite)
+
+
+def tag_to_file(
+    job: TagJob,
+    long: bool = False,
+    actors: int | None = None,
+    local: bool | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """The same into one file, `job.output`: .csv, .jsonl or .parquet, which appears whole when the
+    job is complete; returns counts.
+
+    Args:
+        long: A row for each tag, not for each document.
+        overwrite: Replace a file that is there, when the new one is complete.
+
+    Raises:
+        PublishError: A file is there that this job did not write.
+        CorpusError: There is no readable document.
+        StorageError: An input or the output failed; a repeated call goes on.
+    """
+    from lmtx_ray.loop import one_file
+
+    def tag(inner: TagJob) -> dict[str, Any]:
+        return tag_corpus(inner, False, actors, local, overwrite)
+
+    return one_file.tag_to_file(job, long, overwrite, tag)
 
 
 def refuse_passing_folder(uri: str, option: str) -> None:
@@ -180,12 +220,26 @@ def _init() -> None:
         else {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
     )
     global _started
-    ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)
+    with own_signals(), Stage("starting Ray"):
+        ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)
     _started = True
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     for noisy in ("ray.data", "ray.train", "faiss.loader", "httpx"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+@contextmanager
+def own_signals() -> Iterator[None]:
+    """Ray takes SIGTERM for itself and ends without a word; whoever had it before keeps it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        if callable(handler):
+            signal.signal(number, handler)
 
 
 def leave_ray() -> None:

@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lmtx_ray.batch.job import TagJob
-from lmtx_ray.batch.outputs import dataset_of, publish, read_manifests, units_of
+from lmtx_ray.batch.outputs import (
+    dataset_of,
+    discard,
+    publish,
+    read_manifests,
+    rows_tagged,
+    units_of,
+)
 from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork, run_unit
-from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle
+from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle, require_bundle
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
-from lmtx_ray.io import storage
+from lmtx_ray.io import progress, storage
 from lmtx_ray.io.fence import claimed
 from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.published import MANIFEST
-from lmtx_ray.io.receipts import PublishError, Receipt
+from lmtx_ray.io.receipts import PublishError
+from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
 
 __all__ = ["TagJob", "plan_tags", "tag_corpus"]
 logger = logging.getLogger(__name__)
-REPORT_EVERY_SECONDS = 5.0
 LOCAL_BYTES = 32 << 20  # so little is done before a cluster has started
 BYTES_A_ROW = 1500  # of plain text, for estimates
 
@@ -36,7 +43,7 @@ Plan = dict[str, Any]
 def plan_tags(job: TagJob) -> dict[str, Any]:
     """What tagging would read, without loading a model or writing anything."""
     job = _named(job)
-    _bundle_identity(job)
+    bundle_identity(job)
     inputs = list_inputs(job.source.documents, identify=False)
     units = make_units(inputs, job.source, job.unit_bytes)
     size = sum(file.size for file in inputs)
@@ -63,14 +70,19 @@ def tag_corpus(
     actors: int | None = None,
     local: bool | None = None,
     start: Callable[[], None] | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Tag every readable document of the inputs and publish tags and rejects.
+
+    A job that published nothing and tagged nothing yet, as a wrong column ends, may be corrected:
+    what it left in the output is dropped.
 
     Args:
         append_new: Tag only files that were not there before, as a further generation.
         actors: Taggers in the pool; as many as the cluster has GPUs or CPUs if None.
         local: In this process, without Ray; None decides by the size of the input.
         start: Called before Ray is needed.
+        overwrite: Drop what another job has tagged there but not published.
 
     Raises:
         PublishError: The output folder holds another job's tags, or inputs, settings or bundle
@@ -80,8 +92,10 @@ def tag_corpus(
     """
     began, started = time.time(), time.monotonic()
     job = _named(job).model_copy(update={"output": storage.absolute(job.output)})
-    bundle, inputs = _bundle_identity(job), list_inputs(job.source.documents)
-    plans = read_plans(job.output)
+    bundle = bundle_identity(job)
+    with Stage("looking at the inputs"):
+        inputs = list_inputs(job.source.documents)
+    plans = _without_mistake(job, bundle, inputs, read_plans(job.output), append_new, overwrite)
     tagged = 0
     while plan := _next_plan(job, bundle, inputs, plans, append_new):
         here = _is_small(plan) and actors is None if local is None else local  # of this plan alone
@@ -109,14 +123,41 @@ def _named(job: TagJob) -> TagJob:
     return job.model_copy(update={"bundle": bundle})
 
 
-def _bundle_identity(job: TagJob) -> dict[str, str]:
+def bundle_identity(job: TagJob) -> dict[str, str]:
+    """What tells a job's bundle from others. Raises PublishError where there is no bundle."""
+    require_bundle(job.bundle)
     manifest = storage.join(job.bundle, MANIFEST)
-    if not storage.stat(manifest):
-        raise storage.StorageError(f"{job.bundle}: not a bundle, it has no {MANIFEST}")
     return {
         "fingerprint": storage.read_json(manifest)["fingerprint"],
         "sha256": storage.sha256_of(manifest),
     }
+
+
+def _without_mistake(
+    job: TagJob,
+    bundle: dict[str, str],
+    inputs: Sequence[InputFile],
+    plans: list[Plan],
+    append: bool,
+    overwrite: bool,
+) -> list[Plan]:
+    """The plans, without one of another job of which nothing is published."""
+    if not plans or read_manifests(job.output):
+        return plans
+    try:
+        new_inputs(plans, job, bundle, inputs, append)
+    except PublishError as error:
+        tagged = rows_tagged(job.output, plans[0])
+        what = str(error).removesuffix("; use another folder")
+        if tagged and not overwrite:
+            raise PublishError(
+                f"{what}; that job is not published yet, but {tagged:,} rows are tagged: repeat "
+                "its command to finish it, or give --overwrite to drop them"
+            ) from None
+        logger.warning("%s; nothing of it is published, it is dropped", what)
+        discard(job.output, plans[0])
+        return []
+    return plans
 
 
 def _next_plan(
@@ -169,47 +210,36 @@ def _run(
         if waiting:
             if not local and start:
                 start()
-            receipts = _locally(waiting, work) if local else _on_ray(waiting, work, actors)
-            tagged = _watch(receipts, waiting)
-        check_unchanged(inputs, began)
-        publish(job.output, plans, fence)
+            tagged = _locally(waiting, work) if local else _on_ray(waiting, work, actors)
+        with Stage("publishing"):
+            check_unchanged(inputs, began)
+            publish(job.output, plans, fence)
     return tagged
 
 
-def _locally(units: Sequence[Unit], work: UnitWork) -> Iterator[Receipt]:
+def _locally(units: Sequence[Unit], work: UnitWork) -> int:
     from lmtx_ray.bundle.tagger import Tagger
 
-    tagger = Tagger.load(work.job.bundle)
-    for unit in units:
-        yield run_unit(unit, work, tagger, tagger.labels)
-
-
-def _on_ray(units: Sequence[Unit], work: UnitWork, actors: int | None) -> Iterator[Receipt]:
-    from lmtx_ray.stages.tag import pool_of, tag_units
-
-    return tag_units(units, work, pool_of(actors, len(units)))
-
-
-def _watch(receipts: Iterator[Receipt], units: Sequence[Unit]) -> int:
-    sizes = {unit.name: unit.size for unit in units}
-    total, size, rows = sum(sizes.values()), 0, 0
-    started = reported = time.monotonic()
-    for number, receipt in enumerate(receipts, start=1):
-        rows += receipt.rows_out
-        size += sizes[receipt.unit]
-        now = time.monotonic()
-        if now - reported >= REPORT_EVERY_SECONDS or number == len(units):
-            reported, seconds = now, max(now - started, 1e-9)
-            left = seconds * (total - size) / max(size, 1)
-            logger.info(
-                "tag: %d/%d units, %s rows, %.0f rows/s, about %.0f s left",
-                number,
-                len(units),
-                f"{rows:,}",
-                rows / seconds,
-                left,
-            )
+    rows = 0
+    with Stage("tag", {unit.name: float(unit.size) for unit in units}, what="documents") as stage:
+        tagger = Tagger.load(work.job.bundle)
+        for unit in units:
+            with progress.working_on(unit.name, unit.size):
+                receipt = run_unit(unit, work, tagger, tagger.labels)
+            rows += receipt.rows_out
+            stage.done(unit.name, receipt.rows_out)
     return rows
+
+
+def _on_ray(units: Sequence[Unit], work: UnitWork, actors: int | None) -> int:
+    from lmtx_ray.stages.board import board_for
+    from lmtx_ray.stages.tag import pool_of, tag_units
+    from lmtx_ray.stages.units import follow, key_of
+
+    board = board_for(f"tag {work.output.fingerprint}")
+    receipts = tag_units(units, work, pool_of(actors, len(units)), board)
+    sizes = {key_of(unit, 0): float(unit.size) for unit in units}
+    return follow(receipts, Stage("tag", sizes, board.look, "documents"))
 
 
 def check_unchanged(inputs: Sequence[InputFile], began: float) -> None:

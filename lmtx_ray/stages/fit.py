@@ -6,11 +6,8 @@ of it, and start faster without.
 
 from __future__ import annotations
 
-import json
-import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from contextlib import suppress
 from typing import Any
 
 import ray.train
@@ -20,11 +17,12 @@ from ray.train.torch import TorchTrainer, get_device
 from lmtx_ray.config.components import FitConfig
 from lmtx_ray.config.resources import FitResources
 from lmtx_ray.io import storage
+from lmtx_ray.io.progress import Snapshot
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.stage import Stage
 from lmtx_ray.student.examples import example_units
 
-logger = logging.getLogger(__name__)
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 3.0
 
 
 def fit(
@@ -59,7 +57,7 @@ def fit(
         "units": example_units(documents, examples),
         "labels": labels.files(),
     }
-    trainer = TorchTrainer(
+    trainer = _Trainer(
         train_loop,
         train_loop_config=loop,
         scaling_config=_scaling(config.workers, resources or FitResources()),
@@ -69,10 +67,17 @@ def fit(
             failure_config=FailureConfig(max_failures=2),
         ),
     )
-    with reported_progress(storage.join(work_uri, "progress.json")):
+    with shown_steps(storage.join(work_uri, "progress.json")):
         trainer.fit()
     output.manifest()  # PublishError here would mean that no worker finished
     storage.remove_folder(work_uri)
+
+
+class _Trainer(TorchTrainer):
+    """Ray's own would take Ctrl-C for itself, and keep it after the training."""
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        pass
 
 
 def _scaling(workers: int, resources: FitResources) -> ScalingConfig:
@@ -83,26 +88,24 @@ def _scaling(workers: int, resources: FitResources) -> ScalingConfig:
     return ScalingConfig(num_workers=workers, use_gpu=gpus > 0, resources_per_worker=asked)
 
 
-@contextmanager
-def reported_progress(uri: str) -> Iterator[None]:
-    """Logs what the first worker writes at `uri`, as long as the block runs."""
-    ended = threading.Event()
+def shown_steps(uri: str) -> Stage:
+    """The stage of a training whose first worker writes at `uri` how far it is."""
+    last: dict[str, Any] = {}
+    looked = 0.0
 
-    def watch() -> None:
-        last = b""
-        while not ended.wait(LOOK_SECONDS):
+    def look() -> Snapshot:
+        nonlocal last, looked
+        if time.monotonic() - looked >= LOOK_SECONDS:
+            looked = time.monotonic()
             with suppress(storage.StorageError):
-                if storage.exists(uri) and (data := storage.read_bytes(uri)) != last:
-                    last = data
-                    logger.info("fit: step {step}/{of}, loss {loss}".format(**json.loads(data)))
+                last = storage.read_json(uri) if storage.exists(uri) else last
+        done = last.get("step", 0)
+        return Snapshot({"": (done, done / last["of"] if last else 0.0)})
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
+    def note() -> str:
+        return f"of {last['of']}, loss {last['loss']}" if last else "starting"
+
+    return Stage("fit", {"": 1.0}, look, "steps", note)
 
 
 def train_loop(loop: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import document_keys, text_key
-from lmtx_ray.io import storage
+from lmtx_ray.io import progress, storage
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
 from lmtx_ray.teacher import health, questions
@@ -63,6 +63,7 @@ class AskTeacher:
     """
 
     expands: ClassVar[bool] = True
+    counts: ClassVar[str] = "pairs"
 
     def __init__(self, asking: Asking, labels: Sequence[str]) -> None:
         self._asking = asking
@@ -91,6 +92,7 @@ class AskTeacher:
         wanted = questions.wanted_candidates(documents, rankings, self._asking.plan)
         judged = fragments[count:]
         candidates = questions.without_judged(self._candidates(documents, wanted), judged)
+        progress.ahead(len(candidates))
         keys = {candidate.key[0] for candidate in candidates}
         with self._looking_up:
             known = questions.first_by_key(self._known.find(keys))
@@ -146,6 +148,7 @@ class AskTeacher:
         """Asks what neither the store nor a person has answered; `known` gets the answers."""
         open_ones = [candidate for candidate in part if candidate.plain not in human]
         asked = questions.to_ask(open_ones, known)
+        progress.advance(len(part) - len(asked))
         if not asked:
             return []
         teacher = self._started()

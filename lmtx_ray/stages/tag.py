@@ -12,6 +12,7 @@ from lmtx_ray.config.resources import Resources
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import Receipt
 from lmtx_ray.io.units import Unit
+from lmtx_ray.stages.board import Board
 from lmtx_ray.stages.units import stream
 
 
@@ -37,7 +38,9 @@ def pool_of(actors: int | None, units: int) -> Resources:
     return Resources(actors=max(size, 1), cpus=1, gpus=1 if gpus else 0)
 
 
-def tag_units(units: Sequence[Unit], work: UnitWork, pool: Resources) -> Iterator[Receipt]:
-    """Receipts of the units as they are done. Raises what a worker met."""
+def tag_units(
+    units: Sequence[Unit], work: UnitWork, pool: Resources, board: Board
+) -> Iterator[tuple[str, Receipt]]:
+    """Receipts of the units as they are done, by their keys. Raises what a worker met."""
     references = [(unit, 0) for unit in units]
-    return stream(references, [(work.output, None)], TagUnits, {"job": work.job}, pool)
+    return stream(references, [(work.output, None)], TagUnits, {"job": work.job}, pool, board)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -20,15 +20,16 @@ import ray
 
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.corpus.lines import CorpusError
-from lmtx_ray.io import storage
+from lmtx_ray.io import progress, storage
 from lmtx_ray.io.fence import StaleDriver
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError, Receipt
+from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
+from lmtx_ray.stages.board import Board, board_for, post_now, post_to
 from lmtx_ray.stages.resources import as_pool
 
 logger = logging.getLogger(__name__)
-REPORT_EVERY_SECONDS = 5.0
 MOST_BLOCKS = 1000
 ERRORS: dict[str, type[Exception]] = {
     kind.__name__: kind for kind in (StaleDriver, PublishError, storage.StorageError, CorpusError)
@@ -70,13 +71,18 @@ class UnitActor:
     """Ray Data callable of an actor pool: unit references in, receipts out."""
 
     def __init__(
-        self, worker: type[Worker | UnitWorker], kwargs: dict[str, Any], targets: Sequence[Target]
+        self,
+        worker: type[Worker | UnitWorker],
+        kwargs: dict[str, Any],
+        targets: Sequence[Target],
+        board: Board,
     ) -> None:
-        self._worker, self._targets = worker(**kwargs), targets
+        self._worker, self._targets, self._board = worker(**kwargs), targets, board
 
     def __call__(self, references: pa.Table) -> pa.Table:
         """Receipts of the referenced units."""
-        return run_references(references, self._worker, self._targets)
+        post_to(self._board)
+        return _posted(run_references(references, self._worker, self._targets))
 
 
 _kept: dict[str, Worker | UnitWorker] = {}  # the worker that this process built last
@@ -87,13 +93,20 @@ def unit_task(
     worker: type[Worker | UnitWorker],
     kwargs: dict[str, Any],
     targets: Sequence[Target],
+    board: Board,
 ) -> pa.Table:
     """The same as a task: in a process that already runs, which keeps the worker for the next."""
     key = f"{worker.__module__}.{worker.__qualname__} {sorted(kwargs.items())!r}"
     if key not in _kept:
         _kept.clear()
         _kept[key] = worker(**kwargs)
-    return run_references(references, _kept[key], targets)
+    post_to(board)
+    return _posted(run_references(references, _kept[key], targets))
+
+
+def _posted(receipts: pa.Table) -> pa.Table:
+    post_now()
+    return receipts
 
 
 def run_references(
@@ -104,12 +117,18 @@ def run_references(
     for row in references.to_pylist():
         unit, target = Unit.from_dict(json.loads(row["unit"])), targets[row["target"]]
         try:
-            receipt = run_one(unit, worker, *target).without_keys().to_dict()
+            with progress.working_on(key_of(unit, row["target"]), unit.size):
+                receipt = run_one(unit, worker, *target).without_keys().to_dict()
         except tuple(ERRORS.values()) as error:
             kind = next(name for name, kind in ERRORS.items() if isinstance(error, kind))
             receipt = {"error": kind, "message": str(error)}
-        receipts.append(json.dumps(receipt))
+        receipts.append(json.dumps({"key": key_of(unit, row["target"]), "receipt": receipt}))
     return pa.table({"receipt": receipts})
+
+
+def key_of(unit: Unit, target: int) -> str:
+    """What a unit is called in progress: steps that share a corpus have units of one name."""
+    return f"{target}/{unit.name}"
 
 
 def run_one(unit: Unit, worker: Worker | UnitWorker, output: Dataset, key: str | None) -> Receipt:
@@ -117,6 +136,7 @@ def run_one(unit: Unit, worker: Worker | UnitWorker, output: Dataset, key: str |
     if hasattr(worker, "run_unit"):
         return worker.run_unit(unit, output)
     fragments = [storage.read_table(uri) for uri in unit.uris]
+    progress.ahead(fragments[0].num_rows)
     result = worker(*fragments)
     rows_in = result.num_rows if worker.expands else fragments[0].num_rows
     return output.commit_table(unit.name, result, rows_in=rows_in, key=key)
@@ -172,18 +192,33 @@ def do_units(
         logger.info("%s: %d of %d units were done before", name, total - len(waiting), total)
     if waiting:
         targets = [(work.output, work.key) for work in works]
+        sizes = {key_of(unit, place): float(unit.size) for unit, place in waiting}
         if local:
-            receipts = _here(waiting, targets, worker(**kwargs))
+            receipts, look = _here(waiting, targets, worker(**kwargs)), progress.snapshot
         else:
-            receipts = stream(waiting, targets, worker, kwargs, resources, calls)
-        _watch(receipts, len(waiting), name)
+            board = board_for(f"{name} {uuid.uuid4().hex[:8]}")
+            receipts = stream(waiting, targets, worker, kwargs, resources, board, calls)
+            look = board.look
+        follow(receipts, Stage(name, sizes, look, getattr(worker, "counts", "rows")))
+
+
+def follow(receipts: Iterator[tuple[str, Receipt]], stage: Stage) -> int:
+    """Take receipts as they come, and show how far the stage is; returns the rows written."""
+    rows = 0
+    with stage:
+        for key, receipt in receipts:
+            rows += receipt.rows_out
+            stage.done(key, receipt.rows_out)
+    return rows
 
 
 def _here(
     units: Sequence[tuple[Unit, int]], targets: Sequence[Target], worker: Worker | UnitWorker
-) -> Iterator[Receipt]:
+) -> Iterator[tuple[str, Receipt]]:
     for unit, target in units:
-        yield run_one(unit, worker, *targets[target])
+        with progress.working_on(key_of(unit, target), unit.size):
+            receipt = run_one(unit, worker, *targets[target])
+        yield key_of(unit, target), receipt
 
 
 def stream(
@@ -192,45 +227,26 @@ def stream(
     worker: type[Worker | UnitWorker],
     kwargs: dict[str, Any],
     resources: Resources,
+    board: Board,
     calls: int = 1,
-) -> Iterator[Receipt]:
-    """Receipts of units (each with the place of its target) as they are done. Raises what a worker
-    met."""
+) -> Iterator[tuple[str, Receipt]]:
+    """Receipts of units (each with the place of its target) as they are done, by the units' keys.
+    Raises what a worker met."""
     rows = [{"unit": json.dumps(unit.to_dict()), "target": target} for unit, target in units]
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
-    arguments = {"worker": worker, "kwargs": kwargs, "targets": tuple(targets)}
+    arguments = {"worker": worker, "kwargs": kwargs, "targets": tuple(targets), "board": board}
     tasks = resources.actors is None
     run: Callable[..., Any] = unit_task if tasks else UnitActor
     passed = {"fn_kwargs" if tasks else "fn_constructor_kwargs": arguments}
     receipts = dataset.map_batches(
         run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources, calls)
     )
-    for row in receipts.iter_rows():
-        receipt = json.loads(row["receipt"])
-        if "error" in receipt:
-            raise ERRORS[receipt["error"]](receipt["message"])
-        yield Receipt.from_dict(receipt)
-
-
-def _watch(receipts: Iterator[Receipt], total: int, name: str) -> None:
-    started = reported = time.monotonic()
-    rows = 0
-    for done, receipt in enumerate(receipts, start=1):
-        rows += receipt.rows_out
-        now = time.monotonic()
-        if now - reported >= REPORT_EVERY_SECONDS or done == total:
-            reported = now
-            _report(name, done, total, rows, now - started)
-
-
-def _report(name: str, done: int, total: int, rows: int, seconds: float) -> None:
-    left = seconds / done * (total - done)
-    logger.info(
-        "%s: %d/%d units, %s rows, %.0f rows/s, about %.0f s left",
-        name,
-        done,
-        total,
-        f"{rows:,}",
-        rows / max(seconds, 1e-9),
-        left,
-    )
+    try:
+        for row in receipts.iter_rows():
+            done = json.loads(row["receipt"])
+            receipt = done["receipt"]
+            if "error" in receipt:
+                raise ERRORS[receipt["error"]](receipt["message"])
+            yield done["key"], Receipt.from_dict(receipt)
+    finally:
+        board.close()

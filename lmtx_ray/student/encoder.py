@@ -4,33 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from sentence_transformers import SentenceTransformer
 
-from lmtx_ray.config.components import EncoderConfig, resolve_model
+from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.io import progress
 from lmtx_ray.io.cores import usable_cores
-from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search.hardware import has_int8, uses_bfloat16
+from lmtx_ray.student import bert
 from lmtx_ray.student.int8_bert import Int8Bert, is_supported
+from lmtx_ray.student.model_folder import model_folder
 
 WIDTH_STEP = 8  # tokens
 PACK_TOKENS = 2048  # in int8; each pack reads all weights once
 Embedded = tuple[list[int], torch.Tensor]  # places of B texts, and their embeddings_BD
 
 
-def load_model(model: str, device: str | None = None) -> SentenceTransformer:
-    """A sentence-transformers model in fp32, without remote code, from safetensors only."""
-    model = resolve_model(model)
-    folder = node_copy(model) if "://" in model else model
-    return SentenceTransformer(
-        folder,
-        device=device,
-        trust_remote_code=False,
-        model_kwargs={"use_safetensors": True, "torch_dtype": torch.float32},
-    )
+class TextModel(Protocol):
+    """What the encoder needs of a model; B texts, embeddings of D numbers."""
+
+    inner: Any  # the transformer itself, None if there is none
+    dimensions: int
+
+    def to_bfloat16(self) -> None:
+        """Compute in bfloat16 from now on."""
+
+    def tokenize(self, texts: Sequence[str], cut: int) -> list[list[int]]:
+        """Token ids of each text, at most `cut` of them."""
+
+    def embed(self, ids: Sequence[Sequence[int]], width: int) -> torch.Tensor:
+        """Embeddings [B, D] of texts padded to `width` tokens."""
+
+    def pool(self, hidden_BWH: torch.Tensor) -> torch.Tensor:
+        """Embeddings [B, D] of the hidden states of texts without padding."""
+
+
+def load_text_model(model: str) -> TextModel:
+    """A model for encoding: the one that loads fast where it knows the folder, else the library's.
+
+    Raises:
+        ConfigError: A folder that is not there or holds no model.
+    """
+    folder = model_folder(model)
+    if not torch.accelerator.is_available() and bert.is_known(folder):
+        return bert.PlainBert(folder)
+    from lmtx_ray.student.any_model import AnyModel  # takes seconds to import
+
+    return AnyModel(folder)
 
 
 def padded(length: int) -> int:
@@ -83,13 +105,13 @@ class Encoder:
         and model can."""
         torch.set_num_threads(config.threads or min(torch.get_num_threads(), usable_cores()))
         self._config = config
-        self._model = load_model(resolve_model(model or config.model)).eval().requires_grad_(False)
+        self._model = load_text_model(model or config.model)
         self._int8 = self._in_int8(examples) if examples else None
         if self._int8 is None and uses_bfloat16(config.dtype):
-            self._model.to(torch.bfloat16)
+            self._model.to_bfloat16()
 
     def _in_int8(self, examples: Sequence[str]) -> Int8Bert | None:
-        inner = getattr(self._model[0], "auto_model", None)
+        inner = self._model.inner
         if self._config.dtype != "auto" or not has_int8() or not inner or not is_supported(inner):
             return None
         ids = self.tokenize(examples, self._config.max_tokens)
@@ -103,7 +125,7 @@ class Encoder:
     @property
     def dimensions(self) -> int:
         """D, the width of a vector."""
-        return int(self._model.get_embedding_dimension() or 0)
+        return self._model.dimensions
 
     def encode(self, texts: Sequence[str], kind: Literal["document", "label"]) -> np.ndarray:
         """float32 [N, D] in the order of `texts`; documents and labels are cut differently. A text
@@ -118,16 +140,14 @@ class Encoder:
             for places, embeddings_BD in embed(ids):
                 unit_BD = torch.nn.functional.normalize(embeddings_BD.float(), dim=1)
                 vectors_ND[places] = unit_BD.cpu().numpy()
+                progress.advance(len(places))
         return vectors_ND
 
     def _padded(self, ids: Sequence[Sequence[int]]) -> Iterator[Embedded]:
-        for places in equal_width_batches([len(row) for row in ids], self._config.token_budget):
-            batch = self._model.tokenizer.pad(
-                {"input_ids": [ids[place] for place in places]},
-                return_tensors="pt",
-                pad_to_multiple_of=WIDTH_STEP,
-            ).to(self._model.device)
-            yield places, self._model(dict(batch))["sentence_embedding"]
+        lengths = [len(row) for row in ids]
+        for places in equal_width_batches(lengths, self._config.token_budget):
+            width = padded(max(lengths[place] for place in places))
+            yield places, self._model.embed([ids[place] for place in places], width)
 
     def _packed(self, ids: Sequence[Sequence[int]]) -> Iterator[Embedded]:
         assert self._int8 is not None
@@ -135,14 +155,8 @@ class Encoder:
             hidden = self._int8([ids[place] for place in pack])
             groups = groupby(pack, key=lambda place: len(ids[place]))
             for (_, places), hidden_BWH in zip(groups, hidden, strict=True):
-                features = {
-                    "token_embeddings": hidden_BWH,
-                    "attention_mask": torch.ones(hidden_BWH.shape[:2], dtype=torch.long),
-                }
-                for module in list(self._model)[1:]:
-                    features = module(features)
-                yield list(places), features["sentence_embedding"]
+                yield list(places), self._model.pool(hidden_BWH)
 
     def tokenize(self, texts: Sequence[str], cut: int) -> list[list[int]]:
         """Token ids of each text, at most `cut` of them."""
-        return self._model.tokenizer(list(texts), truncation=True, max_length=cut)["input_ids"]
+        return self._model.tokenize(texts, cut)

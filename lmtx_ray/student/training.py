@@ -18,9 +18,9 @@ from lmtx_ray.config.components import FitConfig
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.student import batching, losses
+from lmtx_ray.student.any_model import load_model
 from lmtx_ray.student.checkpoints import restore, save_checkpoint
 from lmtx_ray.student.data_parallel import TextVectors, Workers, joined, vectors_of
-from lmtx_ray.student.encoder import load_model
 from lmtx_ray.student.examples import ExampleReader, ExampleUnit, LabelTexts
 from lmtx_ray.student.order import Order
 

@@ -15,6 +15,7 @@ import httpx
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.io import progress
 from lmtx_ray.teacher import failures, pacing
 from lmtx_ray.teacher.adapting import Adapting, Message, Shape, answer_limit, request_body
 from lmtx_ray.teacher.failures import Failure
@@ -181,6 +182,8 @@ class ChatClient:
             self._usage.requests += 1
             self._usage.prompt_tokens += told[0] if told else 0
             self._usage.answer_tokens += told[1] if told else 0
+        prompt, answer = told or (0, 0)
+        progress.count(pairs=1, prompt_tokens=prompt, answer_tokens=answer)
 
 
 def upper_bound(config: TeacherConfig, messages: list[Message]) -> int:

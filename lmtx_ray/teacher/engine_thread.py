@@ -23,6 +23,7 @@ class _Call:
     prompts: Sequence[list[int]]
     sampling: Any
     future: Future[list[Any]]
+    tell: Callable[[int], None]
     outputs: dict[int, Any] = field(default_factory=dict)
 
     def is_done(self) -> bool:
@@ -40,11 +41,17 @@ class EngineThread:
         threading.Thread(target=self._run, args=(load, loaded), daemon=True).start()
         self.engine = loaded.result()
 
-    def generate(self, prompts: Sequence[list[int]], sampling: Any) -> list[Any]:
-        """The engine's output for each prompt of token ids, in order."""
+    def generate(
+        self,
+        prompts: Sequence[list[int]],
+        sampling: Any,
+        tell: Callable[[int], None] = lambda count: None,
+    ) -> list[Any]:
+        """The engine's output for each prompt of token ids, in order; `tell` is called, in the
+        engine's thread, with the number of those that have just come."""
         if not prompts:
             return []
-        call = _Call(prompts, sampling, Future())
+        call = _Call(prompts, sampling, Future(), tell)
         self._inbox.put(call)
         return call.future.result()
 
@@ -92,6 +99,7 @@ class EngineThread:
             return
         call, place = waiting
         call.outputs[place] = output
+        call.tell(1)
         if call.is_done():
             call.future.set_result([call.outputs[n] for n in range(len(call.prompts))])
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.text_keys import document_text
+from lmtx_ray.io import progress
 from lmtx_ray.teacher.adapting import Message
 from lmtx_ray.teacher.client import ChatClient, api_key, chat_url
 from lmtx_ray.teacher.identity import teacher_identity
@@ -132,6 +133,7 @@ class _Job:
         self._client, self._concurrency = client, concurrency
         self._stop, self._lock = threading.Event(), threading.Lock()
         self.problem: Interrupted | None = None
+        self._tell = progress.teller()
 
     def ask(self, prompts: dict[str, list[Message]]) -> dict[str, Reading]:
         """The readings there are. With `problem` set, some may be missing."""
@@ -159,7 +161,9 @@ class _Job:
         if self._stop.is_set():
             return None
         try:
-            return self._client.ask(messages, self._stop)
+            reading = self._client.ask(messages, self._stop)
+            self._tell(1)
+            return reading
         except Stopped:
             return None
         except Interrupted as problem:

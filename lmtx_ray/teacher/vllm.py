@@ -22,6 +22,7 @@ import torch
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.io import progress
 from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search import hardware
 from lmtx_ray.teacher.engine_thread import EngineThread
@@ -188,6 +189,7 @@ class VllmTeacher:
             self.usage.requests += len(prompts)
             self.usage.prompt_tokens += sum(map(len, prompts))
             self.usage.seconds += time.monotonic() - started
+        progress.count(prompt_tokens=sum(map(len, prompts)))
         if stopped:
             stopped.answers = answers
             raise stopped
@@ -224,7 +226,13 @@ class VllmTeacher:
         if self._config.thinking_tokens:
             prompts = self._thought(prompts)
         asked = [prompt for prompt in prompts if prompt]
-        outputs = iter(self._engine.generate(asked, self._answer))
+        tell = progress.teller()
+
+        def answered(count: int) -> None:
+            tell(count)
+            progress.count(pairs=count)
+
+        outputs = iter(self._engine.generate(asked, self._answer, answered))
         self._count(len(asked))
         unended = f"still thinking after {self._config.thinking_tokens} tokens"
         return [
@@ -248,6 +256,7 @@ class VllmTeacher:
     def _count(self, tokens: int) -> None:
         with self._counting:
             self.usage.answer_tokens += tokens
+        progress.count(answer_tokens=tokens)
 
     def _read(self, output: Any) -> Reading:
         said = output.outputs[0]

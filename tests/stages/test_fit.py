@@ -16,8 +16,9 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.stages.fit import fit
 from lmtx_ray.student import checkpoints, training
+from lmtx_ray.student.any_model import load_model
 from lmtx_ray.student.data_parallel import TextVectors
-from lmtx_ray.student.encoder import Encoder, load_model
+from lmtx_ray.student.encoder import Encoder
 from lmtx_ray.student.examples import ExampleReader, LabelTexts, example_units
 from tests.tiny import TOPICS, save_encoder
 

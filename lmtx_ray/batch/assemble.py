@@ -1,0 +1,150 @@
+"""The tags of a published job as one file, for people and their tools: CSV, JSON lines or Parquet.
+
+The column of ids has the name it has in the input. `long` is a row for each tag instead of a row
+for each document.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lmtx_ray.batch.formats import LISTS, csv_line, join_items, rows_of
+from lmtx_ray.batch.job import OutputFormat
+from lmtx_ray.corpus import schemas
+from lmtx_ray.io import storage
+from lmtx_ray.io.receipts import PublishError
+from lmtx_ray.io.table_writer import TableWriter
+
+EACH = ("key", "label", "score", "probability")  # columns of a tag, in the order of LISTS
+BATCH_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How one file looks: `id_name` is the column of ids."""
+
+    kind: OutputFormat
+    id_name: str = "doc_id"
+    long: bool = False
+    passed: tuple[str, ...] = ()
+
+    def columns(self) -> list[str]:
+        """Names of the columns, in order. Raises PublishError where two have one name."""
+        own = EACH if self.long else [name for name in schemas.TAGS.names if name != "doc_id"]
+        columns = [self.id_name, *own, *self.passed]
+        if twice := next((name for name in columns if columns.count(name) > 1), None):
+            raise PublishError(
+                f"two columns would be called {twice!r}: leave it out of --pass-through, or tag "
+                "into a folder"
+            )
+        return columns
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**asdict(self), "passed": list(self.passed)}
+
+
+def assemble(files: Sequence[str], shape: Shape, file: BinaryIO) -> int:
+    """Write all rows of files of tags, which are of the shape's kind; returns how many rows."""
+    shape.columns()
+    if shape.kind == "parquet":
+        return _parquet(files, shape, file)
+    return _text(files, shape, file)
+
+
+def _text(files: Sequence[str], shape: Shape, file: BinaryIO) -> int:
+    columns, count = shape.columns(), 0
+    if shape.kind == "csv":
+        file.write(csv_line(columns).encode())
+    for uri in files:
+        for row in rows_of(uri, shape.kind):
+            for one in _shaped(row, shape):
+                file.write(_line(one, shape.kind).encode())
+                count += 1
+    return count
+
+
+def _shaped(row: dict[str, Any], shape: Shape) -> Iterator[dict[str, Any]]:
+    passed = {name: row.get(name) for name in shape.passed}
+    if not shape.long:
+        own = {name: row[name] for name in schemas.TAGS.names if name != "doc_id"}
+        yield {shape.id_name: row["doc_id"], **own, **passed}
+        return
+    for values in zip(*(row[name] for name in LISTS), strict=True):
+        yield {shape.id_name: row["doc_id"], **dict(zip(EACH, values, strict=True)), **passed}
+
+
+def _line(row: dict[str, Any], kind: OutputFormat) -> str:
+    if kind == "jsonl":
+        return json.dumps(row, ensure_ascii=False) + "\n"
+    return csv_line([join_items(cell) if isinstance(cell, list) else cell for cell in row.values()])
+
+
+def _parquet(files: Sequence[str], shape: Shape, file: BinaryIO) -> int:
+    writer, count, first = TableWriter(file), 0, None
+    for uri in files:
+        with storage.open_input(uri) as source:
+            parquet = pq.ParquetFile(source)
+            for table in _tables(parquet):
+                table = _reshaped(table, shape)
+                first = first or table.schema
+                writer.write(_as_first(table, first))
+                count += table.num_rows
+    if first is None:
+        writer.write(_reshaped(schemas.TAGS.empty_table(), Shape(shape.kind, shape.id_name)))
+    writer.close()
+    return count
+
+
+def _tables(parquet: pq.ParquetFile) -> Iterator[pa.Table]:
+    """At least one, so that a file without rows has its columns too."""
+    batches = 0
+    for batch in parquet.iter_batches(BATCH_ROWS):
+        batches += 1
+        yield pa.Table.from_batches([batch])
+    if not batches:
+        yield parquet.schema_arrow.empty_table()
+
+
+def _as_first(table: pa.Table, first: pa.Schema) -> pa.Table:
+    """A unit without rows has columns of no type: those of the others fit it."""
+    if table.schema == first:
+        return table
+    try:
+        return table.cast(first)
+    except (pa.ArrowException, ValueError) as error:
+        raise PublishError(
+            f"a column is {first} in one input and something else in another ({error}); tag them "
+            "into outputs of their own"
+        ) from error
+
+
+def _reshaped(table: pa.Table, shape: Shape) -> pa.Table:
+    table = table.replace_schema_metadata(None)
+    if shape.long:
+        lists = [table[name].combine_chunks() for name in LISTS]
+        parents = pc.list_parent_indices(lists[0])
+        taken = [table[name].take(parents) for name in ("doc_id", *shape.passed)]
+        columns = [taken[0], *(pc.list_flatten(column) for column in lists), *taken[1:]]
+        return pa.table(columns, names=shape.columns())
+    names = [shape.id_name if name == "doc_id" else name for name in table.column_names]
+    return table.rename_columns(names)
+
+
+def write_rejects(files: Sequence[str], kind: OutputFormat, uri: str) -> None:
+    """The rows that were not tagged, of files of rejects, as one file at `uri`."""
+    tables = [storage.read_table(name) for name in files]
+    table = pa.concat_tables([schemas.REJECTS.empty_table(), *tables])
+    if kind == "parquet":
+        storage.write_table(uri, table)
+        return
+    lines = [csv_line(table.column_names)] if kind == "csv" else []
+    lines += (_line(row, kind) for row in table.to_pylist())
+    storage.write_bytes(uri, "".join(lines).encode())

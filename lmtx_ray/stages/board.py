@@ -1,0 +1,122 @@
+"""Where workers post how far they are, for the driver to look at: one small actor for a driver.
+
+A worker process posts once a second what it has counted, however much that is, and waits for no
+answer. A worker that dies leaves its last post; a board that dies is begun anew. Nothing but what
+people see depends on it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from lmtx_ray.io.progress import Parts, Snapshot, snapshot
+
+POST_SECONDS = 1.0
+ANSWER_SECONDS = 2.0
+
+
+class _Posts:
+    """The last post of each worker process, by stage."""
+
+    def __init__(self) -> None:
+        self._posts: dict[str, dict[str, tuple[Parts, dict[str, float]]]] = {}
+
+    def post(self, stage: str, worker: str, parts: Parts, amounts: dict[str, float]) -> None:
+        self._posts.setdefault(stage, {})[worker] = (parts, amounts)
+
+    def look(self, stage: str) -> tuple[Parts, dict[str, float]]:
+        parts: Parts = {}
+        amounts: dict[str, float] = {}
+        for own, used in self._posts.get(stage, {}).values():
+            parts |= own
+            for name, amount in used.items():
+                amounts[name] = amounts.get(name, 0.0) + amount
+        return parts, amounts
+
+    def forget(self, stage: str) -> None:
+        self._posts.pop(stage, None)
+
+
+@dataclass(frozen=True)
+class Board:
+    """The board as drivers and workers hold it; `stage` is what is posted to."""
+
+    actor: Any
+    stage: str
+
+    def __repr__(self) -> str:
+        return f"Board({self.stage!r})"
+
+    def look(self) -> Snapshot:
+        """What all workers have posted. Raises GetTimeoutError where the board is busy or gone."""
+        return Snapshot(*ray.get(self.actor.look.remote(self.stage), timeout=ANSWER_SECONDS))
+
+    def close(self) -> None:
+        """Forget the stage."""
+        with suppress(Exception):
+            self.actor.forget.remote(self.stage)
+
+
+_boards: dict[str, Any] = {}  # one for the cluster this process is a driver of
+_posters: dict[str, _Poster] = {}  # one for the stage this process works on
+
+
+def board_for(stage: str) -> Board:
+    """The board for a stage of this driver; it is not waited for."""
+    context = ray.get_runtime_context()
+    cluster = f"{context.gcs_address} {context.get_job_id()}"
+    if cluster not in _boards:
+        _boards.clear()
+        here = NodeAffinitySchedulingStrategy(context.get_node_id(), soft=True)
+        options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
+        _boards[cluster] = ray.remote(**options)(_Posts).remote()
+    return Board(_boards[cluster], stage)
+
+
+def post_to(board: Board | None) -> None:
+    """Let this process post to a board from now on, and to no other."""
+    if board is not None and board.stage not in _posters:
+        for poster in _posters.values():
+            poster.ended.set()
+        _posters.clear()
+        _posters[board.stage] = _Poster(board)
+
+
+def post_now() -> None:
+    """Post at once: a unit is done, and its stage may be over with it."""
+    for poster in list(_posters.values()):
+        poster.post()
+
+
+class _Poster:
+    """Posts what this process counted since it began to."""
+
+    def __init__(self, board: Board) -> None:
+        self._board, self.ended = board, threading.Event()
+        self._before, self._last = snapshot().amounts, Snapshot()
+        self._worker = f"{ray.get_runtime_context().get_node_id()} {os.getpid()}"
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while not self.ended.wait(POST_SECONDS):
+            self.post()
+
+    def post(self) -> None:
+        """Post if there is something new."""
+        now = snapshot()
+        before = self._before
+        amounts = {name: value - before.get(name, 0) for name, value in now.amounts.items()}
+        mine = Snapshot(now.parts, amounts)
+        if mine != self._last:
+            with suppress(Exception):
+                self._board.actor.post.remote(
+                    self._board.stage, self._worker, mine.parts, mine.amounts
+                )
+                self._last = mine
