@@ -14,7 +14,7 @@ from lmtx_ray.corpus.gold import GoldSource
 from lmtx_ray.evaluation import evaluation
 from lmtx_ray.evaluation.metrics import inverse_propensity
 from lmtx_ray.evaluation.thresholds import at_thresholds
-from lmtx_ray.loop.matching import Given, Matched, match, overlap
+from lmtx_ray.loop.matching import Given, Matched, has_probabilities, match, overlap
 
 
 def evaluate(
