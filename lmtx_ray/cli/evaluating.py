@@ -115,8 +115,8 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx evaluate`: the metrics, also as tables on standard error."""
     from lmtx_ray.batch.tag_files import read_tag_file
     from lmtx_ray.evaluation.rendering import evaluation_text
-    from lmtx_ray.loop.comparing import side_of
     from lmtx_ray.loop.evaluating import count_labels, evaluate
+    from lmtx_ray.loop.sides import side_of
     from lmtx_ray.loop.texts import is_run
 
     if not arguments.gold:

@@ -8,77 +8,37 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lmtx_ray.batch.tag_files import IDS, read_tag_file
+from lmtx_ray.batch.tag_files import IDS
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.gold import GoldSource
-from lmtx_ray.corpus.label_names import LabelNames
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.evaluation import evaluation
 from lmtx_ray.evaluation.differences import Differences
 from lmtx_ray.evaluation.thresholds import counted
-from lmtx_ray.loop.finished_run import FinishedRun, open_finished
 from lmtx_ray.loop.held_aside import held_aside_in
 from lmtx_ray.loop.judged import JudgedRun, shipped_rankings
 from lmtx_ray.loop.label_sources import label_names
 from lmtx_ray.loop.matching import (
-    KEYS,
     Given,
     Numbering,
     as_table,
     gold_given,
     has_probabilities,
-    own_names,
 )
-from lmtx_ray.loop.texts import is_run, texts_of_run, texts_of_tags
+from lmtx_ray.loop.sides import Side, side_of, together
+from lmtx_ray.loop.texts import texts_of_run, texts_of_tags
 
 TOP = 5  # tags of a document that examples show
 EXAMPLES = 10
 MOST_TITLE = 90  # characters of a title
 AT = 0.5  # probability from which tags are kept for F1
 logger = logging.getLogger(__name__)
-NO_LABELS = LabelNames([], [])
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of two things to compare: a finished run with its label set, or a table of tags."""
-
-    place: str
-    run: FinishedRun | None = None
-    tags: pa.Table | None = None
-    names: LabelNames = NO_LABELS
-
-    @property
-    def name(self) -> str:
-        """What it is called, with what a run ships."""
-        return f"{self.place} ({self.run.summary['final']})" if self.run else self.place
-
-    def answers(self, wanted: pa.Array | None = None) -> pa.Table:
-        """Tags, or what a run ships by label keys, of these documents or more; of all if None."""
-        if self.tags is not None:
-            return self.tags
-        assert self.run is not None
-        parts = ["", "test "] if self.run.has("test documents") else [""]
-        steps = [shipped_rankings(self.run, part) for part in parts]
-        columns = ["doc_id", IDS]
-        tables = [
-            step.read(columns) if wanted is None else step.where("doc_id", wanted, columns)
-            for step in steps
-        ]
-        return self.by_keys(pa.concat_tables(tables))
-
-    def by_keys(self, table: pa.Table) -> pa.Table:
-        """doc_id and label_keys of a table with label_ids of this run."""
-        lists = [[self.names.key(label) for label in ids] for ids in table[IDS].to_pylist()]
-        keys = pa.array(lists, pa.list_(pa.string()))
-        return pa.table({"doc_id": table["doc_id"], KEYS: keys})
 
 
 def compare(
@@ -103,7 +63,7 @@ def compare(
     """
     sides = (side_of(first), side_of(second))
     gold = _own_gold(sides) if gold is None else gold
-    names = label_names(labels) if labels is not None else _together(sides)
+    names = label_names(labels) if labels is not None else together(sides)
     numbering = Numbering(names, strict=labels is not None)
     if gold is None:
         by, found = _by_judge(sides, numbering)
@@ -119,24 +79,6 @@ def compare(
         "metrics": found.told(),
         "examples": [_example(found, numbering, doc_id, titles.get(doc_id)) for doc_id in most],
     }
-
-
-def side_of(place: str) -> Side:
-    """A finished run, or tags wherever they lie. Raises as `compare`."""
-    if not is_run(place):
-        tags = read_tag_file(place)
-        return Side(place, tags=tags, names=own_names(tags))
-    run = open_finished(place)
-    return Side(place, run, names=label_names(run.steps["labels"].uri))
-
-
-def _together(sides: Sequence[Side]) -> LabelNames:
-    """The labels of both; a key is one label, with the text of the first that has it."""
-    texts: dict[str, str] = {}
-    for names in (side.names for side in sides):
-        for label in range(len(names)):
-            texts.setdefault(names.key(label), names.text(label))
-    return LabelNames(list(texts), list(texts.values()))
 
 
 def _own_gold(sides: Sequence[Side]) -> pa.Table | None:

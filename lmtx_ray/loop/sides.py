@@ -1,0 +1,71 @@
+"""What is measured or compared: tags wherever they lie, or what a finished run ships."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from lmtx_ray.batch.tag_files import IDS, read_tag_file
+from lmtx_ray.corpus.label_names import LabelNames
+from lmtx_ray.loop.finished_run import FinishedRun, open_finished
+from lmtx_ray.loop.judged import shipped_rankings
+from lmtx_ray.loop.label_sources import label_names
+from lmtx_ray.loop.matching import KEYS, own_names
+from lmtx_ray.loop.texts import is_run
+
+NO_LABELS = LabelNames([], [])
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two things to compare: a finished run with its label set, or a table of tags."""
+
+    place: str
+    run: FinishedRun | None = None
+    tags: pa.Table | None = None
+    names: LabelNames = NO_LABELS
+
+    @property
+    def name(self) -> str:
+        """What it is called, with what a run ships."""
+        return f"{self.place} ({self.run.summary['final']})" if self.run else self.place
+
+    def answers(self, wanted: pa.Array | None = None) -> pa.Table:
+        """Tags, or what a run ships by label keys, of these documents or more; of all if None."""
+        if self.tags is not None:
+            return self.tags
+        assert self.run is not None
+        parts = ["", "test "] if self.run.has("test documents") else [""]
+        steps = [shipped_rankings(self.run, part) for part in parts]
+        columns = ["doc_id", IDS]
+        tables = [
+            step.read(columns) if wanted is None else step.where("doc_id", wanted, columns)
+            for step in steps
+        ]
+        return self.by_keys(pa.concat_tables(tables))
+
+    def by_keys(self, table: pa.Table) -> pa.Table:
+        """doc_id and label_keys of a table with label_ids of this run."""
+        lists = [[self.names.key(label) for label in ids] for ids in table[IDS].to_pylist()]
+        keys = pa.array(lists, pa.list_(pa.string()))
+        return pa.table({"doc_id": table["doc_id"], KEYS: keys})
+
+
+def side_of(place: str) -> Side:
+    """A finished run, or tags wherever they lie. Raises as `compare`."""
+    if not is_run(place):
+        tags = read_tag_file(place)
+        return Side(place, tags=tags, names=own_names(tags))
+    run = open_finished(place)
+    return Side(place, run, names=label_names(run.steps["labels"].uri))
+
+
+def together(sides: Sequence[Side]) -> LabelNames:
+    """The labels of both; a key is one label, with the text of the first that has it."""
+    texts: dict[str, str] = {}
+    for names in (side.names for side in sides):
+        for label in range(len(names)):
+            texts.setdefault(names.key(label), names.text(label))
+    return LabelNames(list(texts), list(texts.values()))
