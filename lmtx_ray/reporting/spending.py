@@ -90,17 +90,17 @@ def _total(steps: Sequence[StepCost]) -> StepCost:
     """Sums; of what the judge used None where that of a step that asked it is not known."""
     asking = [step for step in steps if step.pairs is not None]
 
-    def total(name: str, of: Sequence[StepCost]) -> Any:
-        values = [getattr(step, name) for step in of]
+    def total(name: str) -> Any:
+        values = [getattr(step, name) for step in asking]
         return None if None in values or not values else sum(values)
 
     return StepCost(
         "all",
         sum(step.seconds or 0.0 for step in steps),
-        pairs=total("pairs", asking),
-        asked=total("asked", asking),
-        requests=total("requests", asking),
-        prompt_tokens=total("prompt_tokens", asking),
-        answer_tokens=total("answer_tokens", asking),
-        money=total("money", asking),
+        pairs=total("pairs"),
+        asked=total("asked"),
+        requests=total("requests"),
+        prompt_tokens=total("prompt_tokens"),
+        answer_tokens=total("answer_tokens"),
+        money=total("money"),
     )
