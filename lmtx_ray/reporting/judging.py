@@ -77,5 +77,14 @@ def _asked(run: FinishedRun, name: str, labels: int) -> tuple[Asked, np.ndarray]
         yes = table.filter(pc.equal(table["answer"], "yes"))["label_id"].to_numpy()
         accepted_L += np.bincount(yes, minlength=labels)
     pairs = sum(answers.values())
-    step = Asked(name, pairs, *answers.values(), asked, human, mass / masses if masses else None)
+    step = Asked(
+        name,
+        pairs,
+        answers["yes"],
+        answers["no"],
+        answers["unclear"],
+        asked,
+        human,
+        mass / masses if masses else None,
+    )
     return step, accepted_L

@@ -137,9 +137,9 @@ def _plots(report: Report) -> dict[str, Plot | None]:
     """By name; None where there is nothing to draw."""
     found = {one.name: one.found / one.wanted for one in report.slices if one.wanted and one.found}
     reliable = _reliable(report)
-    drawn = {
-        "gold": report.by_gold and plots.progress(report.by_gold, "gold", RIGHT),
-        "judge": report.by_judge and plots.progress(report.by_judge, "judge", ACCEPTED),
+    drawn: dict[str, Plot | None] = {
+        "gold": plots.progress(report.by_gold, "gold", RIGHT) if report.by_gold else None,
+        "judge": plots.progress(report.by_judge, "judge", ACCEPTED) if report.by_judge else None,
         "reliability": plots.reliable(reliable, "reliability") if reliable else None,
         "slices": plots.found_by_slice(list(found.items()), "slices") if found else None,
         "thresholds": None,

@@ -6,7 +6,7 @@ Shapes: B documents, N pairs of a document and a tag, K tags of a document.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,8 +37,14 @@ class Pairs:
 
     def where(self, kept_N: np.ndarray) -> Pairs:
         """Some of the pairs, of the same documents."""
-        arrays = (self.document_N, self.label_N, self.rank_N, self.p_N, self.true_N)
-        return Pairs(self.doc_ids, *(array[kept_N] for array in arrays), self.wanted_B)
+        return replace(
+            self,
+            document_N=self.document_N[kept_N],
+            label_N=self.label_N[kept_N],
+            rank_N=self.rank_N[kept_N],
+            p_N=self.p_N[kept_N],
+            true_N=self.true_N[kept_N],
+        )
 
     def first(self, limit: int) -> Pairs:
         """The first `limit` tags of each document, of those that somebody judged."""
@@ -79,7 +85,7 @@ def against_gold(pairs: Pairs, gold: Mapping[str, set[int]]) -> Pairs:
     places = zip(pairs.document_N.tolist(), pairs.label_N.tolist(), strict=True)
     true_N = np.array([float(label in own[document]) for document, label in places], np.float64)
     wanted_B = np.array([len(labels) for labels in own], np.float64)
-    return _told(pairs, true_N, wanted_B)
+    return replace(pairs, true_N=true_N, wanted_B=wanted_B)
 
 
 def against_judge(pairs: Pairs, answers: Mapping[tuple[str, int], str]) -> Pairs:
@@ -88,10 +94,4 @@ def against_judge(pairs: Pairs, answers: Mapping[tuple[str, int], str]) -> Pairs
     places = zip(pairs.document_N.tolist(), pairs.label_N.tolist(), strict=True)
     said = [answers.get((pairs.doc_ids[document], label)) for document, label in places]
     true_N = np.array([np.nan if a is None else float(a == "yes") for a in said], np.float64)
-    return _told(pairs, true_N, None)
-
-
-def _told(pairs: Pairs, true_N: np.ndarray, wanted_B: np.ndarray | None) -> Pairs:
-    return Pairs(
-        pairs.doc_ids, pairs.document_N, pairs.label_N, pairs.rank_N, pairs.p_N, true_N, wanted_B
-    )
+    return replace(pairs, true_N=true_N)

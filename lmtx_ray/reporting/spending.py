@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lmtx_ray.config.judge import PriceConfig
 from lmtx_ray.io.accounts import Spent
@@ -77,25 +78,29 @@ def _step(
     if questions is None:
         return StepCost(name, seconds)
     pairs, asked = questions
-    if not spent or "requests" not in spent:
-        known = spent is not None and not asked  # nothing was asked, so nothing was used
-        nothing = (0, 0, 0, 0.0 if price else None) if known else ()
-        return StepCost(name, seconds, pairs, asked, *nothing)
-    prompt, answer = int(spent["prompt_tokens"]), int(spent["answer_tokens"])
+    if spent is None or ("requests" not in spent and asked):
+        return StepCost(name, seconds, pairs, asked)
+    prompt, answer = (int(spent.get(kind, 0)) for kind in ("prompt_tokens", "answer_tokens"))
+    requests = int(spent.get("requests", 0))
     money = (prompt * price.prompt + answer * price.answer) / 1e6 if price else None
-    return StepCost(name, seconds, pairs, asked, int(spent["requests"]), prompt, answer, money)
+    return StepCost(name, seconds, pairs, asked, requests, prompt, answer, money)
 
 
 def _total(steps: Sequence[StepCost]) -> StepCost:
-    def sum_of(name: str) -> float | None:
-        values = [getattr(step, name) for step in steps]
-        given = [value for value in values if value is not None]
-        asking = [step for step in steps if step.pairs]
-        unknown = name not in ("seconds", "pairs", "asked") and any(
-            getattr(step, name) is None for step in asking
-        )
-        return None if unknown or not given else sum(given)
+    """Sums; of what the judge used None where that of a step that asked it is not known."""
+    asking = [step for step in steps if step.pairs is not None]
 
-    counts = ("pairs", "asked", "requests", "prompt_tokens", "answer_tokens")
-    whole = [None if (value := sum_of(name)) is None else int(value) for name in counts]
-    return StepCost("all", sum_of("seconds"), *whole, sum_of("money"))
+    def total(name: str) -> Any:
+        values = [getattr(step, name) for step in asking]
+        return None if None in values or not values else sum(values)
+
+    return StepCost(
+        "all",
+        sum(step.seconds or 0.0 for step in steps),
+        pairs=total("pairs"),
+        asked=total("asked"),
+        requests=total("requests"),
+        prompt_tokens=total("prompt_tokens"),
+        answer_tokens=total("answer_tokens"),
+        money=total("money"),
+    )

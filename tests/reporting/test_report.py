@@ -13,13 +13,12 @@ import pytest
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.loop.finished_run import open_finished
 from lmtx_ray.loop.record import write_record
-from lmtx_ray.loop.running import load_config
+from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.reporting.contents import gather
 from lmtx_ray.reporting.page import render
 from lmtx_ray.reporting.words import conclude
 from lmtx_ray.reporting.writing import kept_report, write_report
 from tests.reporting.made_run import NASTY, MadeRun
-from tests.small_run import write_inputs
 
 
 class Page(HTMLParser):
@@ -171,7 +170,21 @@ def test_without_a_cycle_gold_still_counts(tmp_path: Path) -> None:
 def test_a_run_that_is_not_finished_says_what_is_next(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no run was started here"):
         write_report(str(tmp_path))
-    config = load_config(str(write_inputs(tmp_path)), [f"run={tmp_path / 'run'}"])
+    for name, row in (
+        ("d.jsonl", {"uid": "1", "text": "a"}),
+        ("l.jsonl", {"uid": "L", "title": "b"}),
+    ):
+        (tmp_path / name).write_text(json.dumps(row) + "\n")
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder/config.json").write_text("{}")
+    config = RunConfig.model_validate(
+        {
+            "run": str(tmp_path / "run"),
+            "corpus": {"documents": [f"{tmp_path}/d.jsonl"], "labels": f"{tmp_path}/l.jsonl"},
+            "encoder": {"model": f"{tmp_path}/encoder"},
+            "judge": {"teacher": {"kind": "lexical"}},
+        }
+    )
     write_record(config)
     for place in (config, config.run):
         with pytest.raises(
