@@ -39,7 +39,7 @@ def _add_inputs(tag: argparse.ArgumentParser) -> None:
     )
     tag.add_argument("--format", default="auto", choices=FORMATS, help="if no name tells it")
     tag.add_argument(
-        "--encoding", default="utf-8", type=encoding, help="of text formats: latin-1, utf-16, …"
+        "--encoding", default="utf-8", type=encoding, help="of text that is not UTF-8: latin-1, …"
     )
     for name in ("id", "title", "text"):
         tag.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in the input")

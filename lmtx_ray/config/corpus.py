@@ -25,7 +25,7 @@ class DocumentsConfig(Config):
     """Where unlabelled documents are: files or folders, and how they are written.
 
     "xmc" JSON lines have the fields uid, title, content and, in a test file, target_ind. `encoding`
-    is that of text formats, by its Python name: utf-8, latin-1, windows-1252, utf-16, …
+    is that of text that is not UTF-8, by its Python name: latin-1, windows-1252, shift_jis, …
     """
 
     documents: tuple[str, ...] = Field(min_length=1)
