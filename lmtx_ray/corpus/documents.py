@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from lmtx_ray.config.corpus import ColumnMap, DocumentsConfig
 from lmtx_ray.corpus.columns import IDS, TEXTS, TITLES, names_in, near_names
+from lmtx_ray.corpus.left_out import label_at
 from lmtx_ray.corpus.lines import BadRow, Row
 from lmtx_ray.corpus.readers import format_of
 from lmtx_ray.corpus.text_keys import is_blank
@@ -97,8 +97,7 @@ def gold_of(
     if outside:
         reason = f"{columns.gold!r}: label index {outside[0]} of {total} labels"
         return BadRow(reason, json_text(row))
-    places = {value: bisect_left(left_out, value) for value in values}
-    known = {value: n for value, n in places.items() if left_out[n : n + 1] != (value,)}
+    known = {label for value in values if (label := label_at(value, left_out)) is not None}
     if values and not known:
         return BadRow(f"{columns.gold!r}: all its labels were left out", json_text(row))
-    return sorted(value - before for value, before in known.items())
+    return sorted(known)

@@ -16,7 +16,8 @@ from lmtx_ray.corpus.counting import GOLDEN, refuse_held_aside
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.gathering import Assembling, Gathered, final_units, gather, hold_aside
 from lmtx_ray.corpus.inputs import list_inputs
-from lmtx_ray.corpus.labels import LEFT_OUT, publish_labels
+from lmtx_ray.corpus.labels import publish_labels
+from lmtx_ray.corpus.left_out import LEFT_OUT
 from lmtx_ray.corpus.raw import RawReading
 from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons, no_document
 from lmtx_ray.corpus.settling import Done, with_bases, write_rejects
