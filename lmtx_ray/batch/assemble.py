@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lmtx_ray.batch.formats import LISTS, csv_line, join_items, rows_of
+from lmtx_ray.batch.formats import LISTS, csv_line, rows_of
 from lmtx_ray.batch.job import OutputFormat
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.cells import join_items
 from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.table_writer import TableWriter

@@ -45,8 +45,10 @@ def complete(arguments: argparse.Namespace) -> None:
     print(shtab.complete(parser, arguments.shell))
 
 
-PLACES = ("config", "docs", "labels", "place", "file", "output", "folder", "input", "bundle")
-PLACES += ("gold", "out", "rankings", "expected")
+PLACES = (
+    *("config", "docs", "labels", "place", "file", "output", "folder", "input", "bundle", "run"),
+    *("gold", "out", "rankings", "tags", "expected"),
+)
 
 
 def _complete_files(parser: argparse.ArgumentParser) -> None:

@@ -66,7 +66,7 @@ def _add_inputs(tag: argparse.ArgumentParser) -> None:
         default="utf-8",
         type=encoding,
         metavar="NAME",
-        help="of text that is not UTF-8: cp1252, utf-16, …",
+        help="of text that is not UTF-8: cp1252, latin-1, …",
     )
     for name in ("id", "title", "text"):
         tag.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in the input")

@@ -61,8 +61,8 @@ class DocumentsConfig(Config):
     encoding: str = Field(
         "utf-8",
         description="Of text that is not UTF-8, by its Python name: cp1252 or latin-1 for what "
-        "older Western European programs write, utf-16 for some exports. With an encoding of one "
-        "byte a character, lines that are UTF-8 are read as that all the same.",
+        "older Western European programs write, shift_jis, … Lines that are UTF-8 are read as that "
+        "whatever this says, and UTF-16 is told by its mark.",
     )
     columns: ColumnMap = Field(ColumnMap(), description="Which column is what.")
     limit: int | None = Field(

@@ -171,7 +171,7 @@ def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:
 
 
 def _model_at(kind: type[Config], path: Sequence[str]) -> type[Config]:
-    model: Any = kind
+    model = kind
     for name in path:
         annotation = model.model_fields[name].annotation if name in model.model_fields else None
         options = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]

@@ -22,7 +22,8 @@ from lmtx_ray.corpus.gold_reader import (
 )
 from lmtx_ray.corpus.inputs import InputFile, list_inputs
 from lmtx_ray.corpus.label_names import LabelNames
-from lmtx_ray.corpus.labels import LeftOut, label_tables
+from lmtx_ray.corpus.labels import label_tables
+from lmtx_ray.corpus.left_out import LeftOut
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
 from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons, no_document

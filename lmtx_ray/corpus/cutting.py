@@ -65,11 +65,7 @@ def _cut(file: InputFile, source: DocumentsConfig, target: int) -> Iterator[tupl
     except CorpusError:
         return
     if kind == "jsonl":
-        if (
-            not keeps_lines(source.encoding)
-            or packed_as(file.uri)
-            or not _is_in_lines(file, source)
-        ):
+        if not keeps_lines(source.encoding) or packed_as(file.uri) or not _is_in_lines(file):
             return
         for start in range(0, file.size, target):
             stop = min(start + target, file.size)
@@ -78,9 +74,9 @@ def _cut(file: InputFile, source: DocumentsConfig, target: int) -> Iterator[tupl
         yield from _cut_groups(file, target)
 
 
-def _is_in_lines(file: InputFile, source: DocumentsConfig) -> bool:
+def _is_in_lines(file: InputFile) -> bool:
     try:
-        return is_in_lines(file.uri, file.etag, source.encoding)
+        return is_in_lines(file.uri, file.etag)
     except RefusedLocation:  # its unit will say so
         return False
 

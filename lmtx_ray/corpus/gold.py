@@ -3,7 +3,6 @@ pair, in CSV, TSV, JSON lines or Parquet, by label key, label text or label inde
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.columns import Wanted, near_names
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import LabelNames, plain
+from lmtx_ray.corpus.left_out import label_at
 from lmtx_ray.corpus.lines import MOST_RAW, UTF8, BadRow, CorpusError, Row
 from lmtx_ray.corpus.name_lists import names_of, usual_separator
 from lmtx_ray.corpus.readers import How, format_of, read_rows
@@ -57,8 +57,7 @@ class LabelRows:
 
     def label_at(self, row: int) -> int | None:
         """The label id of a row from 0; None where it was left out."""
-        before = bisect_left(self.left_out, row)
-        return None if self.left_out[before : before + 1] == (row,) else row - before
+        return label_at(row, self.left_out)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any
 from lmtx_ray.corpus.lines import (
     MOST_LINE,
     MOST_RAW,
-    UTF8,
+    UTF16_MARKS,
     BadRow,
     Damaged,
     packed_as,
@@ -31,13 +30,13 @@ def may_be_values(uri: str) -> bool:
     return not name.endswith(LINES_ENDINGS)
 
 
-def is_in_lines(uri: str, etag: str, encoding: str = UTF8) -> bool:
+def is_in_lines(uri: str, etag: str) -> bool:
     """Whether a file that is not compressed can be cut at its lines, by its first bytes."""
     head = storage.read_start(uri, HEAD, etag)
-    if packed_as("", head):
+    if packed_as("", head) or head.startswith(UTF16_MARKS):
         return False
-    text = codecs.getincrementaldecoder(encoding)(errors="replace").decode(head)
-    return not (may_be_values(uri) and are_values(text.removeprefix("\ufeff"), whole=False))
+    text = head.decode("utf-8-sig", "replace")  # brackets are the same in any encoding
+    return not (may_be_values(uri) and are_values(text, whole=False))
 
 
 def are_values(head: str, whole: bool) -> bool:

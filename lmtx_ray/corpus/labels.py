@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,10 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.columns import KEYS, LABEL_FURTHER, LABEL_TEXTS, label_columns
 from lmtx_ray.corpus.documents import first_field, kind_of, text_problem
 from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.left_out import LEFT_OUT, LeftOut
 from lmtx_ray.corpus.lines import MOST_RAW, BadRow, CorpusError, Row
 from lmtx_ray.corpus.readers import How, read_rows
-from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons
+from lmtx_ray.corpus.reasons import Reasons
 from lmtx_ray.corpus.text_keys import SPACES, is_blank
 from lmtx_ray.corpus.values import id_text, is_missing, plain_text, texts_of
 from lmtx_ray.io.plain_json import json_text
@@ -31,19 +31,6 @@ from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.unique import hash_keys, repeated
 
 MEND = "mend them, or set corpus.bad_labels: leave_out, and such rows become rejects"
-LEFT_OUT = "left_out"  # field of the rejects' manifest: places of rows in the files
-
-
-@dataclass
-class LeftOut:
-    """Bad rows of a label set: rows of the `rejects` contract, and their places among all rows."""
-
-    rejects: list[Row] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-
-    def reasons(self) -> Reasons:
-        """What was wrong with them, in short."""
-        return Reasons.of(self.rejects[:MOST_SHOWN], len(self.rejects))
 
 
 def publish_labels(config: CorpusConfig, output: Dataset, rejects: Dataset, rows: int) -> None:

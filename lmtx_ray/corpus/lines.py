@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -27,6 +26,7 @@ MOST_RATIO = 200  # bytes that a compressed byte may become, once there are many
 MANY = 64 << 20
 MAGIC = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd"}
 UTF8 = "utf-8"
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 HINT = "; is it Latin-1 or Windows-1252? Then set corpus.encoding or --encoding"
 
 Row = dict[str, Any]
@@ -168,9 +168,39 @@ def _skip_line(stream: BinaryIO) -> int:
     return skipped
 
 
+def keeps_lines(encoding: str) -> bool:
+    """Whether a line feed is one byte of its own, so that lines can be found before decoding."""
+    return "\n".encode(encoding) == b"\n"
+
+
+class _Decoder:
+    """Pieces of bytes to text: as UTF-16 where they begin with its mark, as UTF-8 as long as they
+    are that, and as another encoding from then on."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        first = "utf-8-sig" if keeps_lines(encoding) else encoding
+        self._decoder: Any = codecs.getincrementaldecoder(first)()
+        self._begun = False
+
+    def decode(self, piece: bytes, final: bool) -> str:
+        """UnicodeError for what is of none of them."""
+        if not self._begun and piece.startswith(UTF16_MARKS):
+            self._decoder = codecs.getincrementaldecoder("utf-16")()
+        self._begun = True
+        try:
+            return str(self._decoder.decode(piece, final))
+        except UnicodeDecodeError as error:
+            if error.encoding != UTF8 or self._encoding == UTF8:
+                raise
+            waiting = self._decoder.getstate()[0]
+            self._decoder = codecs.getincrementaldecoder(self._encoding)()
+            return str(self._decoder.decode(waiting + piece, final))
+
+
 def read_text(uri: str, etag: str, encoding: str) -> Iterator[str]:
     """A file's text, piece by piece. Raises Damaged, with what is wrong, and StorageError."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == UTF8 else encoding)()
+    decoder = _Decoder(encoding)
     with storage.open_input(uri, etag) as raw, _named(uri):
         stream = inflated(uri, raw)
         while True:
@@ -178,14 +208,9 @@ def read_text(uri: str, etag: str, encoding: str) -> Iterator[str]:
             try:
                 yield decoder.decode(piece, final=not piece)
             except UnicodeError as error:
-                raise Damaged(f"invalid {encoding.upper()}, the rest is lost: {error}") from None
+                raise Damaged(f"{error}, the rest is lost{_hint(encoding)}") from None
             if not piece:
                 return
-
-
-def keeps_lines(encoding: str) -> bool:
-    """Whether a line feed is one byte of its own, so that lines can be found before decoding."""
-    return "\n".encode(encoding) == b"\n"
 
 
 def read_text_lines(
@@ -195,15 +220,11 @@ def read_text_lines(
     tally: Tally | None = None,
     encoding: str = UTF8,
 ) -> Iterator[tuple[int, str | BadRow]]:
-    """The same as text; a line that is not of the encoding, or holds a NUL, is a bad row.
-    With an encoding of one byte a character, lines that are UTF-8 are read as that: files of one
-    corpus often differ.
-
-    Raises:
-        CorpusError: It is UTF-16, and `encoding` is another.
-    """
+    """The same as text. A line that is not UTF-8 is of `encoding`, and a bad row if it is not that
+    either, or holds a NUL."""
+    tally = tally or Tally()
     if not keeps_lines(encoding):
-        yield from _split_lines(uri, etag, encoding, tally or Tally())
+        yield from _split_lines(uri, etag, encoding, tally)
         return
     begins = span is None or span.start == 0
     for number, line in read_lines(uri, span, etag, tally):
@@ -211,29 +232,29 @@ def read_text_lines(
             yield number, line
             continue
         first = number == 1 and begins
-        if first and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise CorpusError(f"{uri}: it is UTF-16: set corpus.encoding or --encoding to utf-16")
-        yield number, _decoded(line, encoding, first)
+        if first and line.startswith(UTF16_MARKS):
+            tally.lines = 0
+            yield from _split_lines(uri, etag, encoding, tally)
+            return
+        yield number, _decoded(line, "utf-8-sig" if first else UTF8, encoding)
 
 
-def _decoded(line: bytes, encoding: str, first: bool) -> str | BadRow:
-    """A line as text; `first` is that of a file, where a byte order mark may be."""
-    unicode = "utf-8-sig" if first else UTF8
-    own = unicode if encoding == UTF8 else encoding
-    for name in (unicode, own) if _has_single_bytes(encoding) else (own,):
-        try:
-            return _without_nul(line.decode(name))
-        except UnicodeDecodeError as error:
-            failed = error
+def _decoded(line: bytes, utf8: str, encoding: str) -> str | BadRow:
+    try:
+        return _without_nul(line.decode(utf8))
+    except UnicodeDecodeError as error:
+        place = error.start
+    try:
+        if encoding != UTF8:
+            return _without_nul(line.decode(encoding))
+    except UnicodeDecodeError:
+        pass
     shown = line[: 4 * MOST_RAW].decode("utf-8", "replace")[:MOST_RAW]
-    hint = HINT if encoding == UTF8 else ""
-    return BadRow(f"invalid {encoding.upper()} at byte {failed.start}{hint}", shown)
+    return BadRow(f"invalid UTF-8 at byte {place}{_hint(encoding)}", shown)
 
 
-@cache
-def _has_single_bytes(encoding: str) -> bool:
-    """Whether each byte is a character: bytes of other text are hardly ever valid UTF-8."""
-    return len(bytes(range(256)).decode(encoding, "replace")) == 256
+def _hint(encoding: str) -> str:
+    return HINT if encoding == UTF8 else f", and not {encoding} either"
 
 
 def _without_nul(text: str) -> str | BadRow:

@@ -19,7 +19,8 @@ from lmtx_ray.corpus.gold import LabelRows, gold_table, read_gold
 from lmtx_ray.corpus.gold_reader import GoldReading, column_reading, gold_files, source_of
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import names_in
-from lmtx_ray.corpus.labels import LEFT_OUT, publish_labels
+from lmtx_ray.corpus.labels import publish_labels
+from lmtx_ray.corpus.left_out import LEFT_OUT
 from lmtx_ray.corpus.lines import Row
 from lmtx_ray.corpus.raw import RawReading
 from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons, no_document

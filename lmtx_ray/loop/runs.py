@@ -61,7 +61,7 @@ def describe(uri: str) -> Run:
         date=known.get("created") or "",
         documents=known.get("documents") or _rows(uri, steps, "documents"),
         labels=known.get("labels") or _rows(uri, steps, "labels"),
-        cycles=known.get("cycles") if known.get("cycles") is not None else done,
+        cycles=int(known.get("cycles", done)),
         state=_state(uri, bool(known), done),
         quality=str(known.get("quality") or ""),
         bundle=str(known.get("bundle") or ""),

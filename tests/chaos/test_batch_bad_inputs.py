@@ -177,7 +177,7 @@ CASES: dict[str, tuple[str, bytes, list[str] | None, list[tuple[int | None, str]
     ),
     "gzip without its ending": ("a.jsonl", gzip.compress(GOOD), ["d1", "d2"], []),
     "capitals": ("A.CSV", b"ID,Text\nd1,heart\n", ["d1"], []),
-    "UTF-16": ("a.csv", "\ufeffid,text\n".encode("utf-16-le"), [], [(0, "utf-16")]),
+    "UTF-16": ("a.csv", "\ufeffid,text\nd1,heart\n".encode("utf-16-le"), ["d1"], []),
     "no header line": ("a.tsv", b"d1\theart\nd2\tlung\n", [], [(0, "is there no header line?")]),
     "other program's file": ("a.key", b"heart\n", [], [(0, "cannot tell the format")]),
     "name with a line feed": ("a\nb.jsonl", GOOD, [], [(0, "control characters")]),

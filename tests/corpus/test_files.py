@@ -167,13 +167,26 @@ def test_text_of_any_encoding_is_read_with_its_name(
 
 def test_another_encoding_is_named_with_what_to_do(tmp_path: Path) -> None:
     write(tmp_path, {"a.csv": "id,text\n1,caf\u00e9\n".encode("latin-1")})
-    write(tmp_path, {"b.csv": codecs.BOM_UTF16_LE + "id,text\n".encode("utf-16-le")})
-    _, (latin, utf16) = read(tmp_path)
+    _, (latin,) = read(tmp_path)
     said = "is it Latin-1 or Windows-1252? Then set corpus.encoding or --encoding"
     assert latin == ("a.csv", 2, f"invalid UTF-8 at byte 5; {said}")
-    assert utf16 == ("b.csv", 0, "it is UTF-16: set corpus.encoding or --encoding to utf-16")
+    write(tmp_path, {"a.csv": b"id,text\n1,\xff\n"})
+    _, (wrong,) = read(tmp_path, encoding="shift_jis")
+    assert wrong[2] == "invalid UTF-8 at byte 2, and not shift_jis either"
     with pytest.raises(ValueError, match="no encoding of this name"):
         DocumentsConfig(documents=("a",), encoding="latin-99")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_what_says_its_encoding_by_itself_is_read_as_that(tmp_path: Path, encoding: str) -> None:
+    marked = codecs.BOM_UTF16_LE + LINES.encode("utf-16-le")
+    array = json.dumps(ROWS, ensure_ascii=False, indent=1)
+    write(tmp_path, {"a.jsonl": marked, "b.jsonl": LINES, "c.json": array.encode("utf-16")})
+    write(tmp_path, {"d.json": codecs.BOM_UTF8 + array.encode()})
+    for size in (20, 1 << 20):
+        good, bad = read(tmp_path, size=size, encoding=encoding)
+        assert not bad
+        assert [document["text"] for document in good] == [row["text"] for row in ROWS] * 4
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
