@@ -32,7 +32,7 @@ def test_a_folder_of_all_formats_is_tagged_with_its_partitions(bundle, place) ->
     storage.write_bytes(f"{place}/in/dt=2/note.txt", b"heart disease\nand care")
     storage.write_bytes(f"{place}/in/dt=2/_SUCCESS", b"")
     assert tag(bundle, f"{place}/in", f"{place}/out") == 0
-    assert ids(f"{place}/out") == [*(f"d{n}" for n in range(6)), "note.txt"]
+    assert ids(f"{place}/out") == [*(f"d{n}" for n in range(6)), "dt=2/note.txt"]
     folders = [uri.rsplit("/", 2)[1] for uri in published_files(f"{place}/out")]
     assert folders == ["dt=1", "dt=2"]
     table = read_tags(f"{place}/out")
