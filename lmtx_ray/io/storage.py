@@ -28,7 +28,7 @@ from lmtx_ray.io.plain_json import finite
 if TYPE_CHECKING:
     from lmtx_ray.io.s3 import Bucket
 
-READ_BYTES = 1 << 17  # at a time
+DISK_BYTES, S3_BYTES = 1 << 14, 1 << 17  # read at a time: progress is told in steps of these
 
 
 def _s3(location: Location) -> Bucket:
@@ -154,9 +154,9 @@ def open_input(uri: str, etag: str = "") -> io.BufferedReader:
     """
     location = parse_uri(uri)
     if location.scheme == "s3":
-        return io.BufferedReader(_Counted(_s3(location).open(location.path, etag)), READ_BYTES)
+        return io.BufferedReader(_Counted(_s3(location).open(location.path, etag)), S3_BYTES)
     with disk.named(uri):
-        return io.BufferedReader(_Counted(io.FileIO(location.path)), READ_BYTES)
+        return io.BufferedReader(_Counted(io.FileIO(location.path)), DISK_BYTES)
 
 
 def read_start(uri: str, length: int, etag: str = "") -> bytes:
