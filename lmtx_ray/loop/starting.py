@@ -108,12 +108,10 @@ def encoder_of(found: Found) -> ChosenEncoder:
     try:
         check_hub_model("encoder.model", wanted, "")
     except ConfigError as error:
-        instead = (
-            "" if english or not packaged else "; minilm, which knows English, stands in its place"
-        )
-        note = f"{error}{instead}: set encoder.model to a folder with such a model"
-        model = wanted if english or not packaged else "minilm"
-        return ChosenEncoder(model, why if model == wanted else "knows English alone", (note,))
+        note = f"{error}: set encoder.model to a folder with such a model"
+        if packaged and not english:
+            return ChosenEncoder("minilm", "knows English alone: see the notes", (note,))
+        return ChosenEncoder(wanted, why, (note,))
     return ChosenEncoder(wanted, why)
 
 

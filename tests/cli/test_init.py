@@ -219,3 +219,12 @@ def test_of_very_much_only_the_first_is_counted(
     assert told["documents"] == 10
     assert "only the first 10 documents were counted" in said
     assert "limit" not in (here / "my.yaml").read_text()
+
+
+def test_other_languages_want_another_encoder(here: Path, capsys) -> None:
+    text = "Die Studie zeigt, dass es nicht für alle gilt und mit der Zeit auch nicht besser wird"
+    rows = [(f"d{n}", f"Bericht {n}", f"{text}, wie Nummer {n}.") for n in range(20)]
+    write_csv(here / "docs.csv", ("Nr.", "Titel", "Inhalt"), rows)
+    told, said = init(capsys, "--judge", "none")
+    assert told["languages"] == {"German": 1.0}
+    assert "paraphrase-multilingual" in said  # which nobody can fetch here, and a note says so
