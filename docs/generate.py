@@ -1,4 +1,4 @@
-"""Writes docs/reference/ from the code: command line, HTTP interface, tables. `make reference`."""
+"""Writes docs/config.md and docs/reference/ from the code. `make reference`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from typing import Any
 
 from contracts_told import CONTRACTS, FIELDS
 
+from lmtx_ray.cli.arguments import add_common_options
 from lmtx_ray.cli.main import build_parser
 from lmtx_ray.corpus import schemas
+from lmtx_ray.loop import reference
 from serve_apps.api import build_api
 from serve_apps.guard import GuardSettings
 from serve_apps.telemetry import Telemetry
 
-FOLDER = Path(__file__).resolve().parent / "reference"
+FOLDER = Path(__file__).resolve().parent
+COMMON = ("quiet", "verbose", "json")
 MADE = "<!-- made by docs/generate.py: change the code, then `make reference` -->\n"
 
 
@@ -37,8 +40,9 @@ def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 def command_line() -> str:
     """A section for each verb, those of one verb's own verbs under it."""
     parser = build_parser()
-    text = f"{MADE}\n# Command line\n\n{parser.description}\n"
-    text += "\n" + "".join(verb_section(name, verb, 2) for name, verb in verbs_of(parser))
+    about = f"`lmtx VERB`: {parser.description}. Progress goes to stderr, the result to stdout."
+    text = f"{MADE}\n# Command line\n\n{about}\n\n## Options of every verb\n\n{common_options()}\n"
+    text += "".join(verb_section(name, verb, 2) for name, verb in verbs_of(parser))
     return text.rstrip() + "\n"
 
 
@@ -61,10 +65,20 @@ def verb_section(name: str, parser: argparse.ArgumentParser, depth: int) -> str:
     return "\n".join(part for part in parts if part) + "\n"
 
 
-def options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str, str]]:
-    """(name, meaning, default) of each argument but --help."""
+def common_options() -> str:
+    """What every verb has."""
+    parser = argparse.ArgumentParser()
+    add_common_options(parser)
+    return table(("argument", "meaning", "default"), options(parser, everywhere=True))
+
+
+def options(
+    parser: argparse.ArgumentParser, everywhere: bool = False
+) -> Iterator[tuple[str, str, str]]:
+    """(name, meaning, default) of each argument but --help and, unless `everywhere`, the common."""
     for action in parser._actions:
-        if isinstance(action, argparse._HelpAction) or action.help == argparse.SUPPRESS:
+        is_common = action.dest in COMMON and not everywhere
+        if isinstance(action, argparse._HelpAction) or is_common:
             continue
         names = action.option_strings or [action.metavar or action.dest]
         shown = f"`{' '.join([', '.join(map(str, names)), value_of(action)]).strip()}`"
@@ -217,12 +231,16 @@ def contracts() -> str:
     return text
 
 
-PAGES = {"cli.md": command_line, "http.md": http_interface, "tables.md": contracts}
+PAGES = {
+    "config.md": reference.markdown,
+    "reference/cli.md": command_line,
+    "reference/http.md": http_interface,
+    "reference/tables.md": contracts,
+}
 
 
 def main() -> int:
     """Write the pages that differ; returns how many did."""
-    FOLDER.mkdir(exist_ok=True)
     changed = 0
     for name, make in PAGES.items():
         path, text = FOLDER / name, make()

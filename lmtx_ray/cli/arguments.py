@@ -122,7 +122,7 @@ def encoding(text: str) -> str:
     try:
         "text".encode(text)
     except (LookupError, UnicodeError):
-        message = f"no encoding {text!r}; utf-8, latin-1, windows-1252, utf-16 are some"
+        message = f"no encoding {text!r}; utf-8, cp1252 or latin-1 are usual"
         raise argparse.ArgumentTypeError(message) from None
     return text
 

@@ -32,6 +32,7 @@ from lmtx_ray.io.plain_json import finite
 from lmtx_ray.loop import running
 
 logger = logging.getLogger("lmtx_ray")
+ABOUT = "tag documents with labels of a large closed set, without annotations"
 VERBS = "lmtx_ray.verbs"  # entry points: functions that add verbs to the command line
 
 
@@ -106,7 +107,7 @@ def plain_words(result: dict[str, Any]) -> str:
 
 def build_parser() -> argparse.ArgumentParser:
     """All verbs; each sets `run_command` to the function that does it."""
-    parser = Parser(prog="lmtx", description=__doc__.splitlines()[0])
+    parser = Parser(prog="lmtx", description=ABOUT)
     parser.add_argument("--version", action="version", version=f"lmtx {__version__}")
     verbs = parser.add_subparsers(dest="command", required=True, metavar="VERB")
     init.add_verbs(verbs)

@@ -77,7 +77,7 @@ class DocumentsConfig(Config):
         try:
             "text".encode(name)
         except (LookupError, UnicodeError):
-            raise ValueError("no encoding of this name; utf-8, latin-1, utf-16 are some") from None
+            raise ValueError("no such encoding; utf-8, cp1252 or latin-1 are usual") from None
         return codecs.lookup(name).name.removesuffix("-sig")
 
 

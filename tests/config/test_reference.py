@@ -17,11 +17,6 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = [ROOT / "examples/biomedical/demo.yaml", *(ROOT / "jobs/configs").glob("*.yaml")]
 
 
-def test_the_page_is_up_to_date() -> None:
-    """`lmtx config --docs > docs/config.md` makes it."""
-    assert (ROOT / "docs/config.md").read_text(encoding="utf-8") == reference.markdown()
-
-
 def test_every_setting_says_what_it_means() -> None:
     assert [one.name for one in reference.settings() if len(one.meaning) < 10] == []
 

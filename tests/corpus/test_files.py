@@ -224,5 +224,5 @@ def test_an_error_of_all_rows_names_the_first_reasons(tmp_path: Path) -> None:
         "'text' is empty; …"
     )
     (tmp_path / "none").mkdir()
-    with pytest.raises(CorpusError, match="none: no file there"):
+    with pytest.raises(CorpusError, match="none: no file to read is there"):
         count_corpus(config.model_copy(update={"documents": (f"{tmp_path}/none",)}))

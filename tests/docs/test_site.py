@@ -38,7 +38,7 @@ def test_the_reference_is_that_of_the_code() -> None:
     finally:
         sys.path.remove(str(DOCS))
     for name, make in generate.PAGES.items():
-        assert (DOCS / "reference" / name).read_text(encoding="utf-8") == make(), "make reference"
+        assert (DOCS / name).read_text(encoding="utf-8") == make(), "make reference"
 
 
 @pytest.mark.parametrize("block", YAML_BLOCKS)
