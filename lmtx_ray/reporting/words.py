@@ -238,7 +238,8 @@ def _more(report: Report) -> list[Step]:
     if report.ran and report.ran == report.most == report.state:
         command = f"lmtx run CONFIG --set cycles.most={report.most + 1}"
         steps.append(("The last cycle was the best one: another may be better still.", command))
-    if report.ran and report.state == 0:
+    no_gain = report.gain is not None and report.gain.low <= 0
+    if report.ran and (report.state == 0 or no_gain):
         what = "Ask about more documents (`corpus.limit`) or more labels of each (`judge.top_k`)."
         steps.append((what, ""))
     if report.rejects.total:
