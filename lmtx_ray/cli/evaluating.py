@@ -9,21 +9,11 @@ from typing import Any
 from lmtx_ray.cli.arguments import add_verb
 
 GOLD_ABOUT = "CSV, TSV, JSON lines or Parquet: documents with labels, or a row for each pair"
-EXAMPLE = """examples:
-  lmtx evaluate --tags tagged --gold gold.csv
-  lmtx evaluate --tags runs/mine
-  lmtx evaluate --tags tags.csv --gold gold.csv --labels labels.csv --gold-labels subjects
-"""
-COMPARISON = """examples:
-  lmtx compare runs/one runs/two
-  lmtx compare tagged-may tagged-june --gold gold.csv
-"""
 
 
 def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
     evaluate = add_verb(verbs, "evaluate", "metrics of tags against gold labels", evaluate_files)
-    evaluate.epilog, evaluate.formatter_class = EXAMPLE, argparse.RawDescriptionHelpFormatter
     evaluate.add_argument(
         "--tags",
         "--rankings",
@@ -55,7 +45,6 @@ def add_verbs(verbs: Any) -> None:
     compare = add_verb(
         verbs, "compare", "paired differences of two runs or two outputs of tags", compare_sides
     )
-    compare.epilog, compare.formatter_class = COMPARISON, argparse.RawDescriptionHelpFormatter
     for name in ("a", "b"):
         compare.add_argument(
             name,

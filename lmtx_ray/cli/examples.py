@@ -39,7 +39,22 @@ EXAMPLES = {
     "verdicts export": "lmtx verdicts export my.yaml answers.csv --keys",
     "verdicts import": "lmtx verdicts import my.yaml reviewed.csv",
     "verdicts merge": "lmtx verdicts merge my.yaml",
-    "evaluate": "lmtx evaluate --rankings tagged --gold gold.parquet",
+    "evaluate": (
+        "lmtx evaluate --tags tagged --gold gold.csv\n"
+        "lmtx evaluate --tags runs/mine\n"
+        "lmtx evaluate --tags tags.csv --gold gold.csv --labels labels.csv --gold-labels subjects"
+    ),
+    "compare": (
+        "lmtx compare runs/one runs/two\nlmtx compare tagged-may tagged-june --gold gold.csv"
+    ),
+    "report": "lmtx report runs/my\nlmtx report my.yaml --output my.html",
+    "sample-for-review": (
+        "lmtx sample-for-review runs/mine --output review.csv\n"
+        "lmtx sample-for-review tagged --run runs/mine --size 300 --output review.csv"
+    ),
+    "review-score": (
+        "lmtx review-score review.csv\nlmtx review-score review.csv --run runs/mine --wrong 0.05"
+    ),
     "runs": "lmtx runs\nlmtx runs s3://lake/runs",
     "config": (
         "lmtx config --defaults\nlmtx config --schema > lmtx.schema.json\n"
@@ -51,9 +66,9 @@ EXAMPLES = {
 
 
 def add_examples(parser: argparse.ArgumentParser) -> None:
-    """Put its examples at the end of each verb's help; one that has an end keeps it."""
+    """Put its examples at the end of each verb's help."""
     for verb, below in all_parsers(parser):
-        if below.epilog is None and verb in EXAMPLES:
+        if verb in EXAMPLES:
             lines = "\n".join(f"  {line}" for line in EXAMPLES[verb].splitlines())
             below.epilog = f"examples:\n{lines}"
 

@@ -74,6 +74,15 @@ def shorten(path: Path) -> None:
             file.write(b"[the beginning was cut off]\n" + end)
 
 
+def _is_asked_by_us() -> bool:
+    """Whether a stream's method was called by a module of ours."""
+    try:
+        caller = sys._getframe(2).f_globals.get("__name__", "")
+    except ValueError:  # the interpreter's own, at its end
+        caller = ""
+    return str(caller).split(".")[0] in OURS
+
+
 class Sorted(io.TextIOBase):
     """Standard error of Python: what this package prints goes to people, the rest to the log."""
 
@@ -84,12 +93,7 @@ class Sorted(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """By the module that writes."""
-        try:
-            caller = sys._getframe(1).f_globals.get("__name__", "")
-        except ValueError:  # the interpreter's own, at its end
-            caller = ""
-        is_ours = caller.split(".")[0] in OURS
-        return (self._people if is_ours else self._log).write(text)
+        return (self._people if _is_asked_by_us() else self._log).write(text)
 
     def flush(self) -> None:
         """Both."""
@@ -97,8 +101,9 @@ class Sorted(io.TextIOBase):
         self._log.flush()
 
     def isatty(self) -> bool:
-        """That of people: progress bars of libraries ask, and are written to the log."""
-        return False
+        """That of people, where this package asks. Progress bars of libraries do too, and are
+        written to the log."""
+        return _is_asked_by_us() and self._people.isatty()
 
     def fileno(self) -> int:
         """Of the log, as it is what the process's standard error is now."""

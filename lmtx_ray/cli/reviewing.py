@@ -8,24 +8,18 @@ from typing import Any
 
 from lmtx_ray.cli.arguments import add_verb, positive
 
-SAMPLE = """examples:
-  lmtx sample-for-review runs/mine --output review.csv
-  lmtx sample-for-review tagged --run runs/mine --size 300 --output review.csv
-"""
-SCORE = """in the column `correct` write yes, y, true, t, 1, right, correct, ja, j, richtig or wahr;
-no, n, false, f, 0, wrong, incorrect, nein or falsch; leave what you do not know empty, or write ?
-
-examples:
-  lmtx review-score review.csv
-  lmtx review-score review.csv --run runs/mine --wrong 0.05
-"""
+WORDS = (
+    "in the column `correct` write yes, y, true, t, 1, right, correct, ja, j, richtig or wahr;\n"
+    "no, n, false, f, 0, wrong, incorrect, nein or falsch; leave what you do not know empty, or "
+    "write ?"
+)
 
 
 def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
     _add_sample(verbs)
     score = add_verb(verbs, "review-score", "what people said of a sample of tags", score_file)
-    score.epilog, score.formatter_class = SCORE, argparse.RawDescriptionHelpFormatter
+    score.description = f"{score.description}; {WORDS}"
     score.add_argument("file", help="the filled-in file of sample-for-review")
     score.add_argument(
         "--wrong",
@@ -47,7 +41,6 @@ def _add_sample(verbs: Any) -> None:
     sample = add_verb(
         verbs, "sample-for-review", "write a CSV of tags for people to check", write_sample
     )
-    sample.epilog, sample.formatter_class = SAMPLE, argparse.RawDescriptionHelpFormatter
     sample.add_argument(
         "place",
         metavar="RUN_OR_TAGS",

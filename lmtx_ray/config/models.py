@@ -55,7 +55,8 @@ def check_model(field: str, model: str, elsewhere: bool = False) -> None:
     if not sizes and elsewhere and "://" not in folder:
         return
     if not sizes:
-        raise ConfigError(f"{field}: no such folder: {folder}")
+        what = "an empty folder" if storage.exists(folder) else "no such folder"
+        raise ConfigError(f"{field}: {what}: {folder}")
     if problem := _problem(folder, sizes):
         raise ConfigError(f"{field}: {folder}: {problem}")
 

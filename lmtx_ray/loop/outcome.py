@@ -225,7 +225,7 @@ def shipped(summary: dict[str, Any]) -> str:
     if "shipped" not in summary:
         return ""
     lines = [summary["shipped"]["words"]]
-    if summary["judged"]:
+    if summary.get("judged"):
         lines.append(judged_text(summary["judged"]))
     if summary["shipped"]["method"] != UNTRAINED and (gain := summary.get("gain_over_hybrid")):
         lines.append(gain_text(gain))
