@@ -19,7 +19,6 @@ from lmtx_ray.config.models import check_model, is_hub_id
 from lmtx_ray.loop.preflight import EXTRA, check_hub_model
 
 NONE = "none"
-TIMEOUT_SECONDS = 60.0
 PROMPT = "tag"
 QUESTION = {
     "doc_id": "",
@@ -83,7 +82,7 @@ def _endpoint(url: str, model: str | None, key_env: str) -> Choice:
         raise ConfigError(f"--judge-model: say the name of the model at {url}{listed}")
     name = model or known[0]
     teacher = {"kind": "http", "url": url, "model": name, "prompt": PROMPT, "api_key_env": key_env}
-    row, seconds = _ask(TeacherConfig(**teacher, tries=2, timeout_seconds=TIMEOUT_SECONDS))
+    row, seconds = _ask(TeacherConfig.model_validate({**teacher, "tries": 2}))
     notes = []
     if row["answer"] == "unclear":
         notes.append(f"its answer to a plain question was unclear: {str(row['raw'])[:80]!r}")

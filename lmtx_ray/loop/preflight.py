@@ -103,16 +103,16 @@ def check_hub_model(field: str, model: str, revision: str) -> None:
     """Refuse a hub id that is neither on this machine nor on the hub. Raises ConfigError."""
     if not is_hub_id(model):
         return
-    import huggingface_hub
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    if huggingface_hub.try_to_load_from_cache(model, "config.json", revision=revision or None):
+    if try_to_load_from_cache(model, "config.json", revision=revision or None):
         return
     here = f"{field}: {model!r}: no folder of that name here"
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
+    if constants.HF_HUB_OFFLINE:
         raise ConfigError(f"{here}, and HF_HUB_OFFLINE forbids to ask the hub")
     try:
-        huggingface_hub.HfApi().model_info(model, revision=revision or None, timeout=HUB_SECONDS)
+        HfApi().model_info(model, revision=revision or None, timeout=HUB_SECONDS)
     except RepositoryNotFoundError:
         raise ConfigError(f"{here}, and the hub has none either (or wants HF_TOKEN)") from None
     except Exception as error:  # of whatever speaks HTTP below it; none of them is a bug here
