@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -116,7 +115,7 @@ class Run:
         if "b" in ways:
             self.keep("b", teacher.plain(few, cached=False))
         if "a" in ways:
-            words, values = teacher.answer_ids(), dict(teacher._prompt.answers)
+            words, values = teacher.answer_ids(), teacher.answer_values()
             teacher.shut_down()
             dtype = torch.float32 if self.config.dtype == "float32" else torch.bfloat16
             model = load_causal(self.config.model, bool(self.arguments.shape), dtype)

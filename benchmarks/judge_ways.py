@@ -92,6 +92,10 @@ class Counted(VllmTeacher):
         """token -> the word that it spells."""
         return dict(self._tokens)
 
+    def answer_values(self) -> dict[str, float]:
+        """word -> its value."""
+        return dict(self._prompt.answers)
+
     def end_to_end(self, tables: Sequence[pa.Table], deterministic: bool) -> Measured:
         """From QUESTIONS to ANSWERS, with as many tables in work as a run has."""
         prompts = [prompt for table in tables for prompt in self.prompts(table)]

@@ -99,7 +99,7 @@ class LetterTokenizer:
         return self._encoder.encode(text, add_special_tokens=False)
 
     def _own(self, ids: list[int]) -> list[int]:
-        if self._strange.isdisjoint(ids):  # most texts: thrice as fast as looking at each
+        if self._strange.isdisjoint(ids):  # most texts
             return ids
         return [self._ids.get(token, token) for token in ids if token not in self.control]
 

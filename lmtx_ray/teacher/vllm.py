@@ -168,7 +168,7 @@ class VllmTeacher:
             logprob_token_ids=[*self._tokens],
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
-            skip_clone=True,  # of each request a deep copy takes a quarter of the time here
+            skip_clone=True,  # else each request takes a deep copy of this, 60 microseconds
         )
         thinking = max(self._config.thinking_tokens, 1)
         think = SamplingParams(
