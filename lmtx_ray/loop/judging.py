@@ -19,11 +19,11 @@ from lmtx_ray.stages.budget import shared_budget
 from lmtx_ray.stages.first_question import ask_first
 from lmtx_ray.stages.judge import Asking, AskTeacher
 from lmtx_ray.stages.units import Work, run_units
+from lmtx_ray.teacher.protocol import UNITS_AT_ONCE
 from lmtx_ray.teacher.questions import judge_asks, select_asks
 from lmtx_ray.verdicts.layers import merge_if_due
 
 logger = logging.getLogger(__name__)
-UNITS_AT_ONCE = 2  # of a judge: while one is in the engine, the next is read and rendered
 
 
 def fragments(*steps: Dataset) -> list[Unit]:

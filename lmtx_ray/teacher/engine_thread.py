@@ -13,7 +13,9 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -57,14 +59,21 @@ class EngineThread:
 
     def forget(self) -> None:
         """Empty the prefix cache; for a caller that is alone with the engine."""
-        done: Future[None] = Future()
+        self.run(lambda engine: engine.reset_prefix_cache())
 
-        def reset() -> None:
-            self.engine.reset_prefix_cache()
-            done.set_result(None)
+    def run(self, work: Callable[[Any], Result]) -> Result:
+        """What `work` makes of the engine, in its thread and between its steps; for a caller that
+        is alone with the engine. Raises what `work` raises."""
+        done: Future[Result] = Future()
 
-        self._inbox.put(reset)
-        done.result()
+        def call() -> None:
+            try:
+                done.set_result(work(self.engine))
+            except Exception as error:
+                done.set_exception(error)
+
+        self._inbox.put(call)
+        return done.result()
 
     def _run(self, load: Callable[[], Any], loaded: Future[Any]) -> None:
         try:
@@ -91,7 +100,9 @@ class EngineThread:
             for place, prompt in enumerate(call.prompts):
                 name = f"{next(self._names)}"
                 self._running[name] = call, place
-                engine.add_request(name, {"prompt_token_ids": prompt}, call.sampling)
+                # of this form nothing is left to render
+                asked = {"type": "token", "prompt_token_ids": prompt}
+                engine.add_request(name, asked, call.sampling)
 
     def _give(self, output: Any) -> None:
         waiting = self._running.pop(output.request_id, None) if output.finished else None

@@ -12,6 +12,7 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.schemas import VERDICTS
 from lmtx_ray.teacher.reading import Reading
 
+UNITS_AT_ONCE = 2  # of a judge: while one is in the engine, the next is read and rendered
 QUESTIONS = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),

@@ -28,7 +28,8 @@ PRIVATE_USE = re.compile("[\U000f0000-\U000ffffd]")
 BRACKETED = re.compile(r"\s*(<.+>|\[.+\])\s*", re.DOTALL)
 BYTE = re.compile("<0x[0-9A-F]{2}>")  # a letter's byte, which some list among special tokens
 CLOSED_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-LETTERS_A_TOKEN = 32  # no more of a document is looked at first than this times its tokens
+LIKELY_LETTERS = 4  # a document of no more for each of its tokens is likely short enough
+LETTERS_A_TOKEN = (8, 32)  # of a document no more is looked at first than this times its tokens
 SLACK = 8  # tokens that the seams of document and label may add
 TAILS = 1 << 14  # labels whose tokens are remembered
 # Documents and labels with the ends that tokenizers join to what stands beside them.
@@ -65,6 +66,7 @@ class LetterTokenizer:
         }
         # What a tokenizer makes of letters all the same, as some vocabularies hold these words.
         self.control = {token["id"] for token in tokens} - {tokenizer.unk_token_id}
+        self._strange = self.control | self._ids.keys()
 
     def _mark(self, token: Mapping[str, Any]) -> AddedToken:
         mark = self._marks[token["content"]]
@@ -96,7 +98,9 @@ class LetterTokenizer:
     def _encode(self, text: str) -> Encoding:
         return self._encoder.encode(text, add_special_tokens=False)
 
-    def _own(self, ids: Iterable[int]) -> list[int]:
+    def _own(self, ids: list[int]) -> list[int]:
+        if self._strange.isdisjoint(ids):  # most texts
+            return ids
         return [self._ids.get(token, token) for token in ids if token not in self.control]
 
     def decode_each(self, ids: Iterable[int]) -> list[str]:
@@ -111,10 +115,11 @@ class LetterTokenizer:
         """The beginning of at most `most` tokens, ending where both a token and a character end."""
         if len(text) < most and text.isascii():
             return text
-        start = text[: most * LETTERS_A_TOKEN]
-        encoding = self._encode(start)
-        if len(encoding.ids) <= most and len(start) < len(text):
-            start, encoding = text, self._encode(text)
+        for size in (*(most * letters for letters in LETTERS_A_TOKEN), len(text)):
+            start = text[:size]
+            encoding = self._encode(start)
+            if len(start) == len(text) or len(encoding.ids) > most + SLACK:
+                break
         count = most
         while len(encoding.ids) > most:
             ends = encoding.offsets
@@ -163,6 +168,7 @@ class Rendering:
         self._start = [tokenizer.bos_token_id] if frame.starts else []
         self._stem = lru_cache(lambda seam: self.letters.encode_inside(self._between[:seam]))
         self._seam = self._find_seam()
+        self._frame_tokens = len(self._head("", self._seam) or ()) if self._seam else 0
         self._tail = lru_cache(TAILS)(self._tail_after_seam)
         self._cut_label = lru_cache(TAILS)(self._label)
         parts = config.max_document_tokens + config.max_label_tokens + SLACK
@@ -183,9 +189,12 @@ class Rendering:
 
     def questions(self, title: str | None, text: str, labels: Sequence[str]) -> list[list[int]]:
         """The prompt of each label of a document, cut where they are too long."""
-        document = self._document(title, text)
+        document = self._uncut(title, text)
+        head = self._short_head(document)
+        if head is None:
+            document = self.letters.cut(document, self._config.max_document_tokens)
+            head = self._head(document, self._seam) if self._seam else None
         labels = [self._cut_label(label) for label in labels]
-        head = self._head(document, self._seam) if self._seam else None
         tails = [self._tail(label) if head else None for label in labels]
         return [
             head + tail if head and tail else self.whole(document, label)
@@ -199,10 +208,21 @@ class Rendering:
     def _question(self, document: str, label: str) -> str:
         return self._before + document + self._between + label + self._after
 
-    def _document(self, title: str | None, text: str) -> str:
+    def _uncut(self, title: str | None, text: str) -> str:
         document = plain(document_text(title, text))
-        document = document.lstrip() if self._frame.strips[0] else document
-        return self.letters.cut(document, self._config.max_document_tokens)
+        return document.lstrip() if self._frame.strips[0] else document
+
+    def _document(self, title: str | None, text: str) -> str:
+        return self.letters.cut(self._uncut(title, text), self._config.max_document_tokens)
+
+    def _short_head(self, document: str) -> list[int] | None:
+        """The head of a document that is surely short enough, as all of it together is: most are,
+        and need not be tokenised by themselves to know. None for others."""
+        most = self._config.max_document_tokens
+        if not self._seam or len(document) > most * LIKELY_LETTERS:
+            return None
+        head = self._head(document, self._seam)
+        return head if head and len(head) - self._frame_tokens + SLACK <= most else None
 
     def _label(self, label: str) -> str:
         label = self.letters.cut(plain(label), self._config.max_label_tokens)

@@ -121,6 +121,23 @@ def test_documents_and_labels_are_cut_before_they_are_put_in() -> None:
     assert made.letters.decode(ids).endswith(shown(made).partition("»")[2])
 
 
+@pytest.mark.parametrize("name", ["chatml", "gemma", "deepseek"])
+def test_documents_about_as_long_as_allowed_are_cut_as_by_themselves(name: str) -> None:
+    made = rendering(name)
+    for count in range(1, 70, 3):
+        document = "pain é " * count
+        ids = made.questions(None, document, ["heart"])[0]
+        assert ids == made.whole(made._document(None, document), "heart")
+
+
+def test_a_short_document_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, seen = rendering("chatml"), []
+    encode = made.letters._encode
+    monkeypatch.setattr(made.letters, "_encode", lambda text: seen.append(text) or encode(text))
+    made.questions(None, "Étude of pain.", ["heart", "ear"])
+    assert sum("Étude" in text for text in seen) == 1
+
+
 @pytest.mark.parametrize("name", CHATS)
 def test_every_spelling_of_an_answer_is_found(name: str) -> None:
     made = rendering(name)
