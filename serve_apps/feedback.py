@@ -28,7 +28,7 @@ def rows_of(
         key = text_key(document_text(document.title, document.text)).hex()
         for place, said in enumerate(document.answers):
             if said.key not in texts:
-                loc = ["body", "documents", number, "answers", place, "key"]
+                loc: list[str | int] = ["body", "documents", number, "answers", place, "key"]
                 raise Refusal(422, "invalid", [(loc, "no label has this key")])
             rows.append(
                 contracts.FeedbackRow(
