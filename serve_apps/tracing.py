@@ -41,7 +41,10 @@ class Tracing:
         if self._tracer is None:
             return
         at = time.time_ns() - int(sum(answer.seconds.values()) * NANO)
-        about = {"lmtx.bundle_id": answer.bundle_id, "lmtx.batch_documents": answer.batch_documents}
+        about: dict[str, str | int] = {
+            "lmtx.bundle_id": answer.bundle_id,
+            "lmtx.batch_documents": answer.batch_documents,
+        }
         for stage, seconds in answer.seconds.items():
             span = self._tracer.start_span(stage, start_time=at, attributes=about)
             if stage == "search":
