@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -29,6 +30,7 @@ WORD = re.compile(r"(?:[^\W_]|[\u0900-\u109f\u1780-\u17ff])+")
 ASCII_WORD = re.compile(r"[a-z0-9]+")
 LAST = "\U0010ffff"
 # one row, so that columns may differ in length: V words, P pairs of word and label, L labels
+Spans = tuple[np.ndarray, np.ndarray]  # S beginnings and ends among the pairs
 SCHEMA = pa.schema(
     [
         ("words", pa.large_list(pa.large_string())),  # V, in the order of their code points
@@ -67,14 +69,19 @@ class LabelWords:
         words, *numbers = (column.chunk(0).values for column in table.columns)
         made = cls(words, *(column.to_numpy() for column in numbers))
         labels, pairs = len(made.places_L), len(made.ranks_P)
-        ends_V = np.concatenate([[0], made.ends_V])
-        right = len(words) == len(made.ends_V) and ends_V[-1] == pairs
-        right = right and len(made.by_text_L) == labels and bool((np.diff(ends_V) >= 0).all())
+        starts_V1 = made._starts_V1
+        right = len(words) == len(made.ends_V) and starts_V1[-1] == pairs
+        right = right and len(made.by_text_L) == labels and bool((np.diff(starts_V1) >= 0).all())
         for column in (made.ranks_P, made.places_L, made.by_text_L):
             right = right and (not len(column) or 0 <= column.min() <= column.max() < labels)
         if not right:
             raise ValueError("its columns do not belong together")
         return made
+
+    @cached_property
+    def _starts_V1(self) -> np.ndarray:
+        """Where each word's pairs begin, and at last where all end."""
+        return np.concatenate([np.zeros(1, np.int64), self.ends_V])
 
     @classmethod
     def load(cls, file: Path) -> LabelWords:
@@ -97,17 +104,18 @@ class LabelWords:
     def search(self, query: str, limit: int, text_of: Callable[[int], str]) -> list[int]:
         """Places of up to `limit` labels that have a word beginning with each word of `query`:
         those first whose text begins as the query does, then the shorter, then by place. Where
-        these are too few, a word may also hold the query's inside. `text_of` a place is its text.
+        there is none, a word may also hold the query's inside. `text_of` a place is its text.
         """
         tokens = words_of(query)[:MOST_TOKENS]
         if not tokens or limit < 1:
             return []
         found = self._beginning(" ".join(tokens), limit, text_of)
-        for spans_of in (self._spans_beginning, self._spans_holding):
-            if len(found) < limit:
-                known = set(found)
-                more = self._with_all([spans_of(token) for token in tokens])
-                found += islice((rank for rank in more if rank not in known), limit - len(found))
+        if len(found) < limit:
+            known = set(found)
+            more = self._with_all([self._spans_beginning(token) for token in tokens])
+            found += islice((rank for rank in more if rank not in known), limit - len(found))
+        if not found:
+            found += islice(self._with_all([self._spans_holding(one) for one in tokens]), limit)
         return [int(self.places_L[rank]) for rank in found]
 
     def _beginning(self, start: str, limit: int, text_of: Callable[[int], str]) -> list[int]:
@@ -122,31 +130,37 @@ class LabelWords:
             ranks_F = np.partition(ranks_F, limit - 1)[:limit]
         return [int(rank) for rank in np.sort(ranks_F)]
 
-    def _spans_beginning(self, token: str) -> list[tuple[int, int]]:
+    def _spans_beginning(self, token: str) -> Spans:
         """Where the pairs of all words with this beginning lie: in one piece."""
         first, end = (
             bisect_left(range(len(self.words)), bound, key=lambda place: self.words[place].as_py())
             for bound in (token, token + LAST)
         )
-        return [(self._start(first), self._start(end))] if end > first else []
+        starts_V1 = self._starts_V1
+        return starts_V1[first : first + 1], starts_V1[end : end + 1]
 
-    def _spans_holding(self, token: str) -> list[tuple[int, int]]:
+    def _spans_holding(self, token: str) -> Spans:
         held_V = pc.match_substring(self.words, token).to_numpy(zero_copy_only=False)
-        held = np.flatnonzero(held_V)[:MOST_INNER].tolist()
-        return [(self._start(word), self._start(word + 1)) for word in held]
+        held_S = np.flatnonzero(held_V)[:MOST_INNER]
+        return self._starts_V1[held_S], self._starts_V1[held_S + 1]
 
-    def _start(self, word: int) -> int:
-        return int(self.ends_V[word - 1]) if word else 0
-
-    def _with_all(self, spans_of_tokens: list[list[tuple[int, int]]]) -> Iterable[int]:
+    def _with_all(self, spans_of_tokens: list[Spans]) -> Iterator[int]:
         """Ranks of the labels that are in some span of each token, ascending."""
         hits_L = np.ones(len(self.places_L), bool)
-        for spans in spans_of_tokens:
+        for starts_S, ends_S in spans_of_tokens:
             named_L = np.zeros(len(hits_L), bool)
-            for start, end in spans:
-                named_L[self.ranks_P[start:end]] = True
+            named_L[self.ranks_P[_within(starts_S, ends_S)]] = True
             hits_L &= named_L
         return map(int, np.flatnonzero(hits_L))
+
+
+def _within(starts_S: np.ndarray, ends_S: np.ndarray) -> slice | np.ndarray:
+    """All places in some spans."""
+    if len(starts_S) == 1:
+        return slice(int(starts_S[0]), int(ends_S[0]))
+    lengths_S = ends_S - starts_S
+    before_S = np.cumsum(lengths_S) - lengths_S
+    return np.arange(lengths_S.sum()) + np.repeat(starts_S - before_S, lengths_S)
 
 
 def index_table(texts: Sequence[str], keys: Sequence[str]) -> pa.Table:

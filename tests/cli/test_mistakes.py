@@ -101,7 +101,7 @@ def test_a_config_in_latin_1(place, caplog) -> None:
         (["run", "config.yaml", "--cycle", "2"], "--cycle needs --until"),
         (
             ["run", "config.yaml", "--set", "encoder.model=./absent/model"],
-            "encoder.model: no such folder: ",
+            "encoder.model: no such folder",
         ),
         (
             ["run", "config.yaml", "--set", "encoder.model=empty"],

@@ -94,18 +94,22 @@ def test_a_bundle_without_the_index_is_searched_all_the_same(tmp_path: Path) -> 
 
 
 def naive(labels: LabelSet, query: str) -> list[Label]:
-    """The same by looking at every label: words that begin so, and then those that hold it."""
+    """The same by looking at every label: words that begin so, else those that hold it."""
     tokens = words_of(query)
     if not tokens:
         return []
-    found: dict[int, tuple] = {}
+    begun: dict[int, tuple] = {}
+    held: dict[int, tuple] = {}
     for place, (key, text) in enumerate(labels.items()):
         own = words_of(text) + words_of(key)
         begins = all(any(word.startswith(token) for word in own) for token in tokens)
         holds = all(any(token in word for word in own) for token in tokens)
         first = joined(text).startswith(" ".join(tokens))
+        if first or begins:
+            begun[place] = (not first, len(text), place)
         if holds:
-            found[place] = (not first, not begins, len(text), place)
+            held[place] = (len(text), place)
+    found = begun or held
     return [
         Label(labels.keys_by_place[place], labels.texts[place])
         for place in sorted(found, key=found.__getitem__)
