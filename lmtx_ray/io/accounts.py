@@ -8,6 +8,7 @@ killed process takes with it only what it spent since then, and a resumed run ad
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 
 from lmtx_ray.io import storage
 
+logger = logging.getLogger(__name__)
 FOLDER = "costs"
 Spent = dict[str, dict[str, float]]  # step -> what -> how much
 
@@ -29,13 +31,17 @@ class Account:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, step: str, spent: Mapping[str, float]) -> None:
-        """Write down what this process spent on a step so far; it replaces what it said before."""
+        """Write down what this process spent on a step so far; it replaces what it said before. A
+        failing store is a warning: what is written down is worth less than what was done."""
         with self._lock:
             if self._spent.get(step) == dict(spent):
                 return
             self._spent[step] = dict(spent)
             data = storage.to_json(self._spent)
-            storage.write_bytes(storage.join(self.uri, f"{self._name}.json"), data)
+            try:
+                storage.write_bytes(storage.join(self.uri, f"{self._name}.json"), data)
+            except storage.StorageError as error:
+                logger.warning("what %s took is not written down: %s", step, error)
 
 
 def read_accounts(uri: str) -> Spent:

@@ -62,6 +62,12 @@ def test_a_judge_that_was_not_asked_writes_nothing(setting: Setting, tmp_path: P
     assert read_accounts(str(tmp_path / "costs")) == {}
 
 
+def test_a_failing_store_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "costs").write_text("in the way")
+    Account(str(tmp_path / "costs")).keep("prepare", {"wall_seconds": 1.0})
+    assert "what prepare took is not written down" in caplog.text
+
+
 def test_processes_are_added_up_and_one_replaces_what_it_said(tmp_path: Path) -> None:
     uri = str(tmp_path / "costs")
     one, other = Account(uri), Account(uri)
