@@ -23,6 +23,7 @@ from lmtx_ray.reporting.words import (
     first_tag,
     method_name,
     percent,
+    signed,
 )
 
 RIGHT, ACCEPTED = "right first tags", "first tags that the judge accepts"
@@ -164,13 +165,11 @@ def _tiles(report: Report) -> list[Tile]:
     if first is not None and progress is not None:
         low, high = (f"{100 * value:.0f}" for value in (first.low, first.high))
         what = RIGHT if who == "gold" else ACCEPTED
-        note = f"{low}–{high} %, {progress.documents:,} documents, by {who}"
+        note = f"{low}–{high} %, {progress.documents:,} documents, by {'gold' if who == 'gold' else 'the judge'}"
         tiles.append(Tile(percent(first.value), what, note))
     if report.gain is not None:
-        low, high = (f"{100 * value:+.1f}" for value in (report.gain.low, report.gain.high))
-        tiles.append(
-            Tile(f"{100 * report.gain.value:+.1f}", "points by training", f"{low} to {high}")
-        )
+        note = f"{signed(report.gain.low)} to {signed(report.gain.high)}"
+        tiles.append(Tile(signed(report.gain.value), "points by training", note))
     sure = chosen(report)
     if sure is not None and sure.threshold:
         note = f"leaves {sure.per_document:.1f} tags a document"
