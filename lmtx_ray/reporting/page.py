@@ -23,6 +23,7 @@ from lmtx_ray.reporting.words import (
     first_tag,
     method_name,
     percent,
+    signed,
 )
 
 RIGHT, ACCEPTED = "right first tags", "first tags that the judge accepts"
@@ -158,32 +159,31 @@ def _reliable(report: Report) -> dict[str, Reliability]:
 
 
 def _tiles(report: Report) -> list[Tile]:
-    first, who = first_tag(report)
-    progress = final_progress(report)
-    tiles = []
-    if first is not None and progress is not None:
-        low, high = (f"{100 * value:.0f}" for value in (first.low, first.high))
-        what = RIGHT if who == "gold" else ACCEPTED
-        note = f"{low}–{high} %, {progress.documents:,} documents, by {who}"
-        tiles.append(Tile(percent(first.value), what, note))
-    if report.gain is not None:
-        low, high = (f"{100 * value:+.1f}" for value in (report.gain.low, report.gain.high))
-        tiles.append(
-            Tile(f"{100 * report.gain.value:+.1f}", "points by training", f"{low} to {high}")
-        )
-    sure = chosen(report)
-    if sure is not None and sure.threshold:
-        note = f"leaves {sure.per_document:.1f} tags a document"
-        tiles.append(Tile(f"≥ {sure.threshold:.2f}", "for 9 right tags in 10", note))
+    tiles = _accuracy_tiles(report)
+    best, gold = chosen(report), report.judged_by == "gold"
+    if best is not None and best.threshold:
+        what = "for 9 right tags in 10" if gold else "for 9 accepted tags in 10"
+        note = f"leaves {best.per_document:.1f} tags a document"
+        tiles.append(Tile(f"≥ {best.threshold:.2f}", what, note))
     if report.asked:
-        tiles.append(
-            Tile(
-                f"{report.judge['asked']:,}", "questions asked", f"{report.judge['saved']:,} saved"
-            )
-        )
+        asked, saved = (f"{report.judge[name]:,}" for name in ("asked", "saved"))
+        tiles.append(Tile(asked, "questions asked", f"{saved} saved"))
     total = report.costs.total
     money = f"{total.money:,.4g} for the judge" if total.money is not None else ""
-    tiles.append(Tile(duration(total.seconds), "running time", money))
+    return [*tiles, Tile(duration(total.seconds), "running time", money)]
+
+
+def _accuracy_tiles(report: Report) -> list[Tile]:
+    (first, who), progress = first_tag(report), final_progress(report)
+    tiles = []
+    if first is not None and progress is not None:
+        what, by = (RIGHT, "gold") if who == "gold" else (ACCEPTED, "the judge")
+        low, high = (f"{100 * value:.0f}" for value in (first.low, first.high))
+        note = f"{low}–{high} %, {progress.documents:,} documents, by {by}"
+        tiles.append(Tile(percent(first.value), what, note))
+    if report.gain is not None:
+        note = f"{signed(report.gain.low)} to {signed(report.gain.high)}"
+        tiles.append(Tile(signed(report.gain.value), "points by training", note))
     return tiles
 
 

@@ -41,6 +41,11 @@ def percent(share: float | None, digits: int = 0) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f}\u00a0%"
 
 
+def signed(share: float) -> str:
+    """+5.0 or −5.0, in points."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
 def interval(measured: Measured | None, digits: int = 0) -> str:
     """73 % (70–76 %), or a dash."""
     if measured is None:
@@ -149,8 +154,8 @@ def _gain(report: Report) -> list[str]:
         return ["Training did not help: in the judge’s opinion untrained search is as good."]
     if report.gain is None:
         return []
-    low, high = (f"{100 * value:+.1f}" for value in (report.gain.low, report.gain.high))
-    points = f"{100 * report.gain.value:+.1f} points of right first tags ({low} to {high})"
+    low, high = signed(report.gain.low), signed(report.gain.high)
+    points = f"{signed(report.gain.value)} points of right first tags ({low} to {high})"
     if report.gain.low > 0:
         return [f"Training helped: {points} over untrained search."]
     if report.gain.high < 0:
