@@ -17,8 +17,15 @@ class ColumnMap(Config):
     text: str | None = None
     label_key: str | None = None
     label_text: str | None = None
-    gold: str | None = None
-    gold_id: str | None = None
+    gold: str | None = Field(
+        None,
+        description="Column of gold labels, in the test file or the gold file; without it "
+        "target_ind, or one of the usual names (gold, labels, tags, label, …). Evaluation only.",
+    )
+    gold_id: str | None = Field(
+        None,
+        description="Column of document ids in the gold file; without it doc_id, id, document, …",
+    )
 
 
 class DocumentsConfig(Config):
@@ -36,20 +43,29 @@ class DocumentsConfig(Config):
 class CorpusConfig(DocumentsConfig):
     """Documents and the label set.
 
-    `test` holds documents with gold labels, read for evaluation only. `gold` is a file with the
-    gold of these, or, without `test`, of some of the documents: they are trained on without it.
-    `columns.gold` names the column of labels (a usual name if not set), `columns.gold_id` that of
-    document ids in a gold file; `gold_by` says what stands there, label indices or keys and texts
-    (auto: indices in target_ind and label_ids), and `gold_separator` what is between them where one
-    field holds several. `held_aside` documents are kept from training for selection, chosen by a
-    hash of their id.
+    `test` holds documents with gold labels, and `gold` gold in a file of its own; both are read for
+    evaluation only. `held_aside` documents are kept from training for selection, chosen by a hash
+    of their id.
     """
 
     labels: str
     test: str | None = None
-    gold: str | None = None
-    gold_by: Literal["auto", "index", "name"] = "auto"
-    gold_separator: str | None = None
+    gold: str | None = Field(
+        None,
+        description="File with gold labels of the test documents, or, without test, of some of the "
+        "documents, which are then trained on without it: documents with labels, or a row for each "
+        "pair. Evaluation only; adding it later trains nothing again.",
+    )
+    gold_by: Literal["auto", "index", "name"] = Field(
+        "auto",
+        description="What gold names labels by: their index in the label set, or key or text. auto "
+        "takes target_ind and label_ids for indices, every other column for names.",
+    )
+    gold_separator: str | None = Field(
+        None,
+        description="Between several labels in one field of gold; without it the one of | ; , tab "
+        "and line feed that gives labels there are.",
+    )
     held_aside: int = Field(250, ge=0)
     seed: int = 13
 
