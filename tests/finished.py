@@ -49,7 +49,7 @@ def finished_run(
         "labels": (labels_table(), schemas.LABELS),
         "hybrid 0": (_rankings(untrained), schemas.RANKINGS),
         "hybrid 1": (_rankings(shipped), schemas.RANKINGS),
-        "verdicts 1": (_verdicts(sorted(judged), yes, teacher), schemas.VERDICTS),
+        "verdicts 1": (verdict_rows(sorted(judged), yes, teacher), schemas.VERDICTS),
         "selection 1": (schemas.VERDICTS.empty_table(), schemas.VERDICTS),
     }
     steps = {name: _publish(run, name, *table) for name, table in tables.items()}
@@ -76,9 +76,8 @@ def _rankings(side: Rankings) -> pa.Table:
     return pa.table({"doc_id": list(side), "label_ids": list(side.values()), "scores": scores})
 
 
-def _verdicts(
-    pairs: Sequence[tuple[str, int]], yes: set[tuple[str, int]], teacher: str
-) -> pa.Table:
+def verdict_rows(pairs: Sequence[Pair], yes: set[Pair], teacher: str) -> pa.Table:
+    """VERDICTS on pairs of document and label: yes to those in `yes`, no to the others."""
     rows = [
         {
             "doc_id": doc_id,
