@@ -54,7 +54,7 @@ def publish_plain(folder: Path, shards: int = 1, fused: bool = False) -> str:
             labels,
             depth=100,
             fusion=FUSION if fused else None,
-            calibration=Calibration(10.0, -3.0, 0.0, 1.0),
+            calibration=Calibration(("score",), (10.0,), (0.0,), (1.0,), -3.0),
         )
         step.publish_folder(lambda local: write_bundle(parts, local))
     return step.uri

@@ -44,8 +44,8 @@ class Backend(Protocol):
     async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
         """(bundle id, the label or None, its parents)."""
 
-    async def state(self) -> dict[str, str]:
-        """`bundle_id`, and `promotion` as ReplicaState tells it."""
+    async def state(self) -> dict[str, Any]:
+        """`bundle_id`, `promotion` and `defaults` as ReplicaState tells them."""
 
 
 def build_api(backend: Backend, guard: GuardSettings, telemetry: Telemetry) -> FastAPI:
@@ -82,6 +82,7 @@ def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry) -> None:
         results = [_result(row, request.explain) for answer in answers for row in answer.rows]
         body = {
             "bundle_id": answers[0].bundle_id,
+            "wanted": vars(answers[0].wanted),
             "partial": any(answer.partial for answer in answers),
             "results": results,
         }
@@ -196,6 +197,7 @@ def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> Non
             "ready": ready,
             "bundle_id": state["bundle_id"] or None,
             "promotion": state["promotion"],
+            "defaults": state["defaults"] or None,
         }
         return JSONResponse(body, 200 if ready else 503)
 
@@ -209,14 +211,18 @@ class _Kept:
     """The backend's state, asked at most once a second: health checks must not become a load."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend, self._until, self._state = backend, 0.0, {"bundle_id": "", "promotion": ""}
+        self._backend, self._until, self._state = backend, 0.0, _unknown()
 
-    async def state(self) -> dict[str, str]:
+    async def state(self) -> dict[str, Any]:
         now = time.monotonic()
         if now >= self._until:
             self._until = now + 1.0
             try:
                 self._state = await self._backend.state()
             except Refusal as refusal:
-                self._state = {"bundle_id": "", "promotion": refusal.code}
+                self._state = _unknown(refusal.code)
         return self._state
+
+
+def _unknown(promotion: str = "") -> dict[str, Any]:
+    return {"bundle_id": "", "promotion": promotion, "defaults": {}}

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,13 +33,15 @@ class BundleConfig(BaseModel):
 @dataclass(frozen=True)
 class ReplicaState:
     """What one replica says of itself: the id of the bundle it answers with, ids of all it holds,
-    the configuration it was told, and what became of that: "", "loading", or what is wrong."""
+    the configuration it was told, what became of that ("", "loading", or what is wrong), and an
+    engine's defaults for requests that leave them open."""
 
     replica: str
     bundle_id: str
     holds: frozenset[str]
     config: BundleConfig
     promotion: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Loaded(Protocol):

@@ -71,10 +71,10 @@ class EngineClient:
         """(bundle id, the label or None, its parents)."""
         return await self._ask(lambda: self._engine.label.remote(key), self._seconds)
 
-    async def state(self) -> dict[str, str]:
-        """`bundle_id` and `promotion` of a replica."""
+    async def state(self) -> dict[str, Any]:
+        """`bundle_id`, `promotion` and `defaults` of a replica."""
         state = await self._ask(lambda: self._engine.state.remote(), STATE_SECONDS)
-        return {"bundle_id": state.bundle_id, "promotion": state.promotion}
+        return {name: getattr(state, name) for name in ("bundle_id", "promotion", "defaults")}
 
 
 def _log_requests() -> None:

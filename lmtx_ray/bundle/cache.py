@@ -16,7 +16,7 @@ from lmtx_ray.io.fetch import check, fetch
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError, StoredFile
 
-DESCRIPTION, INDEX = "bundle.json", "index/"
+DESCRIPTION, INDEX, JUDGED = "bundle.json", "index/", "judged.parquet"
 
 
 @dataclass(frozen=True)

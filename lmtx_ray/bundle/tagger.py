@@ -13,10 +13,12 @@ from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.cache import LocalBundle, open_bundle
 from lmtx_ray.bundle.evidence import evidence
 from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.evaluation.pair_features import Known
 from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.search.candidates import PADDING, Candidates, reciprocal_rank_fusion
@@ -34,7 +36,13 @@ class Ranked:
     ids_BK: np.ndarray
     scores_BK: np.ndarray
     dense: Candidates
-    lexical_BK: np.ndarray | None
+    lexical: Candidates | None
+
+    def known(self, place: int, depth: int) -> Known:
+        """What there is on the document at `place`."""
+        lexical = self.lexical and (self.lexical[0][place], self.lexical[1][place])
+        dense = self.dense[0][place], self.dense[1][place]
+        return Known((self.ids_BK[place], self.scores_BK[place]), dense, lexical, depth)
 
 
 class Tagger:
@@ -53,11 +61,12 @@ class Tagger:
         """`folder` holds a bundle's files, kept there by `held`; without the index, `tag` and
         `search` are not to be called: the shards are elsewhere."""
         description = storage.read_json(f"{folder}/bundle.json")
-        if description.get("version") != schemas.BUNDLE_VERSION:
+        if description.get("version") not in schemas.READ_VERSIONS:
+            known = " and ".join(map(str, schemas.READ_VERSIONS))
             raise PublishError(
-                f"{folder}: a bundle of version {description.get('version')}, this reads version "
-                f"{schemas.BUNDLE_VERSION}; run the config that made it again (`lmtx run`): its "
-                "steps are kept, and only the bundle is written anew"
+                f"{folder}: a bundle of version {description.get('version')}, this reads versions "
+                f"{known}; run the config that made it again (`lmtx run`): its steps are kept, and "
+                "only the bundle is written anew"
             )
         self.folder, self.held = folder, held
         self.bundle_id: str = description["bundle_id"]
@@ -73,7 +82,8 @@ class Tagger:
         self._fusion = description["fusion"]
         self._lexical = LexicalIndex.load(f"{folder}/lexical") if self._fusion else None
         self._depth = description["depth"]
-        self._calibration = Calibration.from_dict(description["calibration"])
+        self._calibration = calibration_of(folder, description)
+        self.defaults = Defaults.of(description)
 
     @classmethod
     def load(cls, bundle: str, threads: int | None = None) -> Tagger:
@@ -88,11 +98,11 @@ class Tagger:
     def tag(
         self,
         texts: Sequence[str],
-        top_k: int = 5,
+        top_k: int | None = None,
         *,
         ids: Sequence[str] | None = None,
         titles: Sequence[str | None] | None = None,
-        min_probability: float = 0.0,
+        min_probability: float | None = None,
         allow: Collection[str] | None = None,
         deny: Collection[str] = (),
     ) -> pa.Table:
@@ -102,28 +112,32 @@ class Tagger:
         A document without text has no tags and the reason "empty".
 
         Args:
+            top_k: Most tags of a document; the bundle's default, 5 if it has none, if None.
             ids: doc_id of each text; "0", "1", … if None.
             titles: Title of each text, which is read before it; none if None.
-            min_probability: Tags of less are left out.
+            min_probability: Tags of less are left out; the bundle's default, 0 if it has none, if
+                None.
             allow: Label keys that alone may be tags, of the bundle's top candidates; all if None.
             deny: Label keys that may not.
 
         Raises:
             TypeError: One text instead of a list of them, or something that is no text.
-            ValueError: Lists of different lengths, or a `top_k` below 1.
+            ValueError: Lists of different lengths, a `top_k` below 1, or a `min_probability`
+                outside 0 to 1.
         """
+        wanted = self.defaults.or_else(top_k, min_probability)
         ids = [str(doc_id) for doc_id in (range(len(texts)) if ids is None else ids)]
         titles = [None] * len(texts) if titles is None else titles
-        _check(texts, ids, titles, top_k)
+        _check(texts, ids, titles)
         documents = [document_text(title, text) for title, text in zip(titles, texts, strict=True)]
-        ranked = self.rank(documents, self.search(self.encode(documents), self.depth(top_k)))
-        rows = self.answers(ids, documents, ranked, top_k, min_probability, allow, deny)
+        ranked = self.rank(documents, self.search(self.encode(documents), self.depth(wanted.top_k)))
+        rows = self.answers(ids, documents, ranked, wanted, allow, deny)
         return schemas.conform(pa.Table.from_pylist(rows, schema=schemas.TAGS), schemas.TAGS)
 
     def check(self) -> str:
         """Ask the bundle's canaries; what is wrong with the answers, empty if nothing is."""
         canaries = canary.Canaries.load(self.folder)
-        rows = self.tag(canaries.texts, canary.TOP_K).to_pylist()
+        rows = self.tag(canaries.texts, canary.TOP_K, min_probability=0.0).to_pylist()
         return canary.deviation(canaries, rows)
 
     def depth(self, top_k: int) -> int:
@@ -144,22 +158,21 @@ class Tagger:
         if self._lexical is None:
             return Ranked(*dense, dense, None)
         depth = dense[0].shape[1]
-        lexical_BK, _ = self._lexical.search(documents, depth)
+        lexical = self._lexical.search(documents, depth)
         fused = reciprocal_rank_fusion(
-            [dense[0], lexical_BK],
+            [dense[0], lexical[0]],
             depth,
             constant=self._fusion["constant"],
             weights=[self._fusion["dense"], self._fusion["lexical"]],
         )
-        return Ranked(*fused, dense, lexical_BK)
+        return Ranked(*fused, dense, lexical)
 
     def answers(
         self,
         ids: Sequence[str],
         documents: Sequence[str],
         ranked: Ranked,
-        top_k: int,
-        min_probability: float = 0.0,
+        wanted: Defaults,
         allow: Collection[str] | None = None,
         deny: Collection[str] = (),
     ) -> list[dict[str, Any]]:
@@ -175,8 +188,7 @@ class Tagger:
                 "reason": "",
             }
             if document:
-                found = ranked.ids_BK[place], ranked.scores_BK[place]
-                self._fill(row, *found, top_k, min_probability, allow, deny)
+                self._fill(row, ranked.known(place, self._depth), wanted, allow, deny)
             else:
                 row["reason"] = "empty"
             rows.append(row)
@@ -185,18 +197,17 @@ class Tagger:
     def _fill(
         self,
         row: dict[str, Any],
-        ids_K: np.ndarray,
-        scores_K: np.ndarray,
-        top_k: int,
-        min_probability: float,
+        known: Known,
+        wanted: Defaults,
         allow: Collection[str] | None,
         deny: Collection[str],
     ) -> None:
-        probabilities_K = self._calibration.apply(scores_K)
+        ids_K, scores_K = known.ranked
+        probabilities_K = self._calibration.of(known)
         for label, score, probability in zip(
             ids_K.tolist(), scores_K.tolist(), probabilities_K.tolist(), strict=True
         ):
-            if label == PADDING or probability < min_probability:
+            if label == PADDING or probability < wanted.min_probability:
                 continue
             key = self.labels.keys_by_place[label]
             if key in deny or (allow is not None and key not in allow):
@@ -205,18 +216,26 @@ class Tagger:
             row["labels"].append(self.labels.texts[label])
             row["scores"].append(score)
             row["probabilities"].append(probability)
-            if len(row["scores"]) == top_k:
+            if len(row["scores"]) == wanted.top_k:
                 return
 
     def explain(self, document: str, ranked: Ranked, place: int, key: str) -> dict[str, Any]:
         """Why the document at `place` has the tag `key`, see `evidence`."""
         label = self.labels.place(key)
-        dense = ranked.dense[0][place], ranked.dense[1][place]
-        lexical_K = None if ranked.lexical_BK is None else ranked.lexical_BK[place]
-        return evidence(document, self.labels.texts[label], label, dense, lexical_K)
+        known = ranked.known(place, self._depth)
+        lexical_K = None if known.lexical is None else known.lexical[0]
+        return evidence(document, self.labels.texts[label], label, known.dense, lexical_K)
 
 
-def _check(texts: Sequence[str], ids: Sequence[str], titles: Sequence[str | None], k: int) -> None:
+def calibration_of(folder: str, description: dict[str, Any]) -> Calibration:
+    """The one in a bundle.json; PublishError where this version cannot read it."""
+    try:
+        return Calibration.from_dict(description["calibration"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise PublishError(f"{folder}/bundle.json: calibration: {error}") from error
+
+
+def _check(texts: Sequence[str], ids: Sequence[str], titles: Sequence[str | None]) -> None:
     if isinstance(texts, str):
         raise TypeError("tag() takes a list of texts, not one text")
     for name, values in (("ids", ids), ("titles", titles)):
@@ -225,5 +244,3 @@ def _check(texts: Sequence[str], ids: Sequence[str], titles: Sequence[str | None
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(f"text {place} is {type(text).__name__}, not a text")
-    if k < 1:
-        raise ValueError(f"top_k is {k}, at least 1 is needed")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
-from lmtx_ray.cli import tagging, verdicts
+from lmtx_ray.cli import tagging, thresholds, verdicts
 from lmtx_ray.cli.arguments import add_verb
 from lmtx_ray.cli.messages import is_users_to_mend, one_line
 from lmtx_ray.loop import running
@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         entry.load()(verbs)
     verdicts.add_verbs(verbs, _load, running.start_ray)
     _add_evaluate_verb(verbs)
+    thresholds.add_verbs(verbs)
     return parser
 
 

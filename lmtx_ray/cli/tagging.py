@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, positive
+from lmtx_ray.cli.arguments import add_verb, positive, probability
 
 FORMATS = ("auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text")
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
@@ -19,14 +19,26 @@ def add_verbs(verbs: Any) -> None:
     text = add_verb(verbs, "tag-text", "tag one text and print its tags", tag_text)
     for parser in (tag, text):
         parser.add_argument("--bundle", required=True, help="bundle folder, local or s3")
-        parser.add_argument("--top-k", type=positive, default=5, help="most tags of a document")
-        parser.add_argument("--min-probability", type=float, default=0.0)
+        add_wanted(parser)
     text.add_argument("text", help="the text; - reads standard input")
     _add_inputs(tag)
     _add_outputs(tag)
     _add_running(tag)
     sweep = add_verb(verbs, "sweep", "delete what killed tag jobs left in an output", sweep_output)
     sweep.add_argument("output", help="output of a published tag job")
+
+
+def add_wanted(parser: argparse.ArgumentParser) -> None:
+    """`--top-k` and `--min-probability`, None where they are not given."""
+    parser.add_argument(
+        "--top-k", type=positive, help="most tags of a document (default: the bundle's, else 5)"
+    )
+    parser.add_argument(
+        "--min-probability",
+        type=probability,
+        metavar="P",
+        help="leave out tags of less, 0 to 1 (default: the bundle's, else 0)",
+    )
 
 
 def _add_inputs(tag: argparse.ArgumentParser) -> None:
@@ -120,7 +132,7 @@ def tag_text(arguments: argparse.Namespace) -> None:
     (row,) = tags.to_pylist()
     if row["reason"]:
         raise ValueError(f"no tags: {row['reason']}")
-    for key, label, probability in zip(
+    for key, label, share in zip(
         row["label_keys"], row["labels"], row["probabilities"], strict=True
     ):
-        print(f"{probability:6.1%}  {label}  ({key})")
+        print(f"{share:6.1%}  {label}  ({key})")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 CONTRACT_KEY = b"lmtx.contract"
-BUNDLE_VERSION = 3  # of the folder that is tagged with
+BUNDLE_VERSION = 4  # of the folder that is tagged with
+READ_VERSIONS = (3, 4)  # of bundles: in 3 a probability is made of the score alone
 
 
 class ContractError(ValueError):
@@ -104,6 +105,20 @@ TAGS = _contract(
         _required("scores", pa.list_(pa.float32())),
         pa.field("probabilities", pa.list_(pa.float32())),
         _required("reason", pa.string()),
+    ],
+)
+JUDGED_TAGS = _contract(  # what a bundle knows of held-aside documents: hashes, no id and no text
+    "judged_tags",
+    [
+        _required("document", pa.binary(16)),
+        _required("label", pa.binary(16)),
+        _required("place", pa.int32()),
+        _required("features", pa.list_(pa.float64())),
+        pa.field("p_yes", pa.float64()),
+        pa.field("accepted", pa.bool_()),
+        pa.field("reviewed", pa.bool_()),
+        pa.field("right", pa.float32()),
+        _required("probability", pa.float32()),
     ],
 )
 REJECTS = _contract(

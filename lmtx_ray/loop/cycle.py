@@ -32,7 +32,7 @@ from lmtx_ray.student.pseudo_labels import relative
 
 logger = logging.getLogger(__name__)
 RANKED = ("doc_id", "label_ids")
-JUDGED = ("doc_id", "label_id", "answer", "p_yes")
+JUDGED = ("doc_id", "label_id", "answer", "p_yes", "teacher")
 
 
 @dataclass
@@ -121,7 +121,7 @@ def held_aside_ids(layout: Layout) -> pa.Array:
 
 
 def held_aside_verdicts(layout: Layout, cycles: int, doc_ids: pa.Array) -> pa.Table:
-    """What was said of these documents in so many cycles: doc_id, label_id, answer, p_yes."""
+    """What was said of these documents in so many cycles, the columns JUDGED."""
     steps = verdict_steps(layout, cycles)
     return pa.concat_tables([step.where("doc_id", doc_ids, JUDGED) for step in steps])
 

@@ -14,6 +14,7 @@ from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import dataset_of, publish, read_manifests, units_of
 from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork, run_unit
+from lmtx_ray.bundle.defaults import read_defaults
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.io import storage
@@ -34,12 +35,15 @@ Plan = dict[str, Any]
 def plan_tags(job: TagJob) -> dict[str, Any]:
     """What tagging would read, without loading a model or writing anything."""
     _bundle_identity(job)
+    job = _settled(job)
     inputs = list_inputs(job.source.documents, identify=False)
     units = make_units(inputs, job.source, job.unit_bytes)
     size = sum(file.size for file in inputs)
     return {
         "bundle": job.bundle,
         "output": job.output,
+        "top_k": job.top_k,
+        "min_probability": job.min_probability,
         "files": len(inputs),
         "units": len(units),
         "bytes": size,
@@ -80,6 +84,7 @@ def tag_corpus(
         update={"bundle": storage.absolute(job.bundle), "output": storage.absolute(job.output)}
     )
     bundle, inputs = _bundle_identity(job), list_inputs(job.source.documents)
+    job = _settled(job)
     plans = read_plans(job.output)
     tagged = 0
     while plan := _next_plan(job, bundle, inputs, plans, append_new):
@@ -99,6 +104,12 @@ def _bundle_identity(job: TagJob) -> dict[str, str]:
         "fingerprint": storage.read_json(manifest)["fingerprint"],
         "sha256": storage.sha256_of(manifest),
     }
+
+
+def _settled(job: TagJob) -> TagJob:
+    """The job with the bundle's defaults where it leaves something open: they are in its plan."""
+    wanted = read_defaults(job.bundle).or_else(job.top_k, job.min_probability)
+    return job.model_copy(update=vars(wanted))
 
 
 def _next_plan(

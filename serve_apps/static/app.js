@@ -142,7 +142,7 @@ async function tagText(event) {
     showResult(await call("v1/tag", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ documents: [title.trim() ? { title, text } : { text }], top_k: Number(at("top-k").value), explain: true }),
+      body: JSON.stringify({ documents: [title.trim() ? { title, text } : { text }], top_k: Number(at("top-k").value), min_probability: 0, explain: true }),
     }));
   } catch (error) {
     clearTags();
@@ -157,6 +157,14 @@ function setBusy(state) {
   busy = state;
   at("submit").setAttribute("aria-disabled", String(state));
   at("submit").textContent = state ? "Tagging…" : "Tag";
+}
+
+// The number and the least probability that were chosen for this bundle; the slider still shows less.
+function useDefaults({ defaults }) {
+  if (!defaults || (defaults.top_k === 5 && defaults.min_probability === 0)) return;
+  at("top-k").prepend(new Option(`${defaults.top_k} (this bundle's own)`, defaults.top_k, true, true));
+  at("threshold").value = Math.round(100 * defaults.min_probability);
+  showTags();
 }
 
 async function findLabels(event) {
@@ -188,3 +196,4 @@ call("healthz").then(
   (health) => showIdentity(health.bundle_id),
   (error) => { at("identity").textContent = error.message; },
 );
+call("readyz").then(useDefaults, () => {});
