@@ -56,7 +56,7 @@ def publish_plain(
             labels,
             depth=100,
             fusion=FUSION if fused else None,
-            calibration=Calibration(10.0, -3.0, 0.0, 1.0),
+            calibration=Calibration(("score",), (10.0,), (0.0,), (1.0,), -3.0),
         )
         step.publish_folder(lambda local: write_bundle(parts, local))
     return step.uri

@@ -50,7 +50,8 @@ class Backend(Protocol):
         """(bundle id, texts of those keys that the label set has)."""
 
     async def state(self) -> dict[str, Any]:
-        """`bundle_id`, `promotion` and, if it is known, `about`, as ReplicaState tells them."""
+        """`bundle_id`, `promotion`, `defaults` and, if it is known, `about`, as ReplicaState
+        tells them."""
 
 
 def build_api(
@@ -101,6 +102,7 @@ def _add_tagging(api: FastAPI, backend: Backend, telemetry: Telemetry, tracing: 
         ]
         body = {
             "bundle_id": answers[0].bundle_id,
+            "wanted": vars(answers[0].wanted),
             "partial": any(answer.partial for answer in answers),
             "results": results,
         }
@@ -241,6 +243,7 @@ def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> Non
             "ready": ready,
             "bundle_id": state["bundle_id"] or None,
             "promotion": state["promotion"],
+            "defaults": state["defaults"] or None,
             "bundle": state.get("about") or None,
         }
         return JSONResponse(body, 200 if ready else 503)
@@ -256,8 +259,7 @@ class _Kept:
     """The backend's state, asked at most once a second: health checks must not become a load."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend, self._until = backend, 0.0
-        self._state: dict[str, Any] = {"bundle_id": "", "promotion": ""}
+        self._backend, self._until, self._state = backend, 0.0, _unknown()
 
     async def state(self) -> dict[str, Any]:
         now = time.monotonic()
@@ -266,5 +268,9 @@ class _Kept:
             try:
                 self._state = await self._backend.state()
             except Refusal as refusal:
-                self._state = {"bundle_id": "", "promotion": refusal.code}
+                self._state = _unknown(refusal.code)
         return self._state
+
+
+def _unknown(promotion: str = "") -> dict[str, Any]:
+    return {"bundle_id": "", "promotion": promotion, "defaults": {}}

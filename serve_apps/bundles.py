@@ -33,7 +33,8 @@ class BundleConfig(BaseModel):
 @dataclass(frozen=True)
 class ReplicaState:
     """What one replica says of itself: the id of the bundle it answers with, ids of all it holds,
-    the configuration it was told, and what became of that: "", "loading", or what is wrong."""
+    the configuration it was told, what became of that ("", "loading", or what is wrong), and an
+    engine's defaults for requests that leave them open."""
 
     replica: str
     bundle_id: str
@@ -41,6 +42,7 @@ class ReplicaState:
     config: BundleConfig
     promotion: str
     about: Mapping[str, Any] = field(default_factory=dict)  # what people know the bundle by
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Loaded(Protocol):

@@ -97,8 +97,21 @@ class TagRequest(BaseModel):
     )
 
     documents: list[AnyDocument] = Field(min_length=1, max_length=MOST_DOCUMENTS)
-    top_k: int = Field(5, ge=1, le=MOST_TAGS, strict=True, description="most tags of a document")
-    min_probability: float = Field(0.0, ge=0, le=1, allow_inf_nan=False, strict=True)
+    top_k: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_TAGS,
+        strict=True,
+        description="most tags of a document; the bundle's default without it",
+    )
+    min_probability: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        strict=True,
+        description="tags of less are left out; the bundle's default without it",
+    )
     allow: Keys | None = Field(None, description="label keys that alone may be tags")
     deny: Keys = Field(default=[], description="label keys that may not be tags")
     explain: bool = Field(False, strict=True, description="give parents and evidence of each tag")
@@ -189,10 +202,19 @@ class Result(BaseModel):
     reason: str
 
 
+class Wanted(BaseModel):
+    """Most tags of a document, and their least probability."""
+
+    top_k: int
+    min_probability: float
+
+
 class TagResponse(BaseModel):
-    """`partial` is true where index shards were missing and the service may answer without."""
+    """`wanted` is what tags had to fulfil, as asked for or by the bundle's defaults; `partial` is
+    true where index shards were missing and the service may answer without."""
 
     bundle_id: str
+    wanted: Wanted
     partial: bool = False
     results: list[Result]
 
@@ -236,9 +258,11 @@ class BundleAbout(BaseModel):
 
 class Readiness(BaseModel):
     """`promotion` says what became of the newest bundle: "", "loading", or why it was refused;
-    `bundle` is null where nothing is known of it but its id."""
+    `bundle` is null where nothing is known of it but its id,
+    `defaults` is what tags have to fulfil where a request does not say."""
 
     ready: bool
     bundle_id: str | None
     promotion: str
+    defaults: Wanted | None = None
     bundle: BundleAbout | None = None

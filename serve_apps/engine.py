@@ -141,7 +141,8 @@ class Engine:
 
     async def state(self) -> ReplicaState:
         """Which replica this is, what it answers with, and how a promotion goes."""
-        return self._bundles.state(serve.get_replica_context().replica_id.unique_id)
+        state = self._bundles.state(serve.get_replica_context().replica_id.unique_id)
+        return replace(state, defaults=vars(self._bundles.active.tagger.defaults))
 
     async def check_health(self) -> None:
         """Serve's hook: a replica whose own canary is wrong is replaced. A missing shard is the

@@ -13,6 +13,7 @@ import numpy as np
 
 from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.tagger import Ranked, Tagger
+from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from serve_apps.reasons import Reasons
@@ -22,14 +23,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class TagCall:
-    """One request's documents, (id, title, text) each, and what its tags may look like.
+    """One request's documents, (id, title, text) each, and what its tags may look like; None is the
+    bundle's default.
 
     `bundle_id` asks for the answer of that bundle and no other.
     """
 
     documents: list[tuple[str, str | None, str]]
-    top_k: int
-    min_probability: float = 0.0
+    top_k: int | None = None
+    min_probability: float | None = None
     allow: frozenset[str] | None = None
     deny: frozenset[str] = frozenset()
     explain: bool = False
@@ -53,6 +55,7 @@ class Answer:
     shard_seconds: tuple[float, ...] = ()
     batch_documents: int = 0
     tokens: int = 0
+    wanted: Defaults = field(default_factory=Defaults)  # what was asked for, or the bundle's own
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,16 @@ class Generation:
     async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
+    def _wanted(self, call: TagCall) -> Defaults:
+        return self.tagger.defaults.or_else(call.top_k, call.min_probability)
+
     async def answer(self, calls: Sequence[TagCall]) -> list[Answer]:
         """An Answer for each call; their documents go through the encoder together."""
         texts = [
             [document_text(title, text) for _, title, text in call.documents] for call in calls
         ]
         documents = [text for call in texts for text in call]
-        depth = self.tagger.depth(max(call.top_k for call in calls))
+        depth = self.tagger.depth(max(self._wanted(call).top_k for call in calls))
         if self._shards is None:
             answers = await self._run(self._whole, calls, texts, documents, depth)
         else:
@@ -123,10 +129,11 @@ class Generation:
         for call, own in zip(calls, texts, strict=True):
             span = slice(start, start + len(own))
             # of its own depth, so that company changes no fused score
-            depth = self.tagger.depth(call.top_k)
+            depth = self.tagger.depth(self._wanted(call).top_k)
             dense = found.dense[0][span, :depth], found.dense[1][span, :depth]
             rows = self._rows(call, own, self.tagger.rank(own, dense))
-            answers.append(Answer(self.bundle_id, rows, found.partial))
+            answer = Answer(self.bundle_id, rows, found.partial, wanted=self._wanted(call))
+            answers.append(answer)
             start += len(own)
         spent = {**spent, "rank": time.perf_counter() - started}
         for answer, call in zip(answers, calls, strict=True):
@@ -137,10 +144,9 @@ class Generation:
 
     def _rows(self, call: TagCall, documents: list[str], ranked: Ranked) -> list[Row]:
         ids = [doc_id for doc_id, _, _ in call.documents]
-        rows = self.tagger.answers(
-            ids, documents, ranked, call.top_k, call.min_probability, call.allow, call.deny
-        )
-        reasons = Reasons(self.tagger, call, ranked)
+        wanted = self._wanted(call)
+        rows = self.tagger.answers(ids, documents, ranked, wanted, call.allow, call.deny)
+        reasons = Reasons(self.tagger, call, ranked, wanted.min_probability)
         for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
             if not row["label_keys"] and not row["reason"]:
                 row["reason"] = reasons.why_none(document, place)
@@ -156,7 +162,7 @@ class Generation:
     async def check(self) -> str:
         """Ask the bundle's canaries on the way a request takes; "" if the answers are right."""
         canaries = canary.Canaries.load(self.tagger.folder)
-        call = TagCall([("", None, text) for text in canaries.texts], canary.TOP_K)
+        call = TagCall([("", None, text) for text in canaries.texts], canary.TOP_K, 0.0)
         (answer,) = await self.answer([call])
         if answer.partial:
             return "index shards are missing"

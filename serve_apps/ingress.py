@@ -78,13 +78,10 @@ class EngineClient:
         return await self._ask(lambda: self._engine.label_texts.remote(keys), self._seconds)
 
     async def state(self) -> dict[str, Any]:
-        """`bundle_id`, `promotion` and `about` of a replica."""
+        """`bundle_id`, `promotion`, `defaults` and `about` of a replica."""
         state = await self._ask(lambda: self._engine.state.remote(), STATE_SECONDS)
-        return {
-            "bundle_id": state.bundle_id,
-            "promotion": state.promotion,
-            "about": dict(state.about),
-        }
+        names = ("bundle_id", "promotion", "defaults", "about")
+        return {name: getattr(state, name) for name in names}
 
 
 def _log_requests() -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lmtx_ray.bundle.tagger import Ranked, Tagger
+from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.corpus.label_set import LabelSet
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ MOST_COMPARED = 400  # keys: more would take longer than the tags
 class Reasons:
     """The reasons of one request's documents; what all of them share is found out once."""
 
-    def __init__(self, tagger: Tagger, call: TagCall, ranked: Ranked) -> None:
-        self._tagger, self._call, self._ranked = tagger, call, ranked
+    def __init__(self, tagger: Tagger, call: TagCall, ranked: Ranked, least: float) -> None:
+        """`least` is the probability that tags had to have."""
+        self._tagger, self._call, self._ranked, self._least = tagger, call, ranked, least
 
     def why_none(self, document: str, place: int) -> str:
         """The reason for the document at `place`, in words; its answer has no tags."""
@@ -31,7 +33,7 @@ class Reasons:
         kept = self._first(document, place, call.allow, call.deny)
         if kept["label_keys"]:
             return (
-                f"no tag has a probability of {call.min_probability:g} or more: the best has "
+                f"no tag has a probability of {self._least:g} or more: the best has "
                 f"{kept['probabilities'][0]:.2f}"
             )
         if call.allow is not None:
@@ -43,7 +45,7 @@ class Reasons:
         self, document: str, place: int, allow: Collection[str] | None, deny: Collection[str]
     ) -> dict[str, Any]:
         own = _only(self._ranked, place)
-        return self._tagger.answers([""], [document], own, 1, 0.0, allow, deny)[0]
+        return self._tagger.answers([""], [document], own, Defaults(1), allow, deny)[0]
 
     @cached_property
     def _about_allowed(self) -> str:
@@ -52,14 +54,14 @@ class Reasons:
 
 def _only(ranked: Ranked, place: int) -> Ranked:
     span = slice(place, place + 1)
-    lexical_1K = None if ranked.lexical_BK is None else ranked.lexical_BK[span]
     dense = ranked.dense[0][span], ranked.dense[1][span]
+    lexical = ranked.lexical and (ranked.lexical[0][span], ranked.lexical[1][span])
     return replace(
         ranked,
         ids_BK=ranked.ids_BK[span],
         scores_BK=ranked.scores_BK[span],
         dense=dense,
-        lexical_BK=lexical_1K,
+        lexical=lexical,
     )
 
 

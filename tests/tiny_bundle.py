@@ -10,6 +10,7 @@ from lmtx_ray.bundle.folder import BundleParts, write_bundle
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.evaluation.pair_features import DENSE, FUSED
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.student.encoder import Encoder
@@ -33,6 +34,13 @@ def labels_table() -> pa.Table:
     return schemas.conform(table, schemas.LABELS)
 
 
+def calibration_of(fusion: dict[str, float] | None, slope: float) -> Calibration:
+    """One that looks at everything there is."""
+    features = FUSED if fusion else DENSE
+    ones = (1.0,) * len(features)
+    return Calibration(features, tuple(slope / 4 for _ in ones), (0.0,) * len(ones), ones, 2.0)
+
+
 def publish_bundle(
     folder: Path,
     encoder: str,
@@ -40,6 +48,8 @@ def publish_bundle(
     shards: int = 2,
     fusion: dict[str, float] | None = FUSION,
     slope: float = 1.0,
+    depth: int = 16,
+    judged: pa.Table | None = None,
 ) -> str:
     """A published bundle at `folder`; other `slope`s give other probabilities."""
     settings = EncoderConfig(model=encoder, max_tokens=64, dtype="float32", threads=1)
@@ -50,9 +60,10 @@ def publish_bundle(
         settings,
         LabelIndex.build(vectors, shards).save,
         labels_table(),
-        depth=16,
+        depth=depth,
         fusion=fusion,
-        calibration=Calibration(slope, 0.0, 0.0, 0.01),
+        calibration=calibration_of(fusion, slope),
+        judged=judged,
     )
     Dataset(str(folder), bundle_id).publish_folder(lambda local: write_bundle(parts, local))
     return str(folder)

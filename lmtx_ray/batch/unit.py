@@ -37,11 +37,11 @@ class Tags(Protocol):
     def tag(
         self,
         texts: Sequence[str],
-        top_k: int,
+        top_k: int | None,
         *,
         ids: Sequence[str],
         titles: Sequence[str | None],
-        min_probability: float,
+        min_probability: float | None,
     ) -> pa.Table:
         """TAGS of texts, one row each, in order."""
 
@@ -134,6 +134,7 @@ def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, texts: Mapping[str, str])
     )
     if not any(chunk.kept):
         return tags
+    assert job.top_k is not None  # settled before the plan was made
     found = iter(tags.to_pylist())
     rows = [
         keep(next(found) if row["title"] or row["text"] else empty(row), kept, texts, job.top_k)

@@ -20,7 +20,7 @@ from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, StoredFile
 
-DESCRIPTION, INDEX = "bundle.json", "index/"
+DESCRIPTION, INDEX, JUDGED = "bundle.json", "index/", "judged.parquet"
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,13 @@ class Canaries:
     label_keys: list[list[str]]
     probabilities: list[list[float | None]]  # None where the bundle knows none
 
+    def to_bytes(self) -> bytes:
+        """The content of FILE."""
+        return (json.dumps(vars(self), ensure_ascii=False, indent=1) + "\n").encode()
+
     def save(self, folder: Path) -> None:
         """Write FILE into a folder."""
-        (folder / FILE).write_text(json.dumps(vars(self), ensure_ascii=False, indent=1) + "\n")
+        (folder / FILE).write_bytes(self.to_bytes())
 
     @classmethod
     def load(cls, folder: str) -> Canaries:
@@ -45,8 +49,13 @@ def make(label_texts: Sequence[str], answer: Answer) -> Canaries:
     with a bundle."""
     step = max(len(label_texts) // QUERIES, 1)
     texts = list(label_texts[::step][:QUERIES])
-    tags = answer(texts, TOP_K)
-    return Canaries(texts, tags["label_keys"].to_pylist(), tags["probabilities"].to_pylist())
+    return of_tags(texts, answer(texts, TOP_K))
+
+
+def of_tags(texts: Sequence[str], tags: pa.Table) -> Canaries:
+    """Canaries that expect a `tags` table, a row for each text."""
+    keys, probabilities = tags["label_keys"].to_pylist(), tags["probabilities"].to_pylist()
+    return Canaries(list(texts), keys, probabilities)
 
 
 def deviation(canaries: Canaries, rows: Sequence[dict[str, Any]]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.bundle import canary
+from lmtx_ray.bundle.cache import JUDGED
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
@@ -33,6 +34,7 @@ class BundleParts:
     it is None; `fusion` holds the weights "dense" and "lexical" and the "constant" of
     reciprocal rank fusion, None for the dense ranking alone; `depth` is the candidates a document
     gets from each side. `calibration` is None where nothing is known to make probabilities of.
+    `judged` is what is known of held-aside tags (JUDGED_TAGS), to choose a threshold by.
     """
 
     bundle_id: str
@@ -44,6 +46,7 @@ class BundleParts:
     fusion: dict[str, float] | None
     calibration: Calibration | None
     save_lexical: Callable[[Path], object] | None = None
+    judged: pa.Table | None = None
 
     def description(self, index_rows: list[int]) -> dict[str, Any]:
         """The content of bundle.json; `index_rows` are the rows of each shard of the index, so that
@@ -71,6 +74,8 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
         save = parts.save_lexical or LexicalIndex.build(texts).save
         (folder / "lexical").mkdir()
         save(folder / "lexical")
+    if parts.judged is not None:
+        storage.write_table(str(folder / JUDGED), parts.judged)
     text = json.dumps(parts.description(shard_rows(folder / "index")), indent=1, sort_keys=True)
     (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
     answers = Tagger(str(folder), parts.encoder.threads).tag

@@ -13,12 +13,15 @@ from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.cache import LocalBundle, check_version, open_bundle
 from lmtx_ray.bundle.evidence import evidence
 from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.text_keys import document_text, is_blank
 from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.evaluation.pair_features import Known
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import read_about
+from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.search.candidates import PADDING, Candidates, reciprocal_rank_fusion
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
@@ -35,7 +38,13 @@ class Ranked:
     ids_BK: np.ndarray
     scores_BK: np.ndarray
     dense: Candidates
-    lexical_BK: np.ndarray | None
+    lexical: Candidates | None
+
+    def known(self, place: int, depth: int) -> Known:
+        """What there is on the document at `place`."""
+        lexical = self.lexical and (self.lexical[0][place], self.lexical[1][place])
+        dense = self.dense[0][place], self.dense[1][place]
+        return Known((self.ids_BK[place], self.scores_BK[place]), dense, lexical, depth)
 
 
 class Tagger:
@@ -70,8 +79,8 @@ class Tagger:
         self._fusion = description["fusion"]
         self._lexical = LexicalIndex.load(f"{folder}/lexical") if self._fusion else None
         self._depth = description["depth"]
-        fitted = description["calibration"]
-        self._calibration = Calibration.from_dict(fitted) if fitted else None
+        self._calibration = calibration_of(folder, description)
+        self.defaults = Defaults.of(description)
 
     @classmethod
     def load(cls, bundle: str, threads: int | None = None) -> Tagger:
@@ -86,11 +95,11 @@ class Tagger:
     def tag(
         self,
         texts: Sequence[str],
-        top_k: int = 5,
+        top_k: int | None = None,
         *,
         ids: Sequence[str] | None = None,
         titles: Sequence[str | None] | None = None,
-        min_probability: float = 0.0,
+        min_probability: float | None = None,
         allow: Collection[str] | None = None,
         deny: Collection[str] = (),
     ) -> pa.Table:
@@ -101,28 +110,32 @@ class Tagger:
         probabilities are None, and a `min_probability` leaves none of its tags.
 
         Args:
+            top_k: Most tags of a document; the bundle's default, 5 if it has none, if None.
             ids: doc_id of each text; "0", "1", … if None.
             titles: Title of each text, which is read before it; none if None.
-            min_probability: Tags of less are left out.
+            min_probability: Tags of less are left out; the bundle's default, 0 if it has none, if
+                None.
             allow: Label keys that alone may be tags, of the bundle's top candidates; all if None.
             deny: Label keys that may not.
 
         Raises:
             TypeError: One text instead of a list of them, or something that is no text.
-            ValueError: Lists of different lengths, or a `top_k` below 1.
+            ValueError: Lists of different lengths, a `top_k` below 1, or a `min_probability`
+                outside 0 to 1.
         """
+        wanted = self.defaults.or_else(top_k, min_probability)
         ids = [str(doc_id) for doc_id in (range(len(texts)) if ids is None else ids)]
         titles = [None] * len(texts) if titles is None else titles
-        _check(texts, ids, titles, top_k)
+        _check(texts, ids, titles)
         documents = [document_text(title, text) for title, text in zip(titles, texts, strict=True)]
-        ranked = self.rank(documents, self.search(self.encode(documents), self.depth(top_k)))
-        rows = self.answers(ids, documents, ranked, top_k, min_probability, allow, deny)
+        ranked = self.rank(documents, self.search(self.encode(documents), self.depth(wanted.top_k)))
+        rows = self.answers(ids, documents, ranked, wanted, allow, deny)
         return schemas.conform(pa.Table.from_pylist(rows, schema=schemas.TAGS), schemas.TAGS)
 
     def check(self) -> str:
         """Ask the bundle's canaries; what is wrong with the answers, empty if nothing is."""
         canaries = canary.Canaries.load(self.folder)
-        rows = self.tag(canaries.texts, canary.TOP_K).to_pylist()
+        rows = self.tag(canaries.texts, canary.TOP_K, min_probability=0.0).to_pylist()
         return canary.deviation(canaries, rows)
 
     def depth(self, top_k: int) -> int:
@@ -143,22 +156,21 @@ class Tagger:
         if self._lexical is None:
             return Ranked(*dense, dense, None)
         depth = dense[0].shape[1]
-        lexical_BK, _ = self._lexical.search(documents, depth)
+        lexical = self._lexical.search(documents, depth)
         fused = reciprocal_rank_fusion(
-            [dense[0], lexical_BK],
+            [dense[0], lexical[0]],
             depth,
             constant=self._fusion["constant"],
             weights=[self._fusion["dense"], self._fusion["lexical"]],
         )
-        return Ranked(*fused, dense, lexical_BK)
+        return Ranked(*fused, dense, lexical)
 
     def answers(
         self,
         ids: Sequence[str],
         documents: Sequence[str],
         ranked: Ranked,
-        top_k: int,
-        min_probability: float = 0.0,
+        wanted: Defaults,
         allow: Collection[str] | None = None,
         deny: Collection[str] = (),
     ) -> list[dict[str, Any]]:
@@ -175,30 +187,29 @@ class Tagger:
             }
             if is_blank(document):
                 row["reason"] = "empty"
-            elif min_probability > 0 and self._calibration is None:
+            elif wanted.min_probability > 0 and self._calibration is None:
                 row["reason"] = NO_PROBABILITIES
             else:
-                found = ranked.ids_BK[place], ranked.scores_BK[place]
-                self._fill(row, *found, top_k, min_probability, allow, deny)
+                self._fill(row, ranked.known(place, self._depth), wanted, allow, deny)
             rows.append(row)
         return rows
 
     def _fill(
         self,
         row: dict[str, Any],
-        ids_K: np.ndarray,
-        scores_K: np.ndarray,
-        top_k: int,
-        min_probability: float,
+        known: Known,
+        wanted: Defaults,
         allow: Collection[str] | None,
         deny: Collection[str],
     ) -> None:
-        known = self._calibration
-        probabilities_K = known.apply(scores_K).tolist() if known else [None] * len(ids_K)
+        ids_K, scores_K = known.ranked
+        fitted = self._calibration
+        probabilities_K = fitted.of(known).tolist() if fitted else [None] * len(ids_K)
         for label, score, probability in zip(
             ids_K.tolist(), scores_K.tolist(), probabilities_K, strict=True
         ):
-            if label == PADDING or (probability is not None and probability < min_probability):
+            unlikely = probability is not None and probability < wanted.min_probability
+            if label == PADDING or unlikely:
                 continue
             key = self.labels.keys_by_place[label]
             if key in deny or (allow is not None and key not in allow):
@@ -207,18 +218,28 @@ class Tagger:
             row["labels"].append(self.labels.texts[label])
             row["scores"].append(score)
             row["probabilities"].append(probability)
-            if len(row["scores"]) == top_k:
+            if len(row["scores"]) == wanted.top_k:
                 return
 
     def explain(self, document: str, ranked: Ranked, place: int, key: str) -> dict[str, Any]:
         """Why the document at `place` has the tag `key`, see `evidence`."""
         label = self.labels.place(key)
-        dense = ranked.dense[0][place], ranked.dense[1][place]
-        lexical_K = None if ranked.lexical_BK is None else ranked.lexical_BK[place]
-        return evidence(document, self.labels.texts[label], label, dense, lexical_K)
+        known = ranked.known(place, self._depth)
+        lexical_K = None if known.lexical is None else known.lexical[0]
+        return evidence(document, self.labels.texts[label], label, known.dense, lexical_K)
 
 
-def _check(texts: Sequence[str], ids: Sequence[str], titles: Sequence[str | None], k: int) -> None:
+def calibration_of(folder: str, description: dict[str, Any]) -> Calibration | None:
+    """The one in a bundle.json, None of an untrained one; PublishError where this version cannot
+    read it."""
+    try:
+        fitted = description["calibration"]
+        return None if fitted is None else Calibration.from_dict(fitted)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PublishError(f"{folder}/bundle.json: calibration: {error}") from error
+
+
+def _check(texts: Sequence[str], ids: Sequence[str], titles: Sequence[str | None]) -> None:
     if isinstance(texts, str):
         raise TypeError("tag() takes a list of texts, not one text")
     for name, values in (("ids", ids), ("titles", titles)):
@@ -227,5 +248,3 @@ def _check(texts: Sequence[str], ids: Sequence[str], titles: Sequence[str | None
     for place, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(f"text {place} is {type(text).__name__}, not a text")
-    if k < 1:
-        raise ValueError(f"top_k is {k}, at least 1 is needed")

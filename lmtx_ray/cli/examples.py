@@ -47,6 +47,8 @@ EXAMPLES = {
     "compare": (
         "lmtx compare runs/one runs/two\nlmtx compare tagged-may tagged-june --gold gold.csv"
     ),
+    "optimize": "lmtx optimize runs/my\nlmtx optimize runs/my --precision 0.9 --store",
+    "recalibrate": "lmtx recalibrate runs/my",
     "report": "lmtx report runs/my\nlmtx report my.yaml --output my.html",
     "sample-for-review": (
         "lmtx sample-for-review runs/mine --output review.csv\n"

@@ -24,6 +24,7 @@ from lmtx_ray.cli import (
     reviewing,
     runs,
     tagging,
+    thresholds,
     verdicts,
 )
 from lmtx_ray.cli.arguments import Parser, add_verb
@@ -118,6 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
     verdicts.add_verbs(verbs, _load, running.start_ray)
     evaluating.add_verbs(verbs)
     reviewing.add_verbs(verbs)
+    thresholds.add_verbs(verbs)
     reporting.add_verbs(verbs)
     runs.add_verbs(verbs)
     config.add_verbs(verbs)

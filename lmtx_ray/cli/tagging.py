@@ -31,16 +31,7 @@ def add_verbs(verbs: Any) -> None:
         help="environment variable with the service's API key (default: LMTX_API_KEY)",
     )
     for parser in (tag, text):
-        parser.add_argument(
-            "--top-k", type=positive, default=5, help="most tags of a document; default: 5"
-        )
-        parser.add_argument(
-            "--min-probability",
-            type=probability,
-            default=0.0,
-            metavar="P",
-            help="leave out tags that are less probable, from 0 to 1; default: 0",
-        )
+        add_wanted(parser)
     text.add_argument("text", help="the text; - reads standard input")
     text.set_defaults(in_words=text_in_words, kept="nothing was begun")
     tag.set_defaults(in_words=tag_in_words)
@@ -50,6 +41,19 @@ def add_verbs(verbs: Any) -> None:
     sweep = add_verb(verbs, "sweep", "delete what killed tag jobs left in an output", sweep_output)
     sweep.add_argument("output", help="output of a published tag job")
     sweep.set_defaults(in_words=lambda result: f"{len(result['removed'])} files removed")
+
+
+def add_wanted(parser: argparse.ArgumentParser) -> None:
+    """`--top-k` and `--min-probability`, None where they are not given."""
+    parser.add_argument(
+        "--top-k", type=positive, help="most tags of a document (default: the bundle's, else 5)"
+    )
+    parser.add_argument(
+        "--min-probability",
+        type=probability,
+        metavar="P",
+        help="leave out tags of less, 0 to 1 (default: the bundle's, else 0)",
+    )
 
 
 def _add_inputs(tag: argparse.ArgumentParser) -> None:

@@ -106,6 +106,20 @@ TAGS = _contract(
         _required("reason", pa.string()),
     ],
 )
+JUDGED_TAGS = _contract(  # what a bundle knows of held-aside documents: hashes, no id and no text
+    "judged_tags",
+    [
+        _required("document", pa.binary(16)),
+        _required("label", pa.binary(16)),
+        _required("place", pa.int32()),
+        _required("features", pa.list_(pa.float64())),
+        pa.field("p_yes", pa.float64()),
+        pa.field("accepted", pa.bool_()),
+        pa.field("reviewed", pa.bool_()),
+        pa.field("right", pa.float32()),
+        _required("probability", pa.float32()),
+    ],
+)
 REJECTS = _contract(
     "rejects",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,16 @@ def named(path: Path | str) -> Iterator[None]:
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """What `write` writes becomes the file's content: readers see the old or the new."""
     _place(path, write, os.replace)
+
+
+def share(source: Path, target: Path) -> None:
+    """A file under another name too; its content copied where the disks differ or have no links."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(source, target)
+    except OSError:
+        with named(source), source.open("rb") as file:
+            replace(target, lambda copy: shutil.copyfileobj(file, copy, 1 << 20))
 
 
 def put_if_absent(path: Path, data: bytes) -> bool:

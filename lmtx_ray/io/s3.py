@@ -23,7 +23,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lmtx_ray.io.locations import Entry, StorageError, is_outside
+from lmtx_ray.io.locations import Entry, Location, StorageError, is_outside
 from lmtx_ray.io.s3_errors import explain, failed
 
 ATTEMPTS = 5
@@ -93,6 +93,14 @@ class Bucket:
         """A local file, in parts when it is big; the object appears whole or not at all."""
         try:
             self._client.upload_file(str(path), self._name, key, Config=TRANSFER)
+        except FAILURES as error:
+            raise failed(self.uri(key), error) from error
+
+    def copy(self, source: Location, key: str) -> None:
+        """An object of this or another bucket, by the store itself, in parts when it is big."""
+        place = {"Bucket": source.bucket, "Key": source.path}
+        try:
+            self._client.copy(place, self._name, key, Config=TRANSFER)
         except FAILURES as error:
             raise failed(self.uri(key), error) from error
 

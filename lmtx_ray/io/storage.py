@@ -187,6 +187,20 @@ def put_file(local: str | Path, uri: str) -> None:
         disk.replace(Path(location.path), lambda file: shutil.copyfileobj(source, file, 1 << 20))
 
 
+def copy_file(source: str, target: str) -> None:
+    """The content of a file that never changes at another place: on one disk both names share it,
+    within s3 it does not come to this machine."""
+    kinds = {parse_uri(uri).scheme for uri in (source, target)}
+    if kinds == {"s3"}:
+        _s3(parse_uri(target)).copy(parse_uri(source), parse_uri(target).path)
+    elif kinds == {"file"}:
+        disk.share(local_path(source), local_path(target))
+    else:
+        with scratch_folder() as folder:
+            download_file(source, Path(folder, "file"))
+            put_file(Path(folder, "file"), target)
+
+
 def put_if_absent(uri: str, data: bytes) -> bool:
     """Write only if nothing is there; False when another write came first."""
     location = parse_uri(uri)

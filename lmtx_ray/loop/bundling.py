@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pyarrow.compute as pc
+import logging
 
-from lmtx_ray.config.components import PseudoLabelConfig
-from lmtx_ray.evaluation import calibration
-from lmtx_ray.io.publish import Dataset
+import numpy as np
+
+from lmtx_ray.corpus.text_keys import text_key
+from lmtx_ray.loop.calibrating import (
+    Fitted,
+    Held,
+    Said,
+    Sides,
+    calibrate,
+    held_pairs,
+    judged_tags,
+)
 from lmtx_ray.loop.cycle import RunResult
-from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts
+from lmtx_ray.loop.held_aside import JUDGED, held_aside_ids, held_aside_verdicts
+from lmtx_ray.loop.reviewed import judges_own, keys_of, reviews_of
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.student.pseudo_labels import relative
+
+logger = logging.getLogger(__name__)
 
 
 def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
@@ -22,8 +33,7 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
     from lmtx_ray.bundle.folder import BundleParts, write_bundle  # takes seconds to import
 
     state = layout.states[result.best]
-    rankings = state.corpus.hybrid if fused else state.corpus.dense
-
+    known = fit_calibration(config, result, fused) if result.ran else None
     parts = BundleParts(
         bundle_id=layout.bundle.fingerprint,
         model=state.encoder.uri if state.encoder else layout.pretrained,
@@ -33,8 +43,9 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
         labels=layout.labels.read(),
         depth=config.shortlist.depth,
         fusion=_fusion(config) if fused else None,
-        # nobody said of any tag whether it is right: no probability is made up
-        calibration=fit_calibration(rankings, result, config.pseudo_labels) if result.ran else None,
+        # where nobody said of any tag whether it is right, no probability is made up
+        calibration=known[1].calibration if known else None,
+        judged=judged_tags(*known) if known else None,
     )
     layout.bundle.publish_folder(lambda folder: write_bundle(parts, folder))
 
@@ -48,25 +59,28 @@ def _fusion(config: RunConfig) -> dict[str, float]:
     }
 
 
-def fit_calibration(
-    rankings: Dataset, result: RunResult, rules: PseudoLabelConfig
-) -> calibration.Calibration:
-    """score -> probability that the judge says yes, from held-aside documents.
-
-    The scores are those of `rankings`, the targets the judge's P(yes); unclear pairs are left out.
-    """
-    held_aside = held_aside_ids(result.layout)
-    judged = relative(held_aside_verdicts(result.layout, result.ran, held_aside), rules)
-    judged = judged.filter(pc.is_valid(judged["p_yes"]))
-    p_yes = {
-        (row["doc_id"], row["label_id"]): row["p_yes"]
-        for row in judged.select(["doc_id", "label_id", "p_yes"]).to_pylist()
+def fit_calibration(config: RunConfig, result: RunResult, fused: bool) -> tuple[Held, Fitted]:
+    """Probabilities from what was said of the held-aside documents' candidates."""
+    layout = result.layout
+    corpus = layout.states[result.best].corpus
+    lexical = layout.lexical if fused else None
+    ranked = corpus.hybrid if fused else corpus.dense
+    sides = Sides(ranked, corpus.dense, lexical, config.shortlist.depth)
+    doc_ids = held_aside_ids(layout)
+    answers = held_aside_verdicts(layout, result.ran, doc_ids, (*JUDGED, "teacher"))
+    judged = relative(judges_own(config, layout, answers), config.pseudo_labels)
+    verdicts = {
+        (row["doc_id"], row["label_id"]): (row["answer"], row["p_yes"])
+        for row in judged.to_pylist()
     }
-    scores, targets = [], []
-    ranked = rankings.where("doc_id", held_aside, ["doc_id", "label_ids", "scores"])
-    for row in ranked.to_pylist():
-        for label, score in zip(row["label_ids"], row["scores"], strict=True):
-            if (row["doc_id"], label) in p_yes:
-                scores.append(score)
-                targets.append(p_yes[row["doc_id"], label])
-    return calibration.fit(np.array(scores, dtype=np.float64), np.array(targets, dtype=np.float64))
+    said = Said(verdicts, reviews_of(config, layout, doc_ids))
+    keys = keys_of(layout, doc_ids)
+    labels = [text_key(text) for text in layout.labels.read(["text"])["text"].to_pylist()]
+    held = held_pairs(sides.known(doc_ids), sides.features, said, keys, labels)
+    fitted = calibrate(held, sides.features)
+    logger.info(
+        "probabilities: from %d judged pairs and %d reviewed ones",
+        (~np.isnan(held.judged_N)).sum(),
+        (~np.isnan(held.reviewed_N)).sum(),
+    )
+    return held, fitted

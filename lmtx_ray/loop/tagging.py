@@ -22,6 +22,7 @@ from lmtx_ray.batch.outputs import (
 from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork, run_unit
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle, require_bundle
+from lmtx_ray.bundle.defaults import read_defaults
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.io import progress, storage
@@ -44,12 +45,15 @@ def plan_tags(job: TagJob) -> dict[str, Any]:
     """What tagging would read, without loading a model or writing anything."""
     job = _named(job)
     bundle_identity(job)
+    job = _settled(job)
     inputs = list_inputs(job.source.documents, identify=False)
     units = make_units(inputs, job.source, job.unit_bytes)
     size = sum(file.size for file in inputs)
     return {
         "bundle": job.bundle,
         "output": job.output,
+        "top_k": job.top_k,
+        "min_probability": job.min_probability,
         "files": len(inputs),
         "units": len(units),
         "bytes": size,
@@ -93,6 +97,7 @@ def tag_corpus(
     began, started = time.time(), time.monotonic()
     job = _named(job).model_copy(update={"output": storage.absolute(job.output)})
     bundle = bundle_identity(job)
+    job = _settled(job)
     with Stage("looking at the inputs"):
         inputs = list_inputs(job.source.documents)
     plans = _without_mistake(job, bundle, inputs, read_plans(job.output), append_new, overwrite)
@@ -113,7 +118,7 @@ def _named(job: TagJob) -> TagJob:
         ValueError: A threshold for a bundle that knows no probabilities.
     """
     bundle = resolve(storage.absolute(job.bundle))
-    if job.min_probability > 0 and storage.stat(storage.join(bundle, MANIFEST)):
+    if job.min_probability and storage.stat(storage.join(bundle, MANIFEST)):
         folder = open_bundle(bundle, lambda name: name == DESCRIPTION).folder
         if storage.read_json(f"{folder}/{DESCRIPTION}").get("calibration") is None:
             raise ValueError(
@@ -158,6 +163,12 @@ def _without_mistake(
         discard(job.output, plans[0])
         return []
     return plans
+
+
+def _settled(job: TagJob) -> TagJob:
+    """The job with the bundle's defaults where it leaves something open: they are in its plan."""
+    wanted = read_defaults(job.bundle).or_else(job.top_k, job.min_probability)
+    return job.model_copy(update=vars(wanted))
 
 
 def _next_plan(

@@ -39,7 +39,7 @@ function asked(one) {
 }
 
 function requestOf(part) {
-  return { documents: part.map(asked), top_k: Number(at("top-k").value) };
+  return { documents: part.map(asked), top_k: Number(at("top-k").value), min_probability: 0 };
 }
 
 // Tags of an earlier text beside an error about this one would be taken for its own.
@@ -210,6 +210,14 @@ async function saveAnswers() {
   }
 }
 
+// The number and the least probability that were chosen for this bundle; the slider still shows less.
+function useDefaults({ defaults }) {
+  if (!defaults || (defaults.top_k === 5 && defaults.min_probability === 0)) return;
+  at("top-k").prepend(new Option(`${defaults.top_k} (this bundle's own)`, defaults.top_k, true, true));
+  at("threshold").value = Math.round(100 * defaults.min_probability);
+  at("threshold").dispatchEvent(new Event("input"));
+}
+
 async function findLabels(event) {
   event.preventDefault();
   const query = at("query").value.trim();
@@ -260,6 +268,6 @@ at("save").addEventListener("click", saveAnswers);
 for (const button of document.querySelectorAll("[data-copy]")) button.addEventListener("click", copyAs);
 for (const kind of ["dragover", "dragleave", "drop"]) document.addEventListener(kind, dropping);
 call("readyz").then(
-  keepAbout,
+  (ready) => { keepAbout(ready); useDefaults(ready); },
   (error) => { at("identity").textContent = error.message; },
 );

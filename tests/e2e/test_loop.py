@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from lmtx_ray.bundle.cache import published_bundle
+from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.io import storage
 from lmtx_ray.io.published import read_published
+from lmtx_ray.loop.calibrating import KEPT
 from lmtx_ray.loop.finished_run import open_finished
 from lmtx_ray.reporting.contents import gather
 from lmtx_ray.reporting.page import render
@@ -118,6 +122,26 @@ def test_a_run_ends_with_its_report(inputs: Path, undisturbed: tuple[Path, dict]
     assert {step.name for step in report.costs.steps} == set(summary["seconds"])
     assert all(step.seconds is not None for step in report.costs.steps)
     assert render(report).encode() == (run / "report.html").read_bytes()
+
+
+def test_a_bundle_knows_of_held_aside_documents_what_its_tagger_says(
+    undisturbed: tuple[Path, dict],
+) -> None:
+    """Probabilities are fitted on what the published rankings know, and given by what a tagger
+    finds: to the last bit the same."""
+    run, summary = undisturbed
+    bundle = published_bundle(summary["bundle"])
+    rows = storage.read_table(bundle.location("judged.parquet")).to_pylist()
+    (documents,) = run.glob("documents-*")
+    held = [r for r in read_published(str(documents)).to_pylist() if r["split"] == "held_aside"]
+    texts, titles = [row["text"] for row in held], [row["title"] for row in held]
+    tags = Tagger.load(summary["bundle"], threads=1).tag(texts, KEPT, titles=titles)
+    told: dict[int, list[float]] = {}
+    for row in rows:
+        if row["place"] < KEPT:
+            told.setdefault(row["document"], []).append(row["probability"])
+    assert [told[number] for number in range(len(held))] == tags["probabilities"].to_pylist()
+    assert sum(row["right"] is not None for row in rows) >= 3 * len(held)
 
 
 def test_no_pair_is_judged_twice(undisturbed: tuple[Path, dict]) -> None:

@@ -76,6 +76,13 @@ def test_tags_can_be_filtered_and_explained(client: httpx.Client) -> None:
     assert tags["L1"]["evidence"]["lexical_rank"] == 1
 
 
+def test_a_response_tells_what_its_tags_had_to_fulfil(client: httpx.Client) -> None:
+    body = {"documents": ["heart pain"], "min_probability": 0.25}
+    reply = client.post("/v1/tag", json=body).json()
+    assert reply["wanted"] == {"top_k": 5, "min_probability": 0.25}
+    assert all(tag["probability"] >= 0.25 for tag in reply["results"][0]["tags"])
+
+
 def test_labels_are_found_by_words_and_by_key(client: httpx.Client) -> None:
     found = client.get("/v1/labels", params={"q": "HEART", "limit": 1}).json()
     assert found["labels"] == [{"key": "L1", "label": "heart pain"}]
@@ -113,7 +120,9 @@ def test_bad_requests_are_refused_with_the_field(client: httpx.Client, body: dic
 
 def test_health_readiness_and_metrics_tell_the_bundle(client: httpx.Client) -> None:
     assert client.get("/healthz").json()["status"] == "ok"
-    assert client.get("/readyz").json()["ready"] is True
+    ready = client.get("/readyz").json()
+    assert ready["ready"] is True
+    assert ready["defaults"] == {"top_k": 5, "min_probability": 0.0}
     assert client.post("/v1/tag", json={"documents": ["heart"]}).status_code == 200
     text = client.get("/metrics").text
     assert 'lmtx_bundle{bundle_id="bundle-' in text

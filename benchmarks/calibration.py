@@ -1,0 +1,253 @@
+"""How true probabilities are: those made of one score, as before, against those of all we know.
+
+    python -m benchmarks.calibration RUN [RUN ...] [--simulated RUN] [--quick]
+
+Each RUN is the folder of a finished run (or of one that has judged its first candidates, whose
+untrained hybrid is then measured) with test documents and judged test candidates
+(`judge.rerank_k`). Rankings and verdicts are read from it, no model is asked, so it takes seconds.
+Probabilities are fitted on the verdicts on held-aside documents and measured on gold, those of
+first tags and of the first five: the expected calibration error (10 bins of equal mass), Brier
+score, log loss, distinct values, and the share of tags that reach a threshold. `floor` is the
+calibration error that perfect probabilities of these very values would show by chance.
+
+For reviews, a fifth of the test documents plays further held-aside documents: their gold answers
+for a person, on first tags and, as many, on the next four, drawn at random. All methods are
+measured on the other documents. Documents and pairs are drawn ten times; means are given.
+
+With --simulated the judge of a run is replaced by one made of gold: it says yes to 80 % of the
+right labels and to 30 % of the wrong ones, and is as sure of itself either way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.judged_runs import Given, read_run, simulated
+from lmtx_ray.evaluation.calibration import Calibration, log_odds, sigmoid
+from lmtx_ray.evaluation.pair_features import NAMES
+from lmtx_ray.loop.calibrating import Held, Said, Sides, calibrate, held_pairs
+
+RESULTS = Path(__file__).resolve().parent / "results"
+BINS, SEED, DRAWS = 10, 13, 10
+REVIEWS = (100, 200)
+FIRST = (1, 5)
+THRESHOLDS = (0.5, 0.7, 0.9)
+ASKED_SHARE, ASKED_DISTINCT = 0.5, 30
+Probability = Callable[[np.ndarray], np.ndarray]  # features of NAMES -> probabilities
+
+
+def platt(scores_N: np.ndarray, targets_N: np.ndarray) -> Calibration:
+    """As it was before: logistic regression on the ranking's score alone."""
+    centre, scale = float(scores_N.mean()), float(scores_N.std()) or 1.0
+    design = np.stack([(scores_N - centre) / scale, np.ones(len(scores_N))], axis=1)
+    weights, ridge = np.zeros(2), np.diag([1e-3, 1e-6])
+    for _ in range(50):
+        p_N = sigmoid(design @ weights)
+        gradient = design.T @ (p_N - targets_N) + ridge @ weights
+        bend = (design.T * (p_N * (1 - p_N) + 1e-9)) @ design + ridge
+        weights -= np.clip(np.linalg.solve(bend, gradient), -5.0, 5.0)
+    slope, intercept = weights.tolist()
+    return Calibration(("score",), (slope,), (centre,), (scale,), intercept)
+
+
+def calibration_error(p_N: np.ndarray, right_N: np.ndarray, bins: int = BINS) -> float:
+    """Mean distance of stated and true share over bins of equal mass."""
+    parts = np.array_split(np.argsort(p_N, kind="stable"), bins)
+    gaps = [len(part) * abs(p_N[part].mean() - right_N[part].mean()) for part in parts if len(part)]
+    return float(sum(gaps) / len(p_N))
+
+
+def measure(p_N: np.ndarray, right_N: np.ndarray) -> dict[str, float]:
+    generator = np.random.default_rng(SEED)
+    chance = [calibration_error(p_N, generator.random(len(p_N)) < p_N) for _ in range(20)]
+    odds_N = log_odds(p_N)
+    losses_N = np.logaddexp(0.0, odds_N) - right_N * odds_N
+    return {
+        "ece": calibration_error(p_N, right_N),
+        "floor": float(np.mean(chance)),
+        "brier": float(((p_N - right_N) ** 2).mean()),
+        "log_loss": float(losses_N.mean()),
+        "stated": float(p_N.mean()),
+        "true": float(right_N.mean()),
+        "distinct": len(np.unique(p_N.astype(np.float32))),
+        **{f"from_{t}": float((p_N >= t).mean()) for t in THRESHOLDS},
+    }
+
+
+class Candidates:
+    """All numbers of the candidates of some documents, by document."""
+
+    def __init__(self, given: Given, sides: Sides, doc_ids: Sequence[str]) -> None:
+        names = NAMES if sides.lexical else ("score", *given.names)
+        self.names, self.given = names, given
+        self.ids, self.held = [], {}
+        for doc_id, known in sides.known(pa.array(doc_ids)):
+            self.ids.append(doc_id)
+            labels = dict.fromkeys(known.ranked[0].tolist(), b"")
+            own = held_pairs(
+                iter([(doc_id, known)]), names, Said(given.verdicts, {}), {doc_id: b""}, labels
+            )
+            self.held[doc_id] = known.ranked[0], own
+
+    def first(self, doc_ids: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Features of the first k candidates of each document, and which of them are right."""
+        features, right = [], []
+        for doc_id in doc_ids:
+            labels_K, own = self.held[doc_id]
+            features.append(own.features_NF[:k])
+            right += [label in self.given.gold[doc_id] for label in labels_K[:k].tolist()]
+        return np.concatenate(features), np.array(right, float)
+
+    def pairs(self, doc_ids: Sequence[str], reviewed: set[tuple[str, int]]) -> Held:
+        """Of all candidates, those at `reviewed` places answered by gold."""
+        parts = []
+        for doc_id in doc_ids:
+            labels_K, own = self.held[doc_id]
+            answers_K = np.full(len(labels_K), np.nan)
+            for place in range(min(max(FIRST), len(labels_K))):
+                if (doc_id, place) in reviewed:
+                    answers_K[place] = labels_K[place] in self.given.gold[doc_id]
+            parts.append(tuple({**vars(own), "reviewed_N": answers_K}.values()))
+        return Held(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def only(self, held: Held, names: Sequence[str]) -> Held:
+        columns = [self.names.index(name) for name in names]
+        return Held(**{**vars(held), "features_NF": held.features_NF[:, columns]})
+
+
+def joined(first: Held, second: Held) -> Held:
+    pairs = zip(vars(first).values(), vars(second).values(), strict=True)
+    return Held(*(np.concatenate(pair) for pair in pairs))
+
+
+def reviewed(
+    doc_ids: Sequence[str], number: int, generator: np.random.Generator
+) -> set[tuple[str, int]]:
+    """So many (document, place) of the first five tags, half of them first ones if there are."""
+    firsts, others = min(number // 2, len(doc_ids)), max(FIRST) - 1
+    rest = generator.choice(
+        others * len(doc_ids), min(number - firsts, others * len(doc_ids)), False
+    )
+    chosen = {(doc_ids[n], 0) for n in generator.choice(len(doc_ids), firsts, False)}
+    return chosen | {(doc_ids[n // others], n % others + 1) for n in rest}
+
+
+def measured(given: Given, draws: int) -> dict[str, Any]:
+    """Each method's numbers on first tags and on the first five, means over draws."""
+    held = Candidates(given, given.held, given.held_ids)
+    test = Candidates(given, given.test, given.test_ids)
+    judged, names = held.pairs(held.ids, set()), given.names
+
+    def new(pairs: Held) -> Probability:
+        calibration = calibrate(held.only(pairs, names), names).calibration
+        columns = [test.names.index(name) for name in names]
+        return lambda features_NF: calibration.apply(features_NF[:, columns])
+
+    said_N = ~np.isnan(judged.judged_N)
+    old = platt(judged.features_NF[said_N, 0], judged.judged_N[said_N])
+    before: Probability = lambda features_NF: old.apply(features_NF[:, :1])  # noqa: E731
+    now = new(judged)
+    rows: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for draw in range(draws):
+        generator = np.random.default_rng(SEED + draw)
+        mixed = [test.ids[n] for n in generator.permutation(len(test.ids))]
+        reviewing, rest = mixed[: len(mixed) // 5], mixed[len(mixed) // 5 :]
+        methods = {"before": before, "now": now}
+        for number in REVIEWS:
+            answered = test.pairs(reviewing, reviewed(reviewing, number, generator))
+            methods[f"now, {number} reviewed"] = new(joined(judged, answered))
+        for name, made in methods.items():
+            for k in FIRST:
+                features_NF, right_N = test.first(rest, k)
+                numbers = measure(made(features_NF).astype(np.float64), right_N)
+                rows.setdefault(name, {}).setdefault(f"first {k}", []).append(numbers)
+    return {
+        "ranking": given.ranking,
+        "judged_pairs": int(said_N.sum()),
+        "measured_documents": len(rest),
+        "methods": {
+            name: {first: averaged(own) for first, own in by_first.items()}
+            for name, by_first in rows.items()
+        },
+    }
+
+
+def averaged(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
+
+
+def asked(name: str, methods: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was wanted of each way to make probabilities, and whether it holds."""
+    lines = []
+    for method in [method for method in methods if method != "before"]:
+        for first in (f"first {k}" for k in FIRST):
+            share = methods[method][first]["ece"] / methods["before"][first]["ece"]
+            lines.append(
+                {
+                    "what": f"{name}: {method}, {first}: calibration error over that of before",
+                    "value": round(share, 3),
+                    "wanted": f"<= {ASKED_SHARE}",
+                    "met": share <= ASKED_SHARE,
+                }
+            )
+        distinct = methods[method]["first 1"]["distinct"]
+        lines.append(
+            {
+                "what": f"{name}: {method}: distinct probabilities of first tags",
+                "value": distinct,
+                "wanted": f">= {ASKED_DISTINCT}",
+                "met": distinct >= ASKED_DISTINCT,
+            }
+        )
+    return lines
+
+
+def table(name: str, result: dict[str, Any]) -> str:
+    lines = [f"{name} ({result['ranking']}, {result['judged_pairs']} judged pairs)"]
+    for k in FIRST:
+        lines.append(
+            f"  first {k:<15} ECE  floor  Brier  log loss  stated   true  distinct  from 0.7"
+        )
+        for method, numbers in result["methods"].items():
+            n = numbers[f"first {k}"]
+            lines.append(
+                f"    {method:<17} {n['ece']:.3f}  {n['floor']:.3f}  {n['brier']:.3f}  "
+                f"{n['log_loss']:8.3f}  {n['stated']:6.3f}  {n['true']:5.3f}  "
+                f"{n['distinct']:8.0f}  {n['from_0.7']:8.3f}"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN")
+    parser.add_argument("--simulated", action="append", default=[], type=Path, metavar="RUN")
+    parser.add_argument(
+        "--quick", action="store_true", help="two draws of reviewed documents, not ten"
+    )
+    arguments = parser.parse_args()
+    given = [read_run(run) for run in arguments.runs]
+    given += [simulated(read_run(run)) for run in arguments.simulated]
+    if not given:
+        parser.error("name at least one run")
+    results = {one.name: measured(one, 2 if arguments.quick else DRAWS) for one in given}
+    for name, result in results.items():
+        print(table(name, result))
+    wanted = [line for name, one in results.items() for line in asked(name, one["methods"])]
+    result = {"quick": arguments.quick, "results": results, "asked": wanted}
+    if not arguments.quick:
+        path = RESULTS / f"calibration-{datetime.date.today().isoformat()}.json"
+        path.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""The verbs on probabilities: recalibrate and optimize."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from lmtx_ray.cli.arguments import add_verb, positive, probability
+
+if TYPE_CHECKING:
+    from lmtx_ray.evaluation.grid import Cell, Choice
+    from lmtx_ray.loop.optimizing import Basis
+
+SHOWN = tuple(round(0.1 * n, 1) for n in range(10))  # thresholds of the table
+EXAMPLES = """examples:
+  lmtx optimize runs/demo                              the whole table
+  lmtx optimize runs/demo --precision 0.9              at most 10 % of the tags wrong
+  lmtx optimize runs/demo --precision 0.9 --store      a bundle that tags so by default
+  lmtx optimize BUNDLE --gold gold.parquet --tags OUT  by gold, from the output of lmtx tag
+"""
+
+
+def add_verbs(verbs: Any) -> None:
+    """Add them to the command line."""
+    _add_recalibrate(verbs)
+    about = "choose the least probability and the number of tags, by precision and recall"
+    verb = add_verb(verbs, "optimize", about, optimize_bundle)
+    verb.epilog, verb.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    verb.add_argument("bundle", metavar="RUN_OR_BUNDLE", help="a run with one bundle, or a bundle")
+    verb.add_argument("--gold", metavar="URI", help="choose by gold: a Parquet file or step folder")
+    verb.add_argument(
+        "--tags", metavar="URI", help="tags of the gold documents by this bundle; with --gold"
+    )
+    verb.add_argument(
+        "--precision", type=probability, metavar="P", help="the most recall with this precision"
+    )
+    verb.add_argument(
+        "--confident",
+        action="store_true",
+        help="the lower end of the 95 %% interval has to reach it, not the estimate",
+    )
+    verb.add_argument(
+        "--limits", type=_limits, metavar="A,B", help="numbers of tags to try (default: 1,2,3,5,10)"
+    )
+    verb.add_argument(
+        "--store", action="store_true", help="publish a bundle with the choice as its defaults"
+    )
+    verb.add_argument("--output", metavar="URI", help="where to; beside the bundle by default")
+
+
+def _add_recalibrate(verbs: Any) -> None:
+    about = "a bundle whose probabilities heed reviewed pairs; no model is trained"
+    verb = add_verb(verbs, "recalibrate", about, recalibrate_bundle)
+    verb.add_argument("bundle", metavar="RUN_OR_BUNDLE", help="a run with one bundle, or a bundle")
+    verb.add_argument(
+        "--verdicts",
+        metavar="URI",
+        help="verdict store with people's answers (default: verdict-store beside the bundle)",
+    )
+    verb.add_argument("--output", metavar="URI", help="where to; beside the bundle by default")
+
+
+def recalibrate_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx recalibrate`."""
+    from lmtx_ray.io import storage
+    from lmtx_ray.loop.optimizing import bundle_of
+    from lmtx_ray.loop.recalibrating import recalibrate
+
+    bundle = bundle_of(arguments.bundle)
+    beside = storage.join(bundle.rsplit("/", 1)[0], "verdict-store")
+    result = recalibrate(bundle, arguments.verdicts or beside, arguments.output)
+    print(
+        f"{result['reviewed']} reviewed pairs: first tags were stated to be right in "
+        f"{result['before']:.1%}, and are in {result['now']:.1%} now: {result['bundle']}",
+        file=sys.stderr,
+    )
+    return result
+
+
+def _limits(text: str) -> tuple[int, ...]:
+    return tuple(sorted({positive(part.strip()) for part in text.split(",")}))
+
+
+def optimize_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`lmtx optimize`: the table for people on stderr.
+
+    Raises:
+        ValueError: Options that do not go together, or a precision to store that nothing reaches.
+    """
+    from lmtx_ray.evaluation.grid import LIMITS
+    from lmtx_ray.loop import optimizing
+
+    _check(arguments)
+    bundle = optimizing.bundle_of(arguments.bundle)
+    if arguments.gold:
+        basis = optimizing.by_gold_files(bundle, arguments.tags, arguments.gold)
+    else:
+        basis = optimizing.by_judge(bundle)
+    asked, limits = arguments.precision, arguments.limits or LIMITS
+    cells, choice = optimizing.optimize(basis, asked, arguments.confident, limits)
+    shown = [cell for cell in cells if cell.threshold in SHOWN]
+    print(render(shown, basis.name, basis.documents), file=sys.stderr)
+    result = {
+        "bundle": bundle,
+        "by": basis.name,
+        "documents": basis.documents,
+        "reviewed": basis.reviewed,
+        "cells": [cell.to_dict() for cell in shown],
+    }
+    return result | _chosen(arguments, bundle, basis, choice) if choice else result
+
+
+def _chosen(
+    arguments: argparse.Namespace, bundle: str, basis: Basis, choice: Choice
+) -> dict[str, Any]:
+    """What is told of a choice, and what `--store` does with it."""
+    from lmtx_ray.loop import optimizing
+
+    asked, confident = arguments.precision, arguments.confident
+    told = _verdict(choice, asked, confident)
+    print(told, file=sys.stderr)
+    result = {
+        "precision": asked,
+        "chosen": choice.cell and choice.cell.to_dict(),
+        "nearest": choice.nearest and choice.nearest.to_dict(),
+    }
+    if not arguments.store:
+        return result
+    if choice.cell is None:
+        raise ValueError(f"nothing stored: {told}")
+    stored = optimizing.store(bundle, choice.cell, basis, asked, confident, arguments.output)
+    print(f"stored: lmtx tag --bundle {stored} … tags so by default", file=sys.stderr)
+    return result | {"stored": stored}
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if bool(arguments.gold) != bool(arguments.tags):
+        raise ValueError(
+            "--gold and --tags go together: lmtx tag --bundle BUNDLE --input DOCUMENTS "
+            "--output OUT --top-k 20 --min-probability 0, then --tags OUT"
+        )
+    for name in ("store", "confident"):
+        if getattr(arguments, name) and arguments.precision is None:
+            raise ValueError(f"--{name} needs --precision")
+    if arguments.output and not arguments.store:
+        raise ValueError("--output needs --store")
+
+
+def render(cells: list[Cell], by: str, documents: int) -> str:
+    """A table, per cent; cells that say too little have their precision in brackets."""
+    lines = [
+        f"by {by}, {documents} documents; per cent, 95 % intervals",
+        "limit  from   precision            recall               F1  tags/doc  untagged  known",
+    ]
+    for cell in cells:
+        mark = "{}" if cell.counts else "({})"
+        lines.append(
+            f"{cell.limit:>5}  {cell.threshold:.2f}   "
+            f"{mark.format(_with_interval(cell.precision, cell.precision_ci)):<19}  "
+            f"{_with_interval(cell.recall, cell.recall_ci):<17}  {100 * cell.f1:5.1f}  "
+            f"{cell.tags_per_document:8.2f}  {100 * cell.untagged:8.0f}  {100 * cell.known:5.0f}"
+        )
+    if not all(cell.counts for cell in cells):
+        lines.append("(in brackets: too few tags, or too few of them known, to go by)")
+    return "\n".join(lines)
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{100 * value:5.1f} [{100 * interval[0]:.0f}, {100 * interval[1]:.0f}]"
+
+
+def _verdict(choice: Choice, asked: float, confident: bool) -> str:
+    wanted = f"precision {asked:g}" + (" with confidence" if confident else "")
+    cell = choice.cell or choice.nearest
+    if cell is None:
+        return f"{wanted}: there are too few judged tags to say"
+    what = (
+        f"--min-probability {cell.threshold:g} --top-k {cell.limit}: precision "
+        f"{_with_interval(cell.precision, cell.precision_ci).strip()}, recall "
+        f"{100 * cell.recall:.1f}, {cell.tags_per_document:.2f} tags a document"
+    )
+    if choice.cell is None:
+        return f"{wanted}: nothing reaches it; the nearest is {what}"
+    return f"{wanted}: {what}"

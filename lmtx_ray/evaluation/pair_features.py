@@ -1,0 +1,80 @@
+"""What is known of a document's candidates, as the numbers that a probability is made from.
+
+Shapes: K candidates of one document, F features. A pair's numbers follow from the document's own
+lists alone, and of each list only the first `depth` count, so that neither the other documents of a
+call, nor the number of tags asked for, nor where the index lies changes a bit of them.
+
+In every feature more speaks for the label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmtx_ray.search.candidates import PADDING
+
+List = tuple[np.ndarray, np.ndarray]  # ids_K, scores_K of one document, best first
+
+DENSE = ("cosine", "dense_place", "cosine_lead")
+FUSED = (*DENSE, "lexical", "lexical_place", "lexical_lead", "place")
+NAMES = ("score", *FUSED)
+
+
+@dataclass(frozen=True)
+class Known:
+    """The candidates of a document in the ranking that counts, and the lists it was made from;
+    `lexical` is None for a ranking without that side."""
+
+    ranked: List
+    dense: List
+    lexical: List | None
+    depth: int
+
+
+def pair_features(known: Known, names: Sequence[str]) -> np.ndarray:
+    """float64 [K, F], a row for each candidate of `known.ranked`; 0 in rows of padding.
+
+    Raises:
+        KeyError: A name that is not among `NAMES`, or one of the lexical side where there is none.
+    """
+    ids_K, scores_K = known.ranked
+    values = {"score": scores_K, "place": -np.log1p(np.arange(len(ids_K)))}
+    values |= _of_side(known.dense, ids_K, known.depth, "cosine", "dense_place")
+    if known.lexical is not None:
+        values |= _of_side(known.lexical, ids_K, known.depth, "lexical", "lexical_place")
+    features_KF = np.zeros((len(ids_K), len(names)))
+    for column, name in enumerate(names):
+        features_KF[:, column] = values[name]
+    features_KF[ids_K == PADDING] = 0.0
+    return features_KF
+
+
+def _of_side(
+    side: List, ids_K: np.ndarray, depth: int, score: str, place: str
+) -> dict[str, np.ndarray]:
+    """Score, place and lead of each candidate in one list.
+
+    A label that a list does not hold has at most the list's last score: it is given that, and the
+    place after the last. The lead is what its score is above the best other one of the list.
+    """
+    there = (side[0] != PADDING) & (np.arange(len(side[0])) < depth)
+    ids_M, scores_M = side[0][there], side[1][there].astype(np.float64)
+    places_K = np.full(len(ids_K), len(ids_M))
+    order_M = np.argsort(ids_M, kind="stable")
+    found_K = np.searchsorted(ids_M, ids_K, sorter=order_M)
+    if len(ids_M):
+        at_K = order_M[np.minimum(found_K, len(ids_M) - 1)]
+        places_K = np.where(ids_M[at_K] == ids_K, at_K, places_K)
+    best = scores_M[0] if len(scores_M) else 0.0
+    next_best = scores_M[1] if len(scores_M) > 1 else 0.0
+    least = scores_M[-1] if len(scores_M) else 0.0
+    scores_K = np.append(scores_M, least)[places_K]
+    others_K = np.where(places_K == 0, next_best, best)
+    return {
+        score: scores_K,
+        place: -np.log1p(places_K),
+        f"{score}_lead": scores_K - others_K,
+    }

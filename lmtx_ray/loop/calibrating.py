@@ -1,0 +1,193 @@
+"""What the judge and people said of the held-aside documents' candidates, and the probabilities
+that are fitted on it. Shapes: N candidates, K of one document, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from lmtx_ray.corpus import schemas
+from lmtx_ray.evaluation.calibration import Calibration, fit
+from lmtx_ray.evaluation.correction import Correction, fit_correction, moved
+from lmtx_ray.evaluation.pair_features import DENSE, FUSED, Known, pair_features
+from lmtx_ray.io.publish import Dataset
+
+RANKED = ("doc_id", "label_ids", "scores")
+KEPT = 20  # candidates of a document that a bundle keeps, beside those that were judged
+UNKNOWN = float("nan")
+Pair = tuple[str, int]  # doc_id, label_id
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The published rankings of one state: the one that counts and what it was made from; `lexical`
+    is None where that side plays no part."""
+
+    ranked: Dataset
+    dense: Dataset
+    lexical: Dataset | None
+    depth: int
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What a probability is made from."""
+        return DENSE if self.lexical is None else FUSED
+
+    def known(self, doc_ids: pa.Array) -> Iterator[tuple[str, Known]]:
+        """Each document with what there is on it."""
+        ranked = _lists(self.ranked, doc_ids)
+        dense = _lists(self.dense, doc_ids)
+        lexical = _lists(self.lexical, doc_ids) if self.lexical else {}
+        for doc_id, own in ranked.items():
+            yield doc_id, Known(own, dense[doc_id], lexical.get(doc_id), self.depth)
+
+
+def _lists(step: Dataset, doc_ids: pa.Array) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    rankings = step.where("doc_id", doc_ids, RANKED)
+    columns = [rankings[name].to_pylist() for name in RANKED]
+    return {
+        doc_id: (np.array(ids, np.int32), np.array(scores, np.float32))
+        for doc_id, ids, scores in zip(*columns, strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class Held:
+    """Candidates of held-aside documents, each document's together and best first.
+
+    `documents_N` and `labels_N` are keys of texts (bytes). `judged_N` is the judge's P(yes), nan
+    where it gave none; `accepted_N` 1 where its answer is yes, 0 where it is another, nan where it
+    was not asked; `reviewed_N` what people said, 1 or 0, nan where nobody did.
+    """
+
+    documents_N: np.ndarray
+    labels_N: np.ndarray
+    places_N: np.ndarray
+    features_NF: np.ndarray
+    judged_N: np.ndarray
+    accepted_N: np.ndarray
+    reviewed_N: np.ndarray
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was said of held-aside documents: (answer, P(yes)) of the judge in `verdicts`, and in
+    `reviews` whether people said yes."""
+
+    verdicts: Mapping[Pair, tuple[str, float | None]]
+    reviews: Mapping[Pair, bool]
+
+
+def held_pairs(
+    known: Iterator[tuple[str, Known]],
+    names: tuple[str, ...],
+    said: Said,
+    document_key: Mapping[str, bytes],
+    label_keys: Sequence[bytes],
+) -> Held:
+    """All candidates of some documents, with what was said of them.
+
+    Args:
+        document_key: Of each doc_id.
+        label_keys: By label_id.
+    """
+    parts = []
+    for doc_id, document in known:
+        labels = document.ranked[0].tolist()
+        pairs = [(doc_id, label) for label in labels]
+        answers = [said.verdicts.get(pair) for pair in pairs]
+        parts.append(
+            (
+                np.array([document_key[doc_id]] * len(pairs), object),
+                np.array([label_keys[label] for label in labels], object),
+                np.arange(len(pairs), dtype=np.int32),
+                pair_features(document, names),
+                _numbers(None if one is None else one[1] for one in answers),
+                _numbers(None if one is None else one[0] == "yes" for one in answers),
+                _numbers(said.reviews.get(pair) for pair in pairs),
+            )
+        )
+    if not parts:
+        nothing = np.zeros(0)
+        none = np.zeros((0, len(names)))
+        return Held(nothing, nothing, nothing, none, nothing, nothing, nothing)
+    return Held(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _numbers(values: Iterable[float | bool | None]) -> np.ndarray:
+    return np.array([UNKNOWN if value is None else float(value) for value in values])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Probabilities, what they correct the judge by, and how likely each candidate is right as far
+    as anybody said something of it: float64 [N], else nan."""
+
+    calibration: Calibration
+    correction: Correction
+    right_N: np.ndarray
+
+
+def calibrate(held: Held, names: tuple[str, ...]) -> Fitted:
+    """Fit on the judge's P(yes), or, where people reviewed pairs, on what their answers make of it
+    (see `correction`). A reviewed pair counts as reviewed; an unclear answer is no target."""
+    plain = _fit(held, names, held.judged_N)
+    known_N = ~np.isnan(held.reviewed_N)
+    if not known_N.any():
+        return Fitted(plain, Correction(), held.accepted_N)
+    student_N = plain.log_odds(held.features_NF)
+    correction = fit_correction(held.judged_N, student_N, held.reviewed_N)
+    corrected_N = correction.apply(held.judged_N, student_N)
+    prior = _fit(held, names, corrected_N)
+    calibration = moved(prior, held.features_NF[known_N], held.reviewed_N[known_N])
+    guessed_N = np.where(np.isnan(corrected_N), held.accepted_N, corrected_N)
+    return Fitted(calibration, correction, np.where(known_N, held.reviewed_N, guessed_N))
+
+
+def _fit(held: Held, names: tuple[str, ...], targets_N: np.ndarray) -> Calibration:
+    targets_N = np.where(np.isnan(held.reviewed_N), targets_N, held.reviewed_N)
+    given_N = ~np.isnan(targets_N)
+    return fit(held.features_NF[given_N], targets_N[given_N], names)
+
+
+def judged_tags(held: Held, fitted: Fitted) -> pa.Table:
+    """JUDGED_TAGS: the first candidates of each document, and all of which something is known."""
+    kept_N = (held.places_N < KEPT) | ~np.isnan(fitted.right_N)
+    features_NF = held.features_NF[kept_N]
+    table = pa.table(
+        {
+            "document": pa.array(held.documents_N[kept_N].tolist(), pa.binary(16)),
+            "label": pa.array(held.labels_N[kept_N].tolist(), pa.binary(16)),
+            "place": held.places_N[kept_N].astype(np.int32),
+            "features": pa.array(features_NF.tolist(), pa.list_(pa.float64())),
+            "p_yes": _optional(held.judged_N[kept_N]),
+            "accepted": _optional(held.accepted_N[kept_N]).cast(pa.bool_()),
+            "reviewed": _optional(held.reviewed_N[kept_N]).cast(pa.bool_()),
+            "right": _optional(fitted.right_N[kept_N]),
+            "probability": fitted.calibration.apply(features_NF),
+        }
+    )
+    return schemas.conform(table, schemas.JUDGED_TAGS)
+
+
+def _optional(values_N: np.ndarray) -> pa.Array:
+    return pa.array(values_N, pa.float64(), mask=np.isnan(values_N))
+
+
+def held_of(table: pa.Table, reviews: Mapping[tuple[bytes, bytes], bool]) -> Held:
+    """What `judged_tags` gave, with other answers of people, by keys of document and label."""
+    documents, labels = table["document"].to_pylist(), table["label"].to_pylist()
+    reviewed = [reviews.get(pair) for pair in zip(documents, labels, strict=True)]
+    return Held(
+        np.array(documents, object),
+        np.array(labels, object),
+        table["place"].to_numpy(),
+        np.array(table["features"].to_pylist(), np.float64),
+        _numbers(table["p_yes"].to_pylist()),
+        _numbers(table["accepted"].to_pylist()),
+        _numbers(reviewed),
+    )

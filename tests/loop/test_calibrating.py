@@ -1,0 +1,112 @@
+"""What a bundle's probabilities are fitted on, and what it keeps of that."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lmtx_ray.corpus import schemas
+from lmtx_ray.evaluation.pair_features import DENSE, Known
+from lmtx_ray.loop.calibrating import KEPT, Held, Said, calibrate, held_of, held_pairs, judged_tags
+
+NAN = float("nan")
+
+
+def documents(count: int = 2, labels: int = 30) -> list[tuple[str, Known]]:
+    ids = np.arange(labels, dtype=np.int32)
+    scores = np.linspace(0.9, 0.1, labels).astype(np.float32)
+    return [(f"d{n}", Known((ids, scores), (ids, scores), None, labels)) for n in range(count)]
+
+
+VERDICTS = {
+    ("d0", 0): ("yes", 0.9),
+    ("d0", 1): ("no", 0.2),
+    ("d0", 25): ("unclear", None),
+    ("d1", 2): ("yes", 0.6),
+    ("other", 0): ("yes", 0.9),
+}
+
+
+KEYS = {f"d{n}": f"document {n:07d}".encode() for n in range(2)}
+LABELS = [f"label {n:010d}".encode() for n in range(30)]
+
+
+def gathered(reviews: dict[tuple[str, int], bool] | None = None) -> Held:
+    return held_pairs(iter(documents()), DENSE, Said(VERDICTS, reviews or {}), KEYS, LABELS)
+
+
+def test_each_candidate_has_what_was_said_of_it() -> None:
+    held = gathered({("d1", 2): False})
+    assert held.features_NF.shape == (60, len(DENSE))
+    assert held.documents_N.tolist() == [KEYS["d0"]] * 30 + [KEYS["d1"]] * 30
+    assert held.labels_N.tolist() == 2 * LABELS
+    said = np.flatnonzero(~np.isnan(held.accepted_N)).tolist()
+    assert said == [0, 1, 25, 32]
+    assert held.accepted_N[said].tolist() == [1, 0, 0, 1]
+    assert held.judged_N[[0, 1, 32]].tolist() == [0.9, 0.2, 0.6]
+    assert np.isnan(held.judged_N[25])  # unclear: no target
+    assert np.flatnonzero(~np.isnan(held.reviewed_N)).tolist() == [32]
+
+
+def test_a_bundle_keeps_the_first_candidates_and_all_that_were_judged() -> None:
+    held = gathered()
+    table = judged_tags(held, calibrate(held, DENSE))
+    assert table.schema.equals(schemas.JUDGED_TAGS, check_metadata=True)
+    rows = table.to_pylist()
+    assert len(rows) == 2 * KEPT + 1
+    right = {(row["document"], row["place"]): row["right"] for row in rows}
+    first, second = KEYS.values()
+    assert right[first, 25] == 0  # unclear is no yes
+    assert (right[first, 0], right[first, 1], right[second, 2], right[second, 0]) == (1, 0, 1, None)
+    assert {row["reviewed"] for row in rows} == {None}
+    probabilities = [row["probability"] for row in rows[:KEPT]]
+    assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_without_held_aside_documents_nothing_is_known() -> None:
+    held = held_pairs(iter([]), DENSE, Said({}, {}), {}, [])
+    fitted = calibrate(held, DENSE)
+    assert fitted.calibration.of(documents()[0][1]).tolist() == [0.5] * 30
+    assert judged_tags(held, fitted).num_rows == 0
+
+
+def overrating(pairs: int = 3000, seed: int = 0) -> tuple[Held, np.ndarray]:
+    """A judge that says yes twice as often as it should, of pairs whose truth follows a feature."""
+    generator = np.random.default_rng(seed)
+    cosine_N = generator.normal(size=pairs)
+    true_N = 1 / (1 + np.exp(-(1.5 * cosine_N - 1.5)))
+    judged_N = 1 / (1 + np.exp(-(1.5 * cosine_N + 0.5)))
+    right_N = (generator.random(pairs) < true_N).astype(float)
+    numbers = np.arange(pairs)
+    nobody = np.full(pairs, NAN)
+    keys = np.array([f"{n:016d}".encode() for n in numbers], object)
+    held = Held(keys, keys, numbers * 0, cosine_N[:, None], judged_N, nobody, nobody)
+    return held, right_N
+
+
+def test_reviews_correct_what_the_judge_gets_wrong() -> None:
+    held, right_N = overrating()
+    plain = calibrate(held, ("cosine",)).calibration.apply(held.features_NF)
+    assert plain.mean() > right_N.mean() + 0.25
+    reviewed_N = np.where(np.arange(3000) < 150, right_N, NAN)
+    few = Held(**{**vars(held), "reviewed_N": reviewed_N})
+    fitted = calibrate(few, ("cosine",))
+    assert fitted.correction.pairs == 150
+    assert fitted.calibration.apply(held.features_NF).mean() == pytest.approx(
+        right_N.mean(), abs=0.06
+    )
+    assert fitted.right_N[:150].tolist() == right_N[:150].tolist()
+    rows = judged_tags(few, fitted)
+    assert len(rows) - rows["reviewed"].null_count == 150
+    answers = zip(few.labels_N[:150], right_N[:150], strict=True)
+    asked = held_of(rows, {(key, key): answer == 1 for key, answer in answers})
+    assert calibrate(asked, ("cosine",)).calibration == fitted.calibration
+
+
+def test_a_few_reviews_move_little() -> None:
+    held, _ = overrating()
+    reviewed_N = np.where(np.arange(3000) < 2, 0.0, NAN)
+    two = calibrate(Held(**{**vars(held), "reviewed_N": reviewed_N}), ("cosine",))
+    plain = calibrate(held, ("cosine",)).calibration.apply(held.features_NF)
+    moved = two.calibration.apply(held.features_NF)
+    assert 0 < plain.mean() - moved.mean() < 0.35
