@@ -20,6 +20,7 @@ from tests.tiny_bundle import labels_table, publish_bundle
 
 GUIDE = Path(__file__).resolve().parents[1] / "docs" / "library.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+WHOLE = next(n for n, block in enumerate(BLOCKS) if "import run\n" in block)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +45,11 @@ def tagger(place: Path) -> lmtx_ray.Tagger:
 
 @pytest.fixture(scope="module")
 def names(place: Path) -> dict[str, object]:
-    """What the examples left, but the last one, which runs the whole loop."""
+    """What the examples left, but those that need a whole run."""
     names: dict[str, object] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        for block in BLOCKS[:-1]:
+        for block in BLOCKS[:WHOLE]:
             exec(compile(block, str(GUIDE), "exec"), names)
     return names
 
@@ -65,7 +66,8 @@ def test_the_examples_of_the_guide_work(names: dict[str, object]) -> None:
 @pytest.mark.usefixtures("ray_cluster")
 def test_the_example_of_a_run_works(place: Path, names, monkeypatch) -> None:
     monkeypatch.chdir(place)
-    exec(compile(BLOCKS[-1], str(GUIDE), "exec"), names)
+    for block in BLOCKS[WHOLE:]:
+        exec(compile(block, str(GUIDE), "exec"), names)
     assert names["summary"]["run"] == str(place / "runs/first")
     assert lmtx_ray.run(names["config"]) == names["summary"]  # complete: nothing to do
 

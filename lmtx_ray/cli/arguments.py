@@ -81,6 +81,11 @@ def add_verb(verbs: Any, name: str, about: str, function: Any) -> argparse.Argum
     return parser
 
 
+def said_already(result: dict[str, Any]) -> str:
+    """No words of a result: the verb printed them."""
+    return ""
+
+
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """What every verb has: how much is said, and to whom."""
     saying = parser.add_argument_group("what is said")

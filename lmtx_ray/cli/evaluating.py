@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb
+from lmtx_ray.cli.arguments import add_verb, said_already
 
 GOLD_ABOUT = "CSV, TSV, JSON lines or Parquet: documents with labels, or a row for each pair"
 
@@ -14,6 +14,7 @@ GOLD_ABOUT = "CSV, TSV, JSON lines or Parquet: documents with labels, or a row f
 def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
     evaluate = add_verb(verbs, "evaluate", "metrics of tags against gold labels", evaluate_files)
+    evaluate.set_defaults(in_words=said_already)
     evaluate.add_argument(
         "--tags",
         "--rankings",
@@ -45,6 +46,7 @@ def add_verbs(verbs: Any) -> None:
     compare = add_verb(
         verbs, "compare", "paired differences of two runs or two outputs of tags", compare_sides
     )
+    compare.set_defaults(in_words=said_already)
     for name in ("a", "b"):
         compare.add_argument(
             name,

@@ -47,7 +47,12 @@ EXAMPLES = {
     "compare": (
         "lmtx compare runs/one runs/two\nlmtx compare tagged-may tagged-june --gold gold.csv"
     ),
-    "optimize": "lmtx optimize runs/my\nlmtx optimize runs/my --precision 0.9 --store",
+    "optimize": (
+        "lmtx optimize runs/my                              # the whole table\n"
+        "lmtx optimize runs/my --precision 0.9              # at most 10 % of the tags wrong\n"
+        "lmtx optimize runs/my --precision 0.9 --store      # a bundle that tags so by default\n"
+        "lmtx optimize runs/my --gold gold.csv --tags tagged"
+    ),
     "recalibrate": "lmtx recalibrate runs/my",
     "report": "lmtx report runs/my\nlmtx report my.yaml --output my.html",
     "sample-for-review": (

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb
+from lmtx_ray.cli.arguments import add_verb, said_already
 
 MENU = """Who judges the tags? Afterwards nobody is needed: a small model has learned it.
   1  an OpenAI-compatible endpoint, local or hosted
@@ -22,6 +22,7 @@ address of an OpenAI-compatible endpoint, a model folder or a hub id"""
 def add_verbs(verbs: Any) -> None:
     """Add it to the command line."""
     parser = add_verb(verbs, "init", "look at your files and write a config that runs", init)
+    parser.set_defaults(in_words=said_already)
     parser.add_argument(
         "docs", metavar="DOCS", help="documents: a file, folder or glob, local or s3"
     )

@@ -27,7 +27,7 @@ from lmtx_ray.cli import (
     thresholds,
     verdicts,
 )
-from lmtx_ray.cli.arguments import Parser, add_verb
+from lmtx_ray.cli.arguments import Parser, add_verb, said_already
 from lmtx_ray.cli.messages import is_users_to_mend, name_of, one_line
 from lmtx_ray.io.plain_json import finite
 from lmtx_ray.loop import running
@@ -136,7 +136,7 @@ def _add_run_verbs(verbs: Any) -> None:
     for parser in (demo, run):
         add_run_options(parser)
         parser.set_defaults(in_words=reporting.run_in_words)
-    plan.set_defaults(in_words=nothing)
+    plan.set_defaults(in_words=said_already)
     demo.set_defaults(until=None, cycle=None)
     add_until_options(run)
     _add_set_option(plan)
@@ -177,11 +177,6 @@ def add_cycle_option(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="which one of a repeated step; the first if not given",
     )
-
-
-def nothing(result: dict[str, Any]) -> str:
-    """No words: the verb printed its result already."""
-    return ""
 
 
 def _load(arguments: argparse.Namespace) -> Any:

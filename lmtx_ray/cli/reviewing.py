@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, positive
+from lmtx_ray.cli.arguments import add_verb, positive, said_already
 
 WORDS = (
     "in the column `correct` write yes, y, true, t, 1, right, correct, ja, j, richtig or wahr;\n"
@@ -19,6 +19,7 @@ def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
     _add_sample(verbs)
     score = add_verb(verbs, "review-score", "what people said of a sample of tags", score_file)
+    score.set_defaults(in_words=said_already)
     score.description = f"{score.description}; {WORDS}"
     score.add_argument("file", help="the filled-in file of sample-for-review")
     score.add_argument(

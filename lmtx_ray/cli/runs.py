@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb
+from lmtx_ray.cli.arguments import add_verb, said_already
 
 
 def add_verbs(verbs: Any) -> None:
@@ -15,6 +15,7 @@ def add_verbs(verbs: Any) -> None:
     parser.add_argument(
         "folder", nargs="?", default="runs", help="a run or a folder of runs; default: runs"
     )
+    parser.set_defaults(in_words=said_already)
 
 
 def list_runs(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -6,19 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lmtx_ray.cli.arguments import add_verb, positive, probability
+from lmtx_ray.cli.arguments import add_verb, positive, probability, said_already
 
 if TYPE_CHECKING:
     from lmtx_ray.evaluation.grid import Cell, Choice
     from lmtx_ray.loop.optimizing import Basis
 
 SHOWN = tuple(round(0.1 * n, 1) for n in range(10))  # thresholds of the table
-EXAMPLES = """examples:
-  lmtx optimize runs/demo                              the whole table
-  lmtx optimize runs/demo --precision 0.9              at most 10 % of the tags wrong
-  lmtx optimize runs/demo --precision 0.9 --store      a bundle that tags so by default
-  lmtx optimize BUNDLE --gold gold.parquet --tags OUT  by gold, from the output of lmtx tag
-"""
 
 
 def add_verbs(verbs: Any) -> None:
@@ -26,9 +20,9 @@ def add_verbs(verbs: Any) -> None:
     _add_recalibrate(verbs)
     about = "choose the least probability and the number of tags, by precision and recall"
     verb = add_verb(verbs, "optimize", about, optimize_bundle)
-    verb.epilog, verb.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    verb.set_defaults(in_words=said_already)
     verb.add_argument("bundle", metavar="RUN_OR_BUNDLE", help="a run with one bundle, or a bundle")
-    verb.add_argument("--gold", metavar="URI", help="choose by gold: a Parquet file or step folder")
+    verb.add_argument("--gold", metavar="URI", help="choose by gold, a file in any form")
     verb.add_argument(
         "--tags", metavar="URI", help="tags of the gold documents by this bundle; with --gold"
     )

@@ -117,9 +117,9 @@ def _gold(gold: str, seen: Look, columns: dict[str, str]) -> tuple[dict[str, Any
     given = _seen("--gold", [gold])
     labels = next((name for name in given.columns if plain(name) in GOLD), None)
     if labels is None or columns["text"] not in given.columns:
-        return {}, [
-            f"{gold} holds no texts of its own, so no run reads it: compare tags with it by "
-            f"lmtx evaluate --tags OUTPUT --gold {gold}"
+        return {"gold": gold}, [
+            f"{gold} holds no texts of its own, so it is gold of the documents: they are trained "
+            "on without it, and measured with it"
         ]
     ids, own = columns["doc_id"], {str(value) for value in seen.values(columns["doc_id"])}
     shared = sum(str(value) in own for value in given.values(ids))

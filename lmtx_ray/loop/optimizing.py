@@ -17,8 +17,8 @@ from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.evaluation.grid import LIMITS, THRESHOLDS, Cell, Choice, Rated, choose, grid
 from lmtx_ray.io import storage
-from lmtx_ray.io.published import MANIFEST, read_published
-from lmtx_ray.loop.evaluating import IDS, KEYS
+from lmtx_ray.io.published import MANIFEST
+from lmtx_ray.loop.matching import match
 
 JUDGE = "the judge's verdicts on held-aside documents"
 CORRECTED = "the judge's verdicts on held-aside documents, corrected by reviewed pairs"
@@ -91,28 +91,21 @@ def by_gold(tags: pa.Table, gold: pa.Table) -> Basis:
     """Tags with probabilities against gold, over the documents that are in both and have gold.
 
     Args:
-        tags: doc_id, probabilities, and label_keys or label_ids, best first.
-        gold: doc_id, and the same of the two.
+        tags: doc_id, label_ids, probabilities, best first.
+        gold: doc_id, label_ids.
 
     Raises:
-        ConfigError: A column is missing, or no document is in both.
+        ConfigError: No document is in both.
     """
-    shared = {*tags.column_names} & {*gold.column_names}
-    kind = next((name for name in (KEYS, IDS) if name in shared), "")
-    if not kind or "probabilities" not in tags.column_names:
-        raise ConfigError(
-            f"tags ({', '.join(tags.column_names)}) and gold ({', '.join(gold.column_names)}) need "
-            f"doc_id and {KEYS} (or both {IDS}), and tags their probabilities"
-        )
-    columns = (gold["doc_id"].to_pylist(), gold[kind].to_pylist())
+    columns = (gold["doc_id"].to_pylist(), gold["label_ids"].to_pylist())
     truth = {doc_id: set(labels) for doc_id, labels in zip(*columns, strict=True) if labels}
-    rows = tags.select(["doc_id", kind, "probabilities"]).to_pylist()
+    rows = tags.select(["doc_id", "label_ids", "probabilities"]).to_pylist()
     rows = [row for row in rows if row["doc_id"] in truth]
     if not rows:
         raise ConfigError("no document of the tags has gold: are their ids the same?")
-    right = [label in truth[row["doc_id"]] for row in rows for label in row[kind]]
+    right = [label in truth[row["doc_id"]] for row in rows for label in row["label_ids"]]
     rated = Rated(
-        np.repeat(np.arange(len(rows)), [len(row[kind]) for row in rows]),
+        np.repeat(np.arange(len(rows)), [len(row["label_ids"]) for row in rows]),
         np.array([p for row in rows for p in row["probabilities"]], np.float32),
         np.array(right, np.float64),
         np.array([len(truth[row["doc_id"]]) for row in rows], np.float64),
@@ -161,14 +154,5 @@ def by_gold_files(bundle: str, tags: str, gold: str) -> Basis:
         raise ConfigError(f"{tags}: the tags of another bundle, {made_by}")
     if cut > 0:
         raise ConfigError(f"{tags}: tags under {cut:g} are left out; use --min-probability 0")
-    return by_gold(read_tags(tags), _with_keys(read_published(gold), bundle))
-
-
-def _with_keys(gold: pa.Table, bundle: str) -> pa.Table:
-    """Gold by label keys, where it has ids of the bundle's labels alone, as a run's own gold."""
-    if KEYS in gold.column_names or IDS not in gold.column_names:
-        return gold
-    labels = storage.read_table(published_bundle(bundle).location("labels.parquet"))
-    keys = labels["label_key"].to_pylist()
-    named = [[keys[label] for label in row] for row in gold[IDS].to_pylist()]
-    return pa.table({"doc_id": gold["doc_id"], KEYS: pa.array(named, pa.list_(pa.string()))})
+    found = match(read_tags(tags), gold, labels=bundle)
+    return by_gold(found.ranked, found.right)

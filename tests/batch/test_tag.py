@@ -173,9 +173,9 @@ def test_globs_and_manifests_name_inputs(bundle, place) -> None:
     names = [f"{place}/in/2.jsonl", f"{place}/in/3.csv"]
     storage.write_bytes(f"{place}/a.manifest.json", json.dumps(names).encode())
     storage.write_bytes(f"{place}/b.manifest", "\n".join(names).encode())
-    for name in ("a.manifest.json", "b.manifest"):
-        assert tag(bundle, f"{place}/{name}", f"{place}/out-{name}") == 0
-        assert ids(f"{place}/out-{name}") == ["d2", "d3"]
+    for number, name in enumerate(("a.manifest.json", "b.manifest")):
+        assert tag(bundle, f"{place}/{name}", f"{place}/out-{number}") == 0
+        assert ids(f"{place}/out-{number}") == ["d2", "d3"]
 
 
 def test_a_published_step_is_an_input_and_a_batch_output_is_none(bundle, tmp_path, caplog) -> None:
