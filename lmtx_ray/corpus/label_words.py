@@ -167,7 +167,8 @@ def _within(starts_S: np.ndarray, ends_S: np.ndarray) -> slice | np.ndarray:
         return slice(int(starts_S[0]), int(ends_S[0]))
     lengths_S = ends_S - starts_S
     before_S = np.cumsum(lengths_S) - lengths_S
-    return np.arange(lengths_S.sum()) + np.repeat(starts_S - before_S, lengths_S)
+    places_P: np.ndarray = np.repeat(starts_S - before_S, lengths_S)
+    return places_P + np.arange(len(places_P))
 
 
 def index_table(texts: Sequence[str], keys: Sequence[str]) -> pa.Table:
