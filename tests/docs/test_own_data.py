@@ -63,3 +63,14 @@ def test_the_page_is_walked_from_two_csvs_to_tags(tmp_path: Path, judge: FakeJud
     assert "by the judge's own opinion" in done.stderr
     tagged = "".join(file.read_text() for file in (tmp_path / "tagged").rglob("data/*.csv"))
     assert len(tagged.splitlines()) >= 300
+
+
+def test_every_command_of_the_readme_is_one_that_there_is() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = [
+        line.split("#")[0].strip() for line in re.findall(r"^    (lmtx .*)$", text, re.MULTILINE)
+    ]
+    assert len(shown) > 5
+    for command in shown:
+        if command != "lmtx --version":
+            build_parser().parse_args(shlex.split(command)[1:])

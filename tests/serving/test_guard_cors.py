@@ -37,7 +37,7 @@ def test_a_named_origin_may_ask_without_a_key_whether_it_may(origins: str) -> No
     assert reply.headers["X-Request-ID"]
 
 
-@pytest.mark.parametrize("key", [SECRET, "wrong"])
+@pytest.mark.parametrize("key", [SECRET, "wrong"], ids=["known", "wrong"])
 def test_answers_and_refusals_can_be_read_by_the_page(key: str) -> None:
     reply = ask(PAGE, {"Origin": PAGE, "X-API-Key": key}, "POST")
     assert reply.status_code == (200 if key == SECRET else 401)
