@@ -32,6 +32,7 @@ ROOMS = {
 GROUND = {"io", "config", "corpus"}
 HEAVY_FILES = {
     "io.s3",
+    "io.s3_client",
     "search.hardware",
     "search.index",
     "search.int8_product",

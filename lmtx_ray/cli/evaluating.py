@@ -13,6 +13,11 @@ GOLD_ABOUT = "CSV, TSV, JSON lines or Parquet: documents with labels, or a row f
 
 def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
+    _add_evaluate(verbs)
+    _add_compare(verbs)
+
+
+def _add_evaluate(verbs: Any) -> None:
     evaluate = add_verb(verbs, "evaluate", "metrics of tags against gold labels", evaluate_files)
     evaluate.set_defaults(in_words=said_already)
     evaluate.add_argument(
@@ -43,6 +48,9 @@ def add_verbs(verbs: Any) -> None:
         help="gold of an annotated corpus, to count its labels: adds PSP@k, in which rare labels "
         "weigh more",
     )
+
+
+def _add_compare(verbs: Any) -> None:
     compare = add_verb(
         verbs, "compare", "paired differences of two runs or two outputs of tags", compare_sides
     )

@@ -1,4 +1,4 @@
-"""One S3 bucket: the only file that knows boto3.
+"""One S3 bucket: with its client the only files that know boto3.
 
 Credentials, region and endpoint come from the standard chain (AWS_ENDPOINT_URL for a compatible
 store), never from a URI. botocore retries requests; what it cannot retry is the body of an answer
@@ -7,7 +7,6 @@ that breaks off, so bodies are read in blocks and a broken block is asked for ag
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import time
@@ -16,37 +15,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import urllib3
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lmtx_ray.io.locations import Entry, Location, StorageError, is_outside
+from lmtx_ray.io.s3_client import ATTEMPTS, client
 from lmtx_ray.io.s3_errors import explain, failed
 
-ATTEMPTS = 5
-TIMEOUT = "LMTX_S3_TIMEOUT"  # seconds a connection or an answer may take; 60 if unset
 BLOCK = 8 << 20  # bytes of one ranged read
 CHANGED = "it was changed since the job began"
 READERS = 8  # ranges of one object at once: one connection does not fill a network
 FAILURES = (ClientError, BotoCoreError, Boto3Error, urllib3.exceptions.HTTPError)
 TRANSFER = TransferConfig(multipart_threshold=32 << 20, multipart_chunksize=16 << 20)
-
-
-@functools.lru_cache(maxsize=8)
-def _client_of(process: int, environment: tuple[str, ...]) -> Any:
-    seconds = float(os.environ.get(TIMEOUT, "60"))
-    retries = {"mode": "standard", "total_max_attempts": ATTEMPTS}
-    config = Config(retries=retries, connect_timeout=min(seconds, 10), read_timeout=seconds)
-    return boto3.session.Session().client("s3", config=config)
-
-
-def _client() -> Any:
-    """One client a process (a fork must not share connections) and environment."""
-    settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith(("AWS_", TIMEOUT)))
-    return _client_of(os.getpid(), tuple(settings))
 
 
 def _status(error: BaseException | None) -> int:
@@ -60,7 +42,7 @@ class Bucket:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._client = _client()
+        self._client = client()
 
     def uri(self, key: str) -> str:
         """The URI of a key."""

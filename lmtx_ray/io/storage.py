@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmtx_ray.io import disk, progress
+from lmtx_ray.io import disk
+from lmtx_ray.io.counted import Counted
 from lmtx_ray.io.locations import Entry, Location
 from lmtx_ray.io.locations import StorageError as StorageError  # offered here too
 from lmtx_ray.io.locations import parse_uri as parse_uri
@@ -104,9 +105,8 @@ def list_folders(uri: str) -> list[str]:
         return sorted(_s3(location).folders(location.path))
     with disk.named(uri):
         folder = Path(location.path)
-        return (
-            sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
-        )
+        inside = folder.iterdir() if folder.is_dir() else ()
+        return sorted(one.name for one in inside if one.is_dir())
 
 
 def read_bytes(uri: str) -> bytes:
@@ -118,34 +118,6 @@ def read_bytes(uri: str) -> bytes:
         return Path(location.path).read_bytes()
 
 
-class _Counted(io.RawIOBase):
-    """A stream whose bytes are counted for `progress` as they are read."""
-
-    def __init__(self, raw: io.RawIOBase) -> None:
-        self._raw = raw
-
-    def readinto(self, buffer: Any) -> int | None:
-        size = self._raw.readinto(buffer)
-        progress.took(size or 0)
-        return size
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._raw.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._raw.tell()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
 def open_input(uri: str, etag: str = "") -> io.BufferedReader:
     """A seekable, buffered binary stream over a file, of which little is in memory.
 
@@ -154,9 +126,9 @@ def open_input(uri: str, etag: str = "") -> io.BufferedReader:
     """
     location = parse_uri(uri)
     if location.scheme == "s3":
-        return io.BufferedReader(_Counted(_s3(location).open(location.path, etag)), S3_BYTES)
+        return io.BufferedReader(Counted(_s3(location).open(location.path, etag)), S3_BYTES)
     with disk.named(uri):
-        return io.BufferedReader(_Counted(io.FileIO(location.path)), DISK_BYTES)
+        return io.BufferedReader(Counted(io.FileIO(location.path)), DISK_BYTES)
 
 
 def read_start(uri: str, length: int, etag: str = "") -> bytes:
