@@ -60,9 +60,9 @@ def serve_app(arguments: argparse.Namespace) -> None:
     from lmtx_ray.bundle.cache import require_bundle
     from serve_apps.ports import take_ports
 
+    require_bundle(arguments.bundle)  # before what takes seconds to import
     host = arguments.host.removeprefix("[").removesuffix("]")
     take_ports(host, arguments.port, arguments.metrics_port)
-    require_bundle(arguments.bundle)  # before what takes seconds to import
     with Stage("loading libraries"):
         from serve_apps.running import run_blocking
 

@@ -210,6 +210,8 @@ def tag_text(arguments: argparse.Namespace) -> dict[str, Any]:
     row = ask(arguments, _text(arguments.text))
     if row["reason"] and not row["tags"]:
         raise ValueError(f"no tags: {row['reason']}")
+    if any(tag["probability"] is None for tag in row["tags"]):
+        print(UNTRAINED, file=sys.stderr)
     return row
 
 
@@ -257,9 +259,7 @@ def text_in_words(result: dict[str, Any]) -> str:
     """A line for each tag."""
     if not result["tags"]:
         return "no tag is likely enough"
-    lines = [f"{_percent(tag)}  {tag['label']}  ({tag['key']})" for tag in result["tags"]]
-    unknown = any(tag["probability"] is None for tag in result["tags"])
-    return "\n".join([*lines, *([UNTRAINED] if unknown else [])])
+    return "\n".join(f"{_percent(tag)}  {tag['label']}  ({tag['key']})" for tag in result["tags"])
 
 
 def _percent(tag: dict[str, Any]) -> str:

@@ -15,7 +15,6 @@ from lmtx_ray.batch.assemble import Shape, assemble, write_rejects
 from lmtx_ray.batch.job import OutputFormat, TagJob
 from lmtx_ray.batch.outputs import published_files, read_manifests
 from lmtx_ray.batch.plan import name_of, new_inputs, read_plans
-from lmtx_ray.bundle.cache import require_bundle
 from lmtx_ray.corpus.columns import IDS
 from lmtx_ray.corpus.documents import first_field
 from lmtx_ray.corpus.inputs import InputFile, list_inputs
@@ -25,7 +24,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import REJECTS, PublishError
 from lmtx_ray.io.units import Part
-from lmtx_ray.loop.tagging import bundle_identity, plan_tags
+from lmtx_ray.loop.tagging import bundle_identity, plan_tags, settled
 
 logger = logging.getLogger(__name__)
 KINDS: dict[str, OutputFormat] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
@@ -61,8 +60,7 @@ def tag_to_file(job: TagJob, long: bool, overwrite: bool, tag: Tag) -> dict[str,
     if kind is None:
         raise PublishError(f"{output}: one file is .csv, .jsonl or .parquet")
     work = work_folder(output)
-    inner = job.model_copy(update={"output": work, "output_format": kind})
-    require_bundle(job.bundle)
+    inner = settled(job).model_copy(update={"output": work, "output_format": kind})
     _refuse_among_inputs(output, job.source.documents)
     inputs = list_inputs(job.source.documents)
     shape = Shape(kind, _id_name(job, inputs), long, job.pass_through)

@@ -99,9 +99,9 @@ def run(
     if stop is None and (summary := finished(settings, layout)):
         name_if_nameless(settings, layout, summary)
         return summary
+    refuse_passing_folder(settings.run, "run")
     check(settings)
     check_hub(settings)
-    refuse_passing_folder(settings.run, "run")
     write_record(settings)
     # two would pay the judge twice
     with lease.held(f"{settings.run}/LEASE.json", patient=True) as token:

@@ -43,9 +43,7 @@ Plan = dict[str, Any]
 
 def plan_tags(job: TagJob) -> dict[str, Any]:
     """What tagging would read, without loading a model or writing anything."""
-    job = _named(job)
-    bundle_identity(job)
-    job = _settled(job)
+    job = settled(job)
     inputs = list_inputs(job.source.documents, identify=False)
     units = make_units(inputs, job.source, job.unit_bytes)
     size = sum(file.size for file in inputs)
@@ -95,9 +93,8 @@ def tag_corpus(
         StorageError: An input or the output failed; a repeated call goes on.
     """
     began, started = time.time(), time.monotonic()
-    job = _named(job).model_copy(update={"output": storage.absolute(job.output)})
+    job = settled(job).model_copy(update={"output": storage.absolute(job.output)})
     bundle = bundle_identity(job)
-    job = _settled(job)
     with Stage("looking at the inputs"):
         inputs = list_inputs(job.source.documents)
     plans = _without_mistake(job, bundle, inputs, read_plans(job.output), append_new, overwrite)
@@ -112,11 +109,6 @@ def tag_corpus(
 
 
 def _named(job: TagJob) -> TagJob:
-    """The job with the bundle that its run's name stands for now, and for its whole length.
-
-    Raises:
-        ValueError: A threshold for a bundle that knows no probabilities.
-    """
     bundle = resolve(storage.absolute(job.bundle))
     if job.min_probability and storage.stat(storage.join(bundle, MANIFEST)):
         folder = open_bundle(bundle, lambda name: name == DESCRIPTION).folder
@@ -165,8 +157,16 @@ def _without_mistake(
     return plans
 
 
-def _settled(job: TagJob) -> TagJob:
-    """The job with the bundle's defaults where it leaves something open: they are in its plan."""
+def settled(job: TagJob) -> TagJob:
+    """The job with the bundle that its run's name stands for now, and that bundle's defaults where
+    it leaves something open: they are in its plan.
+
+    Raises:
+        PublishError: There is no bundle.
+        ValueError: A threshold for a bundle that knows no probabilities.
+    """
+    job = _named(job)
+    require_bundle(job.bundle)
     wanted = read_defaults(job.bundle).or_else(job.top_k, job.min_probability)
     return job.model_copy(update=vars(wanted))
 

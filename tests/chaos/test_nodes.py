@@ -201,6 +201,7 @@ def test_a_judge_killed_changes_no_verdict(nodes: Nodes, config: Path, tmp_path:
     assert published(run) == published(tmp_path / "quiet")
 
 
+@pytest.mark.slow
 def test_a_node_lost_while_tagging_changes_no_tag(
     nodes: Nodes, bundle: str, tmp_path: Path
 ) -> None:

@@ -116,7 +116,7 @@ def gold(run, tmp_path) -> tuple[str, list[str]]:
     """Tags of eight documents by the bundle, and the options that name them and their gold."""
     rows = [{"id": f"d{n}", "text": f"{topic} pain"} for n, topic in enumerate(TOPICS)]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    keys = [[f"L{2 * n + 1}", "L99"] for n in range(len(TOPICS))]
+    keys = [[f"L{2 * n + 1}", f"L{2 * n}"] for n in range(len(TOPICS))]
     table = pa.table(
         {"doc_id": [*(f"d{n}" for n in range(8)), "untagged"], "label_keys": [*keys, ["L0"]]}
     )

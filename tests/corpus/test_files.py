@@ -173,7 +173,7 @@ def test_another_encoding_is_named_with_what_to_do(tmp_path: Path) -> None:
     write(tmp_path, {"a.csv": b"id,text\n1,\xff\n"})
     _, (wrong,) = read(tmp_path, encoding="shift_jis")
     assert wrong[2] == "invalid UTF-8 at byte 2, and not shift_jis either"
-    with pytest.raises(ValueError, match="no encoding of this name"):
+    with pytest.raises(ValueError, match="no such encoding"):
         DocumentsConfig(documents=("a",), encoding="latin-99")
 
 

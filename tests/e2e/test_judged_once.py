@@ -191,6 +191,7 @@ def test_a_budget_stops_cleanly_and_a_higher_one_goes_on(
     assert set(asked(judge).values()) == {1}
 
 
+@pytest.mark.slow
 def test_the_same_run_started_twice_at_once_asks_each_pair_once(
     config: Path, run: Path, judge: FakeJudge, ray_address: str
 ) -> None:

@@ -129,7 +129,8 @@ class MadeRun:
         return {name: evaluation.summarise(table) for name, table in rows.items()}
 
     def _publish_bundle(self) -> None:
-        content = {"calibration": Calibration(6.0, -6.0, 0.0, 1.0).to_dict()}
+        fitted = Calibration(("score",), (6.0,), (0.0,), (1.0,), -6.0)
+        content = {"calibration": fitted.to_dict(), "depth": 10, "fusion": None}
         dataset = self._dataset("bundle")
         dataset.publish_folder(
             lambda local: (local / "bundle.json").write_text(json.dumps(content))

@@ -60,7 +60,8 @@ def running(
     command = [sys.executable, "-m", "tests.serving.start", str(file)]
     told = {"PYTHONPATH": str(ROOT), STATE_VARIABLE: str(folder / "state")}
     environment = {**os.environ, **told}
-    environment.pop("RAY_ADDRESS", None)
+    for name in ("RAY_ADDRESS", *USUAL):  # what a test before this one may have left
+        environment.pop(name, None)
     with (folder / "serve.log").open("w") as log:
         process = subprocess.Popen(
             command,

@@ -13,6 +13,7 @@ import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI
 
+from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_set import Label, LabelSet
 from serve_apps.api import build_api
@@ -67,12 +68,13 @@ class Canned:
         return Answer(BUNDLE, rows, seconds=seconds, batch_documents=len(rows), tokens=9)
 
     def _row(self, call: TagCall, doc_id: str, text: str) -> dict[str, Any]:
+        wanted = Defaults().or_else(call.top_k, call.min_probability)
         found = [
             (key, probability)
             for key, probability in CANNED
-            if probability >= call.min_probability and (call.allow is None or key in call.allow)
+            if probability >= wanted.min_probability and (call.allow is None or key in call.allow)
         ]
-        found = found[: call.top_k] if text.strip() and "nothing fits" not in text else []
+        found = found[: wanted.top_k] if text.strip() and "nothing fits" not in text else []
         reason = "" if found else "no label was found" if text.strip() else "empty"
         return {
             "doc_id": doc_id,
@@ -94,8 +96,8 @@ class Canned:
     async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
         return BUNDLE, {key: LABELS[key] for key in keys if key in LABELS}
 
-    async def state(self) -> dict[str, str]:
-        return {"bundle_id": BUNDLE, "promotion": ""}
+    async def state(self) -> dict[str, Any]:
+        return {"bundle_id": BUNDLE, "promotion": "", "defaults": vars(Defaults())}
 
 
 def evidence(rank: int) -> dict[str, Any]:

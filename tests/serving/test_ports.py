@@ -115,4 +115,4 @@ def test_no_port_is_beyond_65535() -> None:
 def test_what_is_no_bundle_is_said_before_anything_starts(tmp_path: Path) -> None:
     refused = lmtx("serve", "--bundle", str(tmp_path), "--port", str(free_port()))
     assert refused.returncode == 1
-    assert "not published" in refused.stderr.splitlines()[-1]
+    assert "not a bundle" in refused.stderr.splitlines()[-1]

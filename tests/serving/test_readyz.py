@@ -28,7 +28,7 @@ class Untrained:
     """A backend with one label, of which nobody knows how probable it is."""
 
     def __init__(self, about: dict[str, Any]) -> None:
-        self._state = {"bundle_id": "b", "promotion": "", "about": about}
+        self._state = {"bundle_id": "b", "promotion": "", "defaults": {}, "about": about}
 
     async def tag(self, call: TagCall) -> Answer:
         row = {
