@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lmtx_ray.corpus.schemas import BUNDLE_VERSION
+from lmtx_ray.io.publish import Dataset
 from serve_apps import ports
 from serve_apps.ports import (
     HA_PROXY,
@@ -96,10 +99,13 @@ def test_the_services_own_port_is_refused_by_name(taken: int) -> None:
         check_http("127.0.0.1", taken)
 
 
-def test_a_taken_port_ends_the_service_with_one_line(taken: int) -> None:
+def test_a_taken_port_ends_the_service_with_one_line(taken: int, tmp_path: Path) -> None:
+    described = json.dumps({"version": BUNDLE_VERSION})
+    bundle = Dataset(str(tmp_path / "bundle"), "b")
+    bundle.publish_folder(lambda folder: (folder / "bundle.json").write_text(described))
     for option in ("--port", "--metrics-port"):
         ports = {"--port": str(free_port()), option: str(taken)}
-        refused = lmtx("serve", "--bundle", "nowhere", *itertools.chain(*ports.items()))
+        refused = lmtx("serve", "--bundle", bundle.uri, *itertools.chain(*ports.items()))
         assert refused.returncode == 1
         (line,) = refused.stderr.splitlines()
         assert f"port {taken}" in line
