@@ -178,7 +178,9 @@ class Stage:
         try:
             found = self._look()
             self._answered = True
-            return found
+            # a unit that is done is open no more, and the driver hears of it later
+            before = {n: part for n, part in self._seen.parts.items() if n not in self._finished}
+            return Snapshot(before | found.parts, found.amounts)
         except Exception:  # whoever counts may be gone: the work itself tells of that
             return self._seen
 

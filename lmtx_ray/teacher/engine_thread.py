@@ -39,6 +39,7 @@ class EngineThread:
         self._inbox: queue.SimpleQueue[_Call | Callable[[], None]] = queue.SimpleQueue()
         self._running: dict[str, tuple[_Call, int]] = {}
         self._names = itertools.count()
+        self._is_open = True
         loaded: Future[Any] = Future()
         threading.Thread(target=self._run, args=(load, loaded), daemon=True).start()
         self.engine = loaded.result()
@@ -75,6 +76,15 @@ class EngineThread:
         self._inbox.put(call)
         return done.result()
 
+    def close(self) -> None:
+        """Let the thread end and the engine go, once what was asked before is answered."""
+
+        def end() -> None:
+            self._is_open = False
+            self.engine = None
+
+        self._inbox.put(end)
+
     def _run(self, load: Callable[[], Any], loaded: Future[Any]) -> None:
         try:
             engine = load()
@@ -82,7 +92,7 @@ class EngineThread:
             loaded.set_exception(error)
             return
         loaded.set_result(engine)
-        while True:
+        while self._is_open or self._running:
             try:
                 self._take(engine.llm_engine)
                 for output in engine.llm_engine.step() if self._running else ():
@@ -92,7 +102,7 @@ class EngineThread:
 
     def _take(self, engine: Any) -> None:
         """Add the calls that wait; wait for one where there is nothing to do."""
-        while not self._running or not self._inbox.empty():
+        while (self._is_open and not self._running) or not self._inbox.empty():
             call = self._inbox.get()
             if not isinstance(call, _Call):
                 call()

@@ -12,6 +12,7 @@ import math
 import os
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -149,7 +150,9 @@ class VllmTeacher:
         self.commit = _commit(config)
         self._rendering = Rendering(tokenizer, prompt, config)
         answer_tokens(self._rendering, prompt.answers, len(tokenizer), config.model)  # or refuse
-        self._engine = EngineThread(lambda: load_engine(config, folder, self._rendering.longest))
+        longest = self._rendering.longest
+        self._engine = EngineThread(lambda: load_engine(config, folder, longest))
+        weakref.finalize(self, self._engine.close)  # the thread would hold the engine for good
         if deterministic is None:
             deterministic = not torch.cuda.is_available()
         self._deterministic = deterministic

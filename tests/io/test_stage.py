@@ -143,3 +143,14 @@ def test_who_counts_may_be_gone(display: Kept) -> None:
         display.seen.wait(60)
         stage.done("a", 3)
     assert (display.ended[-1].share, display.ended[-1].rows) == (1.0, 3)
+
+
+def test_rows_never_fall_between_a_units_end_and_the_news_of_it(display: Kept) -> None:
+    posts = [Snapshot({"a": (4, 1.0)}), Snapshot({"b": (1, 0.25)})]
+    stage = Stage("embed", {"a": 4.0, "b": 4.0}, look=lambda: posts.pop(0))
+    stage._seen = stage._looked()
+    assert stage.state().rows == 4
+    stage._seen = stage._looked()
+    assert (stage.state().rows, stage.state().share) == (5, pytest.approx(0.625))
+    stage.done("a", 4)
+    assert (stage.state().done, stage.state().rows) == (1, 5)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import time
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,6 +45,19 @@ def test_what_fails_between_steps_is_told_to_its_caller_alone() -> None:
         thread.forget()  # this engine has none
     assert thread.run(lambda engine: len(engine.asked)) == 0
     assert len(thread.generate([[1]], None)) == 1
+
+
+def test_an_engine_goes_once_its_thread_is_closed() -> None:
+    thread = EngineThread(Echo)
+    engine = weakref.ref(thread.engine)
+    assert len(thread.generate([[1]], None)) == 1
+    thread.close()
+    for _ in range(500):
+        gc.collect()  # it holds itself
+        if engine() is None:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the engine is still there")
 
 
 def test_an_engine_on_a_gpu_gets_a_process_that_is_not_forked(
