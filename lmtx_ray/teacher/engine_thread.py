@@ -7,6 +7,7 @@ calls that overlap keep the engine full where each alone would drain it.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import queue
 import threading
@@ -99,6 +100,9 @@ class EngineThread:
                     self._give(output)
             except Exception as error:  # of the engine: every caller has to know
                 self._fail(error)
+        del engine
+        gc.unfreeze()  # vLLM freezes what is there when an engine begins
+        gc.collect()
 
     def _take(self, engine: Any) -> None:
         """Add the calls that wait; wait for one where there is nothing to do."""

@@ -159,7 +159,8 @@ class VllmTeacher:
         self._turn, self._counting, self._render = (threading.Lock() for _ in range(3))
         vocabulary = self._engine.engine.llm_engine.model_config.get_vocab_size()
         self._tokens = answer_tokens(self._rendering, prompt.answers, vocabulary, config.model)
-        self._text_of = lru_cache(lambda token: self._rendering.letters.decode([token]))
+        letters = self._rendering.letters  # not self: without a cycle it goes when nobody holds it
+        self._text_of = lru_cache(lambda token: letters.decode([token]))
         self._answer, self._think = self._sampling()
 
     def _sampling(self) -> tuple[Any, Any]:

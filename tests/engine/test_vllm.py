@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,14 @@ def test_an_engine_that_need_not_be_deterministic_takes_tables_together(
         most.append(len({id(call) for call, _ in waiting.values()})),
         plain(output),
     )
+    inbox = busy._engine._inbox
+
+    def until_both_ask() -> None:  # in the engine's thread
+        give_up = time.monotonic() + 60
+        while inbox.qsize() < 2 and time.monotonic() < give_up:
+            time.sleep(0.01)
+
+    inbox.put(until_both_ask)
     tables = [questions(12), questions(12)]
     for answers, table in zip(at_once(busy, tables), tables, strict=True):
         expected = teacher.judge(table)
