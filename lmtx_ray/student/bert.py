@@ -27,16 +27,35 @@ MODULES = (("Transformer", "Pooling"), ("Transformer", "Pooling", "Normalize"))
 UNUSED = ("pooler.", "embeddings.position_ids")
 
 
+class _Unset:
+    """Weights are loaded over it; to draw some on the meta device would take seconds of imports."""
+
+    def reset_parameters(self) -> None:
+        """Nothing."""
+
+
+class _Linear(_Unset, nn.Linear):
+    pass
+
+
+class _Embedding(_Unset, nn.Embedding):
+    pass
+
+
+class _LayerNorm(_Unset, nn.LayerNorm):
+    pass
+
+
 class Embeddings(nn.Module):
     """Words, places and types, added and normed."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
         size = config.hidden_size
-        self.word_embeddings = nn.Embedding(config.vocab_size, size, config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, size)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, size)
-        self.LayerNorm = nn.LayerNorm(size, eps=config.layer_norm_eps)
+        self.word_embeddings = _Embedding(config.vocab_size, size, config.pad_token_id)
+        self.position_embeddings = _Embedding(config.max_position_embeddings, size)
+        self.token_type_embeddings = _Embedding(config.type_vocab_size, size)
+        self.LayerNorm = _LayerNorm(size, eps=config.layer_norm_eps)
 
     def forward(
         self, input_ids: torch.Tensor, position_ids: torch.Tensor | None = None
@@ -58,7 +77,7 @@ class SelfAttention(nn.Module):
         size = config.hidden_size
         self.num_attention_heads = config.num_attention_heads
         self._head = size // config.num_attention_heads
-        self.query, self.key, self.value = (nn.Linear(size, size) for _ in range(3))
+        self.query, self.key, self.value = (_Linear(size, size) for _ in range(3))
 
     def forward(self, x_BWH: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """[B, W, H]; `mask` is bool [B, 1, W, W], None where no text is padded."""
@@ -76,8 +95,8 @@ class Added(nn.Module):
 
     def __init__(self, width: int, config: Any) -> None:
         super().__init__()
-        self.dense = nn.Linear(width, config.hidden_size)
-        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dense = _Linear(width, config.hidden_size)
+        self.LayerNorm = _LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, inner: torch.Tensor, x_BWH: torch.Tensor) -> torch.Tensor:
         """[B, W, H]."""
@@ -93,7 +112,7 @@ class Layer(nn.Module):
         self.attention = nn.ModuleDict(
             {"self": SelfAttention(config), "output": Added(config.hidden_size, config)}
         )
-        wide = nn.Linear(config.hidden_size, config.intermediate_size)
+        wide = _Linear(config.hidden_size, config.intermediate_size)
         self.intermediate = nn.ModuleDict({"dense": wide})
         self.output = Added(config.intermediate_size, config)
 
