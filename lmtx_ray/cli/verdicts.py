@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, positive
+from lmtx_ray.cli.arguments import add_verb, positive, said_already
 
 COLUMNS = ["document", "label", "answer", "p_yes", "mass", "raw", "prompt", "teacher", "source"]
 
@@ -19,7 +19,7 @@ def add_verbs(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray: 
     parser = verbs.add_parser("verdicts", help=about, description=about)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     stats = add_verb(actions, "stats", "verdicts of each judge, counted", show_stats)
-    stats.set_defaults(in_words=lambda result: "")  # it is on standard error
+    stats.set_defaults(in_words=said_already)
     export = add_verb(actions, "export", "write verdicts to a file", export_file)
     take = add_verb(
         actions, "import", "add the verdicts of a file; people's outrank any model's", import_file
@@ -62,7 +62,7 @@ def _add_check(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray:
     check = add_verb(
         verbs, "judge-check", "is this judge any good here, and what does it cost", check_judge
     )
-    check.set_defaults(load=load, start_ray=start_ray, in_words=lambda result: "")
+    check.set_defaults(load=load, start_ray=start_ray, in_words=said_already)
     check.add_argument("config", help="YAML file of the run")
     check.add_argument(
         "--set",

@@ -5,19 +5,18 @@ Shapes: N candidates of all documents, B documents, C cells (threshold and limit
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from lmtx_ray.evaluation.intervals import wilson
 from lmtx_ray.evaluation.metrics import MOST_WEIGHTS
 
 SEED, SAMPLES = 13, 1000
 THRESHOLDS = tuple(round(0.01 * n, 2) for n in range(100))
 LIMITS = (1, 2, 3, 5, 10)
-WILSON = 1.96  # standard deviations that 95 % lie within
 LEAST_TAGS = 20  # fewer say too little of a precision
 LEAST_KNOWN = 0.9  # of the tags of a cell, for its precision to count
 
@@ -159,11 +158,7 @@ def _cell(
 
 
 def _widened(interval: tuple[float, float], share: float, of: float) -> tuple[float, float]:
-    if of == 0:
-        return 0.0, 1.0
-    spread = WILSON * math.sqrt(share * (1 - share) / of + WILSON**2 / (4 * of * of))
-    middle, scale = share + WILSON**2 / (2 * of), 1 + WILSON**2 / of
-    low, high = (middle - spread) / scale, min((middle + spread) / scale, 1.0)
+    low, high = wilson(share * of, of)
     return min(interval[0], low), max(interval[1], high)
 
 

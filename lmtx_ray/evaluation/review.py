@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-NORMAL = 1.959963984540054  # of a 95 % interval
+from lmtx_ray.evaluation.intervals import wilson
+
 BANDS = 10
 
 
@@ -33,20 +34,6 @@ def allot(population: Mapping[str, int], size: int) -> dict[str, int]:
             drawn[band] += more
             left -= more
     return drawn
-
-
-def wilson(right: int, looked_at: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927); [0, 1] where nobody looked."""
-    if not looked_at:
-        return 0.0, 1.0
-    share, square = right / looked_at, NORMAL**2
-    middle = (share + square / (2 * looked_at)) / (1 + square / looked_at)
-    half = (
-        NORMAL
-        * math.sqrt(share * (1 - share) / looked_at + square / (4 * looked_at**2))
-        / (1 + square / looked_at)
-    )
-    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 @dataclass(frozen=True)

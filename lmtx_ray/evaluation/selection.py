@@ -107,9 +107,3 @@ def accepted_of(rankings: pa.Table, verdicts: pa.Table, k: int) -> Accepted:
         doc_ids.append(row["doc_id"])
         accepted.append(yes + [False] * (k - len(yes)))
     return Accepted(doc_ids, np.array(accepted, dtype=np.float64).reshape(len(doc_ids), k))
-
-
-def judged_precision(rankings: pa.Table, verdicts: pa.Table, k: int) -> Opinion:
-    """Judged P@1 and P@k of the rankings of held-aside documents. Raises as `accepted_of`, and
-    where there are no documents."""
-    return accepted_of(rankings, verdicts, k).opinion()

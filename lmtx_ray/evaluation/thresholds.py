@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lmtx_ray.evaluation.intervals import wilson
 from lmtx_ray.evaluation.metrics import bootstrap_ratios
-from lmtx_ray.evaluation.review import wilson
 
 THRESHOLDS = tuple(tenth / 10 for tenth in range(1, 10))
 SEED = 13

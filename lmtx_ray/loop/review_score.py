@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.evaluation.intervals import wilson
 from lmtx_ray.evaluation.judged import agreement_of
-from lmtx_ray.evaluation.review import Band, least_probability, together, wilson
+from lmtx_ray.evaluation.review import Band, least_probability, together
 from lmtx_ray.loop.review_file import Answer, read_answers
 from lmtx_ray.verdicts.exchange import Resolver, take_rows
 from lmtx_ray.verdicts.store import VerdictStore

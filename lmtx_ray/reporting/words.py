@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lmtx_ray.evaluation.intervals import wilson
 from lmtx_ray.reporting.contents import ALONE, FUSED, Progress, Report
-from lmtx_ray.reporting.resampling import Measured, wilson
+from lmtx_ray.reporting.resampling import Measured
 from lmtx_ray.reporting.thresholds import AtThreshold, for_precision
 
 GOOD, HELPFUL = 0.9, 0.5  # shares of right tags: without a person, with one who checks
@@ -121,7 +122,9 @@ def _level(report: Report, first: Measured | None, who: str) -> str:
         return "unknown"
     progress = final_progress(report)
     assert progress is not None
-    surely_right = min(first.low, wilson(first.value, progress.documents)[0]) >= GOOD
+    surely_right = (
+        min(first.low, wilson(first.value * progress.documents, progress.documents)[0]) >= GOOD
+    )
     certain = best is not None and best.precision is not None and best.precision.low >= GOOD
     if who == "gold" and (surely_right or (certain and best and best.per_document >= 1)):
         return "good"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lmtx_ray.evaluation.review import Band, allot, band_of, least_probability, together, wilson
+from lmtx_ray.evaluation.intervals import wilson
+from lmtx_ray.evaluation.review import Band, allot, band_of, least_probability, together
 
 
 def test_bands_are_tenths() -> None:

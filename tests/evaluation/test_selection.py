@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lmtx_ray.evaluation.selection import Accepted, Opinion, judged_precision, to_ship
+from lmtx_ray.evaluation.selection import Accepted, Opinion, accepted_of, to_ship
 from lmtx_ray.loop.shipping import choose, final_method
 
 RANKINGS = pa.table(
@@ -35,20 +35,20 @@ JUDGED = {
 
 
 def test_precision_counts_unclear_and_absent_labels_as_no() -> None:
-    opinion = judged_precision(RANKINGS.slice(0, 3), verdicts(JUDGED), k=2)
+    opinion = accepted_of(RANKINGS.slice(0, 3), verdicts(JUDGED), k=2).opinion()
     assert opinion.mean == pytest.approx(2 / 3)
     assert opinion.at_k == pytest.approx(4 / 6)
     assert opinion.low <= opinion.mean <= opinion.high
     assert opinion.documents == 3
-    only_b = judged_precision(RANKINGS.slice(1, 1), verdicts(JUDGED), k=3)
+    only_b = accepted_of(RANKINGS.slice(1, 1), verdicts(JUDGED), k=3).opinion()
     assert (only_b.mean, only_b.at_k) == (0.0, pytest.approx(1 / 3))
 
 
 def test_a_top_label_the_judge_never_saw_is_an_error() -> None:
     with pytest.raises(ValueError, match="'a': a label at its top was never judged"):
-        judged_precision(RANKINGS.slice(0, 1), verdicts(JUDGED), k=3)
+        accepted_of(RANKINGS.slice(0, 1), verdicts(JUDGED), k=3).opinion()
     with pytest.raises(ValueError, match="no held-aside documents"):
-        judged_precision(RANKINGS.slice(0, 0), verdicts(JUDGED), k=1)
+        accepted_of(RANKINGS.slice(0, 0), verdicts(JUDGED), k=1).opinion()
 
 
 def opinion(mean: float) -> Opinion:
