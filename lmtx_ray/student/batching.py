@@ -62,12 +62,27 @@ def soft_batch(rows: Sequence[Row], names: Names, hard: int) -> Batch:
     return Batch(_texts(rows), [names[label] for label in labels], targets_BM, judged_BM)
 
 
-def paper_batch(rows: Sequence[Row], names: Names, seed: int, step: int) -> Batch:
-    """Batch of the paper recipe: one sampled positive a document, column i belonging to row i."""
+def one_positive_batch(
+    rows: Sequence[Row], names: Names, seed: int, step: int, hard: int = 0
+) -> Batch:
+    """One sampled positive a document, column i belonging to row i; after them up to `hard` judged
+    negatives of each document.
+
+    Targets are 1 for every label that is right for a document, not only for its own column.
+    """
     generator = np.random.default_rng([seed, step, 1])
     drawn = [int(generator.choice(row["positives"])) for row in rows]
-    own = torch.tensor([[label in set(row["positives"]) for label in drawn] for row in rows])
-    return Batch(_texts(rows), [names[label] for label in drawn], own.float(), own)
+    refused = {label for row in rows for label in row["hard_negatives"][:hard]} - set(drawn)
+    labels = [*drawn, *sorted(refused)]
+    right = _among(labels, rows, "positives")
+    wrong = _among(labels, rows, "hard_negatives")
+    return Batch(_texts(rows), [names[label] for label in labels], right.float(), right | wrong)
+
+
+def _among(labels: Sequence[int], rows: Sequence[Row], column: str) -> torch.Tensor:
+    """Boolean [B, M]: which labels stand in a row's column."""
+    own = [set(row[column]) for row in rows]
+    return torch.tensor([[label in one for label in labels] for one in own])
 
 
 def _texts(rows: Sequence[Row]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch.nn.functional import relu
 
 FAR = -10.0  # below any cosine
 
@@ -43,23 +42,3 @@ def multi_positive_info_nce(
     losses_BM = torch.logaddexp(logits_BM, negatives_B) - logits_BM
     weighted = (losses_BM * targets_BM).masked_fill(~positive_BM, 0.0).sum(dim=1)
     return (weighted / targets_BM.sum(dim=1).clamp_min(1e-6)).mean()
-
-
-def online_hard_negative_triplet(
-    scores_BB: torch.Tensor,
-    positive_BB: torch.Tensor,
-    margin: float,
-    negatives: int,
-    temperature: float = 0.1,
-) -> torch.Tensor:
-    """The released LMTX loss: hinge of the k hardest in-batch labels, softmax-weighted.
-
-    As published, weights keep their gradient, inactive entries keep logit 0, and the mean runs
-    over all B x k entries. `positive_BB[i, j]`: label j is among document i's yes-labels.
-    """
-    own_B1 = scores_BB.diagonal().unsqueeze(1)
-    masked_BB = torch.where(positive_BB, scores_BB + FAR, scores_BB)
-    hardest_BK = masked_BB.topk(min(negatives, scores_BB.shape[1]), dim=1).values
-    hinge_BK = relu(hardest_BK - own_B1 + margin)
-    weights_BK = torch.softmax(hardest_BK / temperature * (hinge_BK > 0), dim=1)
-    return (hinge_BK * weights_BK).mean()

@@ -17,12 +17,12 @@ from torch import nn
 from lmtx_ray.config.components import FitConfig
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.student import batching, losses
+from lmtx_ray.student import batching, contrast, losses, text_pairs, triplet
 from lmtx_ray.student.any_model import load_model
 from lmtx_ray.student.checkpoints import restore, save_checkpoint
 from lmtx_ray.student.data_parallel import TextVectors, Workers, joined, vectors_of
 from lmtx_ray.student.examples import ExampleReader, ExampleUnit, LabelTexts
-from lmtx_ray.student.order import Order
+from lmtx_ray.student.order import Order, total_steps
 
 PROGRESS_SECONDS = 5.0
 ALONE = Workers()
@@ -51,14 +51,14 @@ def train(
     student = load_model(model, device=device).train()
     order = example_order(units, config)
     reader, names = ExampleReader(units, order), LabelTexts(labels)
-    total = order.steps * config.passes
+    total = total_steps(order, config)
     optimizer = new_optimizer(student, config)
     first = restore(student, optimizer, work, rank)
     workers = Workers(rank, world)
     vectors = joined(TextVectors(student, config), workers)
     told = time.monotonic()
     for step in range(first, total):
-        batch = make_batch(reader.rows(step), names, config, step)
+        batch = make_batch(reader.rows(step), names, config, step, total)
         loss = train_step(vectors, optimizer, batch, config, step, total, workers)
         last = step + 1 == total
         if rank == 0 and (last or time.monotonic() - told > PROGRESS_SECONDS):
@@ -79,7 +79,7 @@ def example_order(units: Sequence[ExampleUnit], config: FitConfig) -> Order:
         config.batch_size,
         config.shuffle_rows,
         config.seed,
-        drop_last=config.recipe == "paper",
+        drop_last=config.drop_last,
     )
 
 
@@ -107,42 +107,54 @@ def train_step(
     seed = np.random.SeedSequence([config.seed, step, workers.rank]).generate_state(1)
     torch.manual_seed(int(seed[0]))
     for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * rate(step, total, config.warmup)
+        group["lr"] = config.learning_rate * rate(step, total, config.warmup, config.final_rate)
     optimizer.zero_grad(set_to_none=True)
     vectors_TD = vectors_of(vectors, batch.documents, batch.labels, workers)
     loss = batch_loss(vectors_TD, batch, config)
     loss.backward()
-    if config.recipe == "default":
-        torch.nn.utils.clip_grad_norm_(vectors.parameters(), 1.0, foreach=False)
+    if config.clip:
+        torch.nn.utils.clip_grad_norm_(vectors.parameters(), config.clip, foreach=False)
     optimizer.step()
     return float(loss.detach())
 
 
 def make_batch(
-    rows: Sequence[batching.Row], names: batching.Names, config: FitConfig, step: int
+    rows: Sequence[batching.Row],
+    names: LabelTexts | Sequence[str],
+    config: FitConfig,
+    step: int,
+    total: int = 1,
 ) -> batching.Batch:
-    """The recipe's batch of these rows."""
-    if config.recipe == "paper":
-        return batching.paper_batch(rows, names, config.seed, step)
-    return batching.soft_batch(rows, names, config.negatives)
+    """The batch of a step of `total`, by what the rows are and by the recipe."""
+    if text_pairs.is_pair_row(rows[0]):
+        return text_pairs.pair_batch(rows, names, config, step, total)
+    hard = config.negatives if config.judged_negatives else 0
+    if config.one_positive:
+        return batching.one_positive_batch(rows, names, config.seed, step, hard)
+    return batching.soft_batch(rows, names, hard)
 
 
 def batch_loss(vectors_TD: torch.Tensor, batch: batching.Batch, config: FitConfig) -> torch.Tensor:
-    """The recipe's loss on the vectors of the batch's documents and labels, in that order."""
+    """The loss on the vectors of the batch's documents and labels, in that order."""
+    if isinstance(batch, text_pairs.PairBatch):
+        return contrast.pair_loss(vectors_TD, batch, config.temperature)
     documents_BD, labels_MD = vectors_TD.tensor_split([len(batch.documents)])
     scores_BM = documents_BD @ labels_MD.T
     targets_BM = batch.targets_BM.to(scores_BM.device)
     judged_BM = batch.judged_BM.to(scores_BM.device)
+    if config.unjudged_negatives:  # what was judged is never masked by its score
+        judged_BM = torch.ones_like(judged_BM)
     if config.recipe == "paper":
-        return losses.online_hard_negative_triplet(
-            scores_BM, judged_BM, config.margin, config.negatives
-        )
+        return triplet.paper_loss(scores_BM, targets_BM, judged_BM, config)
+    if config.recipe == "maclr":
+        return contrast.in_batch_contrast(scores_BM, targets_BM, config.temperature)
     return losses.multi_positive_info_nce(
         scores_BM, targets_BM, judged_BM, config.temperature, config.mask_share
     )
 
 
-def rate(step: int, total: int, warmup: float) -> float:
-    """Linear warm-up, then linear to 0; `warmup` is a share below 1 and steps from 1."""
+def rate(step: int, total: int, warmup: float, final: float = 0.0) -> float:
+    """Linear warm-up, then linear to `final`; `warmup` is a share below 1 and steps from 1."""
     rising = warmup if warmup >= 1 else max(warmup * total, 1.0)
-    return min((step + 1) / rising, max(total - step, 0) / max(total - rising, 1.0))
+    falling = max(total - step, 0) / max(total - rising, 1.0)
+    return min((step + 1) / rising, final + (1 - final) * falling)

@@ -10,11 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmtx_ray.student import batching
-from lmtx_ray.student.losses import (
-    multi_positive_info_nce,
-    online_hard_negative_triplet,
-    suspicious,
-)
+from lmtx_ray.student.losses import multi_positive_info_nce, suspicious
+from lmtx_ray.student.triplet import online_hard_negative_triplet
 
 
 def nce(scores, targets, judged, share=0.95) -> float:
@@ -85,8 +82,10 @@ def test_a_soft_batch_holds_every_target_and_what_was_judged() -> None:
     assert batch.judged_BM.tolist() == [[True, True, True], [False, False, True]]
 
 
-def test_a_paper_batch_draws_one_accepted_label_a_document() -> None:
-    drawn = [batching.paper_batch(rows(0, 1), NAMES, seed=1, step=step) for step in range(20)]
+def test_a_published_batch_draws_one_accepted_label_a_document() -> None:
+    drawn = [
+        batching.one_positive_batch(rows(0, 1), NAMES, seed=1, step=step) for step in range(20)
+    ]
     assert {tuple(batch.labels) for batch in drawn} == {("heart", "lung"), ("lung", "lung")}
     for batch in drawn:
         assert batch.judged_BM.diagonal().all()
