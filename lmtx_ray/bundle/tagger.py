@@ -27,7 +27,7 @@ from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.student.encoder import Encoder
 
-NO_PROBABILITIES = "untrained bundle: no probabilities, so none reaches min_probability"
+NO_PROBABILITIES = "nobody judged this bundle: no probabilities, so none reaches min_probability"
 EXAMPLES = 256  # labels that show the encoder the values it works with
 
 

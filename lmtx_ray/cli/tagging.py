@@ -13,7 +13,10 @@ FORMATS = ("auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text")
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 BUNDLE = "bundle, or a run for its newest one, local or s3"
 STALE = 3
-UNTRAINED = "untrained bundle: the order is a search engine's; nobody has judged any of its tags"
+UNJUDGED = (
+    "untrained bundle, or one trained without a judge: the order is a search engine's; nobody has "
+    "judged any of its tags"
+)
 
 
 def add_verbs(verbs: Any) -> None:
@@ -211,7 +214,7 @@ def tag_text(arguments: argparse.Namespace) -> dict[str, Any]:
     if row["reason"] and not row["tags"]:
         raise ValueError(f"no tags: {row['reason']}")
     if any(tag["probability"] is None for tag in row["tags"]):
-        print(UNTRAINED, file=sys.stderr)
+        print(UNJUDGED, file=sys.stderr)
     return row
 
 

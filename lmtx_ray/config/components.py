@@ -258,6 +258,17 @@ class PseudoLabelConfig(Config):
     soft: bool = Field(
         True, description="Keep P(yes) as the target; with false a right label counts 1."
     )
+    own_labels: int = Field(
+        5,
+        ge=1,
+        description="Source title, second cycle: how many of its own first labels of a document "
+        "the student learns.",
+    )
+    own_ranking: Literal["dense", "hybrid"] = Field(
+        "dense",
+        description="Which of its rankings they are taken from: the encoder's alone, as published, "
+        "or fused with words.",
+    )
     accept_deviations: float | None = Field(
         None,
         description="For judges whose order is right and whose yes is rare: a label is accepted "

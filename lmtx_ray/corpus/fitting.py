@@ -45,6 +45,25 @@ def check_corpus(config: CorpusConfig) -> None:
         _check("corpus.test", [config.test], config, ())
 
 
+def check_titles(config: CorpusConfig) -> None:
+    """Look for titles beside the texts of the documents, which are learned from by them.
+
+    Raises:
+        CorpusError: There is no column of titles.
+        StorageError: A file cannot be read.
+    """
+    uri, kind = _first_known(
+        "corpus.documents", [file.uri for file in list_inputs(config.documents, False)], config
+    )
+    has = columns_of(uri, kind, config.encoding) if kind != "text" else []
+    problem = _problem("title", config.columns.title, TITLES, has)
+    if problem:
+        raise CorpusError(
+            f"corpus.documents: {uri}: source: title learns from titles: {problem} Without titles "
+            "take source: segment"
+        )
+
+
 def _check(
     field: str,
     uris: Sequence[str],

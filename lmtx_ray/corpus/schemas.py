@@ -95,6 +95,13 @@ EXAMPLES = _contract(
         _required("hard_negatives", pa.list_(pa.int32())),
     ],
 )
+TITLE_EXAMPLES = _contract(  # a document whose title and text are a pair
+    "title_examples",
+    [_required("doc_id", pa.string()), _required("clusters", pa.list_(pa.int32()))],
+)
+SEGMENT_EXAMPLES = _contract(  # a document once for each of its pairs
+    "segment_examples", [_required("doc_id", pa.string()), _required("slot", pa.int32())]
+)
 TAGS = _contract(
     "tags",
     [

@@ -33,7 +33,7 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
     from lmtx_ray.bundle.folder import BundleParts, write_bundle  # takes seconds to import
 
     state = layout.states[result.best]
-    known = fit_calibration(config, result, fused) if result.ran else None
+    known = fit_calibration(config, result, fused) if result.opinions else None
     parts = BundleParts(
         bundle_id=layout.bundle.fingerprint,
         model=state.encoder.uri if state.encoder else layout.pretrained,

@@ -18,10 +18,17 @@ from lmtx_ray.io.accounts import FOLDER, Account
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts, verdict_steps
-from lmtx_ray.loop.judging import first_question, fragments, judge_step, select_step
+from lmtx_ray.loop.judging import (
+    first_question,
+    fragments,
+    judge_step,
+    judge_test_step,
+    select_step,
+)
 from lmtx_ray.loop.layout import Cycle, Layout, Rankings, State
 from lmtx_ray.loop.prepare import prepare
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.text_cycle import text_examples_step
 from lmtx_ray.stages.embed import Embed
 from lmtx_ray.stages.examples import BuildExamples
 from lmtx_ray.stages.files import build_files
@@ -69,9 +76,15 @@ def _steps(config: RunConfig, layout: Layout, result: RunResult) -> Iterator[str
     with timed(result, "lexical"):
         lexical_step(config, layout)
     yield from _state_steps(config, layout, layout.states[0], result)
+    if not config.learns_from_judge:
+        with timed(result, "judge test"):
+            judge_test_step(config, layout)
     for cycle, after in zip(layout.cycles, layout.states[1:], strict=True):
         yield from _cycle_steps(config, layout, cycle, after, result)
         result.ran = cycle.number
+        if not cycle.asked:
+            result.best = cycle.number  # nobody says which is better
+            continue
         judge_states(config, layout, result)
         if cycle.number - result.best >= config.cycles.patience:
             logger.info("no better since cycle %d: stopping", result.best)
@@ -81,20 +94,25 @@ def _steps(config: RunConfig, layout: Layout, result: RunResult) -> Iterator[str
 def _cycle_steps(
     config: RunConfig, layout: Layout, cycle: Cycle, after: State, result: RunResult
 ) -> Iterator[str]:
-    """One teacher-student round, from the rankings of the state before to those after it."""
+    """One round, from the rankings of the state before to those after it."""
     number, before = cycle.number, layout.states[cycle.number - 1]
     earlier = verdict_steps(layout, number - 1)
-    with timed(result, f"judge {number}"):
-        judge_step(config, layout, cycle, before, earlier)
-    yield f"judge {number}"
+    if cycle.asked:
+        with timed(result, f"judge {number}"):
+            judge_step(config, layout, cycle, before, earlier)
+        yield f"judge {number}"
     with timed(result, f"fit {number}"):
-        examples_step(config, layout, cycle, [*earlier, cycle.verdicts])
+        if cycle.asked:
+            examples_step(config, layout, cycle, [*earlier, cycle.verdicts])
+        else:
+            text_examples_step(config, layout, cycle)
         fit_step(config, layout, cycle)
     yield f"train {number}"
     yield from _state_steps(config, layout, after, result)
-    with timed(result, f"select {number}"):
-        select_step(config, layout, cycle, after, [*earlier, cycle.verdicts])
-    yield f"select {number}"
+    if cycle.asked:
+        with timed(result, f"select {number}"):
+            select_step(config, layout, cycle, after, [*earlier, cycle.verdicts])
+        yield f"select {number}"
 
 
 def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:

@@ -34,6 +34,7 @@ def finish(config: RunConfig, result: RunResult) -> dict[str, Any]:
             summary = evaluate_methods(config, result, choice.method)
         summary["trained_on"] = config.corpus.test is None  # the test documents, not their gold
     summary["untrained"] = choice.number == 0
+    summary["source"], summary["cycles"] = config.source, result.ran
     summary["shipped"] = choice.to_dict()
     if result.opinions:
         summary["judged"] = judged_summary(

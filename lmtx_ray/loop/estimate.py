@@ -8,9 +8,13 @@ from lmtx_ray.corpus.counting import Counts, count_corpus
 from lmtx_ray.loop.layout import lay_out
 from lmtx_ray.loop.preflight import check
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.training_plan import training, training_told
 
 TOKENS_PER_WORD = 1.5  # word pieces of scientific English; an estimate until a tokenizer is loaded
 UNTRAINED = "judge: none; what ships is the untrained hybrid search, whose tags nobody has judged"
+ASKS_NOBODY = (
+    "judge: none is asked; what ships is trained on the documents' own texts, and nobody judges it"
+)
 QUESTION_TOKENS = 8  # a label and the words around it
 
 
@@ -24,6 +28,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
     layout = lay_out(config)
     counts = count_corpus(config.corpus)
     steps = {name: step.is_complete() for name, step in layout.steps()}
+    trained = training(config, counts)
     return {
         "run": config.run,
         "documents": _splits(counts),
@@ -32,7 +37,8 @@ def describe(config: RunConfig) -> dict[str, Any]:
         "rejects": counts.rejects,
         "first_rejects": list(counts.reasons),
         "steps": {name: "complete" if done else "to do" for name, done in steps.items()},
-        "untrained": not config.has_judge,
+        "untrained": config.rounds == 0,
+        "training": trained,
         "judge": _judge_bounds(config, counts, steps),
     }
 
@@ -51,7 +57,7 @@ def _judge_bounds(
 ) -> dict[str, int | float]:
     splits, judge = _splits(counts), config.judge
     calls = 0
-    for number in range(1, config.rounds + 1):
+    for number in range(1, config.rounds + 1) if config.learns_from_judge else ():
         if not complete[f"verdicts {number}"]:
             calls += splits.get("train", 0) * judge.top_k
             if number == 1:
@@ -72,8 +78,13 @@ def _judge_bounds(
 def render_plan(plan: dict[str, Any]) -> str:
     """The plan for a terminal."""
     documents = ", ".join(f"{count:,} {split}" for split, count in plan["documents"].items())
-    judge = plan["judge"]
-    asks = UNTRAINED if plan["untrained"] else _bounds_told(judge)
+    judge, told = plan["judge"], training_told(plan["training"])
+    if plan["untrained"]:
+        asks = UNTRAINED
+    elif judge["calls_at_most"] or not plan["training"]["asks_nobody"]:
+        asks = _bounds_told(judge)
+    else:
+        asks = ASKS_NOBODY
     steps = "\n".join(f"  {state:9} {name}" for name, state in plan["steps"].items())
     rejects = "".join(f"  {line}\n" for line in plan["first_rejects"])
     return (
@@ -81,7 +92,7 @@ def render_plan(plan: dict[str, Any]) -> str:
         f"documents: {documents}; labels: {plan['labels']:,}; "
         f"gold: {plan['gold']:,}; rejected rows: {plan['rejects']:,}\n"
         f"{rejects}"
-        f"{steps}\n{asks}"
+        f"{steps}\n{told}{asks}"
     )
 
 

@@ -42,7 +42,8 @@ class FinishedRun:
     @property
     def ran(self) -> int:
         """How many cycles ran."""
-        return max(map(int, self.summary["selection"]), default=0)
+        of_earlier_versions = max(map(int, self.summary["selection"]), default=0)
+        return int(self.summary.get("cycles", of_earlier_versions))
 
     def has(self, name: str) -> bool:
         """Whether a step is there and published."""
@@ -148,4 +149,5 @@ def _finished(
 def verdict_names(run: FinishedRun) -> Iterator[str]:
     """Names of the steps that asked about documents to learn from, oldest first."""
     for number in range(1, run.ran + 1):
-        yield from (f"verdicts {number}", f"selection {number}")
+        names = f"verdicts {number}", f"selection {number}"
+        yield from (name for name in names if name in run.steps)  # not every source asks

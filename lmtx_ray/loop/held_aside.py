@@ -34,4 +34,4 @@ def held_aside_verdicts(
 
 def verdict_steps(layout: Layout, cycles: int) -> list[Dataset]:
     """The verdict store after so many cycles: every step that ever asked, oldest first."""
-    return [step for cycle in layout.cycles[:cycles] for step in (cycle.verdicts, cycle.selection)]
+    return [step for cycle in layout.cycles[:cycles] for step in cycle.asked or ()]

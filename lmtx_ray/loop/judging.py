@@ -37,16 +37,30 @@ def judge_step(
 ) -> None:
     """Ask about the candidates of the state before a cycle, and the first time about what
     evaluation compares with."""
-    first, test = cycle.number == 1, layout.test
+    first = cycle.number == 1
     rankings = (before.corpus.dense, before.corpus.hybrid)
     works = [Work(cycle.verdicts, fragments(layout.documents, *rankings, *earlier))]
     sources = {"train": cycle.verdicts, "held_aside": cycle.verdicts}
-    if first and test and test.verdicts:
-        rankings = (before.tested.dense, before.tested.hybrid)
-        works.append(Work(test.verdicts, fragments(test.documents, *rankings)))
-        sources["test"] = test.verdicts
+    if first and layout.test and layout.test.verdicts:
+        works.append(_test_work(layout))
+        sources["test"] = layout.test.verdicts
     plan = judge_asks(config.judge, first)
     ask(config, layout, works, sources, plan, cycle.number, f"judge {cycle.number}")
+
+
+def _test_work(layout: Layout) -> Work:
+    """The candidates of the test documents to re-rank, of the untouched state."""
+    test, before = layout.tested, layout.states[0].tested
+    assert test.verdicts is not None
+    return Work(test.verdicts, fragments(test.documents, before.dense, before.hybrid))
+
+
+def judge_test_step(config: RunConfig, layout: Layout) -> None:
+    """Ask about the test documents alone, in a run whose cycles ask nobody."""
+    if layout.test and layout.test.verdicts:
+        plan = {"test": judge_asks(config.judge, first=True)["test"]}
+        sources = {"test": layout.test.verdicts}
+        ask(config, layout, [_test_work(layout)], sources, plan, 1, "judge test")
 
 
 def select_step(
@@ -140,6 +154,10 @@ def describe(config: RunConfig, layout: Layout) -> dict[str, Any]:
     }
 
 
+def _asked_of_test(layout: Layout) -> Dataset | None:
+    return layout.test.verdicts if layout.test else None
+
+
 def first_question(config: RunConfig, layout: Layout) -> None:
     """One question before anything long: a wrong key, model or template shows now and not after
     hours of embedding. An engine on this cluster is started for it only if its answer is not in the
@@ -150,7 +168,8 @@ def first_question(config: RunConfig, layout: Layout) -> None:
     """
     if not config.judge.check or config.judge.teacher.kind in {"lexical", "none"}:
         return
-    if layout.cycles[0].verdicts.is_complete():
+    asks = layout.cycles[0].verdicts if config.learns_from_judge else _asked_of_test(layout)
+    if asks is None or asks.is_complete():
         return
     with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
         asking = asking_of(config, layout, {}, {}, 0, budget)

@@ -59,13 +59,25 @@ class State:
 
 @dataclass(frozen=True)
 class Cycle:
-    """One teacher-student round: from the state before it to the encoder after it."""
+    """One round: from the state before it to the encoder after it."""
 
     number: int
-    verdicts: Dataset
     examples: Dataset
     encoder: Dataset
-    selection: Dataset
+    asked: tuple[Dataset, Dataset] | None = None  # verdicts and selection; None: nobody was
+    clusters: Dataset | None = None  # of the documents, where they are learned from
+
+    @property
+    def verdicts(self) -> Dataset:
+        """What the judge said of the state before, of a cycle that asked."""
+        assert self.asked is not None
+        return self.asked[0]
+
+    @property
+    def selection(self) -> Dataset:
+        """What it said of the state after, of a cycle that asked."""
+        assert self.asked is not None
+        return self.asked[1]
 
 
 @dataclass(frozen=True)
@@ -116,13 +128,17 @@ class Layout:
         yield "lexical", self.lexical
         yield from _state_steps(self.states[0])
         for cycle, state in zip(self.cycles, self.states[1:], strict=True):
-            yield f"verdicts {cycle.number}", cycle.verdicts
+            if cycle.asked:
+                yield f"verdicts {cycle.number}", cycle.verdicts
             if cycle.number == 1 and self.test and self.test.verdicts:
                 yield "test verdicts", self.test.verdicts
+            if cycle.clusters:
+                yield f"clusters {cycle.number}", cycle.clusters
             yield f"examples {cycle.number}", cycle.examples
             yield f"encoder {cycle.number}", cycle.encoder
             yield from _state_steps(state)
-            yield f"selection {cycle.number}", cycle.selection
+            if cycle.asked:
+                yield f"selection {cycle.number}", cycle.selection
         yield "bundle", self.bundle
         yield "evaluation", self.evaluation
 
@@ -157,9 +173,10 @@ class _Planner:
         states = [self._state(0, None, encoder)]
         cycles: list[Cycle] = []
         for number in range(1, self._config.rounds + 1):
-            cycle = self._cycle(number, states, cycles)
+            asks = self._config.learns_from_judge
+            cycle = (self._cycle if asks else self._text_cycle)(number, states, cycles)
             states.append(self._state(number, cycle.encoder, cycle.encoder.fingerprint))
-            cycles.append(self._with_selection(cycle, states[-1]))
+            cycles.append(self._with_selection(cycle, states[-1]) if asks else cycle)
         bundle = self._bundle(states, cycles)
         test = self._with_verdicts(states[0])
         return Layout(
@@ -250,12 +267,33 @@ class _Planner:
         verdicts = self._step(f"verdicts-{number}", hybrid, asked, earlier)
         rules = config.pseudo_labels.model_dump(mode="json")
         examples = self._step(f"examples-{number}", verdicts.fingerprint, rules, config.fit.seed)
-        start = states[-1] if config.fit.init == "previous" else states[0]
-        fitting = config.fit.model_dump(mode="json", exclude=LAID_OUT)
-        encoder = self._step(
+        encoder = self._encoder(number, examples, states)
+        return Cycle(number, examples, encoder, (verdicts, verdicts))
+
+    def _text_cycle(self, number: int, states: list[State], before: list[Cycle]) -> Cycle:
+        """A cycle that asks nobody: of texts, or of the labels of the state before."""
+        config, fit = self._config, self._config.fit
+        documents, clusters = self._documents.fingerprint, None
+        made_of: list[object] = [fit.segment_words] if config.source == "segment" else []
+        if number > 1:
+            own = states[-1].corpus
+            rules = config.pseudo_labels.model_dump(mode="json", include={"own_labels"})
+            ranked = own.hybrid if config.pseudo_labels.own_ranking == "hybrid" else own.dense
+            made_of = [ranked.fingerprint, rules]
+        elif config.source == "title" and fit.clusters:
+            vectors = states[0].corpus.vectors.fingerprint
+            clusters = self._step("clusters-1", documents, vectors, fit.clusters, fit.seed)
+            made_of = [clusters.fingerprint]
+        examples = self._step(f"examples-{number}", documents, config.source, made_of)
+        return Cycle(number, examples, self._encoder(number, examples, states), clusters=clusters)
+
+    def _encoder(self, number: int, examples: Dataset, states: list[State]) -> Dataset:
+        fit = self._config.fit
+        start = states[-1] if fit.init == "previous" else states[0]
+        fitting = fit.model_dump(mode="json", exclude=LAID_OUT)
+        return self._step(
             f"encoder-{number}", examples.fingerprint, start.labels.fingerprint, fitting
         )
-        return Cycle(number, verdicts, examples, encoder, verdicts)
 
     def _with_selection(self, cycle: Cycle, after: State) -> Cycle:
         identity = (
@@ -264,14 +302,14 @@ class _Planner:
             self._config.judge.select_k,
         )
         selection = self._step(f"selection-{cycle.number}", *identity)
-        return replace(cycle, selection=selection)
+        return replace(cycle, asked=(cycle.verdicts, selection))
 
     def _bundle(self, states: list[State], cycles: list[Cycle]) -> Dataset:
         config = self._config
         outcome = [
             states[0].corpus.hybrid.fingerprint,
-            [cycle.selection.fingerprint for cycle in cycles],
-            config.cycles.patience,
+            [cycle.selection.fingerprint for cycle in cycles if cycle.asked],
+            config.cycles.patience if config.source == "teacher" else states[-1].labels.fingerprint,
             [config.ship, SHIPPING],
             config.pseudo_labels.model_dump(mode="json", include={"accept_deviations"}),
         ]

@@ -11,7 +11,7 @@ from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.shipping import state_of
 
-UNJUDGED = "untrained; nobody has judged it"
+UNJUDGED = "nobody has judged it"
 
 
 def name_bundle(config: RunConfig, layout: Layout, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +51,7 @@ def quality_of(summary: Mapping[str, Any]) -> str:
     opinions = {str(number): said for number, said in summary.get("selection", {}).items()}
     own = opinions.get(str(cycle), {}).get(ranking)
     if own is None:
-        return UNJUDGED
+        how = "trained on the documents' own texts" if cycle else "untrained"
+        return f"{how}; {UNJUDGED}"
     interval = f"[{own['low']:.2f}, {own['high']:.2f}]"
     return f"P@1 {own['mean']:.2f} {interval} by the judge's own opinion"

@@ -19,6 +19,7 @@ from lmtx_ray.evaluation.rendering import gain_text, judged_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import PublishedFolder
+from lmtx_ray.loop.held_aside import verdict_steps
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
 from lmtx_ray.loop.shipping import UNTRAINED
@@ -102,11 +103,11 @@ def method_rows(
 def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]:
     """Pairs asked and saved, unclear answers and mean mass; precision, recall and AUC on judged
     test pairs. Saved are wanted pairs that an earlier step or the store had an answer to."""
-    if not ran:
+    steps = verdict_steps(layout, ran)
+    test = layout.test.verdicts if layout.test and ran else None
+    if not steps and not test:
         return {"asked": 0, "saved": 0, "unclear": 0}
-    steps = [step for cycle in layout.cycles[:ran] for step in (cycle.verdicts, cycle.selection)]
     wanted = _wanted(config, layout, ran)
-    test = layout.test.verdicts if layout.test else None
     if test:
         wanted += test.rows()
         steps.append(test)
@@ -138,7 +139,7 @@ def _counted(steps: Sequence[Dataset]) -> tuple[int, int, int, float]:
 def _wanted(config: RunConfig, layout: Layout, ran: int) -> int:
     """How many pairs were worth a question over all cycles."""
     documents, total = layout.documents.unit_files(), 0
-    for cycle in layout.cycles[:ran]:
+    for cycle in [cycle for cycle in layout.cycles[:ran] if cycle.asked]:
         for state, plan in (
             (layout.states[cycle.number - 1], judge_asks(config.judge, cycle.number == 1)),
             (layout.states[cycle.number], select_asks(config.judge)),
@@ -199,7 +200,7 @@ def costs(summary: dict[str, Any]) -> str:
     """One line on the judge, one on time."""
     judge = summary["judge"]
     if not judge["asked"] and "mass" not in judge:
-        lines = ["\nno judge: what ships is untrained hybrid search; nobody has judged its tags"]
+        lines = [f"\n{_without_judge(summary)}; nobody has judged its tags"]
         return "\n".join([*lines, _times(summary["seconds"])])
     lines = [
         f"\njudge: {judge['asked']:,} pairs asked, {judge['saved']:,} saved by the store, "
@@ -213,6 +214,12 @@ def costs(summary: dict[str, Any]) -> str:
             f"recall {judge['recall']:.2f}, AUC {judge['auc']:.3f}"
         )
     return "\n".join([*lines, _times(summary["seconds"])])
+
+
+def _without_judge(summary: Mapping[str, Any]) -> str:
+    if summary["untrained"]:
+        return "no judge: what ships is untrained hybrid search"
+    return f"no judge: what ships was trained on the documents' own texts ({summary['source']})"
 
 
 def _times(seconds: dict[str, float]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from lmtx_ray.config.components import resolve_model
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.config.models import check_model, is_hub_id, may_be_meant_as_folder
-from lmtx_ray.corpus.fitting import check_corpus
+from lmtx_ray.corpus.fitting import check_corpus, check_titles
 from lmtx_ray.io import storage
 from lmtx_ray.loop.run_config import RunConfig
 
@@ -34,7 +34,9 @@ def check(config: RunConfig) -> None:
     check_judge(config)
     _check_model("encoder.model", resolve_model(config.encoder.model), "")
     check_corpus(config.corpus)
-    if config.has_judge and config.corpus.held_aside == 0:
+    if config.source == "title":
+        check_titles(config.corpus)
+    if config.learns_from_judge and config.corpus.held_aside == 0:
         raise ConfigError(
             "corpus.held_aside is 0: cycles are chosen by the judge's opinion on documents held "
             "aside; leave it out for 20 % of them"

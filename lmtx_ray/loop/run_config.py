@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lmtx_ray.config.components import (
     EncoderConfig,
@@ -19,9 +19,12 @@ from lmtx_ray.config.components import (
 from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
 from lmtx_ray.config.loading import Config
+from lmtx_ray.config.recipes import OF_SOURCE
 from lmtx_ray.config.resources import StageResources
 from lmtx_ray.io import storage
 from lmtx_ray.verdicts.store import VerdictStore
+
+ROUNDS = {"title": 2, "segment": 1}  # cycles of the sources that ask nobody
 
 
 class CyclesConfig(Config):
@@ -30,8 +33,8 @@ class CyclesConfig(Config):
     most: int = Field(
         3,
         ge=1,
-        description="Cycles at most. The first brings most; each asks about what is new in its "
-        "shortlists.",
+        description="Cycles at most, of source teacher. The first brings most; each asks about "
+        "what is new in its shortlists.",
     )
     patience: int = Field(
         1, ge=1, description="Stop after so many cycles without a better judged P@1."
@@ -62,6 +65,12 @@ class RunConfig(Config):
     run: str = Field(
         description="Folder of everything this run makes, local or s3://. A killed run goes on "
         "from what is there, and settings that change a result lead to new folders in it."
+    )
+    source: Literal["teacher", "title", "segment"] = Field(
+        "teacher",
+        description="What the student learns from. teacher: the judge's answers. title: titles and "
+        "their texts, then its own first labels (MACLR). segment: pieces of the same text (RTS). "
+        "title and segment need no judge and ask none; nobody then says how right the tags are.",
     )
     unit_documents: int = Field(
         128,
@@ -95,14 +104,29 @@ class RunConfig(Config):
     def _absolute(cls, value: str) -> str:
         return storage.usable(value)
 
+    @model_validator(mode="after")
+    def _recipe_of_source(self) -> RunConfig:
+        wanted = OF_SOURCE.get(self.fit.recipe, self.source)
+        if wanted != self.source:
+            raise ValueError(f"fit.recipe {self.fit.recipe} is of source: {wanted}")
+        return self
+
     @property
     def has_judge(self) -> bool:
-        """Whether anybody is asked; without, the run ships the untrained hybrid."""
+        """Whether anybody can be asked."""
         return self.judge.teacher.kind != "none"
 
     @property
+    def learns_from_judge(self) -> bool:
+        """Whether what is learned is what a judge said."""
+        return self.source == "teacher" and self.has_judge
+
+    @property
     def rounds(self) -> int:
-        """Most cycles of this run: none where there is nobody to learn from."""
+        """Most cycles of this run: none where there is nothing to learn from, and the untrained
+        hybrid ships."""
+        if self.source in ROUNDS:
+            return ROUNDS[self.source]
         return self.cycles.most if self.has_judge else 0
 
     @property

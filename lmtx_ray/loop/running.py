@@ -122,7 +122,7 @@ def _stop(until: str | None, cycle: int | None, config: RunConfig) -> str | None
         raise ValueError("--cycle needs --until")
     if until is not None and until not in STEPS:
         raise ValueError(f"no step {until!r}; there are: {', '.join(STEPS)}")
-    return None if until is None else stop_name(until, cycle, config.rounds)
+    return None if until is None else stop_name(until, cycle, config.rounds, config.source)
 
 
 def tag_corpus(

@@ -57,11 +57,13 @@ def choose(
 ) -> Choice:
     """The best state's ranking (`to_ship`). But what is not better than the untrained hybrid
     beyond chance, by the judge on the same held-aside documents, gives way to it, unless `ship`
-    names a ranking. Without any opinion, of a run that asked nobody, the untrained one ships."""
+    names a ranking. Without any opinion, of a run that asked nobody, the last state ships, which is
+    the untrained one where there was nothing to learn from."""
     if not opinions:
         only = "dense" if ship == "dense" else "hybrid"
-        name = final_method(0, only)
-        return Choice(0, only, name, None, f"nobody judged: {name} ships, untrained")
+        name = final_method(best, only)
+        how = "trained on the documents' own texts" if best else "untrained"
+        return Choice(best, only, name, None, f"nobody judged: {name} ships, {how}")
     ranking = to_ship(opinions[best], ship)
     name = final_method(best, ranking)
     if name == UNTRAINED:

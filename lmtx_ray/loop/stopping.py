@@ -9,13 +9,15 @@ if TYPE_CHECKING:  # the command line reads the names of steps, and starts in mi
     from lmtx_ray.loop.layout import Layout
 
 FIRST_CYCLE = {"embed": 0, "shortlist": 0, "judge": 1, "train": 1, "select": 1}
+ASK = ("judge", "select")
 STEPS = ("prepare", *FIRST_CYCLE, "bundle")
 
 
-def stop_name(step: str, cycle: int | None, most: int) -> str:
+def stop_name(step: str, cycle: int | None, most: int, source: str = "teacher") -> str:
     """The name of a step, with its number for those that each cycle repeats.
 
     `embed` and `shortlist` count from 0, the untouched encoder; without `cycle` the first is meant.
+    There are `most` cycles at most, and `source` is what the config learns from.
 
     Raises:
         ValueError: The step has no such cycle.
@@ -24,6 +26,8 @@ def stop_name(step: str, cycle: int | None, most: int) -> str:
         if cycle is not None:
             raise ValueError(f"--cycle: {step} is done once, not in each cycle")
         return step
+    if source != "teacher" and step in ASK:
+        raise ValueError(f"--until {step}: source: {source} asks no judge")
     number = FIRST_CYCLE[step] if cycle is None else cycle
     first = FIRST_CYCLE[step]
     if most < first:

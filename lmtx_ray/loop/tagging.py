@@ -114,8 +114,8 @@ def _named(job: TagJob) -> TagJob:
         folder = open_bundle(bundle, lambda name: name == DESCRIPTION).folder
         if storage.read_json(f"{folder}/{DESCRIPTION}").get("calibration") is None:
             raise ValueError(
-                f"--min-probability {job.min_probability:g}: {bundle} is untrained, so no tag has "
-                "a probability; leave it out, or run a config with a judge"
+                f"--min-probability {job.min_probability:g}: nobody judged the tags of {bundle}, "
+                "so none has a probability; leave it out, or run a config with a judge"
             )
     return job.model_copy(update={"bundle": bundle})
 

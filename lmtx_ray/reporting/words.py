@@ -134,9 +134,10 @@ def _level(report: Report, first: Measured | None, who: str) -> str:
 def _rightness(report: Report, first: Measured | None, who: str) -> list[str]:
     progress = final_progress(report)
     if first is None or progress is None:
+        what = "trained on the documents’ own texts" if report.state else "search"
         return [
             "There is neither gold nor a judge’s word, so nothing is known of how right the tags "
-            "are: this is search, not yet tagging that was taught."
+            f"are: this is {what}, not yet tagging that was taught."
         ]
     documents = f"{progress.documents:,}"
     if who == "gold":
@@ -243,11 +244,11 @@ def _judge(report: Report) -> list[Step]:
 
 def _more(report: Report) -> list[Step]:
     steps = []
-    if report.ran and report.ran == report.most == report.state:
+    if report.by_judge and report.ran == report.most == report.state:
         command = f"lmtx run CONFIG --set cycles.most={report.most + 1}"
         steps.append(("The last cycle was the best one: another may be better still.", command))
     no_gain = report.gain is not None and report.gain.low <= 0
-    if report.ran and (report.state == 0 or no_gain):
+    if report.by_judge and (report.state == 0 or no_gain):
         what = "Ask about more documents (`corpus.limit`) or more labels of each (`judge.top_k`)."
         steps.append((what, ""))
     if report.rejects.total:

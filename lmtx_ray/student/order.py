@@ -13,8 +13,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from lmtx_ray.config.components import FitConfig
-
 
 @dataclass(frozen=True)
 class Part:
@@ -53,11 +51,6 @@ class Order:
                 found.append(Part(units, order[first:last].tolist()))
             seen += size
         return found
-
-
-def total_steps(order: Order, config: FitConfig) -> int:
-    """Steps of a whole training: `steps` of the settings, or those of its passes."""
-    return config.steps or order.steps * config.passes
 
 
 @lru_cache(maxsize=2)

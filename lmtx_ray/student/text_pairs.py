@@ -18,6 +18,7 @@ import torch
 from lmtx_ray.config.components import FitConfig
 from lmtx_ray.corpus.text_keys import document_text, is_blank
 from lmtx_ray.student.batching import Batch, Row
+from lmtx_ray.student.sizes import pairs_per_document
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 SCALE_SHARE = 0.1  # of all steps, for each number of clusters but the last
@@ -136,8 +137,7 @@ def pairs_of(
 
 def slots(title: str | None, text: str, least: int, most: int) -> int:
     """About how many pairs `pairs_of` makes of a document: how often a pass sees it."""
-    pieces = -(-len(text.split()) * 2 // (least + most))
-    return (0 if is_blank(title) else 1 + pieces) + (pieces + 1) // 2
+    return pairs_per_document(len(text.split()), not is_blank(title), least, most)
 
 
 def drawn(names: Names, count: int, generator: np.random.Generator) -> list[str]:

@@ -22,7 +22,8 @@ from lmtx_ray.student.any_model import load_model
 from lmtx_ray.student.checkpoints import restore, save_checkpoint
 from lmtx_ray.student.data_parallel import TextVectors, Workers, joined, vectors_of
 from lmtx_ray.student.examples import ExampleReader, ExampleUnit, LabelTexts
-from lmtx_ray.student.order import Order, total_steps
+from lmtx_ray.student.order import Order
+from lmtx_ray.student.sizes import total_steps
 
 PROGRESS_SECONDS = 5.0
 ALONE = Workers()
@@ -51,7 +52,7 @@ def train(
     student = load_model(model, device=device).train()
     order = example_order(units, config)
     reader, names = ExampleReader(units, order), LabelTexts(labels)
-    total = total_steps(order, config)
+    total = total_steps(order.steps, config)
     optimizer = new_optimizer(student, config)
     first = restore(student, optimizer, work, rank)
     workers = Workers(rank, world)

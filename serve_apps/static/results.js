@@ -2,7 +2,7 @@
 
 import { at, element } from "./service.js";
 
-export const percent = (share) => (share === null ? "untrained" : `${Math.round(share * 100)}%`);
+export const percent = (share) => (share === null ? "not judged" : `${Math.round(share * 100)}%`);
 const CHIPS = 4;
 const LONGEST_NAME = 120;
 

@@ -109,7 +109,7 @@ def test_a_threshold_for_many_is_refused_before_any_is_tagged(
     (tmp_path / "in.jsonl").write_text(json.dumps({"id": "a", "text": "brain trial"}) + "\n")
     options = ["--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out")]
     assert main(["tag", "--bundle", summary["run"], *options, "--min-probability", "0.5"]) == 1
-    assert "is untrained, so no tag has a probability" in caplog.text
+    assert "so none has a probability" in caplog.text
     assert not (tmp_path / "out").exists()
 
 
