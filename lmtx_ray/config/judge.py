@@ -158,6 +158,12 @@ class JudgeConfig(Config):
         description="Candidates of a test document asked about, to tell how good the judge is "
         "itself; evaluation only, 0 is none.",
     )
+    icxml_k: int = Field(
+        0,
+        ge=0,
+        description="Candidates of a test document asked about that were found by phrases which "
+        "the judge itself writes for it, one question more (ICXML); evaluation only, 0 is none.",
+    )
     store: str = Field(
         "",
         description="Where verdicts are kept, a folder or an s3:// URI that any number of runs may "

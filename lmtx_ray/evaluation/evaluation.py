@@ -36,9 +36,9 @@ def evaluate(
     unknown = set(ks) - set(MEASURES)
     if unknown:
         raise ValueError(f"unknown metric {sorted(unknown)}; known: {sorted(MEASURES)}")
-    doc_ids, truth = _truth(gold, exclude)
+    doc_ids, truth = truth_of(gold, exclude)
     width = max((k for cuts in ks.values() for k in cuts), default=1)
-    predictions_BK = _predictions(rankings, doc_ids, width, exclude)
+    predictions_BK = predictions_of(rankings, doc_ids, width, exclude)
     names, values = [], []
     for measure, cuts in ks.items():
         for k in cuts:
@@ -53,25 +53,8 @@ def evaluate(
     )
 
 
-def propensity_scored(
-    rankings: pa.Table, gold: pa.Table, inverse_propensity_L: np.ndarray, ks: Sequence[int]
-) -> dict[str, Any]:
-    """{"PSP@1": ratio, "PSP@1_ci": [low, high], …}: precision in which a rare label weighs more.
-
-    `inverse_propensity_L` has a weight for each label id, see `metrics.inverse_propensity`.
-    """
-    doc_ids, truth = _truth(gold, ())
-    predictions_BK = _predictions(rankings, doc_ids, max(ks), ())
-    summary: dict[str, Any] = {}
-    for k in ks:
-        sums = metrics.psp_at_k(predictions_BK, truth, k, inverse_propensity_L)
-        ratio, low, high = metrics.bootstrap_ratio(*sums, SEED)
-        summary[f"PSP@{k}"] = round(ratio, 6)
-        summary[f"PSP@{k}_ci"] = [round(low, 6), round(high, 6)]
-    return summary
-
-
-def _truth(gold: pa.Table, exclude: Collection[int]) -> tuple[list[str], list[list[int]]]:
+def truth_of(gold: pa.Table, exclude: Collection[int]) -> tuple[list[str], list[list[int]]]:
+    """(doc ids, true labels of each) of GOLD, without excluded labels and what has no other."""
     rows = [
         (row["doc_id"], [label for label in row["label_ids"] if label not in exclude])
         for row in gold.to_pylist()
@@ -80,9 +63,10 @@ def _truth(gold: pa.Table, exclude: Collection[int]) -> tuple[list[str], list[li
     return [doc_id for doc_id, _ in rows], [labels for _, labels in rows]
 
 
-def _predictions(
+def predictions_of(
     rankings: pa.Table, doc_ids: Sequence[str], width: int, exclude: Collection[int]
 ) -> np.ndarray:
+    """int64 [B, width], the first labels of each document, padded."""
     ranked = dict(
         zip(rankings["doc_id"].to_pylist(), rankings["label_ids"].to_pylist(), strict=True)
     )

@@ -18,6 +18,7 @@ from lmtx_ray.io.accounts import FOLDER, Account
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts, verdict_steps
+from lmtx_ray.loop.icxml import icxml_steps
 from lmtx_ray.loop.judging import (
     first_question,
     fragments,
@@ -25,9 +26,10 @@ from lmtx_ray.loop.judging import (
     judge_test_step,
     select_step,
 )
-from lmtx_ray.loop.layout import Cycle, Layout, Rankings, State
+from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.prepare import prepare
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.steps import Cycle, Rankings, State
 from lmtx_ray.loop.text_cycle import text_examples_step
 from lmtx_ray.stages.embed import Embed
 from lmtx_ray.stages.examples import BuildExamples
@@ -76,7 +78,7 @@ def _steps(config: RunConfig, layout: Layout, result: RunResult) -> Iterator[str
     with timed(result, "lexical"):
         lexical_step(config, layout)
     yield from _state_steps(config, layout, layout.states[0], result)
-    if not config.learns_from_judge:
+    if not config.learns_from_judge and layout.test and layout.test.verdicts:
         with timed(result, "judge test"):
             judge_test_step(config, layout)
     for cycle, after in zip(layout.cycles, layout.states[1:], strict=True):
@@ -89,6 +91,9 @@ def _steps(config: RunConfig, layout: Layout, result: RunResult) -> Iterator[str
         if cycle.number - result.best >= config.cycles.patience:
             logger.info("no better since cycle %d: stopping", result.best)
             break
+    if layout.test and layout.test.icxml:
+        with timed(result, "icxml"):
+            icxml_steps(config, layout, layout.test.icxml)
 
 
 def _cycle_steps(

@@ -14,8 +14,10 @@ from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop import outcome
 from lmtx_ray.loop.bundling import bundle_step
 from lmtx_ray.loop.cycle import RunResult, timed
+from lmtx_ray.loop.frequencies import by_frequency, frequency_of
 from lmtx_ray.loop.judged import JudgedRun, judged_summary
 from lmtx_ray.loop.layout import Layout
+from lmtx_ray.loop.method_table import CALLS
 from lmtx_ray.loop.naming import name_bundle
 from lmtx_ray.loop.record import write_end
 from lmtx_ray.loop.run_config import RunConfig
@@ -109,11 +111,22 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
         keys = pa.array(settings.exclude_keys, pa.string())
         table = layout.labels.where("label_key", keys, ["label_id"])
         excluded = set(table["label_id"].to_pylist())
-    summary: dict[str, Any] = {}
+    frequency, counted = frequency_of(config, layout)
+    readers, units = outcome.unit_readers(layout, result.ran), layout.tested.gold.unit_files()
+    calls = outcome.calls_per_document(layout)
+    summary: dict[str, Any] = {"frequency": counted}
     for name, labels in (("methods", frozenset()), ("methods_excluding", frozenset(excluded))):
         if name == "methods" or labels:
             rows = outcome.method_rows(layout, result.ran, settings, labels)
-            summary[name] = {method: evaluation.summarise(table) for method, table in rows.items()}
+            sliced = by_frequency(readers, units, frequency, settings, labels)
+            summary[name] = {
+                method: {
+                    **evaluation.summarise(table),
+                    **sliced[method],
+                    **({CALLS: calls[method]} if method in calls else {}),
+                }
+                for method, table in rows.items()
+            }
             ending = name.removeprefix("methods")
             for gain, other in (("gain", "encoder"), ("gain_over_hybrid", UNTRAINED)):
                 summary[gain + ending] = {

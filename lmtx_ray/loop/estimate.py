@@ -66,6 +66,8 @@ def _judge_bounds(
             calls += splits.get("held_aside", 0) * 2 * judge.select_k
     if not complete.get("test verdicts", True):
         calls += splits["test"] * judge.rerank_k
+    if not complete.get("test icxml verdicts", True):
+        calls += splits["test"] * (judge.icxml_k + (not complete["test phrases"]))
     document = min(judge.teacher.max_document_tokens, TOKENS_PER_WORD * counts.words)
     per_document = document / max(judge.top_k, 1)
     return {

@@ -12,7 +12,7 @@ import pyarrow as pa
 from lmtx_ray.batch.tag_files import IDS
 from lmtx_ray.corpus.gold import GoldSource
 from lmtx_ray.evaluation import evaluation
-from lmtx_ray.evaluation.metrics import inverse_propensity
+from lmtx_ray.evaluation.frequency import Frequency, summary_of, sums_of
 from lmtx_ray.evaluation.thresholds import at_thresholds
 from lmtx_ray.loop.matching import Given, Matched, has_probabilities, match, overlap
 
@@ -48,7 +48,9 @@ def evaluate(
             has ids.
         ks: Cut-offs of each metric.
         counts: In how many of `counted` annotated documents a label stands, by label key, or by id
-            where both sides have ids; adds PSP@k for the cut-offs of P. 0 for labels not in it.
+            where both sides have ids; adds PSP@k for the cut-offs of P, and "by_frequency": recall
+            of the gold pairs of rare and frequent labels (`frequency.SLICES`). 0 for labels not in
+            it.
         propensity: A and B of Jain et al. 2016: (0.5, 0.4) for Wikipedia's sets, (0.6, 2.6) for
             Amazon's.
         matched_only: Leave gold documents without an answer out.
@@ -69,9 +71,10 @@ def evaluate(
     if not counted:
         raise ValueError("counts need `counted`, the number of documents they were counted in")
     counts_L = _counts(counts, found, right)
-    weights_L = inverse_propensity(counts_L, counted, *propensity)
-    at = ks.get("P", (1, 3, 5))
-    return summary | evaluation.propensity_scored(found.ranked, right, weights_L, at)
+    frequency = Frequency(counts_L, counted, *propensity)
+    at, recall = ks.get("P", (1, 3, 5)), ks.get("R", (10,))[0]
+    sums = sums_of(found.ranked, right, frequency, at, recall)
+    return summary | summary_of([sums], at, recall)
 
 
 def _counts(counts: Mapping[Any, int], found: Matched, right: pa.Table) -> np.ndarray:

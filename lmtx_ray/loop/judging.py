@@ -13,8 +13,9 @@ from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
-from lmtx_ray.loop.layout import Cycle, Layout, State
+from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.steps import Cycle, State
 from lmtx_ray.stages.budget import shared_budget
 from lmtx_ray.stages.first_question import ask_first
 from lmtx_ray.stages.judge import Asking, AskTeacher
@@ -57,10 +58,9 @@ def _test_work(layout: Layout) -> Work:
 
 def judge_test_step(config: RunConfig, layout: Layout) -> None:
     """Ask about the test documents alone, in a run whose cycles ask nobody."""
-    if layout.test and layout.test.verdicts:
-        plan = {"test": judge_asks(config.judge, first=True)["test"]}
-        sources = {"test": layout.test.verdicts}
-        ask(config, layout, [_test_work(layout)], sources, plan, 1, "judge test")
+    work = _test_work(layout)
+    plan = {"test": judge_asks(config.judge, first=True)["test"]}
+    ask(config, layout, [work], {"test": work.output}, plan, 1, "judge test")
 
 
 def select_step(
@@ -90,14 +90,15 @@ def ask(
         return
     Stage.price = config.judge.price.model_dump()
     with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
-        marks = {split: _mark(config, step) for split, step in sources.items()}
+        marks = {split: mark_of(config, step) for split, step in sources.items()}
         asking = asking_of(config, layout, plan, marks, cycle, budget)
         asking = replace(asking, costs=storage.join(config.run, FOLDER), step=name)
         kwargs = {"asking": asking, "labels": layout.labels.files()}
         run_units(works, AskTeacher, kwargs, config.resources.judge, "judge", calls=UNITS_AT_ONCE)
 
 
-def _mark(config: RunConfig, step: Dataset) -> str:
+def mark_of(config: RunConfig, step: Dataset) -> str:
+    """What the questions of a step are marked with in the store."""
     return fingerprint(config.run, step.fingerprint)
 
 

@@ -22,73 +22,14 @@ from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.run_folder import RunLayout
+from lmtx_ray.loop.steps import Cycle, Icxml, Rankings, State, Test
+from lmtx_ray.teacher.generating import writer_identity
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 
 TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
 SHIPPING = 2  # the rule by which `ship: auto` chooses: another one makes another bundle
 LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result
-
-
-@dataclass(frozen=True)
-class Rankings:
-    """What one encoder makes of some documents."""
-
-    vectors: Dataset
-    dense: Dataset
-    hybrid: Dataset
-
-
-@dataclass(frozen=True)
-class State:
-    """An encoder (after `number` cycles) and everything computed with it."""
-
-    number: int
-    encoder: Dataset | None  # None: the pretrained encoder
-    labels: Dataset  # vectors
-    index: Dataset
-    corpus: Rankings
-    test: Rankings | None
-
-    @property
-    def tested(self) -> Rankings:
-        """`test`, of a run that has test documents."""
-        assert self.test is not None
-        return self.test
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """One round: from the state before it to the encoder after it."""
-
-    number: int
-    examples: Dataset
-    encoder: Dataset
-    asked: tuple[Dataset, Dataset] | None = None  # verdicts and selection; None: nobody was
-    clusters: Dataset | None = None  # of the documents, where they are learned from
-
-    @property
-    def verdicts(self) -> Dataset:
-        """What the judge said of the state before, of a cycle that asked."""
-        assert self.asked is not None
-        return self.asked[0]
-
-    @property
-    def selection(self) -> Dataset:
-        """What it said of the state after, of a cycle that asked."""
-        assert self.asked is not None
-        return self.asked[1]
-
-
-@dataclass(frozen=True)
-class Test:
-    """What only evaluation reads."""
-
-    documents: Dataset
-    gold: Dataset
-    rejects: Dataset
-    lexical: Dataset
-    verdicts: Dataset | None  # the judge at inference; None where it is not asked
 
 
 @dataclass(frozen=True)
@@ -139,6 +80,10 @@ class Layout:
             yield from _state_steps(state)
             if cycle.asked:
                 yield f"selection {cycle.number}", cycle.selection
+        if self.test and self.test.icxml:
+            yield "test phrases", self.test.icxml.phrases
+            yield "test mapped", self.test.icxml.mapped
+            yield "test icxml verdicts", self.test.icxml.verdicts
         yield "bundle", self.bundle
         yield "evaluation", self.evaluation
 
@@ -178,7 +123,7 @@ class _Planner:
             states.append(self._state(number, cycle.encoder, cycle.encoder.fingerprint))
             cycles.append(self._with_selection(cycle, states[-1]) if asks else cycle)
         bundle = self._bundle(states, cycles)
-        test = self._with_verdicts(states[0])
+        test = self._with_icxml(self._with_verdicts(states[0]), states[0])
         return Layout(
             self._documents,
             self._labels,
@@ -322,12 +267,26 @@ class _Planner:
         hybrid = first.tested.hybrid.fingerprint
         return replace(self._test, verdicts=self._step("test-verdicts", hybrid, self._asked_by(k)))
 
+    def _with_icxml(self, test: Test | None, first: State) -> Test | None:
+        config, k = self._config, self._config.judge.icxml_k
+        if test is None or not k:
+            return test
+        writer = writer_identity(config.judge.teacher)
+        phrases = self._step("test-phrases", test.documents.fingerprint, writer)
+        found = first.index.fingerprint, self._lexical_index.fingerprint, config.shortlist.depth
+        mapped = self._step("test-mapped", phrases.fingerprint, first.labels.fingerprint, *found)
+        asked = self._step("test-icxml-verdicts", mapped.fingerprint, self._asked_by(k))
+        return replace(test, icxml=Icxml(phrases, mapped, asked))
+
     def _evaluation(self, bundle: Dataset, test: Test | None) -> Dataset:
         inputs: list[object] = []
         if test:
             settings = self._config.evaluation.model_dump(mode="json")
             asked = test.verdicts.fingerprint if test.verdicts else ""
-            inputs = [test.documents.fingerprint, asked, settings]
+            written = test.icxml.verdicts.fingerprint if test.icxml else ""
+            counts = self._config.evaluation.counts
+            counted = _content_hashes([counts]) if counts else {}
+            inputs = [test.documents.fingerprint, asked, written, settings, counted]
         return self._step("evaluation", bundle.fingerprint, *inputs)
 
 

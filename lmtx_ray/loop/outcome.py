@@ -19,16 +19,17 @@ from lmtx_ray.evaluation.rendering import gain_text, judged_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import PublishedFolder
+from lmtx_ray.loop.frequencies import ReadUnit
 from lmtx_ray.loop.held_aside import verdict_steps
 from lmtx_ray.loop.layout import Layout
+from lmtx_ray.loop.method_table import metric_names, tables
 from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
 from lmtx_ray.loop.shipping import UNTRAINED
 from lmtx_ray.search import candidates
 from lmtx_ray.student.pseudo_labels import pair_report
 from lmtx_ray.teacher.questions import judge_asks, select_asks, wanted_candidates
 
-Metrics = dict[str, Any]
-RERANKED = "judge_rerank"
+RERANKED, ICXML = "judge_rerank", "icxml"
 PAIRS = ("doc_id", "label_id", "p_yes")
 logger = logging.getLogger(__name__)
 
@@ -43,10 +44,30 @@ def method_steps(layout: Layout, ran: int) -> dict[str, Dataset]:
     }
     if test.verdicts and ran:
         steps[RERANKED] = untouched.hybrid  # in the judge's order
+    if test.icxml:
+        steps[ICXML] = test.icxml.mapped  # likewise
     for state in layout.states[1 : ran + 1]:
         steps[f"cycle_{state.number}"] = state.tested.dense
         steps[f"cycle_{state.number}_hybrid"] = state.tested.hybrid
     return steps
+
+
+def judged_steps(layout: Layout) -> dict[str, Dataset]:
+    """Row name -> verdicts on test documents that put its ranking in order."""
+    test = layout.tested
+    steps = {RERANKED: test.verdicts, ICXML: test.icxml.verdicts if test.icxml else None}
+    return {name: step for name, step in steps.items() if step}
+
+
+def calls_per_document(layout: Layout) -> dict[str, float]:
+    """Row name -> questions to the judge that one test document takes at inference."""
+    test = layout.tested
+    documents = max(test.documents.rows(), 1)
+    calls = {name: step.rows() for name, step in judged_steps(layout).items()}
+    if test.icxml:
+        written = test.icxml.phrases.read(["calls"])["calls"]
+        calls[ICXML] += pc.sum(written).as_py() or 0
+    return {name: round(count / documents, 2) for name, count in calls.items()}
 
 
 def rerank(rankings: pa.Table, verdicts: pa.Table) -> pa.Table:
@@ -77,26 +98,36 @@ def rerank(rankings: pa.Table, verdicts: pa.Table) -> pa.Table:
     return candidates.to_rankings(doc_ids, ids_BK, scores_BK)
 
 
+def unit_readers(layout: Layout, ran: int) -> dict[str, ReadUnit]:
+    """Row name -> what reads the rankings and the gold of one unit."""
+    gold = layout.tested.gold.unit_files()
+    judged = {name: step.unit_files() for name, step in judged_steps(layout).items()}
+
+    def reader(name: str, files: Mapping[str, str]) -> ReadUnit:
+        def read(unit: str) -> tuple[pa.Table, pa.Table]:
+            rankings = storage.read_table(files[unit])
+            if name in judged:
+                rankings = rerank(rankings, storage.read_table(judged[name][unit], PAIRS))
+            return rankings, storage.read_table(gold[unit])
+
+        return read
+
+    steps = method_steps(layout, ran)
+    return {name: reader(name, step.unit_files()) for name, step in steps.items()}
+
+
 def method_rows(
     layout: Layout, ran: int, config: EvaluationConfig, exclude: frozenset[int] = frozenset()
 ) -> dict[str, pa.Table]:
     """Row name -> per-document metric rows; `exclude` takes labels out of rankings and gold. One
     unit of each ranking is in memory."""
     ks = {"P": config.precision_at, "R": config.recall_at, "nDCG": config.ndcg_at}
-    test = layout.tested
-    gold = test.gold.unit_files()
-    judged = test.verdicts.unit_files() if test.verdicts and ran else {}
-
-    def of_unit(name: str, files: Mapping[str, str], unit: str) -> pa.Table:
-        rankings = storage.read_table(files[unit])
-        if name == RERANKED:
-            rankings = rerank(rankings, storage.read_table(judged[unit], PAIRS))
-        return evaluation.evaluate(rankings, storage.read_table(gold[unit]), ks, exclude)
-
     return {
-        name: pa.concat_tables(of_unit(name, files, unit) for unit in gold)
-        for name, step in method_steps(layout, ran).items()
-        for files in [step.unit_files()]
+        name: pa.concat_tables(
+            evaluation.evaluate(*read(unit), ks, exclude)
+            for unit in layout.tested.gold.unit_files()
+        )
+        for name, read in unit_readers(layout, ran).items()
     }
 
 
@@ -105,12 +136,12 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
     test pairs. Saved are wanted pairs that an earlier step or the store had an answer to."""
     steps = verdict_steps(layout, ran)
     test = layout.test.verdicts if layout.test and ran else None
-    if not steps and not test:
+    if not steps and not (layout.test and judged_steps(layout)):
         return {"asked": 0, "saved": 0, "unclear": 0}
     wanted = _wanted(config, layout, ran)
-    if test:
-        wanted += test.rows()
-        steps.append(test)
+    for judged in judged_steps(layout).values() if layout.test else ():
+        wanted += judged.rows()
+        steps.append(judged)
     asked, unclear, masses, mass = _counted(steps)
     summary = {
         "asked": asked,
@@ -153,47 +184,6 @@ def _wanted(config: RunConfig, layout: Layout, ran: int) -> int:
                 read = storage.read_table(uri, ["doc_id", "split"])
                 total += sum(map(len, wanted_candidates(read, rankings, plan).values()))
     return total
-
-
-def metric_names(config: EvaluationConfig) -> list[str]:
-    """Columns of the table, as in the field: P@1 … R@10 … nDCG@5."""
-    return [
-        f"{name}@{k}"
-        for name, ks in (
-            ("P", config.precision_at),
-            ("R", config.recall_at),
-            ("nDCG", config.ndcg_at),
-        )
-        for k in ks
-    ]
-
-
-def render_table(methods: Mapping[str, Metrics], metrics: list[str], final: str) -> str:
-    """Per cent, one line a method; the one that ships is marked with an asterisk."""
-    width = max(len(name) for name in methods) + 2
-    head = " " * width + "".join(f"{name:>9}" for name in metrics) + "   P@1, 95 % interval"
-    lines = [head]
-    for name, values in methods.items():
-        mark = " *" if name == final else ""
-        low, high = values.get("P@1_ci", (float("nan"), float("nan")))
-        cells = "".join(f"{100 * values[metric]:9.1f}" for metric in metrics)
-        lines.append(f"{name + mark:<{width}}{cells}   [{100 * low:.1f}, {100 * high:.1f}]")
-    return "\n".join(lines)
-
-
-def tables(summary: dict[str, Any], metrics: list[str]) -> str:
-    """The table of all methods, and the same without the excluded labels."""
-    which = (
-        "Documents with gold, trained on without it"
-        if summary.get("trained_on")
-        else ("Test documents")
-    )
-    text = f"\n{which}, per cent (* ships)\n"
-    text += render_table(summary["methods"], metrics, summary["final"])
-    if "methods_excluding" in summary:
-        text += "\n\nThe same without the excluded labels\n"
-        text += render_table(summary["methods_excluding"], metrics, summary["final"])
-    return text
 
 
 def costs(summary: dict[str, Any]) -> str:

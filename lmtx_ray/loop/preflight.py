@@ -16,6 +16,7 @@ from lmtx_ray.config.models import check_model, is_hub_id, may_be_meant_as_folde
 from lmtx_ray.corpus.fitting import check_corpus, check_titles
 from lmtx_ray.io import storage
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.teacher.generating import WRITERS
 
 HUB_SECONDS = 10.0
 EXTRA = "judge.teacher.kind: vllm needs the extra: pip install 'lmtx_ray[cpu]' (with a GPU: [gpu])"
@@ -51,6 +52,11 @@ def on_cluster() -> bool:
 def check_judge(config: RunConfig) -> None:
     """Refuse a judge that cannot be asked. Raises ConfigError."""
     teacher = config.judge.teacher
+    if config.judge.icxml_k and teacher.kind not in WRITERS:
+        raise ConfigError(
+            f"judge.icxml_k: a judge of kind {teacher.kind} writes no phrases; "
+            f"{' or '.join(WRITERS)} do, or set it to 0"
+        )
     if teacher.kind == "http":
         if not teacher.url:
             raise ConfigError(

@@ -56,6 +56,17 @@ class EvaluationConfig(Config):
         description="Keys of labels left out of a second, stricter reading of the same rankings, "
         "such as standing labels that no text names.",
     )
+    counts: str | None = Field(
+        None,
+        description="File of annotated documents, as `corpus.gold` is, to count labels in: PSP@k "
+        "and slices by label frequency go by it. Without it they go by the gold of the test "
+        "documents.",
+    )
+    propensity: tuple[float, float] = Field(
+        (0.55, 1.5),
+        description="A and B of PSP@k (Jain et al. 2016): 0.5 and 0.4 for Wikipedia's sets, 0.6 "
+        "and 2.6 for Amazon's.",
+    )
     seed: int = Field(13, description="Of resampling.")
 
 

@@ -6,8 +6,9 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.judging import fragments
-from lmtx_ray.loop.layout import Cycle, Layout
+from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.steps import Cycle
 from lmtx_ray.search.clustering import MOST_SAMPLED
 from lmtx_ray.stages.files import build_files
 from lmtx_ray.stages.text_examples import (

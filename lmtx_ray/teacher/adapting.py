@@ -54,12 +54,14 @@ def answer_limit(config: TeacherConfig) -> int:
     return config.thinking_tokens + ANSWER_TOKENS if config.thinking_tokens else 1
 
 
-def request_body(config: TeacherConfig, shape: Shape, messages: list[Message]) -> dict[str, Any]:
-    """The JSON of one request."""
+def request_body(
+    config: TeacherConfig, shape: Shape, messages: list[Message], limit: int | None = None
+) -> dict[str, Any]:
+    """The JSON of one request, for a reply of `limit` tokens; without it for one that answers."""
     body: dict[str, Any] = {
         "model": config.model,
         "messages": messages,
-        shape.limit: answer_limit(config),
+        shape.limit: limit or answer_limit(config),
     }
     if shape.temperature:
         body["temperature"] = 0

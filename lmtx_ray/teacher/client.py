@@ -54,6 +54,7 @@ class ChatClient:
         self._http = _open(config, self._url)
         self._adapting, self._gate = Adapting(config), Gate(config.concurrency)
         self._counting = threading.Lock()
+        self._limit = answer_limit(config)
 
     def close(self) -> None:
         """End its connections."""
@@ -115,9 +116,10 @@ class ChatClient:
 
     def _attempt(self, messages: list[Message], shape: Shape) -> Reading | Failure:
         """One request, paid for from the budget."""
-        tokens = upper_bound(self._config, messages)
+        tokens = upper_bound(messages, self._limit)
         self._budget.take(1, tokens)
-        body = json.dumps(request_body(self._config, shape, messages), ensure_ascii=False).encode()
+        asked = request_body(self._config, shape, messages, self._limit)
+        body = json.dumps(asked, ensure_ascii=False).encode()
         received = self._exchange(body)
         if isinstance(received, Failure):
             self._count(tokens, None, worked=received.worked)
@@ -186,10 +188,11 @@ class ChatClient:
         progress.count(pairs=1, prompt_tokens=prompt, answer_tokens=answer)
 
 
-def upper_bound(config: TeacherConfig, messages: list[Message]) -> int:
-    """Tokens that a request cannot exceed: no tokenizer makes more of a text than its bytes."""
+def upper_bound(messages: list[Message], limit: int) -> int:
+    """Tokens that a request for a reply of `limit` tokens cannot exceed: no tokenizer makes more of
+    a text than its bytes."""
     size = sum(len(message["content"].encode()) for message in messages)
-    return size + AROUND_MESSAGES + answer_limit(config)
+    return size + AROUND_MESSAGES + limit
 
 
 def told_usage(reply: object) -> tuple[int, int] | None:

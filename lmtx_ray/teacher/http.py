@@ -24,12 +24,14 @@ from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import progress
 from lmtx_ray.teacher.adapting import Message
 from lmtx_ray.teacher.client import ChatClient, api_key, chat_url
+from lmtx_ray.teacher.generating import phrases_table
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.pacing import Stopped
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, Interrupted, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.teacher.replies import thinks
+from lmtx_ray.teacher.writing_client import WritingClient, written
 
 logger = logging.getLogger(__name__)
 
@@ -78,22 +80,43 @@ class HttpTeacher:
             raise job.problem
         return table
 
+    def generate(self, documents: pa.Table) -> pa.Table:
+        """PHRASES of DOCUMENTS, see `generating.Generator`; of a teacher whose prompt is that.
+
+        Raises:
+            Interrupted: As `judge`; its `answers` are PHRASES.
+        """
+        begun = time.monotonic()
+        rows = documents.select(["doc_id", "title", "text"]).to_pylist()
+        prompts = [self._prompt_of(row["title"], row["text"], "") for row in rows]
+        client = WritingClient(self._config, self._budget, self.usage)
+        job = _Job(client, self._config.concurrency)
+        try:
+            said = job.ask({prompt: self._messages(prompt) for prompt in prompts})
+        finally:
+            client.close()
+            self.usage.seconds += time.monotonic() - begun
+        there = [
+            (row["doc_id"], said[p]) for row, p in zip(rows, prompts, strict=True) if p in said
+        ]
+        table = phrases_table([one for one, _ in there], [written(reply) for _, reply in there])
+        if job.problem is not None:
+            job.problem.answers = table
+            raise job.problem
+        return table
+
     def _prompts(self, questions: pa.Table) -> tuple[list[tuple[str, int]], list[str]]:
         pairs, prompts = [], []
         for question in questions.to_pylist():
-            text = document_text(question["title"], question["text"])
-            document = first_words(text, self._config.max_document_tokens)
             for label, text in zip(question["label_ids"], question["label_texts"], strict=True):
-                named = first_words(text or "", self._config.max_label_tokens)
                 pairs.append((question["doc_id"], label))
-                prompts.append(
-                    self._prompt.before
-                    + document
-                    + self._prompt.between
-                    + named
-                    + self._prompt.after
-                )
+                prompts.append(self._prompt_of(question["title"], question["text"], text or ""))
         return pairs, prompts
+
+    def _prompt_of(self, title: str | None, text: str, label: str) -> str:
+        document = first_words(document_text(title, text), self._config.max_document_tokens)
+        named = first_words(label, self._config.max_label_tokens)
+        return self._prompt.before + document + self._prompt.between + named + self._prompt.after
 
     def _messages(self, prompt: str) -> list[Message]:
         """The prompt's cue is for models without a chat template and not among them."""

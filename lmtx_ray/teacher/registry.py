@@ -4,8 +4,24 @@ from __future__ import annotations
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.teacher.generating import PROMPT, WRITERS, WRITTEN_TOKENS, Generator, writing
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, Teacher, Unlimited
+
+
+def build_generator(config: TeacherConfig, budget: Budget | None = None) -> Generator:
+    """The configured teacher as one that writes phrases, loaded. Raises ConfigError for a kind that
+    writes nothing."""
+    config, budget = writing(config), budget or Unlimited()
+    if config.kind == "http":
+        from lmtx_ray.teacher.http import HttpTeacher
+
+        return HttpTeacher(config, PROMPT, budget)
+    if config.kind == "vllm":
+        from lmtx_ray.teacher.vllm import VllmTeacher
+
+        return VllmTeacher(config, PROMPT, budget, writes=WRITTEN_TOKENS)
+    raise ConfigError(f"judge.teacher.kind {config.kind} writes nothing; {' or '.join(WRITERS)} do")
 
 
 def build_teacher(

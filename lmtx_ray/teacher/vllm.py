@@ -13,9 +13,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import pyarrow as pa
@@ -27,9 +26,11 @@ from lmtx_ray.io import progress
 from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search import hardware
 from lmtx_ray.teacher.engine_thread import EngineThread
+from lmtx_ray.teacher.generating import phrases_table
+from lmtx_ray.teacher.hub import commit_of, hub_revision
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Budget, BudgetReached, Usage, answers_table
+from lmtx_ray.teacher.protocol import Budget, BudgetReached, Interrupted, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading, begins_with, from_log_probabilities
 from lmtx_ray.teacher.rendering import Rendering
 from lmtx_ray.teacher.spellings import answer_tokens
@@ -71,8 +72,8 @@ def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
     try:
         return vllm.LLM(
             model=folder,
-            revision=_hub_revision(config),
-            tokenizer_revision=_hub_revision(config),
+            revision=hub_revision(config),
+            tokenizer_revision=hub_revision(config),
             max_model_len=longest,
             tensor_parallel_size=config.tensor_parallel_size,
             max_num_batched_tokens=max(config.max_num_batched_tokens, longest),
@@ -109,22 +110,6 @@ def _machine_settings(config: TeacherConfig) -> dict[str, Any]:
     }
 
 
-def _hub_revision(config: TeacherConfig) -> str | None:
-    """The commit or branch to take from the hub; None for a folder, where `revision` is a mark."""
-    is_folder = "://" in config.model or os.path.isdir(config.model)
-    return None if is_folder else config.revision or None
-
-
-def _commit(config: TeacherConfig) -> str:
-    """The commit of a hub model that was loaded; empty for a folder."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if "://" in config.model or os.path.isdir(config.model):
-        return ""
-    found = try_to_load_from_cache(config.model, "config.json", revision=config.revision or "main")
-    return Path(found).parent.name if isinstance(found, str) else ""
-
-
 def _sentence(error: Exception) -> str:
     return " ".join(str(error).split())[:400]
 
@@ -138,19 +123,21 @@ class VllmTeacher:
         prompt: Prompt,
         budget: Budget,
         deterministic: bool | None = None,
+        writes: int = 0,
     ) -> None:
-        """`deterministic` None means where there is no GPU."""
+        """`deterministic` None means where there is no GPU; `writes` leaves room for replies of so
+        many tokens."""
         if not config.model:
             raise ConfigError("judge.teacher.model: needs a model folder or hub id")
         self.prompt_fingerprint, self.fingerprint = teacher_identity(config, prompt)
         self.usage = Usage()
         self._config, self._prompt, self._budget = config, prompt, budget
         folder = node_copy(config.model) if "://" in config.model else config.model
-        tokenizer = load_tokenizer(folder, config.model, _hub_revision(config))
-        self.commit = _commit(config)
+        tokenizer = load_tokenizer(folder, config.model, hub_revision(config))
+        self.commit = commit_of(config)
         self._rendering = Rendering(tokenizer, prompt, config)
         answer_tokens(self._rendering, prompt.answers, len(tokenizer), config.model)  # or refuse
-        longest = self._rendering.longest
+        self._writes, longest = writes, self._rendering.longest + writes
         self._engine = EngineThread(lambda: load_engine(config, folder, longest))
         weakref.finalize(self, self._engine.close)  # the thread would hold the engine for good
         if deterministic is None:
@@ -192,23 +179,53 @@ class VllmTeacher:
         started = time.monotonic()
         with self._render:  # a tokenizer is not for two threads
             pairs, prompts, stopped = self._granted(questions)
-        answers = answers_table(pairs, self._in_turn(prompts))
+        answers = answers_table(pairs, self._in_turn(prompts, self._ask))
+        return self._told(answers, prompts, started, stopped)
+
+    def generate(self, documents: pa.Table) -> pa.Table:
+        """PHRASES of DOCUMENTS, see `generating.Generator`; of a teacher whose prompt is that.
+
+        Raises:
+            BudgetReached: With the PHRASES before it as its `answers`.
+        """
+        from vllm import SamplingParams
+
+        started = time.monotonic()
+        questions = documents.select(["doc_id", "title", "text"])
+        for name, values in (("label_ids", [0]), ("label_texts", [""])):
+            questions = questions.append_column(name, [[values] * len(documents)])
+        with self._render:
+            pairs, prompts, stopped = self._granted(questions)
+        sampling = SamplingParams(max_tokens=self._writes, temperature=0.0)
+
+        write = partial(self._engine.generate, sampling=sampling, tell=progress.teller())
+        said = [output.outputs[0] for output in self._in_turn(prompts, write)]
+        self._count(sum(len(one.token_ids) for one in said))
+        table = phrases_table([doc_id for doc_id, _ in pairs], [one.text for one in said])
+        return self._told(table, prompts, started, stopped)
+
+    def _told(
+        self, table: pa.Table, prompts: Sequence[list[int]], began: float, stop: Interrupted | None
+    ) -> pa.Table:
+        """The table that was made of the prompts, counted; raised with `stop` where that came."""
         with self._counting:
             self.usage.requests += len(prompts)
             self.usage.prompt_tokens += sum(map(len, prompts))
-            self.usage.seconds += time.monotonic() - started
+            self.usage.seconds += time.monotonic() - began
         progress.count(prompt_tokens=sum(map(len, prompts)))
-        if stopped:
-            stopped.answers = answers
-            raise stopped
-        return answers
+        if stop:
+            stop.answers = table
+            raise stop
+        return table
 
-    def _in_turn(self, prompts: Sequence[list[int]]) -> list[Reading]:
+    def _in_turn(
+        self, prompts: Sequence[list[int]], ask: Callable[[Sequence[list[int]]], list[Any]]
+    ) -> list[Any]:
         if not self._deterministic:
-            return self._ask(prompts)
+            return ask(prompts)
         with self._turn:
             self._engine.forget()
-            return self._ask(prompts)
+            return ask(prompts)
 
     def _granted(
         self, questions: pa.Table
@@ -216,7 +233,7 @@ class VllmTeacher:
         """(doc_id, label_id) pairs and their prompts, as far as the budget goes."""
         pairs: list[tuple[str, int]] = []
         prompts: list[list[int]] = []
-        answer = 1 + self._config.thinking_tokens
+        answer = (self._writes or 1) + self._config.thinking_tokens
         for question in questions.to_pylist():
             texts = question["label_texts"]
             asked = self._rendering.questions(question["title"], question["text"], texts)

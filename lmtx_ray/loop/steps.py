@@ -1,0 +1,79 @@
+"""The published steps of a run, by what they belong to: a state, a cycle, the test documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lmtx_ray.io.publish import Dataset
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """What one encoder makes of some documents."""
+
+    vectors: Dataset
+    dense: Dataset
+    hybrid: Dataset
+
+
+@dataclass(frozen=True)
+class State:
+    """An encoder (after `number` cycles) and everything computed with it."""
+
+    number: int
+    encoder: Dataset | None  # None: the pretrained encoder
+    labels: Dataset  # vectors
+    index: Dataset
+    corpus: Rankings
+    test: Rankings | None
+
+    @property
+    def tested(self) -> Rankings:
+        """`test`, of a run that has test documents."""
+        assert self.test is not None
+        return self.test
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One round: from the state before it to the encoder after it."""
+
+    number: int
+    examples: Dataset
+    encoder: Dataset
+    asked: tuple[Dataset, Dataset] | None = None  # verdicts and selection; None: nobody was
+    clusters: Dataset | None = None  # of the documents, where they are learned from
+
+    @property
+    def verdicts(self) -> Dataset:
+        """What the judge said of the state before, of a cycle that asked."""
+        assert self.asked is not None
+        return self.asked[0]
+
+    @property
+    def selection(self) -> Dataset:
+        """What it said of the state after, of a cycle that asked."""
+        assert self.asked is not None
+        return self.asked[1]
+
+
+@dataclass(frozen=True)
+class Icxml:
+    """What the judge makes of test documents on its own: phrases, labels found by them, verdicts
+    on the first of those."""
+
+    phrases: Dataset
+    mapped: Dataset
+    verdicts: Dataset
+
+
+@dataclass(frozen=True)
+class Test:
+    """What only evaluation reads."""
+
+    documents: Dataset
+    gold: Dataset
+    rejects: Dataset
+    lexical: Dataset
+    verdicts: Dataset | None  # the judge at inference; None where it is not asked
+    icxml: Icxml | None = None
