@@ -1,5 +1,5 @@
 """A chat server with the quirks of real ones, for tests. It says yes when the label's first word is
-in the document.
+in the document. Asked for subject headings it writes a few.
 
 The request's "model" names the quirk; with ".once" behind it only the first try of each prompt
 meets it. A label with "broken" in it gets 500 for ever. In a process: `with FakeJudge() as judge:`
@@ -10,6 +10,7 @@ writes one JSON line for each request.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 PATH = "/v1/chat/completions"
+WRITE = "Write the subject headings"  # of a question for phrases
 KEY = "good"  # what "keyed" wants
 Value = dict[str, Any]
 
@@ -159,6 +161,11 @@ REFUSALS: dict[str, tuple[Callable[[Value], Any], int, Value]] = {
 }
 
 
+def phrases_in(prompt: str) -> str:
+    """Each "… pain", "… disease" and "… trial" of a document, as a model would list them."""
+    return "\n".join(f"- {one}" for one in re.findall(r"\w+ (?:pain|disease|trial)", prompt))
+
+
 class FakeJudge(ThreadingHTTPServer):
     """The server, in threads. `requests` holds every request's path, body and key, in order;
     "bucket" lets five through in each `window` of seconds."""
@@ -232,6 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
         label = label.partition("«")[2].partition("»")[0].lower()
         yes = bool(label) and label.split()[0] in document.lower()
         quirk, _, once = str(body["model"]).partition(".")
+        self.writes = phrases_in(prompt) if WRITE in prompt else None
         if self.path != PATH:
             return self.reply(404, {"detail": "Not Found"})
         if "broken" in label:
@@ -254,6 +262,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.reply(*REFUSALS[quirk][1:], headers)
         if quirk in ("truncated", "chunkcut", "drop", "slow"):
             return self.dribble(quirk, json.dumps(plain).encode())
+        if self.writes is not None:
+            return self.reply(200, chat(self.writes))
         return self.reply(200, REPLIES.get(quirk, REPLIES["ok"])(good, bad))
 
     def reply(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:

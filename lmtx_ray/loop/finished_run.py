@@ -45,6 +45,11 @@ class FinishedRun:
         of_earlier_versions = max(map(int, self.summary["selection"]), default=0)
         return int(self.summary.get("cycles", of_earlier_versions))
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether a judge was asked about documents to learn from."""
+        return next(verdict_names(self), None) is not None
+
     def has(self, name: str) -> bool:
         """Whether a step is there and published."""
         return name in self.steps and self.steps[name].is_complete()

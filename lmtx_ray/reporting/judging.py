@@ -47,6 +47,8 @@ def step_names(run: FinishedRun) -> Iterator[str]:
     yield from verdict_names(run)
     if run.ran and run.has("test verdicts"):
         yield "test verdicts"
+    if run.has("test icxml verdicts"):
+        yield "test icxml verdicts"
 
 
 def asked_by_step(run: FinishedRun) -> tuple[list[Asked], np.ndarray]:
@@ -57,7 +59,7 @@ def asked_by_step(run: FinishedRun) -> tuple[list[Asked], np.ndarray]:
     for name in step_names(run):
         step, learned_L = _asked(run, name, len(accepted_L))
         found.append(step)
-        if name != "test verdicts":
+        if not name.startswith("test "):
             accepted_L += learned_L
     return found, accepted_L
 

@@ -101,7 +101,12 @@ def step_name(name: str) -> str:
     """A step of the driver, for people."""
     kind, _, number = name.rpartition(" ")
     if not number.isdecimal():
-        named = {"lexical": "word search", "test verdicts": "test documents, before training"}
+        named = {
+            "lexical": "word search",
+            "test verdicts": "test documents, before training",
+            "test icxml verdicts": "test documents, labels found by the judge’s own phrases",
+            "judge test": "asking the judge, test documents",
+        }
         return named.get(name, name)
     state = f"cycle {number}" if number != "0" else "before training"
     kinds = {

@@ -64,7 +64,7 @@ def test_sample(run: FinishedRun) -> Sample | None:
 def held_aside_sample(run: FinishedRun) -> Sample | None:
     """Documents that were held aside, with what the judge said of their first tags; None where it
     was never asked."""
-    if not run.ran:
+    if not run.is_judged:
         return None
     aside = pa.array(["held_aside"], pa.string())
     doc_ids = run.steps["documents"].where("split", aside, ["doc_id"])["doc_id"].combine_chunks()
@@ -119,7 +119,7 @@ class _Shipping:
         """Rankings of units as pairs, with the probabilities that the bundle states, if any."""
         ranked = pa.concat_tables([table for _, table in parts])
         stated = None
-        if self._run.ran:
+        if self._run.is_judged:
             bundle = self._run.steps["bundle"]
             by_unit = [
                 stated_probabilities(bundle, table, partial(self.rankings, unit))

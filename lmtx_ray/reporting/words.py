@@ -62,6 +62,7 @@ def method_name(name: str) -> str:
         "encoder": "encoder before training",
         "hybrid": "encoder before training + word search",
         "judge_rerank": "the judge itself, re-ranking",
+        "icxml": "the judge’s own phrases, found by search and re-ranked (ICXML)",
     }
     if name in known:
         return known[name]
@@ -134,10 +135,12 @@ def _level(report: Report, first: Measured | None, who: str) -> str:
 def _rightness(report: Report, first: Measured | None, who: str) -> list[str]:
     progress = final_progress(report)
     if first is None or progress is None:
-        what = "trained on the documents’ own texts" if report.state else "search"
+        what = "this is search, not yet tagging that was taught"
+        if report.state:
+            what = "the student learned from the documents’ own texts, not from right tags"
         return [
             "There is neither gold nor a judge’s word, so nothing is known of how right the tags "
-            f"are: this is {what}, not yet tagging that was taught."
+            f"are: {what}."
         ]
     documents = f"{progress.documents:,}"
     if who == "gold":

@@ -99,6 +99,7 @@ FIRST_CHANGED = {
     "judge.top_k": "verdicts 1",
     "judge.select_k": "verdicts 1",
     "judge.rerank_k": "test verdicts",
+    "judge.icxml_k": "evaluation",
     **{
         f"pseudo_labels.{name}": "examples 1"
         for name in (
@@ -154,7 +155,15 @@ FIRST_CHANGED = {
     "ship": "bundle",
     **{
         f"evaluation.{name}": "evaluation"
-        for name in ("precision_at", "recall_at", "ndcg_at", "exclude_keys", "seed")
+        for name in (
+            "precision_at",
+            "recall_at",
+            "ndcg_at",
+            "exclude_keys",
+            "counts",
+            "propensity",
+            "seed",
+        )
     },
 }
 OTHERS = {
@@ -188,6 +197,7 @@ OTHERS = {
     "evaluation.recall_at": [5],
     "evaluation.ndcg_at": [3],
     "evaluation.exclude_keys": ["L1"],
+    "evaluation.propensity": [0.5, 0.4],
     "judge.teacher.model": "another",
 }
 
@@ -230,6 +240,8 @@ def other_value(config: Path, field: str, default: Any) -> Any:
         return OTHERS[field]
     if field == "corpus.gold":
         return str(config.parent / "test.jsonl")
+    if field == "evaluation.counts":
+        return str(config.parent / "test.jsonl")
     if field in ("corpus.labels", "corpus.test"):
         return str(config.parent / f"other-{field.split('.')[1]}.jsonl")
     if field == "corpus.documents":
@@ -267,7 +279,8 @@ def test_what_changes_a_result_begins_anew_at_its_step_and_not_before(
     changed = [name for name in before if after.get(name) != before[name]]
     assert changed[0] == FIRST_CHANGED[field]
     only_evaluated = ("evaluation", "corpus.test", "corpus.gold", "corpus.columns.gold")
-    assert "bundle" in changed or field.startswith((*only_evaluated, "judge.rerank"))
+    asked_for_it = ("judge.rerank", "judge.icxml")
+    assert "bundle" in changed or field.startswith((*only_evaluated, *asked_for_it))
 
 
 @pytest.mark.parametrize(

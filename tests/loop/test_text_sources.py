@@ -33,7 +33,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=SOURCES)
+@pytest.fixture(scope="module", params=[pytest.param("title", marks=pytest.mark.slow), "segment"])
 def summary(config: Path, ray_cluster: None, request: pytest.FixtureRequest) -> dict:
     with_gold = [f"corpus.test={config.parent / 'test.jsonl'}"] if request.param == "title" else []
     return running.run(config, [f"source={request.param}", *with_gold])
@@ -72,7 +72,7 @@ def test_the_report_of_such_a_run_says_what_it_is(summary: dict, tmp_path: Path)
     text = page.read_text()
     assert "student of cycle" in text
     if "methods" not in summary:
-        assert "trained on the documents’ own texts" in text
+        assert "learned from the documents’ own texts" in text
 
 
 @ray_test
