@@ -8,6 +8,9 @@ CONTRACTS = {
     "stored_verdicts": "The verdict store: what a judge said, whoever asked.",
     "verdicts": "A run's view of the store: its own pairs, by its own ids.",
     "examples": "What the student is trained on.",
+    "title_examples": "The same of source title: documents whose title and text are a pair.",
+    "segment_examples": "The same of source segment: a document once for each of its pairs.",
+    "phrases": "What the judge wrote of test documents, where `judge.icxml_k` asks for it.",
     "tags": "What tagging gives.",
     "rejects": "Rows that could not be used.",
 }
@@ -80,6 +83,16 @@ FIELDS = {
         "stored_verdicts": _OF_STORE,
         "verdicts": _OF_VERDICTS,
         "examples": _OF_EXAMPLES,
+        "title_examples": {
+            "doc_id": _DOC,
+            "clusters": "its cluster at each scale of fit.clusters; empty without",
+        },
+        "segment_examples": {"doc_id": "the document", "slot": "which of its pairs, from 0"},
+        "phrases": {
+            "doc_id": _DOC,
+            "phrases": "label-like phrases, as they came",
+            "calls": "questions that it took",
+        },
         "tags": _OF_TAGS,
         "rejects": _OF_REJECTS,
     }.items()

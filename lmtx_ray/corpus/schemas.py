@@ -102,6 +102,14 @@ TITLE_EXAMPLES = _contract(  # a document whose title and text are a pair
 SEGMENT_EXAMPLES = _contract(  # a document once for each of its pairs
     "segment_examples", [_required("doc_id", pa.string()), _required("slot", pa.int32())]
 )
+PHRASES = _contract(  # what a judge wrote of a test document
+    "phrases",
+    [
+        _required("doc_id", pa.string()),
+        _required("phrases", pa.list_(pa.string())),
+        _required("calls", pa.int32()),
+    ],
+)
 TAGS = _contract(
     "tags",
     [

@@ -65,11 +65,6 @@ def _warnings(cycle: Mapping[str, int], fit: FitConfig) -> list[str]:
             f"fit.steps {fit.steps:,} are {passes:,.0f} passes over {examples:,} examples; "
             f"{max(3 * examples // fit.batch_size, 1):,} are about three"
         )
-    if fit.drop_last and examples < fit.batch_size:
-        found.append(
-            f"{examples:,} examples do not fill a batch of {fit.batch_size}, and fit.drop_last "
-            "leaves such a batch out: lower fit.batch_size"
-        )
     return found
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.corpus.schemas import PHRASES
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.io import storage
 from lmtx_ray.io.accounts import Account
@@ -19,7 +20,7 @@ from lmtx_ray.search import candidates
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
-from lmtx_ray.teacher.generating import PHRASES, Generator
+from lmtx_ray.teacher.generating import Generator
 from lmtx_ray.teacher.protocol import Interrupted
 from lmtx_ray.teacher.registry import build_generator
 

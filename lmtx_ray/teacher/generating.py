@@ -13,6 +13,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.corpus.schemas import PHRASES
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt
@@ -23,14 +24,6 @@ MOST_PHRASES = 10
 LONGEST_PHRASE = 80  # characters: what is longer is a sentence, and no label
 WRITTEN_TOKENS = 96  # of one reply
 WRITERS = ("vllm", "http")  # kinds of judges that can write
-PHRASES = pa.schema(
-    [
-        pa.field("doc_id", pa.string(), nullable=False),
-        pa.field("phrases", pa.list_(pa.string()), nullable=False),
-        pa.field("calls", pa.int32(), nullable=False),
-    ],
-    metadata={b"lmtx.contract": b"phrases/1"},
-)
 PROMPT = Prompt(
     "phrases",
     "Below is a document. Write the subject headings that a careful librarian would give it: short "
