@@ -20,18 +20,24 @@ List = tuple[np.ndarray, np.ndarray]  # ids_K, scores_K of one document, best fi
 
 DENSE = ("cosine", "dense_place", "cosine_lead")
 FUSED = (*DENSE, "lexical", "lexical_place", "lexical_lead", "place")
-NAMES = ("score", *FUSED)
+MEMORY = ("votes", "votes_place", "history")
+LEARNED = (*FUSED[:-1], *MEMORY)  # without the place in a ranking that these make
+NAMES = ("score", *FUSED, *MEMORY)
+VOTE = 20.0  # a share of the neighbours' weight of one in so many is where votes begin to count
 
 
 @dataclass(frozen=True)
 class Known:
     """The candidates of a document in the ranking that counts, and the lists it was made from;
-    `lexical` is None for a ranking without that side."""
+    `lexical` is None for a ranking without that side, and so is `votes` (`search.memory`) without
+    memory. `history_K` are the candidates' own."""
 
     ranked: List
     dense: List
     lexical: List | None
     depth: int
+    votes: List | None = None
+    history_K: np.ndarray | None = None
 
 
 def pair_features(known: Known, names: Sequence[str]) -> np.ndarray:
@@ -45,11 +51,25 @@ def pair_features(known: Known, names: Sequence[str]) -> np.ndarray:
     values |= _of_side(known.dense, ids_K, known.depth, "cosine", "dense_place")
     if known.lexical is not None:
         values |= _of_side(known.lexical, ids_K, known.depth, "lexical", "lexical_place")
+    if known.votes is not None and known.history_K is not None:
+        values |= _of_votes(known.votes, ids_K, known.history_K)
     features_KF = np.zeros((len(ids_K), len(names)))
     for column, name in enumerate(names):
         features_KF[:, column] = values[name]
     features_KF[ids_K == PADDING] = 0.0
     return features_KF
+
+
+def _of_votes(votes: List, ids_K: np.ndarray, history_K: np.ndarray) -> dict[str, np.ndarray]:
+    """A label without votes has none, wherever the list of the others ends."""
+    found = _of_side((votes[0], votes[1]), ids_K, len(votes[0]), "share", "votes_place")
+    has_K = np.isin(ids_K, votes[0][votes[0] != PADDING])
+    shares_K = np.where(has_K, found["share"], 0.0)
+    return {
+        "votes": np.log1p(VOTE * shares_K),
+        "votes_place": found["votes_place"],
+        "history": history_K,
+    }
 
 
 def _of_side(

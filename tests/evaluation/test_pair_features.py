@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lmtx_ray.evaluation.pair_features import FUSED, NAMES, Known, pair_features
+from lmtx_ray.evaluation.pair_features import FUSED, Known, pair_features
 
 DENSE = np.array([7, 3, 5, -1], np.int32), np.array([0.5, 0.25, 0.125, -np.inf], np.float32)
 LEXICAL = np.array([3, 9], np.int32), np.array([8.0, 2.0], np.float32)
@@ -16,7 +16,7 @@ def log1p(*places: int) -> list[float]:
     return (-np.log1p(np.array(places, float))).tolist()
 
 
-def columns(known: Known, names: tuple[str, ...] = NAMES) -> dict[str, list[float]]:
+def columns(known: Known, names: tuple[str, ...] = ("score", *FUSED)) -> dict[str, list[float]]:
     features_KF = pair_features(known, names)
     return {name: features_KF[:, place].tolist() for place, name in enumerate(names)}
 

@@ -1,0 +1,106 @@
+"""Learned fusion: the candidates of all sides in the order of the probability they are given.
+
+The weights are fitted on what the judge said of held-aside documents, so what each side is worth is
+not a constant but what it turned out to be on this label set. Shapes: K candidates of a document.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmtx_ray.evaluation.calibration import Calibration, fit
+from lmtx_ray.evaluation.pair_features import LEARNED, Known, List, pair_features
+from lmtx_ray.search.candidates import PADDING, top_k
+
+FOLDS = 5
+Histories = Callable[[np.ndarray], np.ndarray]
+Verdicts = Mapping[tuple[str, int], float]  # (doc_id, label_id) -> P(yes)
+
+
+@dataclass(frozen=True)
+class SideLists:
+    """What each side found for one document, best first."""
+
+    dense: List
+    lexical: List
+    votes: List
+
+    def candidates(self, depth: int) -> np.ndarray:
+        """All labels of the sides, each once, int32 [K]."""
+        ids = [side[0][:depth] for side in (self.dense, self.lexical, self.votes)]
+        every = np.concatenate(ids)
+        return np.unique(every[every != PADDING]).astype(np.int32)
+
+    def features(self, ids_K: np.ndarray, histories: Histories, depth: int) -> np.ndarray:
+        """LEARNED of these candidates, float64 [K, F]."""
+        ranked = ids_K, np.zeros(len(ids_K), np.float32)
+        known = Known(ranked, self.dense, self.lexical, depth, self.votes, histories(ids_K))
+        return pair_features(known, LEARNED)
+
+
+def combined(
+    sides: SideLists, combiner: Calibration, histories: Histories, depth: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `depth` likeliest candidates: int32 ids and float32 log-odds, padded, best first."""
+    ids_K = sides.candidates(depth)
+    log_odds_K = combiner.log_odds(sides.features(ids_K, histories, depth))
+    found, scores = top_k(ids_K[None], log_odds_K[None], depth)
+    return found[0], scores[0]
+
+
+@dataclass(frozen=True)
+class Combiners:
+    """`whole` is fitted on all held-aside documents, and each of `folds` without those of its fold:
+    what a held-aside document is ranked by, so that its own verdicts say nothing of it."""
+
+    whole: Calibration
+    folds: tuple[Calibration, ...]
+
+    def of(self, doc_id: str, held_aside: bool) -> Calibration:
+        """The one that a document is ranked by."""
+        return self.folds[fold_of(doc_id)] if held_aside else self.whole
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is kept in a file."""
+        return {"whole": self.whole.to_dict(), "folds": [one.to_dict() for one in self.folds]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Combiners:
+        """What `to_dict` gave."""
+        folds = tuple(Calibration.from_dict(one) for one in values["folds"])
+        return cls(Calibration.from_dict(values["whole"]), folds)
+
+
+def fold_of(doc_id: str) -> int:
+    """A held-aside document's fold."""
+    return hashlib.blake2b(doc_id.encode(), digest_size=4, person=b"fold").digest()[0] % FOLDS
+
+
+def fit_combiners(
+    documents: Sequence[tuple[str, SideLists]],
+    verdicts: Verdicts,
+    histories: Histories,
+    depth: int,
+) -> Combiners:
+    """Fitted on all candidates of held-aside documents that were judged; soft targets."""
+    features, targets, folds = [], [], []
+    for doc_id, sides in documents:
+        ids_K = sides.candidates(depth)
+        p_yes_K = np.array([verdicts.get((doc_id, label), np.nan) for label in ids_K.tolist()])
+        judged_K = ~np.isnan(p_yes_K)
+        features.append(sides.features(ids_K[judged_K], histories, depth))
+        targets.append(p_yes_K[judged_K])
+        folds.append(np.full(int(judged_K.sum()), fold_of(doc_id)))
+    features_NF = np.concatenate(features) if features else np.zeros((0, len(LEARNED)))
+    targets_N = np.concatenate(targets) if targets else np.zeros(0)
+    folds_N = np.concatenate(folds) if folds else np.zeros(0, int)
+    each = [
+        fit(features_NF[folds_N != fold], targets_N[folds_N != fold], LEARNED)
+        for fold in range(FOLDS)
+    ]
+    return Combiners(fit(features_NF, targets_N, LEARNED), tuple(each))

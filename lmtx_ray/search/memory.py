@@ -1,0 +1,131 @@
+"""What the judge accepted on the nearest judged documents: labels that no text of theirs leads to.
+
+A bundle remembers the vectors of judged documents and which labels were accepted on them. The
+neighbours of a new document vote for their labels, and a label's own history says how often it is
+accepted when it is asked about. Nobody is asked at inference.
+Shapes: N remembered documents, D dimensions, L labels, P accepted pairs, B queries, K found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lmtx_ray.search.candidates import PADDING, Candidates, top_k
+from lmtx_ray.search.index import IndexShard
+from lmtx_ray.search.tensor_file import open_tensors, write_tensors
+
+FILE = "memory.safetensors"
+NEIGHBOURS = 30
+TEMPERATURE = 0.05  # of the softmax over their cosines
+ASKED, ACCEPTED = 2.0, 0.5  # counted for each label beforehand
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """Judged documents: their keys uint64 [N] (`document_key`), unit vectors float32 [N, D],
+    `starts_N` int64 [N + 1] into labels int32 and P(yes) float32 [P] of accepted pairs; and of each
+    label how often it was asked about and how much of P(yes) it got, float64 [L]."""
+
+    keys_N: np.ndarray
+    vectors_ND: np.ndarray
+    starts_N: np.ndarray
+    labels_P: np.ndarray
+    p_yes_P: np.ndarray
+    asked_L: np.ndarray
+    accepted_L: np.ndarray
+
+    def save(self, folder: str | Path) -> None:
+        """Write one file of plain arrays."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        write_tensors(
+            Path(folder) / FILE,
+            {name: a.view("<i8") if a.dtype == np.uint64 else a for name, a in vars(self).items()},
+        )
+
+
+class Memory:
+    """Neighbours' labels and labels' histories. A document's answer follows from its vector alone,
+    whatever else is in a call."""
+
+    def __init__(self, remembered: Remembered) -> None:
+        """ValueError for arrays that do not belong together."""
+        sizes = len(remembered.keys_N), len(remembered.vectors_ND), len(remembered.starts_N) - 1
+        ends = int(remembered.starts_N[-1]), len(remembered.labels_P), len(remembered.p_yes_P)
+        if len(set(sizes)) > 1 or len(set(ends)) > 1:
+            raise ValueError(f"a memory of {sizes} documents and {ends} pairs")
+        self._kept = remembered
+        self._nearest = IndexShard(remembered.vectors_ND) if sizes[0] else None
+
+    def __len__(self) -> int:
+        return len(self._kept.keys_N)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Memory:
+        """Map a saved memory.
+
+        Raises:
+            FileNotFoundError: The folder holds none.
+            ValueError: Its file is not what `save` writes; the message names it.
+        """
+        file = Path(folder) / FILE
+        try:
+            arrays = dict(open_tensors(file).arrays)
+            arrays["keys_N"] = arrays["keys_N"].view(np.uint64)
+            return cls(Remembered(**arrays))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{file}: not a memory ({error})") from error
+
+    def search(
+        self, vectors_BD: np.ndarray, k: int, keys_B: Sequence[int] | None = None
+    ) -> Candidates:
+        """The k labels with most votes: ids_BK int32, scores_BK float32, the share of the
+        neighbours' weight that accepts the label, weighted by P(yes).
+
+        Args:
+            keys_B: Keys of the documents themselves, which are not their own neighbours.
+        """
+        ids_BK = np.full((len(vectors_BD), k), PADDING, np.int32)
+        scores_BK = np.full((len(vectors_BD), k), -np.inf, np.float32)
+        if self._nearest is None or not len(vectors_BD):
+            return ids_BK, scores_BK
+        rows_BM, cosines_BM = self._nearest.search(vectors_BD, min(NEIGHBOURS + 1, len(self)))
+        for place, (rows, cosines) in enumerate(zip(rows_BM, cosines_BM, strict=True)):
+            own = None if keys_B is None else keys_B[place]
+            ids_BK[place], scores_BK[place] = self._votes(rows, cosines, k, own)
+        return ids_BK, scores_BK
+
+    def _votes(
+        self, rows_M: np.ndarray, cosines_M: np.ndarray, k: int, own: int | None
+    ) -> Candidates:
+        kept, there = self._kept, rows_M != PADDING
+        if own is not None:
+            there &= kept.keys_N[rows_M] != np.uint64(own)
+        rows, cosines = rows_M[there][:NEIGHBOURS], cosines_M[there][:NEIGHBOURS].astype(np.float64)
+        if not len(rows):
+            return np.full(k, PADDING, np.int32), np.full(k, -np.inf, np.float32)
+        weights = np.exp((cosines - cosines[0]) / TEMPERATURE)
+        weights /= weights.sum()
+        spans = [np.arange(kept.starts_N[row], kept.starts_N[row + 1]) for row in rows.tolist()]
+        pairs = np.concatenate(spans)
+        votes = np.repeat(weights, [len(span) for span in spans]) * kept.p_yes_P[pairs]
+        labels, place = np.unique(kept.labels_P[pairs], return_inverse=True)
+        shares = np.bincount(place, votes, minlength=len(labels))
+        ids_1K, scores_1K = top_k(labels[None].astype(np.int32), shares[None], k)
+        return ids_1K[0], scores_1K[0]
+
+    def histories(self, ids_K: np.ndarray) -> np.ndarray:
+        """Log-odds float64 [K] that a label is accepted when it is asked about, smoothed."""
+        accepted = self._kept.accepted_L[ids_K] + ACCEPTED
+        asked = self._kept.asked_L[ids_K] + ASKED
+        odds: np.ndarray = np.log(accepted) - np.log(np.maximum(asked - accepted, 1e-3))
+        return odds
+
+
+def document_key(doc_id: str) -> int:
+    """What a remembered document is known by: 64 bits of its id's hash."""
+    return int.from_bytes(hashlib.blake2b(doc_id.encode(), digest_size=8).digest(), "big")

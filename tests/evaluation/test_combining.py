@@ -1,0 +1,97 @@
+"""Learned fusion of what the sides found."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lmtx_ray.evaluation.combining import (
+    FOLDS,
+    Combiners,
+    SideLists,
+    combined,
+    fit_combiners,
+    fold_of,
+)
+from lmtx_ray.evaluation.pair_features import LEARNED
+
+DEPTH, LABELS = 10, 40
+
+
+def side(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first DEPTH labels by these scores [LABELS]."""
+    order = np.argsort(-scores, kind="stable")[:DEPTH].astype(np.int32)
+    return order, scores[order].astype(np.float32)
+
+
+def histories(ids_K: np.ndarray) -> np.ndarray:
+    """Nothing is known of any label."""
+    return np.zeros(len(ids_K))
+
+
+def made(count: int, seed: int) -> tuple[list[tuple[str, SideLists]], dict, dict[str, int]]:
+    """Documents with one right label, that the votes know well, words seldom and vectors never."""
+    generator = np.random.default_rng(seed)
+    documents, verdicts, right = [], {}, {}
+    for number in range(count):
+        name, own = f"{seed}/{number}", int(generator.integers(LABELS))
+        noise = generator.random((3, LABELS))
+        noise[1, own] += generator.random() < 0.2
+        noise[2, own] += generator.random() < 0.9
+        sides = SideLists(*(side(one) for one in noise))
+        documents.append((name, sides))
+        right[name] = own
+        verdicts |= {
+            (name, label): 0.9 if label == own else 0.1
+            for label in sides.candidates(DEPTH).tolist()
+        }
+    return documents, verdicts, right
+
+
+def share_first(documents: list, right: dict[str, int], combiners: Combiners, aside: bool) -> float:
+    """Documents whose first label is right."""
+    firsts = [
+        combined(sides, combiners.of(name, aside), histories, DEPTH)[0][0] == right[name]
+        for name, sides in documents
+    ]
+    return float(np.mean(firsts))
+
+
+def test_the_side_that_is_right_is_followed() -> None:
+    documents, verdicts, right = made(150, 1)
+    combiners = fit_combiners(documents, verdicts, histories, DEPTH)
+    others, _, truth = made(100, 2)
+    assert share_first(others, truth, combiners, aside=False) > 0.8
+    assert share_first(documents, right, combiners, aside=True) > 0.8
+    weights = dict(zip(LEARNED, combiners.whole.weights, strict=True))
+    assert weights["votes"] + weights["votes_place"] > weights["cosine"] + weights["dense_place"]
+
+
+def test_a_held_aside_document_is_ranked_without_its_own_verdicts() -> None:
+    documents, verdicts, _ = made(60, 3)
+    name = documents[0][0]
+    turned = {pair: 1 - p if pair[0] == name else p for pair, p in verdicts.items()}
+    before, after = (
+        fit_combiners(documents, said, histories, DEPTH) for said in (verdicts, turned)
+    )
+    assert before.of(name, True) == after.of(name, True)
+    assert before.whole != after.whole
+    assert {fold_of(one) for one, _ in documents} == set(range(FOLDS))
+
+
+def test_it_keeps_every_side_s_candidates_and_comes_back_from_a_file() -> None:
+    documents, verdicts, _ = made(30, 4)
+    combiners = fit_combiners(documents, verdicts, histories, DEPTH)
+    assert Combiners.from_dict(combiners.to_dict()) == combiners
+    sides = documents[0][1]
+    ids, scores = combined(sides, combiners.whole, histories, 3 * DEPTH)
+    every = set().union(
+        *(set(one[0].tolist()) for one in (sides.dense, sides.lexical, sides.votes))
+    )
+    assert set(ids[ids >= 0].tolist()) == every
+    assert (np.diff(scores[ids >= 0]) <= 0).all()
+
+
+def test_without_verdicts_it_still_ranks() -> None:
+    documents, _, _ = made(5, 5)
+    combiners = fit_combiners(documents, {}, histories, DEPTH)
+    assert combined(documents[0][1], combiners.whole, histories, DEPTH)[0][0] >= 0
