@@ -103,7 +103,8 @@ class Generation:
             encoded = time.perf_counter()
             found = await self._shards(self.bundle_id, vectors_BD, depth)
             spent = {"encode": encoded - started, "search": time.perf_counter() - encoded}
-            answers = await self._run(self._finish, calls, texts, documents, found, spent)
+            given = texts, documents, vectors_BD, found, spent
+            answers = await self._run(self._finish, calls, *given)
         return answers
 
     def _whole(
@@ -114,13 +115,14 @@ class Generation:
         encoded = time.perf_counter()
         found = Found(self.tagger.search(vectors_BD, depth))
         spent = {"encode": encoded - started, "search": time.perf_counter() - encoded}
-        return self._finish(calls, texts, documents, found, spent)
+        return self._finish(calls, texts, documents, vectors_BD, found, spent)
 
     def _finish(
         self,
         calls: Sequence[TagCall],
         texts: list[list[str]],
         documents: list[str],
+        vectors_BD: np.ndarray,
         found: Found,
         spent: dict[str, float],
     ) -> list[Answer]:
@@ -131,7 +133,7 @@ class Generation:
             # of its own depth, so that company changes no fused score
             depth = self.tagger.depth(self._wanted(call).top_k)
             dense = found.dense[0][span, :depth], found.dense[1][span, :depth]
-            rows = self._rows(call, own, self.tagger.rank(own, dense))
+            rows = self._rows(call, own, self.tagger.rank(own, vectors_BD[span], dense))
             answer = Answer(self.bundle_id, rows, found.partial, wanted=self._wanted(call))
             answers.append(answer)
             start += len(own)

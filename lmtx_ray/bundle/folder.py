@@ -32,8 +32,10 @@ class BundleParts:
     `model` is a sentence-transformers folder, local or s3; `save_index` writes the label index's
     shards into a folder, and `save_lexical` the lexical one, which is built from the labels where
     it is None; `fusion` holds the weights "dense" and "lexical" and the "constant" of
-    reciprocal rank fusion, None for the dense ranking alone; `depth` is the candidates a document
-    gets from each side. `calibration` is None where nothing is known to make probabilities of.
+    reciprocal rank fusion, None for the dense ranking alone; `learned`, where all sides are weighed
+    instead, writes the memory of judged documents and holds the weights; `depth` is the candidates
+    a document gets from each side. `calibration` is None where nothing is known to make
+    probabilities of.
     `judged` is what is known of held-aside tags (JUDGED_TAGS), to choose a threshold by.
     """
 
@@ -47,6 +49,7 @@ class BundleParts:
     calibration: Calibration | None
     save_lexical: Callable[[Path], object] | None = None
     judged: pa.Table | None = None
+    learned: tuple[Callable[[Path], object], Calibration] | None = None
 
     def description(self, index_rows: list[int]) -> dict[str, Any]:
         """The content of bundle.json; `index_rows` are the rows of each shard of the index, so that
@@ -57,6 +60,7 @@ class BundleParts:
             "depth": self.depth,
             "encoder": self.encoder.model_dump(mode="json", exclude={"model", "threads"}),
             "fusion": self.fusion,
+            "combiner": self.learned and self.learned[1].to_dict(),
             "index_rows": index_rows,
             "calibration": self.calibration and self.calibration.to_dict(),
         }
@@ -74,6 +78,9 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
         save = parts.save_lexical or LexicalIndex.build(texts).save
         (folder / "lexical").mkdir()
         save(folder / "lexical")
+    if parts.learned:
+        (folder / "memory").mkdir()
+        parts.learned[0](folder / "memory")
     if parts.judged is not None:
         storage.write_table(str(folder / JUDGED), parts.judged)
     text = json.dumps(parts.description(shard_rows(folder / "index")), indent=1, sort_keys=True)

@@ -18,6 +18,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.text_keys import document_text, is_blank
 from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.evaluation.combining import SideLists, combined
 from lmtx_ray.evaluation.pair_features import Known
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import read_about
@@ -25,6 +26,7 @@ from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.search.candidates import PADDING, Candidates, reciprocal_rank_fusion
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
+from lmtx_ray.search.memory import VOTED, Memory
 from lmtx_ray.student.encoder import Encoder
 
 NO_PROBABILITIES = "nobody judged this bundle: no probabilities, so none reaches min_probability"
@@ -80,6 +82,8 @@ class Tagger:
         self._lexical = LexicalIndex.load(f"{folder}/lexical") if self._fusion else None
         self._depth = description["depth"]
         self._calibration = calibration_of(folder, description)
+        self._combiner = calibration_of(folder, description, "combiner")
+        self._memory = Memory.load(f"{folder}/memory") if self._combiner else None
         self.defaults = Defaults.of(description)
 
     @classmethod
@@ -128,7 +132,9 @@ class Tagger:
         titles = [None] * len(texts) if titles is None else titles
         _check(texts, ids, titles)
         documents = [document_text(title, text) for title, text in zip(titles, texts, strict=True)]
-        ranked = self.rank(documents, self.search(self.encode(documents), self.depth(wanted.top_k)))
+        vectors_BD = self.encode(documents)
+        dense = self.search(vectors_BD, self.depth(wanted.top_k))
+        ranked = self.rank(documents, vectors_BD, dense)
         rows = self.answers(ids, documents, ranked, wanted, allow, deny)
         return schemas.conform(pa.Table.from_pylist(rows, schema=schemas.TAGS), schemas.TAGS)
 
@@ -151,12 +157,28 @@ class Tagger:
         assert self._index is not None
         return self._index.search(vectors_BD, depth)
 
-    def rank(self, documents: Sequence[str], dense: Candidates) -> Ranked:
-        """The ranking that counts: the dense one, or it fused with the lexical side."""
+    def rank(self, documents: Sequence[str], vectors_BD: np.ndarray, dense: Candidates) -> Ranked:
+        """The ranking that counts: the dense one, or it fused with the lexical side, or all sides
+        weighed."""
         if self._lexical is None:
             return Ranked(*dense, dense, None)
         depth = dense[0].shape[1]
         lexical = self._lexical.search(documents, depth)
+        if self._combiner and self._memory and len(documents):
+            votes = self._memory.search(vectors_BD, VOTED)
+            rows = [
+                combined(
+                    SideLists(*((ids_BK[n], scores_BK[n]) for ids_BK, scores_BK in sides)),
+                    self._combiner,
+                    self._memory.histories,
+                    self._depth,
+                    depth,
+                )
+                for sides in [(dense, lexical, votes)]
+                for n in range(len(documents))
+            ]
+            ids_BK, scores_BK = (np.stack(column) for column in zip(*rows, strict=True))
+            return Ranked(ids_BK, scores_BK, dense, lexical)
         fused = reciprocal_rank_fusion(
             [dense[0], lexical[0]],
             depth,
@@ -229,14 +251,16 @@ class Tagger:
         return evidence(document, self.labels.texts[label], label, known.dense, lexical_K)
 
 
-def calibration_of(folder: str, description: dict[str, Any]) -> Calibration | None:
-    """The one in a bundle.json, None of an untrained one; PublishError where this version cannot
-    read it."""
+def calibration_of(
+    folder: str, description: dict[str, Any], name: str = "calibration"
+) -> Calibration | None:
+    """The one in a bundle.json, None of an untrained one, or what else has its form; PublishError
+    where this version cannot read it."""
     try:
-        fitted = description["calibration"]
+        fitted = description[name]
         return None if fitted is None else Calibration.from_dict(fitted)
     except (KeyError, TypeError, ValueError) as error:
-        raise PublishError(f"{folder}/bundle.json: calibration: {error}") from error
+        raise PublishError(f"{folder}/bundle.json: {name}: {error}") from error
 
 
 def _check(texts: Sequence[str], ids: Sequence[str], titles: Sequence[str | None]) -> None:

@@ -294,3 +294,11 @@ class ShortlistConfig(Config):
     fusion_constant: int = Field(
         60, ge=1, description="Of reciprocal rank fusion: lower trusts first places more."
     )
+    memory_documents: int = Field(
+        100_000,
+        ge=0,
+        description="Judged documents that a bundle remembers at most, drawn by their ids: the "
+        "labels accepted on the nearest of them, and how often each label is accepted, are weighed "
+        "with the other sides as the judge's answers on held-aside documents say (learned fusion). "
+        "0 leaves it out. Each takes as many bytes as four times the encoder's dimensions.",
+    )

@@ -44,12 +44,17 @@ class SideLists:
 
 
 def combined(
-    sides: SideLists, combiner: Calibration, histories: Histories, depth: int
+    sides: SideLists,
+    combiner: Calibration,
+    histories: Histories,
+    depth: int,
+    most: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The `depth` likeliest candidates: int32 ids and float32 log-odds, padded, best first."""
+    """The likeliest candidates, `most` of them (`depth` if None): int32 ids and float32 log-odds,
+    padded, best first. Of each side the first `depth` count."""
     ids_K = sides.candidates(depth)
     log_odds_K = combiner.log_odds(sides.features(ids_K, histories, depth))
-    found, scores = top_k(ids_K[None], log_odds_K[None], depth)
+    found, scores = top_k(ids_K[None], log_odds_K[None], most or depth)
     return found[0], scores[0]
 
 

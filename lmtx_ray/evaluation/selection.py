@@ -30,15 +30,20 @@ class Opinion:
 
 
 def to_ship(opinions: Mapping[str, Opinion], ship: str) -> str:
-    """ "dense" or "hybrid": which ranking of a state is tagged with.
+    """ "dense", "hybrid" or "learned": which ranking of a state is tagged with.
 
-    `ship` is one of the two, or "auto": fused, unless the judge finds the student alone better than
-    the fused ranking's interval. A student is trained to please the judge, so a small preference of
-    the judge for it alone says nothing.
+    `ship` is one of them, or "auto": fused, with learned weights where the judge likes that better,
+    unless it finds the student alone better than the fused ranking's interval. A student is trained
+    to please the judge, so a small preference of the judge for it alone says nothing. Weights are
+    not: a held-aside document is ranked by those that do not know it. Of a state without them
+    "learned" is "hybrid".
     """
     if ship != "auto":
-        return ship
-    return "dense" if opinions["dense"].mean > opinions["hybrid"].high else "hybrid"
+        return ship if ship in opinions else "hybrid"
+    fused = "hybrid"
+    if "learned" in opinions and opinions["learned"].mean > opinions["hybrid"].mean:
+        fused = "learned"
+    return "dense" if opinions["dense"].mean > opinions[fused].high else fused
 
 
 @dataclass(frozen=True)

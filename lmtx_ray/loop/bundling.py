@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.corpus.text_keys import text_key
+from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.loop.calibrating import (
     Fitted,
     Held,
@@ -20,20 +24,23 @@ from lmtx_ray.loop.cycle import RunResult
 from lmtx_ray.loop.held_aside import JUDGED, held_aside_ids, held_aside_verdicts
 from lmtx_ray.loop.reviewed import judges_own, keys_of, reviews_of
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.steps import State
+from lmtx_ray.stages.memory import read_combiners
 from lmtx_ray.student.pseudo_labels import relative
 
 logger = logging.getLogger(__name__)
 
 
-def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
-    """Publish the bundle of the winning state; a published bundle is left alone."""
+def bundle_step(config: RunConfig, result: RunResult, ranking: str) -> None:
+    """Publish the bundle of the winning state, which tags by its `ranking`; a published bundle is
+    left alone."""
     layout = result.layout
     if layout.bundle.is_complete():
         return
     from lmtx_ray.bundle.folder import BundleParts, write_bundle  # takes seconds to import
 
     state = layout.states[result.best]
-    known = fit_calibration(config, result, fused) if result.opinions else None
+    known = fit_calibration(config, result, ranking) if result.opinions else None
     parts = BundleParts(
         bundle_id=layout.bundle.fingerprint,
         model=state.encoder.uri if state.encoder else layout.pretrained,
@@ -42,12 +49,20 @@ def bundle_step(config: RunConfig, result: RunResult, fused: bool) -> None:
         save_lexical=layout.lexical_index.download,
         labels=layout.labels.read(),
         depth=config.shortlist.depth,
-        fusion=_fusion(config) if fused else None,
+        fusion=None if ranking == "dense" else _fusion(config),
+        learned=_learned(state) if ranking == "learned" else None,
         # where nobody said of any tag whether it is right, no probability is made up
         calibration=known[1].calibration if known else None,
         judged=judged_tags(*known) if known else None,
     )
     layout.bundle.publish_folder(lambda folder: write_bundle(parts, folder))
+
+
+def _learned(state: State) -> tuple[Callable[[Path], object], Calibration]:
+    """What writes the memory into a folder, and the weights of all sides."""
+    assert state.learned is not None
+    files = open_bundle(state.learned.combiner.uri)
+    return state.learned.memory.download, read_combiners(files.folder).whole
 
 
 def _fusion(config: RunConfig) -> dict[str, float]:
@@ -59,13 +74,14 @@ def _fusion(config: RunConfig) -> dict[str, float]:
     }
 
 
-def fit_calibration(config: RunConfig, result: RunResult, fused: bool) -> tuple[Held, Fitted]:
+def fit_calibration(config: RunConfig, result: RunResult, ranking: str) -> tuple[Held, Fitted]:
     """Probabilities from what was said of the held-aside documents' candidates."""
     layout = result.layout
-    corpus = layout.states[result.best].corpus
-    lexical = layout.lexical if fused else None
-    ranked = corpus.hybrid if fused else corpus.dense
-    sides = Sides(ranked, corpus.dense, lexical, config.shortlist.depth)
+    state = layout.states[result.best]
+    lexical = layout.lexical if ranking == "hybrid" else None
+    learned = ranking == "learned"
+    ranked, depth = state.rankings[ranking], config.shortlist.depth
+    sides = Sides(ranked, state.corpus.dense, lexical, depth, weighed=learned)
     doc_ids = held_aside_ids(layout)
     answers = held_aside_verdicts(layout, result.ran, doc_ids, (*JUDGED, "teacher"))
     judged = relative(judges_own(config, layout, answers), config.pseudo_labels)

@@ -25,16 +25,19 @@ Pair = tuple[str, int]  # doc_id, label_id
 @dataclass(frozen=True)
 class Sides:
     """The published rankings of one state: the one that counts and what it was made from; `lexical`
-    is None where that side plays no part."""
+    is None where that side plays no part. `weighed` says that all sides are in the scores."""
 
     ranked: Dataset
     dense: Dataset
     lexical: Dataset | None
     depth: int
+    weighed: bool = False
 
     @property
     def features(self) -> tuple[str, ...]:
-        """What a probability is made from."""
+        """What a probability is made from; the scores of weighed sides are log-odds already."""
+        if self.weighed:
+            return ("score",)
         return DENSE if self.lexical is None else FUSED
 
     def known(self, doc_ids: pa.Array) -> Iterator[tuple[str, Known]]:

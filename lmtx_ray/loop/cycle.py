@@ -17,6 +17,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.accounts import FOLDER, Account
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.stage import Stage
+from lmtx_ray.loop.combining import combine_steps, memory_steps
 from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts, verdict_steps
 from lmtx_ray.loop.icxml import icxml_steps
 from lmtx_ray.loop.judging import (
@@ -24,6 +25,7 @@ from lmtx_ray.loop.judging import (
     fragments,
     judge_step,
     judge_test_step,
+    select_learned_step,
     select_step,
 )
 from lmtx_ray.loop.layout import Layout
@@ -116,8 +118,22 @@ def _cycle_steps(
     yield from _state_steps(config, layout, after, result)
     if cycle.asked:
         with timed(result, f"select {number}"):
-            select_step(config, layout, cycle, after, [*earlier, cycle.verdicts])
+            _select(config, layout, cycle, after, [*earlier, cycle.verdicts])
         yield f"select {number}"
+
+
+def _select(
+    config: RunConfig, layout: Layout, cycle: Cycle, after: State, said: Sequence[Dataset]
+) -> None:
+    """What the judge thinks of the state after a cycle: alone, fused, with all sides weighed."""
+    learned = after.learned
+    if learned:
+        memory_steps(config, layout, after, learned, said)
+    select_step(config, layout, cycle, after, said)
+    if learned:
+        combine_steps(config, layout, after, learned, cycle.number)
+        said = [*said, cycle.selection]
+        select_learned_step(config, layout, cycle, learned, said)
 
 
 def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
@@ -128,7 +144,7 @@ def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:
     for state in layout.states[: result.ran + 1]:
         result.accepted[state.number] = {
             name: accepted_of(step.where("doc_id", held_aside, RANKED), judged, k)
-            for name, step in (("dense", state.corpus.dense), ("hybrid", state.corpus.hybrid))
+            for name, step in state.rankings.items()
         }
         result.opinions[state.number] = {
             name: accepted.opinion() for name, accepted in result.accepted[state.number].items()

@@ -60,14 +60,13 @@ def bundle_choice(config: RunConfig, result: RunResult) -> Choice:
     result.best = choice.number
     logger.info("%s", choice.words)
     with timed(result, "bundle"):
-        bundle_step(config, result, fused=choice.ranking == "hybrid")
+        bundle_step(config, result, choice.ranking)
     return choice
 
 
 def rankings_of(layout: Layout, choice: Choice) -> Dataset:
     """The rankings of all documents that ship."""
-    made = layout.states[choice.number].corpus
-    return made.hybrid if choice.ranking == "hybrid" else made.dense
+    return layout.states[choice.number].rankings[choice.ranking]
 
 
 def _selection(result: RunResult) -> dict[int, dict[str, Any]]:

@@ -9,6 +9,7 @@ from lmtx_ray.loop.layout import lay_out
 from lmtx_ray.loop.preflight import check
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.training_plan import training, training_told
+from lmtx_ray.teacher.questions import Plan, judge_asks, learned_asks, select_asks
 
 TOKENS_PER_WORD = 1.5  # word pieces of scientific English; an estimate until a tokenizer is loaded
 UNTRAINED = "judge: none; what ships is the untrained hybrid search, whose tags nobody has judged"
@@ -56,14 +57,14 @@ def _judge_bounds(
     config: RunConfig, counts: Counts, complete: dict[str, bool]
 ) -> dict[str, int | float]:
     splits, judge = _splits(counts), config.judge
-    calls = 0
+    calls, weighed = 0, config.shortlist.memory_documents > 0
     for number in range(1, config.rounds + 1) if config.learns_from_judge else ():
         if not complete[f"verdicts {number}"]:
-            calls += splits.get("train", 0) * judge.top_k
-            if number == 1:
-                calls += splits.get("held_aside", 0) * 2 * judge.select_k
+            calls += _asked(splits, judge_asks(judge, number == 1, weighed and number > 1))
         if not complete[f"selection {number}"]:
-            calls += splits.get("held_aside", 0) * 2 * judge.select_k
+            calls += _asked(splits, select_asks(judge, weighed))
+        if not complete.get(f"learned selection {number}", True):
+            calls += _asked(splits, learned_asks(judge))
     if not complete.get("test verdicts", True):
         calls += splits["test"] * judge.rerank_k
     if not complete.get("test icxml verdicts", True):
@@ -75,6 +76,15 @@ def _judge_bounds(
         "prompt_tokens_at_most": round(calls * (document + QUESTION_TOKENS)),
         "computed_tokens_with_shared_prefix": round(calls * (per_document + QUESTION_TOKENS)),
     }
+
+
+def _asked(splits: dict[str, int], plan: Plan) -> int:
+    """Most questions of a plan about documents to learn from."""
+    return sum(
+        splits.get(split, 0) * sum(k for _, k in asks)
+        for split, asks in plan.items()
+        if split != "test"
+    )
 
 
 def render_plan(plan: dict[str, Any]) -> str:

@@ -154,5 +154,5 @@ def _finished(
 def verdict_names(run: FinishedRun) -> Iterator[str]:
     """Names of the steps that asked about documents to learn from, oldest first."""
     for number in range(1, run.ran + 1):
-        names = f"verdicts {number}", f"selection {number}"
+        names = (f"{kind} {number}" for kind in ("verdicts", "selection", "learned selection"))
         yield from (name for name in names if name in run.steps)  # not every source asks

@@ -25,13 +25,23 @@ def held_aside_in(documents: PublishedFolder) -> pa.Array:
 
 
 def held_aside_verdicts(
-    layout: Layout, cycles: int, doc_ids: pa.Array, columns: Sequence[str] = JUDGED
+    layout: Layout,
+    cycles: int,
+    doc_ids: pa.Array,
+    columns: Sequence[str] = JUDGED,
+    learned: int | None = None,
 ) -> pa.Table:
-    """What was said of these documents in so many cycles: doc_id, label_id, answer, p_yes."""
-    steps = verdict_steps(layout, cycles)
+    """What was said of these documents in so many cycles: doc_id, label_id, answer, p_yes; with
+    `learned`, without what was asked of weighed rankings after so many."""
+    steps = verdict_steps(layout, cycles, learned)
     return pa.concat_tables([step.where("doc_id", doc_ids, columns) for step in steps])
 
 
-def verdict_steps(layout: Layout, cycles: int) -> list[Dataset]:
-    """The verdict store after so many cycles: every step that ever asked, oldest first."""
-    return [step for cycle in layout.cycles[:cycles] for step in cycle.asked or ()]
+def verdict_steps(layout: Layout, cycles: int, learned: int | None = None) -> list[Dataset]:
+    """Every step that asked in so many cycles, oldest first, see `held_aside_verdicts`."""
+    most = cycles if learned is None else learned
+    return [
+        step
+        for cycle in layout.cycles[:cycles]
+        for step in (cycle.asked or ())[: 3 if cycle.number <= most else 2]
+    ]

@@ -15,13 +15,13 @@ from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
-from lmtx_ray.loop.steps import Cycle, State
+from lmtx_ray.loop.steps import Cycle, Learned, State
 from lmtx_ray.stages.budget import shared_budget
 from lmtx_ray.stages.first_question import ask_first
 from lmtx_ray.stages.judge import Asking, AskTeacher
 from lmtx_ray.stages.units import Work, run_units
 from lmtx_ray.teacher.protocol import UNITS_AT_ONCE
-from lmtx_ray.teacher.questions import judge_asks, select_asks
+from lmtx_ray.teacher.questions import judge_asks, learned_asks, select_asks
 from lmtx_ray.verdicts.layers import merge_if_due
 
 logger = logging.getLogger(__name__)
@@ -39,14 +39,15 @@ def judge_step(
     """Ask about the candidates of the state before a cycle, and the first time about what
     evaluation compares with."""
     first = cycle.number == 1
-    rankings = (before.corpus.dense, before.corpus.hybrid)
-    works = [Work(cycle.verdicts, fragments(layout.documents, *rankings, *earlier))]
+    rankings = before.candidates
+    works = [Work(cycle.verdicts, fragments(layout.documents, *rankings.values(), *earlier))]
     sources = {"train": cycle.verdicts, "held_aside": cycle.verdicts}
     if first and layout.test and layout.test.verdicts:
         works.append(_test_work(layout))
         sources["test"] = layout.test.verdicts
-    plan = judge_asks(config.judge, first)
-    ask(config, layout, works, sources, plan, cycle.number, f"judge {cycle.number}")
+    plan = judge_asks(config.judge, first, "votes" in rankings)
+    name = f"judge {cycle.number}"
+    ask(config, layout, works, sources, plan, cycle.number, name, tuple(rankings))
 
 
 def _test_work(layout: Layout) -> Work:
@@ -67,11 +68,23 @@ def select_step(
     config: RunConfig, layout: Layout, cycle: Cycle, after: State, earlier: Sequence[Dataset]
 ) -> None:
     """Ask about the first labels that the state after a cycle gives the held-aside documents."""
-    rankings = (after.corpus.dense, after.corpus.hybrid)
-    work = Work(cycle.selection, fragments(layout.documents, *rankings, *earlier))
+    rankings = after.candidates
+    work = Work(cycle.selection, fragments(layout.documents, *rankings.values(), *earlier))
     sources = {"held_aside": cycle.selection}
-    plan = select_asks(config.judge)
-    ask(config, layout, [work], sources, plan, cycle.number, f"select {cycle.number}")
+    plan = select_asks(config.judge, "votes" in rankings)
+    name = f"select {cycle.number}"
+    ask(config, layout, [work], sources, plan, cycle.number, name, tuple(rankings))
+
+
+def select_learned_step(
+    config: RunConfig, layout: Layout, cycle: Cycle, learned: Learned, earlier: Sequence[Dataset]
+) -> None:
+    """Ask about the first labels of all sides weighed, as far as nobody was asked before."""
+    assert cycle.asked is not None
+    output, ranked = cycle.asked[2], learned.corpus.ranked
+    work = Work(output, fragments(layout.documents, ranked, *earlier))
+    plan, name = learned_asks(config.judge), f"select learned {cycle.number}"
+    ask(config, layout, [work], {"held_aside": output}, plan, cycle.number, name, ("learned",))
 
 
 def ask(
@@ -82,9 +95,10 @@ def ask(
     plan: Mapping[str, Sequence[tuple[str, int]]],
     cycle: int,
     name: str,
+    rankings: tuple[str, ...] = ("dense", "hybrid"),
 ) -> None:
     """Run steps that ask, with the run's budget and what the store holds now; what the judge uses
-    is written down under `name`."""
+    is written down under `name`. `rankings` names those among the fragments of `works`."""
     if all(work.output.is_complete() for work in works):
         logger.info("judge: complete")
         return
@@ -92,7 +106,8 @@ def ask(
     with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
         marks = {split: mark_of(config, step) for split, step in sources.items()}
         asking = asking_of(config, layout, plan, marks, cycle, budget)
-        asking = replace(asking, costs=storage.join(config.run, FOLDER), step=name)
+        costs = storage.join(config.run, FOLDER)
+        asking = replace(asking, costs=costs, step=name, rankings=rankings)
         kwargs = {"asking": asking, "labels": layout.labels.files()}
         run_units(works, AskTeacher, kwargs, config.resources.judge, "judge", calls=UNITS_AT_ONCE)
 

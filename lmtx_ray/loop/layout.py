@@ -20,6 +20,7 @@ from lmtx_ray.corpus.words import WORDS_VERSION
 from lmtx_ray.io.fence import Fence
 from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.loop.layout_asked import Asked, learned_steps
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.loop.steps import Cycle, Icxml, Rankings, State, Test
@@ -28,7 +29,7 @@ from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 
 TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
-SHIPPING = 2  # the rule by which `ship: auto` chooses: another one makes another bundle
+SHIPPING = 3  # the rule by which `ship: auto` chooses: another one makes another bundle
 LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result
 
 
@@ -79,7 +80,9 @@ class Layout:
             yield f"encoder {cycle.number}", cycle.encoder
             yield from _state_steps(state)
             if cycle.asked:
-                yield f"selection {cycle.number}", cycle.selection
+                names = ("selection", "learned selection")
+                for name, step in zip(names, cycle.asked[1:], strict=False):
+                    yield f"{name} {cycle.number}", step
         if self.test and self.test.icxml:
             yield "test phrases", self.test.icxml.phrases
             yield "test mapped", self.test.icxml.mapped
@@ -94,6 +97,8 @@ def _state_steps(state: State) -> Iterator[tuple[str, Dataset]]:
     for kind, rankings in (("", state.corpus), ("test ", state.test)):
         for name in ("vectors", "dense", "hybrid") if rankings else ():
             yield f"{kind}{name} {state.number}", getattr(rankings, name)
+    if state.learned:
+        yield from learned_steps(state.learned, state.number)
 
 
 def lay_out(config: RunConfig, fence: Fence | None = None) -> Layout:
@@ -120,8 +125,12 @@ class _Planner:
         for number in range(1, self._config.rounds + 1):
             asks = self._config.learns_from_judge
             cycle = (self._cycle if asks else self._text_cycle)(number, states, cycles)
-            states.append(self._state(number, cycle.encoder, cycle.encoder.fingerprint))
-            cycles.append(self._with_selection(cycle, states[-1]) if asks else cycle)
+            state = self._state(number, cycle.encoder, cycle.encoder.fingerprint)
+            if asks:
+                asked = Asked(self._config, self._step, self._test is not None)
+                cycle, state = asked.after(cycle, state)
+            states.append(state)
+            cycles.append(cycle)
         bundle = self._bundle(states, cycles)
         test = self._with_icxml(self._with_verdicts(states[0]), states[0])
         return Layout(
@@ -184,7 +193,7 @@ class _Planner:
             dense = self._step(
                 f"{kind}dense-{number}", index.fingerprint, vectors.fingerprint, depth
             )
-            fusion = self._config.shortlist.model_dump(mode="json")
+            fusion = self._config.shortlist.model_dump(mode="json", exclude={"memory_documents"})
             hybrid = self._step(
                 f"{kind}hybrid-{number}", dense.fingerprint, lexical.fingerprint, fusion
             )
@@ -206,10 +215,10 @@ class _Planner:
 
     def _cycle(self, number: int, states: list[State], before: list[Cycle]) -> Cycle:
         config, judge = self._config, self._config.judge
-        earlier = [cycle.selection.fingerprint for cycle in before]
+        earlier = [step.fingerprint for cycle in before for step in (cycle.asked or ())[1:]]
         asked = self._asked_by(judge.top_k, judge.select_k)
-        hybrid = states[-1].corpus.hybrid.fingerprint
-        verdicts = self._step(f"verdicts-{number}", hybrid, asked, earlier)
+        ranked = [step.fingerprint for name, step in states[-1].candidates.items()][1:]
+        verdicts = self._step(f"verdicts-{number}", ranked, asked, earlier)
         rules = config.pseudo_labels.model_dump(mode="json")
         examples = self._step(f"examples-{number}", verdicts.fingerprint, rules, config.fit.seed)
         encoder = self._encoder(number, examples, states)
@@ -240,20 +249,11 @@ class _Planner:
             f"encoder-{number}", examples.fingerprint, start.labels.fingerprint, fitting
         )
 
-    def _with_selection(self, cycle: Cycle, after: State) -> Cycle:
-        identity = (
-            cycle.verdicts.fingerprint,
-            after.corpus.hybrid.fingerprint,
-            self._config.judge.select_k,
-        )
-        selection = self._step(f"selection-{cycle.number}", *identity)
-        return replace(cycle, asked=(cycle.verdicts, selection))
-
     def _bundle(self, states: list[State], cycles: list[Cycle]) -> Dataset:
         config = self._config
         outcome = [
             states[0].corpus.hybrid.fingerprint,
-            [cycle.selection.fingerprint for cycle in cycles if cycle.asked],
+            [cycle.asked[-1].fingerprint for cycle in cycles if cycle.asked],
             config.cycles.patience if config.source == "teacher" else states[-1].labels.fingerprint,
             [config.ship, SHIPPING],
             config.pseudo_labels.model_dump(mode="json", include={"accept_deviations"}),

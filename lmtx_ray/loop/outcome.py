@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,17 @@ from lmtx_ray.loop.held_aside import verdict_steps
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.method_table import metric_names, tables
 from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
-from lmtx_ray.loop.shipping import UNTRAINED
+from lmtx_ray.loop.shipping import UNTRAINED, final_method
+from lmtx_ray.loop.steps import Cycle
 from lmtx_ray.search import candidates
 from lmtx_ray.student.pseudo_labels import pair_report
-from lmtx_ray.teacher.questions import judge_asks, select_asks, wanted_candidates
+from lmtx_ray.teacher.questions import (
+    Plan,
+    judge_asks,
+    learned_asks,
+    select_asks,
+    wanted_candidates,
+)
 
 RERANKED, ICXML = "judge_rerank", "icxml"
 PAIRS = ("doc_id", "label_id", "p_yes")
@@ -47,8 +54,8 @@ def method_steps(layout: Layout, ran: int) -> dict[str, Dataset]:
     if test.icxml:
         steps[ICXML] = test.icxml.mapped  # likewise
     for state in layout.states[1 : ran + 1]:
-        steps[f"cycle_{state.number}"] = state.tested.dense
-        steps[f"cycle_{state.number}_hybrid"] = state.tested.hybrid
+        for name, ranking in state.test_rankings.items():
+            steps[final_method(state.number, name)] = ranking
     return steps
 
 
@@ -171,19 +178,27 @@ def _wanted(config: RunConfig, layout: Layout, ran: int) -> int:
     """How many pairs were worth a question over all cycles."""
     documents, total = layout.documents.unit_files(), 0
     for cycle in [cycle for cycle in layout.cycles[:ran] if cycle.asked]:
-        for state, plan in (
-            (layout.states[cycle.number - 1], judge_asks(config.judge, cycle.number == 1)),
-            (layout.states[cycle.number], select_asks(config.judge)),
-        ):
-            dense, hybrid = state.corpus.dense.unit_files(), state.corpus.hybrid.unit_files()
+        for steps, plan in _asked_of(config, layout, cycle):
+            files = {name: step.unit_files() for name, step in steps.items()}
             for unit, uri in documents.items():
                 rankings = {
-                    name: storage.read_table(files[unit], ["doc_id", "label_ids"])
-                    for name, files in (("dense", dense), ("hybrid", hybrid))
+                    name: storage.read_table(own[unit], ["doc_id", "label_ids"])
+                    for name, own in files.items()
                 }
                 read = storage.read_table(uri, ["doc_id", "split"])
                 total += sum(map(len, wanted_candidates(read, rankings, plan).values()))
     return total
+
+
+def _asked_of(
+    config: RunConfig, layout: Layout, cycle: Cycle
+) -> Iterator[tuple[Mapping[str, Dataset], Plan]]:
+    """The rankings that a cycle asks about, with how far."""
+    before, after = layout.states[cycle.number - 1], layout.states[cycle.number]
+    yield before.candidates, judge_asks(config.judge, cycle.number == 1, bool(before.learned))
+    yield after.candidates, select_asks(config.judge, bool(after.learned))
+    if after.learned:
+        yield {"learned": after.learned.corpus.ranked}, learned_asks(config.judge)
 
 
 def costs(summary: dict[str, Any]) -> str:

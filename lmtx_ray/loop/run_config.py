@@ -90,10 +90,12 @@ class RunConfig(Config):
         "does again. More for large corpora; several units for each worker.",
     )
     unit_labels: int = Field(4096, ge=1, description="Labels in a unit of work.")
-    ship: Literal["auto", "dense", "hybrid"] = Field(
+    ship: Literal["auto", "dense", "hybrid", "learned"] = Field(
         "auto",
-        description="Which ranking tags: the encoder's alone (dense) or fused with words (hybrid). "
-        "auto is hybrid unless the judge finds dense better beyond its interval.",
+        description="Which ranking tags: the encoder's alone (dense), fused with words (hybrid), "
+        "or weighed with them and judged documents (learned). auto is learned where the judge "
+        "likes it better than hybrid, and dense where it finds that better beyond the other's "
+        "interval.",
     )
     corpus: CorpusConfig = Field(description="Documents and labels.")
     encoder: EncoderConfig = Field(EncoderConfig(), description="The student before training.")

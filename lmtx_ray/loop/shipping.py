@@ -13,9 +13,9 @@ UNTRAINED = "hybrid"  # the untouched encoder and the lexical side, fused
 
 @dataclass(frozen=True)
 class Choice:
-    """`ranking` ("dense" or "hybrid") of the state `number` ships. `best` is the row of what the
-    judge liked most, and `gain` what it is better by than the untrained hybrid; None if it is that
-    itself."""
+    """`ranking` ("dense", "hybrid" or "learned") of the state `number` ships. `best` is the row of
+    what the judge liked most, and `gain` what it is better by than the untrained hybrid; None if it
+    is that itself."""
 
     number: int
     ranking: str
@@ -35,18 +35,18 @@ class Choice:
 
 
 def state_of(method: str) -> tuple[int, str]:
-    """(state, "dense" or "hybrid") of a row, what `final_method` gave it its name for."""
+    """(state, ranking) of a row, what `final_method` gave it its name for."""
     if not method.startswith("cycle_"):
         return 0, "hybrid" if method == UNTRAINED else "dense"
-    _, number, *fused = method.split("_")
-    return int(number), "hybrid" if fused else "dense"
+    _, number, *ranking = method.split("_")
+    return int(number), ranking[0] if ranking else "dense"
 
 
 def final_method(number: int, ranking: str) -> str:
-    """The row of a state's `ranking`, "dense" or "hybrid"."""
+    """The row of a state's `ranking`, "dense", "hybrid" or "learned"."""
     if number == 0:
         return UNTRAINED if ranking == "hybrid" else "encoder"
-    return f"cycle_{number}_hybrid" if ranking == "hybrid" else f"cycle_{number}"
+    return f"cycle_{number}" if ranking == "dense" else f"cycle_{number}_{ranking}"
 
 
 def choose(

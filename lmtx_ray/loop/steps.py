@@ -17,6 +17,26 @@ class Rankings:
 
 
 @dataclass(frozen=True)
+class Votes:
+    """What the memory of judged documents makes of some documents: its own ranking, and that of all
+    sides weighed."""
+
+    voted: Dataset
+    ranked: Dataset
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Learned fusion of a state: judged documents, the weights of all sides, and what comes of
+    them for the corpus (its held-aside documents) and the test documents."""
+
+    memory: Dataset
+    combiner: Dataset
+    corpus: Votes
+    test: Votes | None
+
+
+@dataclass(frozen=True)
 class State:
     """An encoder (after `number` cycles) and everything computed with it."""
 
@@ -26,6 +46,26 @@ class State:
     index: Dataset
     corpus: Rankings
     test: Rankings | None
+    learned: Learned | None = None  # of a state that the judge has taught
+
+    @property
+    def rankings(self) -> dict[str, Dataset]:
+        """Name -> ranking of the corpus, of all that may ship."""
+        own = {"dense": self.corpus.dense, "hybrid": self.corpus.hybrid}
+        return own | ({"learned": self.learned.corpus.ranked} if self.learned else {})
+
+    @property
+    def test_rankings(self) -> dict[str, Dataset]:
+        """The same of the test documents."""
+        own = {"dense": self.tested.dense, "hybrid": self.tested.hybrid}
+        test = self.learned.test if self.learned else None
+        return own | ({"learned": test.ranked} if test else {})
+
+    @property
+    def candidates(self) -> dict[str, Dataset]:
+        """Name -> ranking of the corpus, of those whose labels the judge is asked about."""
+        own = {"dense": self.corpus.dense, "hybrid": self.corpus.hybrid}
+        return own | ({"votes": self.learned.corpus.voted} if self.learned else {})
 
     @property
     def tested(self) -> Rankings:
@@ -41,7 +81,8 @@ class Cycle:
     number: int
     examples: Dataset
     encoder: Dataset
-    asked: tuple[Dataset, Dataset] | None = None  # verdicts and selection; None: nobody was
+    # verdicts, selection and, where fusion is learned, selection of that; None: nobody was asked
+    asked: tuple[Dataset, ...] | None = None
     clusters: Dataset | None = None  # of the documents, where they are learned from
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 
 from lmtx_ray.io import storage
 from lmtx_ray.loop.finished_run import FinishedRun
+from lmtx_ray.loop.shipping import final_method
 from lmtx_ray.reporting.examples import Example, examples_of, label_texts
 from lmtx_ray.reporting.judging import Asked, asked_by_step
 from lmtx_ray.reporting.pairs import DEEP, TOP
@@ -21,7 +22,9 @@ from lmtx_ray.reporting.slices import Firing, Slice, count, firing, slices
 from lmtx_ray.reporting.spending import Costs, costs_of
 from lmtx_ray.reporting.thresholds import AtThreshold, at_thresholds, curve
 
-ALONE, FUSED = "encoder alone", "fused with word search"
+ALONE, FUSED, LEARNED = "encoder alone", "fused with word search", "all sides weighed"
+KINDS = {"dense": ALONE, "hybrid": FUSED, "learned": LEARNED}
+UNWEIGHED = {"dense": "dense", "hybrid": "hybrid", "learned": "hybrid"}  # before any judgement
 
 
 @dataclass(frozen=True)
@@ -148,10 +151,12 @@ def _gold_progress(run: FinishedRun) -> Progress | None:
     def measured(name: str) -> Measured:
         return Measured(methods[name][metric], *methods[name][f"{metric}_ci"])
 
-    alone = tuple(measured(f"cycle_{n}" if n else "encoder") for n in states)
-    fused = tuple(measured(f"cycle_{n}_hybrid" if n else "hybrid") for n in states)
-    documents = methods["hybrid"]["documents"]
-    return Progress(metric, documents, tuple(states), {ALONE: alone, FUSED: fused})
+    series = {
+        name: tuple(measured(final_method(n, kind if n else UNWEIGHED[kind])) for n in states)
+        for kind, name in KINDS.items()
+        if kind != "learned" or final_method(run.ran, kind) in methods
+    }
+    return Progress(metric, methods["hybrid"]["documents"], tuple(states), series)
 
 
 def _judge_progress(run: FinishedRun) -> Progress | None:
@@ -161,12 +166,13 @@ def _judge_progress(run: FinishedRun) -> Progress | None:
     states = sorted(opinions)
 
     def series(kind: str) -> tuple[Measured, ...]:
-        own = (opinions[n][kind] for n in states)
+        own = (opinions[n].get(kind) or opinions[n][UNWEIGHED[kind]] for n in states)
         return tuple(Measured(o["mean"], o["low"], o["high"]) for o in own)
 
     documents = opinions[states[0]]["hybrid"]["documents"]
-    both = {ALONE: series("dense"), FUSED: series("hybrid")}
-    return Progress("P@1", documents, tuple(states), both)
+    kinds = [kind for kind in KINDS if kind in opinions[states[-1]]]
+    told = {KINDS[kind]: series(kind) for kind in kinds}
+    return Progress("P@1", documents, tuple(states), told)
 
 
 def _gain(run: FinishedRun, test: Sample | None) -> Measured | None:

@@ -12,6 +12,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from lmtx_ray.loop.shipping import final_method
 from lmtx_ray.reporting import plots
 from lmtx_ray.reporting.contents import Report
 from lmtx_ray.reporting.reliability import Reliability
@@ -193,9 +194,7 @@ def _accuracy_tiles(report: Report) -> list[Tile]:
 
 
 def _final(report: Report) -> str:
-    if report.state == 0:
-        return "hybrid" if report.ranking == "hybrid" else "encoder"
-    return f"cycle_{report.state}" + ("_hybrid" if report.ranking == "hybrid" else "")
+    return final_method(report.state, report.ranking)
 
 
 def _judge_name(report: Report) -> str:

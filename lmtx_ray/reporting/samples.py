@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
+from lmtx_ray.loop.shipping import state_of
 from lmtx_ray.reporting.pairs import DEEP, Pairs, against_gold, against_judge, flatten
 from lmtx_ray.reporting.stated import stated_probabilities
 from lmtx_ray.student.pseudo_labels import relative
@@ -34,12 +35,8 @@ class Sample:
 
 
 def shipped(run: FinishedRun) -> tuple[int, str]:
-    """(state, "dense" or "hybrid") of what the bundle holds."""
-    final = str(run.summary["final"])
-    if not final.startswith("cycle_"):
-        return 0, "hybrid" if final == "hybrid" else "dense"
-    _, number, *fused = final.split("_")
-    return int(number), "hybrid" if fused else "dense"
+    """(state, "dense", "hybrid" or "learned") of what the bundle holds."""
+    return state_of(str(run.summary["final"]))
 
 
 def test_sample(run: FinishedRun) -> Sample | None:

@@ -62,7 +62,9 @@ def _questions(asked: Sequence[Asked]) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     for step in asked:
         kind, _, number = step.name.partition(" ")
-        name = {"verdicts": f"judge {number}", "selection": f"select {number}"}.get(kind, "judge 1")
+        *_, number = number.split()  # of "learned selection 2" the name goes on
+        told = {"verdicts": "judge", "selection": "select", "learned": "select learned"}
+        name = f"{told[kind]} {number}" if kind in told else "judge 1"
         pairs, now = found.get(name, (0, 0))
         found[name] = pairs + step.pairs, now + step.asked
     return found

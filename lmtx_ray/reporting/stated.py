@@ -14,7 +14,7 @@ from lmtx_ray.io.published import PublishedFolder
 
 Rankings = Callable[
     [str], pa.Table
-]  # "dense", "lexical" or "hybrid" -> those of the same documents
+]  # "dense", "lexical" or another's name -> those of the same documents
 
 
 def stated_probabilities(
@@ -34,7 +34,8 @@ def stated_probabilities(
         return [np.full(len(ids_K), np.nan) for ids_K, _ in own.values()]
     calibration = Calibration.from_dict(description["calibration"])
     dense = _by_document(rankings("dense"))
-    lexical = _by_document(rankings("lexical")) if description["fusion"] else {}
+    sided = description["fusion"] and not description["combiner"]
+    lexical = _by_document(rankings("lexical")) if sided else {}
     return [
         calibration.of(Known(own[doc_id], dense[doc_id], lexical.get(doc_id), description["depth"]))
         for doc_id in own

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lmtx_ray.evaluation.intervals import wilson
-from lmtx_ray.reporting.contents import ALONE, FUSED, Progress, Report
+from lmtx_ray.loop.shipping import state_of
+from lmtx_ray.reporting.contents import KINDS, Progress, Report
 from lmtx_ray.reporting.resampling import Measured
 from lmtx_ray.reporting.thresholds import AtThreshold, for_precision
 
@@ -13,6 +14,12 @@ GOOD, HELPFUL = 0.9, 0.5  # shares of right tags: without a person, with one who
 WEAK_JUDGE = 0.7
 MANY_UNCLEAR = 0.1
 CHECK = "lmtx judge-check CONFIG"
+ADDED = {"dense": "", "hybrid": " + word search", "learned": " + word search + judged neighbours"}
+SHIPPED = {
+    "dense": "",
+    "hybrid": ", fused with word search",
+    "learned": ", weighed with word search and the labels of judged neighbours",
+}
 Step = tuple[str, str]  # what to do, and the command or ""
 
 
@@ -66,8 +73,8 @@ def method_name(name: str) -> str:
     }
     if name in known:
         return known[name]
-    _, number, *fused = name.split("_")
-    return f"student of cycle {number}" + (" + word search" if fused else "")
+    number, ranking = state_of(name)
+    return f"student of cycle {number}" + ADDED[ranking]
 
 
 def shipped_name(report: Report) -> str:
@@ -76,7 +83,7 @@ def shipped_name(report: Report) -> str:
         name = "the encoder as it came, without training"
     else:
         name = f"the student of cycle {report.state}"
-    return name + (", fused with word search" if report.ranking == "hybrid" else "")
+    return name + SHIPPED[report.ranking]
 
 
 def conclude(report: Report) -> Verdict:
@@ -112,8 +119,9 @@ def first_tag(report: Report) -> tuple[Measured | None, str]:
     progress = final_progress(report)
     if progress is None:
         return None, ""
-    kind = FUSED if report.ranking == "hybrid" else ALONE
-    return progress.series[kind][report.state], "gold" if report.by_gold else "judge"
+    return progress.series[KINDS[report.ranking]][
+        report.state
+    ], "gold" if report.by_gold else "judge"
 
 
 def _level(report: Report, first: Measured | None, who: str) -> str:

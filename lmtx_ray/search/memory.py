@@ -21,6 +21,7 @@ from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 
 FILE = "memory.safetensors"
 NEIGHBOURS = 30
+VOTED = 50  # labels of its neighbours that are candidates of a document
 TEMPERATURE = 0.05  # of the softmax over their cosines
 ASKED, ACCEPTED = 2.0, 0.5  # counted for each label beforehand
 

@@ -145,16 +145,33 @@ def view(
     return schemas.conform(pa.Table.from_pylist(rows, schema=schemas.VERDICTS), schemas.VERDICTS)
 
 
-def judge_asks(config: JudgeConfig, first: bool) -> dict[str, list[tuple[str, int]]]:
-    """What a cycle's judging asks. The first also judges what evaluation compares with: the
-    untouched encoder on held-aside documents, and the test documents to re-rank."""
-    asks = {"train": [("hybrid", config.top_k)]}
+def judge_asks(
+    config: JudgeConfig, first: bool, voted: bool = False
+) -> dict[str, list[tuple[str, int]]]:
+    """What a cycle's judging asks, with the votes of neighbours where there are any. The first also
+    judges what evaluation compares with: the untouched encoder on held-aside documents, and the
+    test documents to re-rank."""
+    votes = [("votes", votes_asked(config))] if voted else []
+    asks = {"train": [("hybrid", config.top_k), *votes]}
     if first:
         asks |= select_asks(config)
         asks |= {"test": [("hybrid", config.rerank_k)]} if config.rerank_k else {}
     return asks
 
 
-def select_asks(config: JudgeConfig) -> dict[str, list[tuple[str, int]]]:
-    """What selection asks: the top of both rankings of each held-aside document."""
-    return {"held_aside": [("dense", config.select_k), ("hybrid", config.select_k)]}
+def select_asks(config: JudgeConfig, weighed: bool = False) -> dict[str, list[tuple[str, int]]]:
+    """What selection asks: the top of both rankings of each held-aside document, and, where all
+    sides are to be `weighed` by the answers, as many as of a training document."""
+    k = config.select_k
+    wanted = [("dense", k), ("hybrid", max(k, config.top_k) if weighed else k)]
+    return {"held_aside": [*wanted, ("votes", votes_asked(config))] if weighed else wanted}
+
+
+def learned_asks(config: JudgeConfig) -> dict[str, list[tuple[str, int]]]:
+    """What selection asks of the weighed ranking."""
+    return {"held_aside": [("learned", config.select_k)]}
+
+
+def votes_asked(config: JudgeConfig) -> int:
+    """Labels of a document's neighbours that are asked about."""
+    return -(-config.top_k // 2)

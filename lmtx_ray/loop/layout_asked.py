@@ -1,0 +1,68 @@
+"""The steps of a state that follow from what the judge was asked: memory, weights, selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.steps import Cycle, Learned, State, Votes
+
+LEARNING = 1  # the way in which sides are weighed: another one makes other rankings
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Lays out what comes after a state's rankings. `step` makes a step of its name and what it
+    depends on; `test` says whether there are test documents."""
+
+    config: RunConfig
+    step: Callable[..., Dataset]
+    test: bool
+
+    def after(self, cycle: Cycle, state: State) -> tuple[Cycle, State]:
+        """Both with their selection and, where judged documents are remembered, `learned`."""
+        number, judge = cycle.number, self.config.judge
+        hybrid, verdicts = state.corpus.hybrid.fingerprint, cycle.verdicts.fingerprint
+        if not self.config.shortlist.memory_documents:
+            selection = self.step(f"selection-{number}", verdicts, hybrid, judge.select_k)
+            return replace(cycle, asked=(cycle.verdicts, selection)), state
+        vectors = state.corpus.vectors.fingerprint
+        rules = self.config.pseudo_labels.model_dump(
+            mode="json", include={"accept", "accept_deviations"}
+        )
+        most = self.config.shortlist.memory_documents
+        memory = self.step(f"memory-{number}", vectors, verdicts, rules, most, LEARNING)
+        voted = self._voted("", memory, vectors, number)
+        asks = judge.select_k, judge.top_k
+        selection = self.step(f"selection-{number}", verdicts, hybrid, voted.fingerprint, *asks)
+        combiner = self.step(f"combiner-{number}", selection.fingerprint, rules, LEARNING)
+        corpus = Votes(voted, self._ranked("", combiner, voted, number))
+        test = None
+        if self.test:
+            voted = self._voted("test-", memory, state.tested.vectors.fingerprint, number)
+            test = Votes(voted, self._ranked("test-", combiner, voted, number))
+        identity = corpus.ranked.fingerprint, judge.select_k
+        second = self.step(f"learned-selection-{number}", *identity)
+        asked = (cycle.verdicts, selection, second)
+        learned = Learned(memory, combiner, corpus, test)
+        return replace(cycle, asked=asked), replace(state, learned=learned)
+
+    def _voted(self, kind: str, memory: Dataset, vectors: str, number: int) -> Dataset:
+        return self.step(f"{kind}votes-{number}", memory.fingerprint, vectors)
+
+    def _ranked(self, kind: str, combiner: Dataset, voted: Dataset, number: int) -> Dataset:
+        return self.step(f"{kind}learned-{number}", combiner.fingerprint, voted.fingerprint)
+
+
+def learned_steps(learned: Learned, number: int) -> Iterator[tuple[str, Dataset]]:
+    """(name, step) in running order."""
+    yield f"memory {number}", learned.memory
+    for kind, votes in (("", learned.corpus), ("test ", learned.test)):
+        if votes:
+            yield f"{kind}votes {number}", votes.voted
+    yield f"combiner {number}", learned.combiner
+    for kind, votes in (("", learned.corpus), ("test ", learned.test)):
+        if votes:
+            yield f"{kind}learned {number}", votes.ranked

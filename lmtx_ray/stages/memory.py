@@ -1,0 +1,173 @@
+"""The memory of judged documents: built from published fragments, searched and weighed by units."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from lmtx_ray.bundle.cache import open_bundle
+from lmtx_ray.config.components import PseudoLabelConfig
+from lmtx_ray.evaluation.combining import Combiners, SideLists, combined
+from lmtx_ray.evaluation.pair_features import List
+from lmtx_ray.io import storage
+from lmtx_ray.search import candidates
+from lmtx_ray.search.memory import VOTED, Memory, Remembered, document_key
+from lmtx_ray.stages.index import matrix
+from lmtx_ray.student.pseudo_labels import relative
+
+COMBINER = "combiner.json"
+
+
+def build_memory(
+    folder: Path, units: Sequence[Sequence[str]], labels: int, most: int, rules: dict[str, Any]
+) -> None:
+    """Write the memory of the training documents with an accepted label, of the `most` whose keys
+    are least.
+
+    Args:
+        units: Of each unit the URIs of its documents, its vectors and all its verdicts.
+        rules: A PseudoLabelConfig as plain values.
+    """
+    config = PseudoLabelConfig(**rules)
+    asked_L, accepted_L = np.zeros(labels), np.zeros(labels)
+    found: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
+    for documents, vectors, *verdicts in units:
+        judged = _judged(documents, verdicts, config)
+        label_N, p_yes_N = judged["label_id"].to_numpy(), judged["p_yes"].to_numpy()
+        asked_L += np.bincount(label_N, minlength=labels)
+        accepted_N = p_yes_N >= config.accept
+        accepted_L += np.bincount(label_N, p_yes_N * accepted_N, minlength=labels)
+        found += _remembered(judged.filter(pa.array(accepted_N)), storage.read_table(vectors))
+        found = sorted(found, key=lambda one: one[0])[:most]
+    _packed(found, asked_L, accepted_L).save(folder)
+
+
+def _judged(documents: str, verdicts: Sequence[str], config: PseudoLabelConfig) -> pa.Table:
+    """doc_id, label_id and P(yes) of the training documents of a unit; an answer that was unclear
+    is none."""
+    table = storage.read_table(documents, ["doc_id", "split"])
+    train = table.filter(pa.compute.equal(table["split"], "train"))["doc_id"].combine_chunks()
+    columns = ["doc_id", "label_id", "answer", "p_yes"]
+    said = pa.concat_tables([storage.read_table(uri, columns) for uri in verdicts])
+    said = relative(said.filter(pa.compute.is_in(said["doc_id"], value_set=train)), config)
+    said = said.filter(pa.compute.not_equal(said["answer"], "unclear"))
+    plain = pa.compute.cast(pa.compute.equal(said["answer"], "yes"), pa.float32())
+    p_yes = pa.compute.coalesce(said["p_yes"], plain)
+    return pa.table({"doc_id": said["doc_id"], "label_id": said["label_id"], "p_yes": p_yes})
+
+
+def _remembered(
+    accepted: pa.Table, vectors: pa.Table
+) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each document its key, vector, labels and their P(yes)."""
+    doc_ids, vectors_ND = vectors["id"].to_pylist(), matrix(vectors)
+    place = {doc_id: number for number, doc_id in enumerate(doc_ids)}
+    rows_P = np.array([place[doc_id] for doc_id in accepted["doc_id"].to_pylist()], np.int64)
+    labels_P, p_yes_P = accepted["label_id"].to_numpy(), accepted["p_yes"].to_numpy()
+    order = np.lexsort((labels_P, rows_P))
+    rows, starts = np.unique(rows_P[order], return_index=True)
+    spans = np.split(order, starts[1:]) if len(rows) else []
+    return [
+        (document_key(doc_ids[row]), vectors_ND[row], labels_P[span], p_yes_P[span])
+        for row, span in zip(rows.tolist(), spans, strict=True)
+    ]
+
+
+def _packed(
+    found: Sequence[tuple[int, np.ndarray, np.ndarray, np.ndarray]],
+    asked_L: np.ndarray,
+    accepted_L: np.ndarray,
+) -> Remembered:
+    if not found:
+        nothing = np.zeros(0)
+        return Remembered(
+            nothing.astype(np.uint64),
+            np.zeros((0, 1), np.float32),
+            np.zeros(1, np.int64),
+            nothing.astype(np.int32),
+            nothing.astype(np.float32),
+            asked_L,
+            accepted_L,
+        )
+    keys, vectors, labels, p_yes = zip(*found, strict=True)
+    return Remembered(
+        np.array(keys, np.uint64),
+        np.stack(vectors).astype(np.float32),
+        np.cumsum([0, *map(len, labels)]).astype(np.int64),
+        np.concatenate(labels).astype(np.int32),
+        np.concatenate(p_yes).astype(np.float32),
+        asked_L,
+        accepted_L,
+    )
+
+
+class Vote:
+    """Worker: a fragment of document vectors in, the labels of their neighbours out."""
+
+    expands: ClassVar[bool] = False
+
+    def __init__(self, memory: str) -> None:
+        self._files = open_bundle(memory)  # held: what is mapped must not go
+        self._memory = Memory.load(self._files.folder)
+
+    def __call__(self, vectors: pa.Table) -> pa.Table:
+        """RANKINGS by votes, one row for each vector, in order; of a remembered document without
+        its own."""
+        doc_ids = vectors["id"].to_pylist()
+        keys = [document_key(doc_id) for doc_id in doc_ids]
+        return candidates.to_rankings(doc_ids, *self._memory.search(matrix(vectors), VOTED, keys))
+
+
+class Combine:
+    """Worker: a fragment of documents and their dense, lexical and voted rankings in, all of them
+    weighed out."""
+
+    expands: ClassVar[bool] = False
+
+    def __init__(self, memory: str, combiner: str, depth: int) -> None:
+        self._files = open_bundle(memory), open_bundle(combiner)
+        memory_files, combiner_files = self._files
+        self._memory = Memory.load(memory_files.folder)
+        self._combiners = read_combiners(combiner_files.folder)
+        self._depth = depth
+
+    def __call__(self, documents: pa.Table, *rankings: pa.Table) -> pa.Table:
+        """RANKINGS by log-odds; a held-aside document's by weights that do not know it."""
+        doc_ids, splits = documents["doc_id"].to_pylist(), documents["split"].to_pylist()
+        sides = [lists_of(table) for table in rankings]
+        rows = [
+            combined(
+                SideLists(*(side[doc_id] for side in sides)),
+                self._combiners.of(doc_id, split == "held_aside"),
+                self._memory.histories,
+                self._depth,
+            )
+            for doc_id, split in zip(doc_ids, splits, strict=True)
+        ]
+        ids_BK, scores_BK = (np.stack(column) for column in zip(*rows, strict=True))
+        return candidates.to_rankings(doc_ids, ids_BK, scores_BK)
+
+
+def lists_of(rankings: pa.Table) -> dict[str, List]:
+    """doc_id -> its ids and scores."""
+    columns = (rankings[name].to_pylist() for name in ("doc_id", "label_ids", "scores"))
+    return {
+        doc_id: (np.array(ids, np.int32), np.array(scores, np.float32))
+        for doc_id, ids, scores in zip(*columns, strict=True)
+    }
+
+
+def read_combiners(folder: str) -> Combiners:
+    """What `write_combiners` wrote."""
+    return Combiners.from_dict(storage.read_json(f"{folder}/{COMBINER}"))
+
+
+def write_combiners(folder: Path, combiners: Combiners) -> None:
+    """One file of plain numbers."""
+    text = json.dumps(combiners.to_dict(), indent=1, sort_keys=True)
+    (folder / COMBINER).write_text(text + "\n", encoding="utf-8")
