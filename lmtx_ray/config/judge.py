@@ -17,8 +17,8 @@ class TeacherConfig(Config):
         "vllm",
         description="vllm: a model on machines of this run. http: an OpenAI-compatible endpoint, "
         "local or hosted. none: nobody; what ships is the untrained hybrid search, or what source "
-        "title or segment makes of it. lexical: a rule for tests. vllm where judge.teacher is given "
-        "without it.",
+        "title or segment makes of it. lexical: a rule for tests. vllm where judge.teacher is "
+        "given without it.",
     )
     model: str = Field(
         "",
