@@ -16,8 +16,9 @@ class TeacherConfig(Config):
     kind: Literal["vllm", "http", "lexical", "none"] = Field(
         "vllm",
         description="vllm: a model on machines of this run. http: an OpenAI-compatible endpoint, "
-        "local or hosted. none: nobody; what ships is the untrained hybrid search. lexical: a rule "
-        "for tests. vllm where judge.teacher is given without it.",
+        "local or hosted. none: nobody; what ships is the untrained hybrid search, or what source "
+        "title or segment makes of it. lexical: a rule for tests. vllm where judge.teacher is "
+        "given without it.",
     )
     model: str = Field(
         "",

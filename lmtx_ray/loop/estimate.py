@@ -12,7 +12,10 @@ from lmtx_ray.loop.training_plan import training, training_told
 from lmtx_ray.teacher.questions import Plan, judge_asks, learned_asks, select_asks
 
 TOKENS_PER_WORD = 1.5  # word pieces of scientific English; an estimate until a tokenizer is loaded
-UNTRAINED = "judge: none; what ships is the untrained hybrid search, whose tags nobody has judged"
+UNTRAINED = (
+    "judge: none; what ships is the untrained hybrid search, whose tags nobody has judged; "
+    "`--set source=title` or `source=segment` trains on the documents alone"
+)
 ASKS_NOBODY = (
     "judge: none is asked; what ships is trained on the documents' own texts, and nobody judges it"
 )

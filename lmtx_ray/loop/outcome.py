@@ -49,7 +49,7 @@ def method_steps(layout: Layout, ran: int) -> dict[str, Dataset]:
         "encoder": untouched.dense,
         "hybrid": untouched.hybrid,
     }
-    if test.verdicts and ran:
+    if test.verdicts:
         steps[RERANKED] = untouched.hybrid  # in the judge's order
     if test.icxml:
         steps[ICXML] = test.icxml.mapped  # likewise
@@ -142,13 +142,12 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
     """Pairs asked and saved, unclear answers and mean mass; precision, recall and AUC on judged
     test pairs. Saved are wanted pairs that an earlier step or the store had an answer to."""
     steps = verdict_steps(layout, ran)
-    test = layout.test.verdicts if layout.test and ran else None
-    if not steps and not (layout.test and judged_steps(layout)):
+    judged = judged_steps(layout) if layout.test else {}
+    if not steps and not judged:
         return {"asked": 0, "saved": 0, "unclear": 0}
     wanted = _wanted(config, layout, ran)
-    for judged in judged_steps(layout).values() if layout.test else ():
-        wanted += judged.rows()
-        steps.append(judged)
+    wanted += sum(step.rows() for step in judged.values())
+    steps += judged.values()
     asked, unclear, masses, mass = _counted(steps)
     summary = {
         "asked": asked,
@@ -156,7 +155,7 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
         "unclear": unclear,
         "mass": round(mass / masses, 4) if masses and not layout.prompt.control else None,
     }
-    if test:
+    if test := judged.get(RERANKED):
         summary |= pair_report(test.read([*PAIRS, "answer", "teacher"]), layout.tested.gold.read())
     return summary
 

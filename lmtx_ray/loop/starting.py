@@ -145,7 +145,7 @@ def _judge(found: Found, choice: Choice, machine: Machine) -> list[Line]:
             Line(
                 "teacher",
                 {"kind": "none"},
-                "nobody is asked: hybrid search, untrained. Later: {kind: http, url: …, model: …}",
+                "nobody is asked: hybrid search, untrained (or see source). Later: {kind: http, …}",
             )
         ]
     shown = _tokens(found.most, 64, MOST_QUESTION)

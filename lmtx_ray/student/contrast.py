@@ -1,4 +1,4 @@
-"""Losses of text pairs. Shapes: B texts, P of the other side, R wrong for all, D dimensions."""
+"""Losses of text pairs. Shapes: P pairs, M of the other side, T texts of a batch, D dimensions."""
 
 from __future__ import annotations
 
@@ -27,13 +27,12 @@ def pair_loss(vectors_TD: torch.Tensor, batch: PairBatch, temperature: float) ->
         vectors_TD: Unit vectors of the batch's documents, then of its labels.
     """
     texts_BD, others_MD = vectors_TD.tensor_split([len(batch.documents)])
-    targets_BP = batch.targets_BM.to(vectors_TD.device)
-    rows, columns = targets_BP.shape
-    first_BD, again_BD = texts_BD.tensor_split([rows])
-    loss = in_batch_contrast(first_BD @ others_MD[:columns].T, targets_BP, temperature)
-    if not len(again_BD):
+    first_PD, again_PD = texts_BD.tensor_split([batch.pairs])
+    targets_PM = batch.targets_BM[: batch.pairs].to(vectors_TD.device)
+    alike_PP = targets_PM[:, : batch.pairs]
+    loss = in_batch_contrast(first_PD @ others_MD[: batch.pairs].T, alike_PP, temperature)
+    if not len(again_PD):
         return loss
-    second_MD = torch.cat([again_BD, others_MD[columns:]])
-    wrong_BR = targets_BP.new_zeros(rows, len(second_MD) - columns)
-    both_BM = torch.cat([targets_BP, wrong_BR], dim=1)
-    return loss + in_batch_contrast(first_BD @ second_MD.T, both_BM, temperature)
+    # as many columns: the second vectors stand where the other side's did
+    second_MD = torch.cat([again_PD, others_MD[batch.pairs :]])
+    return loss + in_batch_contrast(first_PD @ second_MD.T, targets_PM, temperature)

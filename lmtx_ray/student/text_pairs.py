@@ -35,11 +35,14 @@ class Names(Protocol):
 
 @dataclass(frozen=True)
 class PairBatch(Batch):
-    """Texts that are alike: targets_BM is 1 where labels[j] is of the kind of documents[i], [B, P].
+    """Texts that are alike: targets_BM is 1 where labels[j] is of the kind of documents[i].
 
-    `documents` beyond the first B are the same once more (with another dropout), `labels` beyond
-    the first P are wrong for all of them. judged_BM is all true: nothing is masked by its score.
+    The first `pairs` of documents and of labels are pairs. Documents beyond them are the same once
+    more (with another dropout), labels beyond them are wrong for all. judged_BM is all true:
+    nothing is masked by its score.
     """
+
+    pairs: int
 
 
 def is_pair_row(row: Row) -> bool:
@@ -171,5 +174,9 @@ def _same(values: Sequence[object]) -> torch.Tensor:
     return ids_N[:, None] == ids_N[None, :]
 
 
-def _batch(documents: list[str], labels: list[str], alike_BP: torch.Tensor) -> PairBatch:
-    return PairBatch(documents, labels, alike_BP.float(), torch.ones_like(alike_BP))
+def _batch(documents: list[str], labels: list[str], alike_PP: torch.Tensor) -> PairBatch:
+    """`alike_PP` of the pairs; of documents that stand there once more it is the same."""
+    pairs = len(alike_PP)
+    targets_BM = torch.zeros(len(documents), len(labels))
+    targets_BM[:, :pairs] = alike_PP.float().repeat(len(documents) // pairs, 1)
+    return PairBatch(documents, labels, targets_BM, torch.ones_like(targets_BM).bool(), pairs)

@@ -88,14 +88,15 @@ def test_a_title_batch_holds_texts_twice_and_drawn_labels_last() -> None:
     assert batch.documents[:2] == batch.documents[2:]
     assert batch.labels[:2] == ["Title 0", "Title 1"]
     assert set(batch.labels[2:]) <= set(LABELS)
-    assert batch.targets_BM.tolist() == torch.eye(2).tolist()
+    alike = [[1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0, 0.0]]
+    assert batch.targets_BM.tolist() == alike * 2  # drawn labels are alike to nothing
 
 
 def test_clusters_become_finer_as_training_goes_on() -> None:
     rows = title_rows([0, 0], [0, 1], [1, 2])
     first, last = (text_pairs.title_batch(rows, LABELS, CONFIG, step, 100) for step in (0, 99))
-    assert first.targets_BM.tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
-    assert last.targets_BM.tolist() == torch.eye(3).tolist()
+    assert first.targets_BM[:3, :3].tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    assert last.targets_BM[:3, :3].tolist() == torch.eye(3).tolist()
 
 
 def test_a_text_loses_its_own_title_only() -> None:
