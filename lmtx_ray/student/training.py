@@ -20,8 +20,9 @@ from lmtx_ray.io.publish import Dataset
 from lmtx_ray.student import batching, losses
 from lmtx_ray.student.any_model import load_model
 from lmtx_ray.student.checkpoints import restore, save_checkpoint
-from lmtx_ray.student.data_parallel import TextVectors, Workers, joined, vectors_of
+from lmtx_ray.student.data_parallel import TextVectors, Workers, joined
 from lmtx_ray.student.examples import ExampleReader, ExampleUnit, LabelTexts
+from lmtx_ray.student.gradient_cache import learn
 from lmtx_ray.student.order import Order
 
 PROGRESS_SECONDS = 5.0
@@ -84,13 +85,13 @@ def example_order(units: Sequence[ExampleUnit], config: FitConfig) -> Order:
 
 
 def new_optimizer(student: SentenceTransformer, config: FitConfig) -> torch.optim.Optimizer:
-    """AdamW; single-tensor updates, as the fused ones differ in the last bit by device."""
+    """AdamW in one operation over each weight, which reads and writes it once."""
     return torch.optim.AdamW(
         student.parameters(),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
         eps=1e-6,
-        foreach=False,
+        fused=True,
     )
 
 
@@ -105,17 +106,21 @@ def train_step(
 ) -> float:
     """One optimiser step of all workers on one batch; returns its loss, the same at each."""
     seed = np.random.SeedSequence([config.seed, step, workers.rank]).generate_state(1)
-    torch.manual_seed(int(seed[0]))
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * rate(step, total, config.warmup)
     optimizer.zero_grad(set_to_none=True)
-    vectors_TD = vectors_of(vectors, batch.documents, batch.labels, workers)
-    loss = batch_loss(vectors_TD, batch, config)
-    loss.backward()
+    loss = learn(
+        vectors,
+        batch.documents,
+        batch.labels,
+        lambda vectors_TD: batch_loss(vectors_TD, batch, config),
+        int(seed[0]),
+        workers,
+    )
     if config.recipe == "default":
-        torch.nn.utils.clip_grad_norm_(vectors.parameters(), 1.0, foreach=False)
+        torch.nn.utils.clip_grad_norm_(vectors.parameters(), 1.0)
     optimizer.step()
-    return float(loss.detach())
+    return float(loss)
 
 
 def make_batch(
