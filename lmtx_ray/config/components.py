@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lmtx_ray.config.loading import Config, ConfigError
 from lmtx_ray.io.published import folder_of
@@ -134,11 +134,11 @@ class FitConfig(Config):
     )
     label_tokens: int = Field(32, ge=4, description="The same of a label.")
     seed: int = Field(13, description="Order, samples and dropout.")
-    workers: int = Field(
+    workers: int | tuple[int, int] = Field(
         1,
-        ge=1,
         description="Training workers; together they compute the gradient that one would. One for "
-        "each GPU.",
+        "each GPU. A range [least, most] goes on with fewer while machines are missing, and takes "
+        "more when they come.",
     )
     threads: int | None = Field(
         None, ge=1, description="Threads of one worker; without it those that Ray gives it."
@@ -163,6 +163,14 @@ class FitConfig(Config):
         "chunks (gradient caching): the same gradient for a third more time. Lower it where memory "
         "is short, raise it on GPUs.",
     )
+
+    @field_validator("workers")
+    @classmethod
+    def _positive(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+        low, high = (value, value) if isinstance(value, int) else value
+        if not 1 <= low <= high:
+            raise ValueError(f"needs 1 <= least <= most, got {value}")
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -1,9 +1,9 @@
 """Gradients of a loss over all vectors of a batch, whatever the memory (GradCache, Gao et al.).
 
 A batch within the token budget is one pass. The texts of a larger one are embedded in chunks,
-without gradients; the loss over all vectors gives the gradient of each vector; and each chunk is embedded
-once more, to carry these on into the weights. That is a third more work for the same gradient:
-dropout is seeded by chunk, so it falls alike both times.
+without gradients; the loss over all vectors gives each vector its gradient; and each chunk is
+embedded once more, to carry these on into the weights. That is a third more work for the same
+gradient: dropout is seeded by chunk, so it falls alike both times.
 """
 
 from __future__ import annotations
