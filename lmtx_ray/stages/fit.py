@@ -36,8 +36,9 @@ def fit(
     work_uri: str,
     resources: FitResources | None = None,
     encoder: EncoderConfig | None = None,
-) -> None:
-    """Train and publish the encoder at `output`, a plain sentence-transformers folder.
+) -> dict[str, float]:
+    """Train and publish the encoder at `output`, a plain sentence-transformers folder; returns what
+    the last report to Ray Train said.
 
     Args:
         documents, labels, examples: Published steps; the units of the examples are among those
@@ -75,9 +76,10 @@ def fit(
         ),
     )
     with shown_steps(storage.join(work_uri, "progress.json")):
-        trainer.fit()
+        result = trainer.fit()
     output.manifest()  # PublishError here would mean that no worker finished
     storage.remove_folder(work_uri)
+    return dict(result.metrics or {})
 
 
 class _Trainer(TorchTrainer):
