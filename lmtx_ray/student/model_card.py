@@ -65,13 +65,22 @@ class Base:
 def base_of(model: str, folder: str) -> Base:
     """What the card of `folder` says, where `model`, as it was asked for, was found. An encoder of
     ours names the model that the first of its line began with."""
-    head = _head(Path(folder) / "README.md")
+    here = Path(folder).is_dir()
+    head = _head(Path(folder) / "README.md" if here else _fetched(folder))
     package = MINILM_PACKAGE in Path(folder).parts
-    named = MINILM if package else Path(model.rstrip("/")).name if "/" in folder else model
+    named = MINILM if package else Path(model.rstrip("/")).name if here else model
     said = head.get("license")
     if said == "other":
         said = head.get("license_name", said)
     return Base(str(head.get("base_model") or named), str(said or _config_license(folder)))
+
+
+def _fetched(model: str) -> Path:
+    """The card of a hub's model, if it was fetched with its weights."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(model, "README.md")
+    return Path(found if isinstance(found, str) else "")
 
 
 def _head(path: Path) -> Mapping[str, Any]:

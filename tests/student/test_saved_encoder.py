@@ -18,7 +18,7 @@ from lmtx_ray.student import training
 from lmtx_ray.student.any_model import load_model
 from lmtx_ray.student.bert import is_known
 from lmtx_ray.student.encoder import Encoder
-from lmtx_ray.student.model_card import base_of
+from lmtx_ray.student.model_card import Base, base_of
 from tests.tiny import save_encoder
 
 TEXTS = ["a study of heart pain", "lung disease", "skin " * 40]
@@ -103,6 +103,10 @@ def test_the_licence_is_that_of_the_model_at_the_start_of_the_line(tmp_path: Pat
     minilm = resolve_model("minilm")
     assert base_of("minilm", minilm).license == "apache-2.0"
     assert base_of("minilm", minilm).name == "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def test_a_model_of_a_hub_keeps_its_name() -> None:
+    assert base_of("some/model", "some/model") == Base("some/model", "unknown")
 
 
 @pytest.mark.parametrize("card", ["", "no head", "---\n- a\n---", "---\na: [\n---", "---"])
