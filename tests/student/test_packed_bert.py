@@ -38,7 +38,8 @@ def batch() -> Batch:
 
 def gradients(student: SentenceTransformer, packs: bool = True, **settings: object) -> Gradients:
     """Those of one step on the batch, by descent of one unit."""
-    config = FitConfig(dtype="float32", learning_rate=1.0, warmup=0, **settings)
+    settings = {"dtype": "float32", "learning_rate": 1.0, "warmup": 0, **settings}
+    config = FitConfig(**settings)
     vectors = TextVectors(student.train(), config)
     vectors._packs = vectors._packs and packs
     before = {name: value.detach().clone() for name, value in student.named_parameters()}
@@ -56,6 +57,16 @@ def test_texts_without_padding_give_the_gradient_of_the_librarys_model(encoder: 
     packed, library = (gradients(load_model(encoder, "cpu"), packs) for packs in (True, False))
     assert any(value.abs().max() > 0 for value in packed.values())
     assert apart(library, packed) < 1e-4
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_bfloat16_leads_the_same_way(encoder: str, packs: bool) -> None:
+    wide, narrow = (
+        gradients(load_model(encoder, "cpu"), packs, dtype=dtype)
+        for dtype in ("float32", "bfloat16")
+    )
+    one, two = (torch.cat([value.flatten() for value in g.values()]) for g in (wide, narrow))
+    assert float(torch.nn.functional.cosine_similarity(one, two, dim=0)) > 0.99
 
 
 @pytest.mark.parametrize("packs", [True, False])
