@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lmtx_ray.config.loading import Config, ConfigError
 from lmtx_ray.config.recipes import RECIPES
@@ -180,11 +180,11 @@ class FitConfig(Config):
     )
     label_tokens: int = Field(32, ge=4, description="The same of a label.")
     seed: int = Field(13, description="Order, samples and dropout.")
-    workers: int = Field(
+    workers: int | tuple[int, int] = Field(
         1,
-        ge=1,
         description="Training workers; together they compute the gradient that one would. One for "
-        "each GPU.",
+        "each GPU. A range [least, most] goes on with fewer while machines are missing, and takes "
+        "more when they come.",
     )
     threads: int | None = Field(
         None, ge=1, description="Threads of one worker; without it those that Ray gives it."
@@ -195,12 +195,28 @@ class FitConfig(Config):
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto", description="Of the passes; auto is bfloat16 where the hardware multiplies it."
     )
-    token_budget: int = Field(
-        8192,
-        ge=64,
-        description="Tokens of one pass, padding included; a batch takes as many passes as it "
-        "needs. Lower it where memory is short.",
+    dropout: float | None = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of activations that is dropped; null takes what the model says. In "
+        "few passes it teaches little, and takes a fifth of a step's time on CPUs.",
     )
+    token_budget: int = Field(
+        16384,
+        ge=64,
+        description="Tokens whose activations are in memory at one time. A larger batch goes in "
+        "chunks (gradient caching): the same gradient for a third more time. Lower it where memory "
+        "is short, raise it on GPUs.",
+    )
+
+    @field_validator("workers")
+    @classmethod
+    def _positive(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+        low, high = (value, value) if isinstance(value, int) else value
+        if not 1 <= low <= high:
+            raise ValueError(f"needs 1 <= least <= most, got {value}")
+        return value
 
     @model_validator(mode="before")
     @classmethod

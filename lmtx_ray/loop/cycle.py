@@ -247,6 +247,7 @@ def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
         output=cycle.encoder,
         work_uri=storage.join(config.run, "work", f"fit-{cycle.encoder.fingerprint}"),
         resources=config.resources.fit,
+        encoder=config.encoder,
     )
 
 

@@ -182,7 +182,6 @@ def _fit(found: Found, choice: Choice, machine: Machine) -> list[Line]:
         Line("passes", 2),
         Line("negatives", 4, "hard ones of a document; each costs time"),
         Line("max_tokens", tokens, "shorter than the encoder's: training costs three passes"),
-        Line("token_budget", 1024),
         Line("threads", machine.cores),
     ]
 

@@ -14,7 +14,7 @@ import ray.train
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 
-from lmtx_ray.config.components import FitConfig
+from lmtx_ray.config.components import EncoderConfig, FitConfig
 from lmtx_ray.config.resources import FitResources
 from lmtx_ray.io import storage
 from lmtx_ray.io.progress import Snapshot
@@ -23,6 +23,7 @@ from lmtx_ray.io.stage import Stage
 from lmtx_ray.student.examples import example_units
 
 LOOK_SECONDS = 3.0
+RETRIES, WHERE_MACHINES_GO = 2, 100  # an error of the training itself is met again at once
 
 
 def fit(
@@ -34,8 +35,10 @@ def fit(
     output: Dataset,
     work_uri: str,
     resources: FitResources | None = None,
-) -> None:
-    """Train and publish the encoder at `output`, a plain sentence-transformers folder.
+    encoder: EncoderConfig | None = None,
+) -> dict[str, float]:
+    """Train and publish the encoder at `output`, a plain sentence-transformers folder; returns what
+    the last report to Ray Train said.
 
     Args:
         documents, labels, examples: Published steps; the units of the examples are among those
@@ -43,12 +46,14 @@ def fit(
         initial_model: Folder, URI or hub id to start from.
         work_uri: Where checkpoints live until the encoder is published; removed then.
         resources: What each worker asks for.
+        encoder: How the encoder is used; its folder says where texts are cut.
 
     Raises:
         ValueError: There is no example to learn from, or a unit of them without its documents.
     """
     if not examples.rows():
         raise ValueError("no example to train on: the judge accepted no candidate")
+    used = encoder or EncoderConfig()
     loop = {
         "config": config,
         "model": initial_model,
@@ -56,6 +61,7 @@ def fit(
         "work": work_uri,
         "units": example_units(documents, examples),
         "labels": labels.files(),
+        "cuts": (used.max_tokens, used.label_tokens),
     }
     trainer = _Trainer(
         train_loop,
@@ -64,13 +70,16 @@ def fit(
         run_config=RunConfig(
             name=f"fit-{output.fingerprint}",
             storage_path=storage.absolute(work_uri),
-            failure_config=FailureConfig(max_failures=2),
+            failure_config=FailureConfig(
+                max_failures=RETRIES if isinstance(config.workers, int) else WHERE_MACHINES_GO
+            ),
         ),
     )
     with shown_steps(storage.join(work_uri, "progress.json")):
-        trainer.fit()
+        result = trainer.fit()
     output.manifest()  # PublishError here would mean that no worker finished
     storage.remove_folder(work_uri)
+    return dict(result.metrics or {})
 
 
 class _Trainer(TorchTrainer):
@@ -80,7 +89,7 @@ class _Trainer(TorchTrainer):
         pass
 
 
-def _scaling(workers: int, resources: FitResources) -> ScalingConfig:
+def _scaling(workers: int | tuple[int, int], resources: FitResources) -> ScalingConfig:
     gpus = resources.gpus
     if gpus is None:
         gpus = float(bool(ray.cluster_resources().get("GPU")))
@@ -110,11 +119,13 @@ def shown_steps(uri: str) -> Stage:
 
 def train_loop(loop: dict[str, Any]) -> None:
     """One worker's part."""
-    from lmtx_ray.student.training import train
+    from lmtx_ray.student.training import Lengths, train
 
     context = ray.train.get_context()
     train(
-        **loop,
+        **{name: value for name, value in loop.items() if name != "cuts"},
+        lengths=Lengths(*loop["cuts"]),
+        report=ray.train.report,
         rank=context.get_world_rank(),
         world=context.get_world_size(),
         device=str(get_device()),

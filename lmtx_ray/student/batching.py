@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +13,10 @@ import torch
 
 from lmtx_ray.corpus.text_keys import document_text
 
+LIKE = 0.8
+KEPT, KEY = 1 << 25, 64  # numbers of four bytes, 128 MiB; what a text takes beside its tokens
 Row = Mapping[str, Any]  # a row of EXAMPLES, with title and text of its document
+Ids = Sequence[int]  # of a text's tokens
 
 
 class Names(Protocol):
@@ -30,17 +35,31 @@ class Batch:
     judged_BM: torch.Tensor
 
 
-def token_budget_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Positions in batches, longest first, each within `budget` tokens including padding."""
-    order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+def packs(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Positions in packs of at most `budget` tokens, or one text, longest first; texts without a
+    token are in none."""
+    found: list[list[int]] = []
+    left = 0
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if lengths[place] > left or not found:
+            found.append([])
+            left = budget
+        if lengths[place]:
+            found[-1].append(place)
+            left -= lengths[place]
+    return [pack for pack in found if pack]
+
+
+def like_lengths(lengths: Sequence[int]) -> list[list[int]]:
+    """Positions in batches, longest first, in each of which no text is shorter than LIKE of the
+    longest: padding is worth one more batch only where little of it is saved."""
     batches: list[list[int]] = []
     width = 0
-    for place in order:
-        if batches and (len(batches[-1]) + 1) * width <= budget:
-            batches[-1].append(place)
-        else:
-            batches.append([place])
-            width = max(lengths[place], 1)
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if not batches or lengths[place] < LIKE * width:
+            batches.append([])
+            width = lengths[place]
+        batches[-1].append(place)
     return batches
 
 
@@ -89,6 +108,24 @@ def _texts(rows: Sequence[Row]) -> list[str]:
     return [document_text(row["title"], row["text"]) for row in rows]
 
 
-def token_ids(tokenizer: Any, texts: list[str], cut: int) -> list[list[int]]:
-    """Token ids of each text without padding, at most `cut` of them."""
-    return tokenizer(texts, truncation=True, max_length=cut)["input_ids"] if texts else []
+class TokenIds:
+    """Token ids of texts, of which each is tokenised once as long as KEPT numbers hold them all."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer, self._held = tokenizer, 0
+        self._known: dict[tuple[int, bytes], array[int]] = {}
+
+    def of(self, texts: Sequence[str], cut: int) -> list[Ids]:
+        """Of each text without padding, at most `cut` of them and at least one."""
+        keys = [(cut, blake2b(text.encode(), digest_size=16).digest()) for text in texts]
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._known}
+        if self._held > KEPT:
+            new = dict(zip(keys, texts, strict=True))
+            self._known.clear()
+            self._held = 0
+        if new:
+            found = self._tokenizer([*new.values()], truncation=True, max_length=cut)["input_ids"]
+            for key, row in zip(new, found, strict=True):
+                self._known[key] = array("i", row or [self._tokenizer.pad_token_id])
+                self._held += len(row) + KEY
+        return [self._known[key] for key in keys]

@@ -8,6 +8,7 @@ Shapes: T texts of a batch, K of them for each of W workers, D dimensions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lmtx_ray.config.components import FitConfig
 from lmtx_ray.search.hardware import uses_bfloat16
-from lmtx_ray.student import batching
+from lmtx_ray.student import batching, packed_bert
 
 
 @dataclass(frozen=True)
@@ -30,46 +31,58 @@ class Workers:
 
 
 class TextVectors(nn.Module):
-    """Texts to unit vectors, float32 [T, D], documents before labels, in passes of texts of like
-    length within the token budget."""
+    """Tokens of texts to unit vectors: without padding where the model allows it, else in passes of
+    texts of like length."""
 
     def __init__(self, student: SentenceTransformer, config: FitConfig) -> None:
+        """Where `config` says what dropout is, the student has that from now on."""
         super().__init__()
-        self.student, self._config = student, config
+        self.student = student
+        self._budget = config.token_budget
         self._narrow = uses_bfloat16(config.dtype)
+        self._packs = packed_bert.can_pack(student)
+        self._cuts = config.max_tokens, config.label_tokens
+        self._known = batching.TokenIds(student.tokenizer)
+        for module in student.modules():
+            if config.dropout is not None and isinstance(module, nn.Dropout):
+                module.p = config.dropout
 
-    def forward(self, documents: list[str], labels: list[str]) -> torch.Tensor:
+    def tokens(self, documents: Sequence[str], labels: Sequence[str]) -> list[batching.Ids]:
+        """Token ids of texts, documents before labels."""
+        of_documents, of_labels = self._cuts
+        return self._known.of(documents, of_documents) + self._known.of(labels, of_labels)
+
+    def chunks(self, ids: Sequence[batching.Ids]) -> list[list[int]]:
+        """Places of texts in parts that may be in memory at one time."""
+        return batching.packs([len(row) for row in ids], self._budget)
+
+    def forward(self, ids: Sequence[batching.Ids]) -> torch.Tensor:
         """float32 [T, D] in the order given, with gradients."""
+        if self._packs:
+            dtype = torch.bfloat16 if self._narrow else torch.float32
+            return nn.functional.normalize(packed_bert.embeddings(self.student, ids, dtype), dim=1)
+        return nn.functional.normalize(self._padded(ids), dim=1)
+
+    def _padded(self, ids: Sequence[batching.Ids]) -> torch.Tensor:
         tokenizer, device = self.student.tokenizer, self.student.device
-        ids = batching.token_ids(tokenizer, documents, self._config.max_tokens)
-        ids += batching.token_ids(tokenizer, labels, self._config.label_tokens)
-        batches = batching.token_budget_batches(
-            [len(row) for row in ids], self._config.token_budget
-        )
+        batches = batching.like_lengths([len(row) for row in ids])
         parts = []
-        for places in batches:
-            texts = {"input_ids": [ids[place] for place in places]}
-            padded = tokenizer.pad(texts, return_tensors="pt").to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=self._narrow):
+        # one context, as each casts the weights anew
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._narrow):
+            for places in batches:
+                texts = {"input_ids": [list(ids[place]) for place in places]}
+                padded = tokenizer.pad(texts, return_tensors="pt").to(device)
                 parts.append(self.student(dict(padded))["sentence_embedding"].float())
         order = torch.tensor([place for places in batches for place in places])
-        return nn.functional.normalize(torch.cat(parts)[order.argsort()], dim=1)
+        return torch.cat(parts)[order.argsort().to(device)]
 
 
-def vectors_of(
-    vectors: nn.Module, documents: list[str], labels: list[str], workers: Workers
-) -> torch.Tensor:
-    """The vectors [T, D] of all texts, documents first, each computed by one of the workers."""
-    count = len(documents) + len(labels)
-    own = share(count, workers)
-    own_KD = vectors(
-        [documents[place] for place in own if place < len(documents)],
-        [labels[place - len(documents)] for place in own if place >= len(documents)],
-    )
+def gathered(own_KD: torch.Tensor, texts: int, workers: Workers) -> torch.Tensor:
+    """The vectors [T, D] of all `texts`, of which each worker has its `share`; with gradients."""
     if workers.world == 1:
         return own_KD
     all_WKD = _Gather.apply(own_KD)
-    return all_WKD.transpose(0, 1).reshape(-1, own_KD.shape[1])[:count]
+    return all_WKD.transpose(0, 1).reshape(-1, own_KD.shape[1])[:texts]
 
 
 def joined(vectors: TextVectors, workers: Workers) -> nn.Module:

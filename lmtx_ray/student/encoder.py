@@ -14,6 +14,7 @@ from lmtx_ray.io import progress
 from lmtx_ray.io.cores import usable_cores
 from lmtx_ray.search.hardware import has_int8, uses_bfloat16
 from lmtx_ray.student import bert
+from lmtx_ray.student.batching import packs
 from lmtx_ray.student.int8_bert import Int8Bert, is_supported
 from lmtx_ray.student.model_folder import model_folder
 
@@ -72,21 +73,6 @@ def equal_width_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
         places, most = widths[width], max(budget // width, 1)
         batches += [places[start : start + most] for start in range(0, len(places), most)]
     return batches
-
-
-def packs(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Positions in packs of at most `budget` tokens, or one text, longest first; texts without a
-    token are in none."""
-    found: list[list[int]] = []
-    left = 0
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        if lengths[place] > left or not found:
-            found.append([])
-            left = budget
-        if lengths[place]:
-            found[-1].append(place)
-            left -= lengths[place]
-    return [pack for pack in found if pack]
 
 
 class Encoder:

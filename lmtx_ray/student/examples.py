@@ -85,6 +85,9 @@ class LabelTexts:
                     writer.write_table(storage.read_table(uri).select(["text"]).cast(schema))
             self._texts = pa.ipc.open_file(pa.memory_map(path)).read_all()["text"]
 
+    def __len__(self) -> int:
+        return len(self._texts)
+
     def __getitem__(self, label: int) -> str:
         return self._texts[label].as_py()
 

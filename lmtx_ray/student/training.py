@@ -6,8 +6,9 @@ step. So a run that is killed and started again from its last checkpoint ends wi
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,18 +16,29 @@ from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from lmtx_ray.config.components import FitConfig
-from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.student import batching, contrast, losses, text_pairs, triplet
 from lmtx_ray.student.any_model import load_model
 from lmtx_ray.student.checkpoints import restore, save_checkpoint
-from lmtx_ray.student.data_parallel import TextVectors, Workers, joined, vectors_of
+from lmtx_ray.student.data_parallel import TextVectors, Workers, joined
 from lmtx_ray.student.examples import ExampleReader, ExampleUnit, LabelTexts
+from lmtx_ray.student.gradient_cache import learn
+from lmtx_ray.student.model_card import base_of, model_card
+from lmtx_ray.student.model_folder import model_folder
 from lmtx_ray.student.order import Order
+from lmtx_ray.student.saving import save_encoder
 from lmtx_ray.student.sizes import total_steps
+from lmtx_ray.student.telling import Progress, Report, Reports
 
-PROGRESS_SECONDS = 5.0
 ALONE = Workers()
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Where the encoder cuts texts when it is used, in tokens; training may cut earlier."""
+
+    document: int = 128
+    label: int = 32
 
 
 def train(
@@ -39,11 +51,13 @@ def train(
     rank: int,
     world: int,
     device: str,
+    lengths: Lengths = Lengths(),
+    report: Report | None = None,
 ) -> None:
     """One worker: resume, take its share of every batch, checkpoint and publish from rank 0.
 
     `units` hold the examples, `labels` are the URIs of the labels' fragments; `work` is where
-    checkpoints and progress live.
+    checkpoints and progress live. All workers call `report` after the same steps.
     """
     if config.threads:
         torch.set_num_threads(max(config.threads // world, 1))
@@ -57,20 +71,67 @@ def train(
     first = restore(student, optimizer, work, rank)
     workers = Workers(rank, world)
     vectors = joined(TextVectors(student, config), workers)
-    told = time.monotonic()
-    for step in range(first, total):
-        batch = make_batch(reader.rows(step), names, config, step, total)
-        loss = train_step(vectors, optimizer, batch, config, step, total, workers)
+    progress = Progress(work, total) if rank == 0 else None
+    reports = Reports(report, workers, student.device) if report else None
+    values: dict[str, float] = {}
+    for step, batch in batches(reader, names, config, range(first, total), total):
         last = step + 1 == total
-        if rank == 0 and (last or time.monotonic() - told > PROGRESS_SECONDS):
-            told = time.monotonic()
-            progress = {"step": step + 1, "of": total, "loss": round(loss, 4)}
-            storage.write_bytes(storage.join(work, "progress.json"), storage.to_json(progress))
+        values = measured_step(vectors, optimizer, batch, config, step, total, workers)
+        if progress:
+            progress.after(step, last, values["loss"])
+        if reports:
+            reports.after(step, last, len(batch.documents), values)
         if rank == 0 and (step + 1) % config.checkpoint_every == 0 and not last:
             save_checkpoint(student, optimizer, work, step + 1)
     if rank == 0 and not output.is_complete():
-        student.eval()
-        output.publish_folder(lambda folder: student.save(str(folder)))
+        counts = {
+            "examples": sum(unit.size for unit in units),
+            "labels": len(names),
+            "steps": total,
+        }
+        publish(student.eval(), output, model, config, lengths, counts, values)
+
+
+def batches(
+    reader: ExampleReader, names: batching.Names, config: FitConfig, steps: range, total: int
+) -> Iterator[tuple[int, batching.Batch]]:
+    """The batches of `steps` with their numbers; the next is read while one is learnt from."""
+
+    def made(step: int) -> batching.Batch:
+        return make_batch(reader.rows(step), names, config, step, total)
+
+    with ThreadPoolExecutor(1) as ahead:
+        waiting = ahead.submit(made, steps[0]) if steps else None
+        for step in steps:
+            assert waiting is not None
+            batch = waiting.result()
+            if step + 1 in steps:
+                waiting = ahead.submit(made, step + 1)
+            yield step, batch
+
+
+def publish(
+    student: SentenceTransformer,
+    output: Dataset,
+    model: str,
+    config: FitConfig,
+    lengths: Lengths,
+    counts: Mapping[str, int],
+    last: Mapping[str, float],
+) -> None:
+    """Publish the student with its card; `counts` and `last` are those of `model_card`."""
+    pooling = [part.pooling_mode for part in student if hasattr(part, "pooling_mode")]
+    card = model_card(
+        base_of(model, model_folder(model)),
+        config,
+        lengths.document,
+        lengths.label,
+        int(student.get_embedding_dimension() or 0),
+        str(pooling[0]) if pooling else None,
+        counts,
+        last,
+    )
+    output.publish_folder(lambda folder: save_encoder(student, folder, lengths.document, card))
 
 
 def example_order(units: Sequence[ExampleUnit], config: FitConfig) -> Order:
@@ -85,13 +146,13 @@ def example_order(units: Sequence[ExampleUnit], config: FitConfig) -> Order:
 
 
 def new_optimizer(student: SentenceTransformer, config: FitConfig) -> torch.optim.Optimizer:
-    """AdamW; single-tensor updates, as the fused ones differ in the last bit by device."""
+    """AdamW in one operation over each weight, which reads and writes it once."""
     return torch.optim.AdamW(
         student.parameters(),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
         eps=1e-6,
-        foreach=False,
+        fused=True,
     )
 
 
@@ -105,18 +166,42 @@ def train_step(
     workers: Workers = ALONE,
 ) -> float:
     """One optimiser step of all workers on one batch; returns its loss, the same at each."""
+    return measured_step(vectors, optimizer, batch, config, step, total, workers)["loss"]
+
+
+def measured_step(
+    vectors: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: batching.Batch,
+    config: FitConfig,
+    step: int,
+    total: int,
+    workers: Workers = ALONE,
+) -> dict[str, float]:
+    """`train_step`; returns the batch's "loss", and as "precision_at_1" the share of its documents
+    whose nearest label of the batch is one that the judge accepted, both before the step."""
     seed = np.random.SeedSequence([config.seed, step, workers.rank]).generate_state(1)
-    torch.manual_seed(int(seed[0]))
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * rate(step, total, config.warmup, config.final_rate)
     optimizer.zero_grad(set_to_none=True)
-    vectors_TD = vectors_of(vectors, batch.documents, batch.labels, workers)
-    loss = batch_loss(vectors_TD, batch, config)
-    loss.backward()
+    seen: list[torch.Tensor] = []
+
+    def loss_of(vectors_TD: torch.Tensor) -> torch.Tensor:
+        seen.append(vectors_TD.detach())
+        return batch_loss(vectors_TD, batch, config)
+
+    loss = learn(vectors, batch.documents, batch.labels, loss_of, int(seed[0]), workers)
     if config.clip:
-        torch.nn.utils.clip_grad_norm_(vectors.parameters(), config.clip, foreach=False)
+        torch.nn.utils.clip_grad_norm_(vectors.parameters(), config.clip)
     optimizer.step()
-    return float(loss.detach())
+    return {"loss": float(loss), "precision_at_1": precision_at_1(seen[0], batch)}
+
+
+def precision_at_1(vectors_TD: torch.Tensor, batch: batching.Batch) -> float:
+    """Share of the batch's documents whose nearest label of the batch was accepted."""
+    documents_BD, labels_MD = vectors_TD.tensor_split([len(batch.documents)])
+    nearest_B = (documents_BD @ labels_MD.T).argmax(dim=1).cpu()
+    return float((batch.targets_BM[torch.arange(len(nearest_B)), nearest_B] > 0).float().mean())
 
 
 def make_batch(

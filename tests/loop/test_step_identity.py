@@ -148,6 +148,7 @@ FIRST_CHANGED = {
             "label_tokens",
             "workers",
             "dtype",
+            "dropout",
         )
     },
     "cycles.most": "bundle",
@@ -191,6 +192,7 @@ OTHERS = {
     "fit.recipe": "paper",
     "fit.init": "pretrained",
     "fit.dtype": "bfloat16",
+    "fit.dropout": 0.2,
     "cycles.most": 2,
     "ship": "dense",
     "evaluation.precision_at": [1],

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lmtx_ray.config.components import EncoderConfig, FitConfig
+from lmtx_ray.config.resources import FitResources
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
@@ -68,10 +69,17 @@ def inputs(folder: Path, rows: int = 40) -> list[Dataset]:
     return [published(folder, name, table) for name, table in tables.items()]
 
 
-def train(folder: Path, encoder: str, config: FitConfig, rows: int = 40) -> Dataset:
+Trained = tuple[Dataset, dict[str, float]]
+
+
+def train(
+    folder: Path, encoder: str, config: FitConfig, rows: int = 40, cpus: float = 1
+) -> Trained:
+    """The encoder, and what Ray Train was told at the end."""
     steps, output = inputs(folder, rows), Dataset(str(folder / "encoder"), "f")
-    fit(*steps, encoder, config, output, str(folder / "work"))
-    return output
+    return output, fit(
+        *steps, encoder, config, output, str(folder / "work"), FitResources(cpus=cpus)
+    )
 
 
 def weights(output: Dataset) -> str:
@@ -90,12 +98,26 @@ def accuracy(model: str) -> float:
     return float((scores.argmax(axis=1) == own).mean())
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])  # 1: e2e too
+# 1: e2e too; four share the two cores of the cluster; of one to four it takes the two that fit
+@pytest.mark.parametrize(
+    ("workers", "cpus"),
+    [
+        pytest.param(1, 1, marks=pytest.mark.slow),
+        (2, 1),
+        pytest.param(4, 0.5, marks=pytest.mark.slow),
+        pytest.param((1, 4), 1, marks=pytest.mark.slow),
+    ],
+)
 def test_the_student_learns_what_the_judge_accepted(
-    tmp_path: Path, encoder: str, workers: int
+    tmp_path: Path, encoder: str, workers: int | tuple[int, int], cpus: float
 ) -> None:
-    output = train(tmp_path, encoder, FitConfig(**{**SMALL, "passes": 10}, workers=workers))
+    config = FitConfig(**{**SMALL, "passes": 10}, workers=workers)
+    output, told = train(tmp_path, encoder, config, cpus=cpus)
     assert accuracy(output.uri) > max(accuracy(encoder), 0.9)
+    assert told["step"] == 50
+    assert told["loss"] < 1.0
+    assert told["precision_at_1"] > 0.5
+    assert told["examples_per_second"] > 0
     assert not (tmp_path / "work").exists()  # nothing is left of the checkpoints
     from sentence_transformers import SentenceTransformer
 

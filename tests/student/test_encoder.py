@@ -15,7 +15,8 @@ from sentence_transformers import SentenceTransformer
 from lmtx_ray.config.components import EncoderConfig, resolve_model
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.search.hardware import has_int8
-from lmtx_ray.student.encoder import Encoder, equal_width_batches, packs, padded
+from lmtx_ray.student.batching import packs
+from lmtx_ray.student.encoder import Encoder, equal_width_batches, padded
 from tests.tiny import TOPICS, save_encoder
 
 needs_int8 = pytest.mark.skipif(not has_int8(), reason="no int8 instructions on this CPU")

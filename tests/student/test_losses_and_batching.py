@@ -92,9 +92,37 @@ def test_a_published_batch_draws_one_accepted_label_a_document() -> None:
         assert batch.judged_BM[0, 1]  # label 1 is accepted for both documents
 
 
-@given(st.lists(st.integers(0, 200), max_size=60), st.integers(1, 400))
-def test_every_text_is_in_one_pass_within_the_budget(lengths: list[int], budget: int) -> None:
-    batches = batching.token_budget_batches(lengths, budget)
+@given(st.lists(st.integers(1, 200), max_size=60))
+def test_texts_of_one_batch_have_like_lengths(lengths: list[int]) -> None:
+    batches = batching.like_lengths(lengths)
     assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
     for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(lengths[place] for place in batch) <= budget
+        own = [lengths[place] for place in batch]
+        assert min(own) >= batching.LIKE * max(own)
+
+
+class Letters:
+    """A tokenizer, a token for each letter, that keeps what it was asked."""
+
+    pad_token_id = 7
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, texts: list[str], truncation: bool, max_length: int) -> dict:
+        self.asked += texts
+        return {"input_ids": [[ord(letter) for letter in text[:max_length]] for text in texts]}
+
+
+def test_a_text_is_tokenised_once_and_anew_where_all_would_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = batching.TokenIds(letters := Letters())
+    assert [list(row) for row in known.of(["ab", "", "ab"], 1)] == [[97], [7], [97]]
+    assert [list(row) for row in known.of(["ab"], 2)] == [[97, 98]]  # the cut is another one
+    known.of(["ab", ""], 1)
+    assert letters.asked == ["ab", "", "ab"]
+    monkeypatch.setattr(batching, "KEPT", 0)
+    for _ in range(2):
+        assert [list(row) for row in known.of(["ab", "c"], 1)] == [[97], [99]]
+    assert letters.asked[3:] == ["ab", "c"] * 2
