@@ -31,12 +31,14 @@ ANSWERS = pa.schema(
 @dataclass
 class Usage:
     """What a teacher has used since it was built. Tokens are those of prompts and of answers, as
-    counted by the engine or told by the server."""
+    counted by the engine or told by the server. `cached_tokens` are those of the prompts that an
+    engine of ours need not compute, as another prompt began alike."""
 
     requests: int = 0
     prompt_tokens: int = 0
     answer_tokens: int = 0
     seconds: float = 0.0
+    cached_tokens: int = 0
 
 
 class Budget(Protocol):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.teacher.engines import has_vllm, packs
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, Teacher, Unlimited
+
+logger = logging.getLogger(__name__)
 
 
 def build_teacher(
@@ -27,6 +32,15 @@ def build_teacher(
         from lmtx_ray.teacher.http import HttpTeacher
 
         return HttpTeacher(config, prompt, budget)
+    if packs(config):
+        from lmtx_ray.teacher.packed import CannotPack, PackedTeacher
+
+        try:
+            return PackedTeacher(config, prompt, budget)
+        except CannotPack as error:
+            if config.engine == "packed" or not has_vllm():
+                raise
+            logger.info("%s; taking vLLM", error)
     from lmtx_ray.teacher.vllm import VllmTeacher
 
     return VllmTeacher(config, prompt, budget, deterministic)

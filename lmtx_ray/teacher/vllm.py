@@ -15,7 +15,6 @@ import time
 import weakref
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,36 +23,25 @@ import torch
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import progress
-from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search import hardware
 from lmtx_ray.teacher.engine_thread import EngineThread
+from lmtx_ray.teacher.granting import grant
 from lmtx_ray.teacher.identity import teacher_identity
+from lmtx_ray.teacher.model_files import (
+    commit_of,
+    hub_revision,
+    load_tokenizer,
+    local_files,
+    sentence,
+    too_long,
+)
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Budget, BudgetReached, Usage, answers_table
+from lmtx_ray.teacher.protocol import Budget, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading, begins_with, from_log_probabilities
 from lmtx_ray.teacher.rendering import Rendering
 from lmtx_ray.teacher.spellings import answer_tokens
 
-MANY = 10**9
 ENDS_OF_THOUGHT = ["</think>", "</thinking>"]
-
-
-def load_tokenizer(folder: str, model: str, revision: str | None = None) -> Any:
-    """A model's tokenizer, which cuts nothing and runs no code of the model's.
-
-    `folder` is where its files are; `model` is named where a ConfigError says what is wrong.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(
-            folder,
-            revision=revision,
-            trust_remote_code=False,
-            model_max_length=MANY,  # documents are cut here
-        )
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"judge.teacher.model {model!r}: {_sentence(error)}") from error
 
 
 def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
@@ -71,8 +59,8 @@ def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
     try:
         return vllm.LLM(
             model=folder,
-            revision=_hub_revision(config),
-            tokenizer_revision=_hub_revision(config),
+            revision=hub_revision(config),
+            tokenizer_revision=hub_revision(config),
             max_model_len=longest,
             tensor_parallel_size=config.tensor_parallel_size,
             max_num_batched_tokens=max(config.max_num_batched_tokens, longest),
@@ -84,10 +72,7 @@ def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
             **settings,
         )
     except ValueError as error:  # of the model or the settings: pydantic's are ValueErrors too
-        raise ConfigError(
-            f"judge.teacher.model {config.model!r} with {longest} tokens a question "
-            f"(max_document_tokens, max_label_tokens, thinking_tokens): {_sentence(error)}"
-        ) from error
+        raise too_long(config, longest, sentence(error)) from error
 
 
 def _machine_settings(config: TeacherConfig) -> dict[str, Any]:
@@ -109,26 +94,6 @@ def _machine_settings(config: TeacherConfig) -> dict[str, Any]:
     }
 
 
-def _hub_revision(config: TeacherConfig) -> str | None:
-    """The commit or branch to take from the hub; None for a folder, where `revision` is a mark."""
-    is_folder = "://" in config.model or os.path.isdir(config.model)
-    return None if is_folder else config.revision or None
-
-
-def _commit(config: TeacherConfig) -> str:
-    """The commit of a hub model that was loaded; empty for a folder."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if "://" in config.model or os.path.isdir(config.model):
-        return ""
-    found = try_to_load_from_cache(config.model, "config.json", revision=config.revision or "main")
-    return Path(found).parent.name if isinstance(found, str) else ""
-
-
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())[:400]
-
-
 class VllmTeacher:
     """A Teacher (see protocol) over one engine."""
 
@@ -140,14 +105,12 @@ class VllmTeacher:
         deterministic: bool | None = None,
     ) -> None:
         """`deterministic` None means where there is no GPU."""
-        if not config.model:
-            raise ConfigError("judge.teacher.model: needs a model folder or hub id")
+        folder = local_files(config)
         self.prompt_fingerprint, self.fingerprint = teacher_identity(config, prompt)
         self.usage = Usage()
         self._config, self._prompt, self._budget = config, prompt, budget
-        folder = node_copy(config.model) if "://" in config.model else config.model
-        tokenizer = load_tokenizer(folder, config.model, _hub_revision(config))
-        self.commit = _commit(config)
+        tokenizer = load_tokenizer(folder, config.model, hub_revision(config))
+        self.commit = commit_of(config)
         self._rendering = Rendering(tokenizer, prompt, config)
         answer_tokens(self._rendering, prompt.answers, len(tokenizer), config.model)  # or refuse
         longest = self._rendering.longest
@@ -191,16 +154,17 @@ class VllmTeacher:
         for the same table. Several threads may call it."""
         started = time.monotonic()
         with self._render:  # a tokenizer is not for two threads
-            pairs, prompts, stopped = self._granted(questions)
-        answers = answers_table(pairs, self._in_turn(prompts))
+            most = 1 + self._config.thinking_tokens
+            granted = grant(self._rendering, self._budget, questions, most)
+        answers = answers_table(granted.pairs, self._in_turn(granted.prompts))
         with self._counting:
-            self.usage.requests += len(prompts)
-            self.usage.prompt_tokens += sum(map(len, prompts))
+            self.usage.requests += len(granted.pairs)
+            self.usage.prompt_tokens += granted.tokens
             self.usage.seconds += time.monotonic() - started
-        progress.count(prompt_tokens=sum(map(len, prompts)))
-        if stopped:
-            stopped.answers = answers
-            raise stopped
+        progress.count(prompt_tokens=granted.tokens)
+        if granted.stopped:
+            granted.stopped.answers = answers
+            raise granted.stopped
         return answers
 
     def _in_turn(self, prompts: Sequence[list[int]]) -> list[Reading]:
@@ -209,25 +173,6 @@ class VllmTeacher:
         with self._turn:
             self._engine.forget()
             return self._ask(prompts)
-
-    def _granted(
-        self, questions: pa.Table
-    ) -> tuple[list[tuple[str, int]], list[list[int]], BudgetReached | None]:
-        """(doc_id, label_id) pairs and their prompts, as far as the budget goes."""
-        pairs: list[tuple[str, int]] = []
-        prompts: list[list[int]] = []
-        answer = 1 + self._config.thinking_tokens
-        for question in questions.to_pylist():
-            texts = question["label_texts"]
-            asked = self._rendering.questions(question["title"], question["text"], texts)
-            for label, prompt in zip(question["label_ids"], asked, strict=True):
-                try:
-                    self._budget.take(1, len(prompt) + answer)
-                except BudgetReached as reached:
-                    return pairs, prompts, reached
-                pairs.append((question["doc_id"], label))
-                prompts.append(prompt)
-        return pairs, prompts, None
 
     def _ask(self, prompts: Sequence[list[int]]) -> list[Reading]:
         """The reading of each prompt's answer, after thoughts if there are any."""
@@ -240,11 +185,12 @@ class VllmTeacher:
             tell(count)
             progress.count(pairs=count)
 
-        outputs = iter(self._engine.generate(asked, self._answer, answered))
-        self._count(len(asked))
+        outputs = self._engine.generate(asked, self._answer, answered)
+        self._count(len(asked), sum(output.num_cached_tokens or 0 for output in outputs))
+        said = iter(outputs)
         unended = f"still thinking after {self._config.thinking_tokens} tokens"
         return [
-            self._read(next(outputs)) if prompt else Reading("unclear", raw=unended)
+            self._read(next(said)) if prompt else Reading("unclear", raw=unended)
             for prompt in prompts
         ]
 
@@ -261,9 +207,10 @@ class VllmTeacher:
             resumed.append(self._rendering.resumed(prompt, thoughts, ended) or [])
         return resumed
 
-    def _count(self, tokens: int) -> None:
+    def _count(self, tokens: int, cached: int = 0) -> None:
         with self._counting:
             self.usage.answer_tokens += tokens
+            self.usage.cached_tokens += cached
         progress.count(answer_tokens=tokens)
 
     def _read(self, output: Any) -> Reading:
