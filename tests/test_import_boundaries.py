@@ -49,6 +49,8 @@ HEAVY_FILES = {
     "bundle.tagger",
     "bundle.folder",
     "teacher.vllm",
+    "teacher.packed_attention",
+    "teacher.packed_model",
     "loop.cycle",
     "loop.prepare",
     "loop.judging",

@@ -7,8 +7,10 @@ import math
 import os
 
 from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import storage
 
+EXTRA = "pip install 'lmtx_ray[cpu]' (with a GPU: [gpu])"
 SMALL_BYTES = 2 << 30  # of weights: up to a billion parameters; of larger ones nothing was measured
 
 
@@ -17,15 +19,28 @@ def has_vllm() -> bool:
     return importlib.util.find_spec("vllm") is not None
 
 
-def packs(config: TeacherConfig) -> bool:
-    """Whether the packed engine runs a model of kind vllm here.
+def needs_vllm(config: TeacherConfig) -> str:
+    """The setting that only vLLM can do; empty where there is none."""
+    wanted = {
+        "judge.teacher.engine: vllm": config.engine == "vllm",
+        "judge.teacher.thinking_tokens": config.thinking_tokens > 0,
+        "judge.teacher.tensor_parallel_size": config.tensor_parallel_size > 1,
+    }
+    return next((name for name, is_wanted in wanted.items() if is_wanted), "")
 
-    A judge that is to think needs vLLM. On a GPU, and for large models, vLLM is taken if it is
-    installed.
-    """
-    if config.engine != "auto":
-        return config.engine == "packed"
-    if config.thinking_tokens or config.tensor_parallel_size > 1:
+
+def refuse_missing(config: TeacherConfig) -> None:
+    """Raises ConfigError, naming the setting and the extra, where vLLM is needed and not there."""
+    if (setting := needs_vllm(config)) and not has_vllm():
+        raise ConfigError(f"{setting} needs vLLM: {EXTRA}")
+
+
+def packs(config: TeacherConfig) -> bool:
+    """Whether the packed engine runs a model of kind vllm here. On a GPU, and for large models,
+    vLLM is taken if it is installed."""
+    if config.engine == "packed":
+        return True
+    if needs_vllm(config):
         return False
     return not has_vllm() or (not _has_gpu() and weight_bytes(config.model) <= SMALL_BYTES)
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.io import progress
+from lmtx_ray.teacher.engines import needs_vllm
 from lmtx_ray.teacher.granting import Granted, grant
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.model_files import commit_of, hub_revision, load_tokenizer, local_files
@@ -39,11 +40,8 @@ class PackedTeacher:
 
     def __init__(self, config: TeacherConfig, prompt: Prompt, budget: Budget) -> None:
         folder = local_files(config)
-        if config.thinking_tokens:
-            raise CannotPack(
-                "judge.teacher.thinking_tokens: the packed engine reads one token of an answer: "
-                f"{INSTEAD}"
-            )
+        if setting := needs_vllm(config):
+            raise CannotPack(f"{setting} needs vLLM: {INSTEAD}")
         self.prompt_fingerprint, self.fingerprint = teacher_identity(config, prompt)
         self.usage = Usage()
         self._config, self._prompt, self._budget = config, prompt, budget

@@ -17,13 +17,14 @@ from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.search import hardware
 from lmtx_ray.teacher import packed_attention
+from lmtx_ray.teacher.engines import EXTRA
 from lmtx_ray.teacher.model_files import hub_revision, sentence, too_long
 from lmtx_ray.teacher.packing import Limits, Prompt, Step, pack, steps
 
 LOGITS = 1 << 24  # of a step, at most: of each prompt's end there is one for each word piece
 LEAST_PROMPTS = 16
 MOST_APART = 0.05  # of two distributions over the next token that are the same but for rounding
-INSTEAD = "set judge.teacher.engine to vllm (pip install 'lmtx_ray[cpu]', with a GPU: [gpu])"
+INSTEAD = f"set judge.teacher.engine to vllm, {EXTRA}"
 
 
 class CannotPack(ConfigError):

@@ -25,6 +25,7 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import progress
 from lmtx_ray.search import hardware
 from lmtx_ray.teacher.engine_thread import EngineThread
+from lmtx_ray.teacher.engines import EXTRA
 from lmtx_ray.teacher.granting import grant
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.model_files import (
@@ -50,10 +51,7 @@ def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
     try:
         import vllm  # reads the environment, so after its settings
     except ImportError as error:
-        raise ConfigError(
-            "judge.teacher.kind vllm needs the extra cpu or gpu: pip install 'lmtx_ray[cpu]' "
-            f"({error})"
-        ) from error
+        raise ConfigError(f"judge.teacher.engine: vllm needs vLLM: {EXTRA} ({error})") from error
     if config.threads:
         torch.set_num_threads(config.threads)
     try:
