@@ -42,10 +42,11 @@ def packs(config: TeacherConfig) -> bool:
         return True
     if needs_vllm(config):
         return False
-    return not has_vllm() or (not _has_gpu() and weight_bytes(config.model) <= SMALL_BYTES)
+    return not has_vllm() or (not has_gpu() and weight_bytes(config.model) <= SMALL_BYTES)
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether torch sees a GPU here."""
     import torch
 
     return torch.cuda.is_available()

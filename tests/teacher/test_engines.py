@@ -26,7 +26,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     def has(vllm: bool, gpu: bool) -> None:
         monkeypatch.setattr(engines, "has_vllm", lambda: vllm)
         monkeypatch.setattr(registry, "has_vllm", lambda: vllm)
-        monkeypatch.setattr(engines, "_has_gpu", lambda: gpu)
+        monkeypatch.setattr(engines, "has_gpu", lambda: gpu)
 
     return has
 

@@ -1,0 +1,113 @@
+"""What a run will ask its judge, and what that costs: at most, and as is to be expected.
+
+At most is what cannot be exceeded. Expected is a forecast for a run that is not stopped early: the
+first cycle asks about all its candidates, and a later one about those that the trained student
+brought in. How many that are is not known before, so the shares of the biomedical sample are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmtx_ray.config.judge import JudgeConfig
+from lmtx_ray.loop.prompt_tokens import PromptTokens
+
+BOTH_RANKINGS = 0.75  # of two rankings' first labels, those that are different ones
+NEW_CANDIDATES = 0.37  # of a later cycle's candidates, those that no cycle before had
+NEW_FIRSTS = 0.24  # of the first labels after a cycle, those that were not asked about
+
+
+@dataclass(frozen=True)
+class StepBill:
+    """Pairs of one step: `at_most`, `wanted` as expected, and `new`, those of them that the store
+    does not hold. `documents` are those asked about."""
+
+    name: str
+    documents: int
+    at_most: int
+    wanted: float
+    new: float
+
+
+@dataclass(frozen=True)
+class Held:
+    """Pairs that the store has of this judge, by documents of the sample."""
+
+    pairs: Sequence[int]
+
+    def share(self, before: float, wanted: float) -> float:
+        """Of `wanted` pairs a document, asked about after `before` others, what is held."""
+        if not self.pairs or wanted <= 0:
+            return 0.0
+        return float(np.clip((np.array(self.pairs) - before) / wanted, 0.0, 1.0).mean())
+
+
+def step_bills(
+    judge: JudgeConfig, splits: Mapping[str, int], cycles: int, to_do: set[str], held: Held
+) -> list[StepBill]:
+    """Every step that is to do (names as in `Layout.steps`) and asks, in order."""
+    bills = []
+    train, aside, test = (splits.get(name, 0) for name in ("train", "held_aside", "test"))
+    firsts = 2 * judge.select_k
+    asked = 0.0  # of a training document, in the cycles before
+    for number in range(1, cycles + 1):
+        share = 1.0 if number == 1 else NEW_CANDIDATES
+        wanted = share * judge.top_k
+        new = 1 - held.share(asked, wanted)
+        asked += wanted
+        if (name := f"verdicts {number}") in to_do:
+            bills.append(_bill(name, train, judge.top_k, wanted, new))
+            if number == 1:
+                both = BOTH_RANKINGS * firsts
+                bills.append(_bill(name, aside, firsts, both, 1 - held.share(0, both)))
+        if (name := f"selection {number}") in to_do:
+            bills.append(_bill(name, aside, firsts, NEW_FIRSTS * firsts, new))
+    if (name := "test verdicts") in to_do:
+        new = 1 - held.share(0, judge.rerank_k)
+        bills.append(_bill(name, test, judge.rerank_k, judge.rerank_k, new))
+    return [bill for bill in bills if bill.at_most]
+
+
+def _bill(name: str, documents: int, most: int, wanted: float, new: float) -> StepBill:
+    return StepBill(name, documents, documents * most, documents * wanted, documents * wanted * new)
+
+
+@dataclass(frozen=True)
+class Bill:
+    """The sums of some steps' bills. Of tokens, `computed` go through the model and the rest is
+    shared among prompts; where the engine is elsewhere nothing is taken to be shared."""
+
+    pairs_at_most: int
+    tokens_at_most: int
+    pairs: int
+    new_pairs: int
+    tokens: int
+    computed: int
+    money: float
+    money_at_most: float
+
+    @property
+    def cached(self) -> int:
+        """Prompt tokens that need not be computed."""
+        return self.tokens - self.computed
+
+
+def add_up(steps: Sequence[StepBill], tokens: PromptTokens, judge: JudgeConfig) -> Bill:
+    """The bill of a run."""
+    most, new = sum(step.at_most for step in steps), sum(step.new for step in steps)
+    # a document of which less than a pair is new is asked about as often less
+    documents = sum(min(step.documents, step.new) for step in steps)
+    each = (tokens.pair * judge.price.prompt + judge.price.answer) / 1e6
+    return Bill(
+        pairs_at_most=most,
+        tokens_at_most=round(most * tokens.pair),
+        pairs=round(sum(step.wanted for step in steps)),
+        new_pairs=round(new),
+        tokens=round(new * tokens.pair),
+        computed=round(tokens.computed(documents, new)),
+        money=new * each,
+        money_at_most=most * each,
+    )
