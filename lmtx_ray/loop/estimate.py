@@ -67,9 +67,6 @@ def _judge(
     tokens = prompt_tokens(config.judge.teacher, layout.prompt, sample)
     bill = add_up(steps, tokens, config.judge)
     known = measured_rate(config, layout, sample) if measure else known_rate(config, layout)
-    rate = (
-        {"pairs_a_second": round(known.pairs_a_second, 1), "from": known.told_by} if known else {}
-    )
     return {
         "calls_at_most": bill.pairs_at_most,
         "prompt_tokens_at_most": bill.tokens_at_most,
