@@ -80,6 +80,11 @@ class BudgetReached(Interrupted, ConfigError):
     """The budget in requests or tokens is used up."""
 
 
+class EngineDied(RuntimeError):
+    """An engine's own process is gone. What it was asked has no answer; the process that held it
+    cannot ask another, and ends, so that a new one takes its place."""
+
+
 class Teacher(Protocol):
     """Answers every pair of a QUESTIONS table, in order, as ANSWERS.
 
@@ -93,7 +98,8 @@ class Teacher(Protocol):
     usage: Usage
 
     def judge(self, questions: pa.Table) -> pa.Table:
-        """ANSWERS, one row for each pair. Raises Interrupted, with the answers before it."""
+        """ANSWERS, one row for each pair. Raises Interrupted, with the answers before it, or
+        EngineDied."""
 
 
 def answers_table(pairs: Sequence[tuple[str, int]], readings: Sequence[Reading]) -> pa.Table:
