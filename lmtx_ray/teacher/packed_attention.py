@@ -41,6 +41,7 @@ class Seen:
     """A step for all layers of a model, and how many of them have asked for it."""
 
     products: Sequence[Product]
+    ends: torch.Tensor  # rows that answers follow
     longest: int  # tokens of a prompt
     layers: int = 0
 
@@ -52,7 +53,8 @@ CURRENT: ContextVar[Seen] = ContextVar("packed step")
 def step_of(step: Step, dtype: torch.dtype, device: torch.device) -> Iterator[Seen]:
     """What models that run in the block attend to."""
     products = [_product(block, dtype, device) for block in step.blocks]
-    seen = Seen(products, max(step.positions) + 1)
+    ends = torch.tensor(step.ends, device=device)
+    seen = Seen(products, ends, max(step.positions) + 1)
     token = CURRENT.set(seen)
     try:
         yield seen

@@ -59,6 +59,24 @@ def load_causal(config: TeacherConfig, folder: str) -> Any:
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
+def spare_last_layer(model: Any) -> None:
+    """Of the last layer's feed-forward part compute only the rows that answers follow: no other is
+    looked at. Models without such a part stay as they are."""
+    layers = getattr(model.base_model, "layers", None)
+    part = getattr(layers[-1], "mlp", None) if layers else None
+    if part is None:
+        return
+    whole = part.forward
+
+    def forward(hidden_BTD: torch.Tensor) -> torch.Tensor:
+        ends = packed_attention.CURRENT.get().ends
+        out_BTD = torch.zeros_like(hidden_BTD)
+        out_BTD[:, ends] = whole(hidden_BTD[:, ends])
+        return out_BTD
+
+    part.forward = forward
+
+
 class PackedModel:
     """A model and how its steps are cut. One thread at a time.
 
@@ -90,6 +108,7 @@ class PackedModel:
         to these prompts, which should begin alike, would change with it."""
         alone = torch.cat([self._alone(prompt) for prompt in prompts])
         self._model.set_attn_implementation(packed_attention.NAME)
+        spare_last_layer(self._model)
         try:
             (parts,) = steps([prompts], Limits(sum(map(len, prompts)), len(prompts)))
             apart = (self._logits(pack(parts)).softmax(-1) - alone).abs().sum(-1).max().item() / 2
@@ -116,16 +135,15 @@ class PackedModel:
     def _logits(self, step: Step) -> torch.Tensor:
         """Of the token behind each prompt, float32 [prompts, vocabulary]."""
         device = self._model.device
-        ids, positions, ends = (
-            torch.tensor(values, device=device)
-            for values in (step.tokens, step.positions, step.ends)
+        ids, positions = (
+            torch.tensor(values, device=device) for values in (step.tokens, step.positions)
         )
         with packed_attention.step_of(step, self._model.dtype, device) as seen:
             found = self._model(
                 input_ids=ids[None],
                 position_ids=positions[None],
                 use_cache=False,
-                logits_to_keep=ends,
+                logits_to_keep=seen.ends,
             )
         layers = self._model.config.get_text_config().num_hidden_layers
         if seen.layers != layers:
