@@ -76,7 +76,8 @@ def in_steps(documents: Sequence[Prompts], limits: Limits) -> tuple[float, float
 
 def in_blocks(documents: Sequence[Prompts], block: int) -> tuple[float, float]:
     """The same of a cache that keeps whole blocks of earlier prompts."""
-    firsts, others = [], []
+    firsts: list[int] = []
+    others: list[int] = []
     before: list[int] = []
     for prompts in documents:
         for place, prompt in enumerate(prompts):

@@ -49,7 +49,7 @@ def has_gpu() -> bool:
     """Whether torch sees a GPU here."""
     import torch
 
-    return torch.cuda.is_available()
+    return bool(torch.cuda.is_available())
 
 
 def weight_bytes(model: str) -> float:

@@ -120,10 +120,11 @@ class PackedModel:
                 f"judge.teacher.model {name!r}: its prompts cannot be packed ({wrong}): {INSTEAD}"
             )
 
-    @torch.inference_mode()
     def _alone(self, prompt: Prompt) -> torch.Tensor:
         ids = torch.tensor([prompt], device=self._model.device)
-        return self._model(input_ids=ids, use_cache=False).logits[:, -1].float().softmax(-1)
+        with torch.inference_mode():
+            logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits[:, -1]
+        return logits.float().softmax(-1)
 
     def answers(self, documents: Sequence[Sequence[Prompt]]) -> Iterator[Answers]:
         """Of every document's prompts, in order, as steps are done."""
@@ -131,14 +132,14 @@ class PackedModel:
             step = pack(parts)
             yield self._read(self._logits(step), len(step.tokens))
 
-    @torch.inference_mode()
     def _logits(self, step: Step) -> torch.Tensor:
         """Of the token behind each prompt, float32 [prompts, vocabulary]."""
         device = self._model.device
         ids, positions = (
             torch.tensor(values, device=device) for values in (step.tokens, step.positions)
         )
-        with packed_attention.step_of(step, self._model.dtype, device) as seen:
+        dtype = self._model.dtype
+        with torch.inference_mode(), packed_attention.step_of(step, dtype, device) as seen:
             found = self._model(
                 input_ids=ids[None],
                 position_ids=positions[None],
@@ -148,9 +149,9 @@ class PackedModel:
         layers = self._model.config.get_text_config().num_hidden_layers
         if seen.layers != layers:
             raise packed_attention.NotPacked(f"{seen.layers} of its {layers} layers are attention")
-        return found.logits[0].float()
+        logits_PV: torch.Tensor = found.logits[0].float()
+        return logits_PV
 
-    @torch.inference_mode()
     def _read(self, logits_PV: torch.Tensor, computed: int) -> Answers:
         total_P = logits_PV.logsumexp(-1)
         words = [logits_PV[:, tokens].logsumexp(-1) - total_P for tokens in self._words]

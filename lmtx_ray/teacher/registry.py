@@ -33,7 +33,8 @@ def build_teacher(
 
         return HttpTeacher(config, prompt, budget)
     if packs(config):
-        from lmtx_ray.teacher.packed import CannotPack, PackedTeacher
+        from lmtx_ray.teacher.packed import PackedTeacher
+        from lmtx_ray.teacher.packed_model import CannotPack
 
         try:
             return PackedTeacher(config, prompt, budget)

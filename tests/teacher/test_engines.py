@@ -10,6 +10,7 @@ import pytest
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher import engines, packed, registry, vllm
+from lmtx_ray.teacher.packed_model import CannotPack
 from lmtx_ray.teacher.prompts import get_prompt
 
 TAG = get_prompt("tag")
@@ -69,7 +70,7 @@ def test_a_model_that_cannot_be_packed_goes_to_vllm(
     machine: Any, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
-        raise packed.CannotPack("it has no attention")
+        raise CannotPack("it has no attention")
 
     monkeypatch.setattr(packed, "PackedTeacher", refuse)
     monkeypatch.setattr(vllm, "VllmTeacher", lambda *_: "vllm")
