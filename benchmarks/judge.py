@@ -60,7 +60,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 STAND_IN = SAMPLE / "judge"
 UNIT_DOCUMENTS = 128  # as in a run
 WARM_DOCUMENTS = (64, 8)  # on a GPU and without: kernels are built for the first steps
-WAYS = ("p", "d", "c", "b", "r", "a")  # r is c through ray.data.llm
+WAYS = ("p", "d", "c", "b", "a", "r")  # r is c through ray.data.llm
 DOCUMENTS, SUBSET = (512, 128), 64  # of the fast ways on a GPU and without, of a and b
 QUICK = 96
 BIG = "qwen3-8b"  # of which so many judgements a second are asked
@@ -139,15 +139,15 @@ class Run:
         words, vocabulary = dict(prompt.answers), dict(teacher._tokens)
         longest = teacher._rendering.longest
         shut_down(teacher)
-        if "r" in ways:
-            way = through_ray_data(self.config, longest, prompts, vocabulary, words)
-            self.keep("c_ray_data_llm", way)
         if "a" in ways:
             low = torch.cuda.is_available() or hardware.has_native_bfloat16()
             dtype = torch.bfloat16 if low else torch.float32
             model = load_causal(self.config.model, bool(self.arguments.shape), dtype)
             papers_way(model, few[:32], vocabulary, words)
             self.keep("a", papers_way(model, few, vocabulary, words))
+        if "r" in ways:
+            way = through_ray_data(self.config, longest, prompts, vocabulary, words)
+            self.keep("c_ray_data_llm", way)
 
     def _packed(self) -> None:
         prompt = get_prompt(self.config.prompt)
