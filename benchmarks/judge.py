@@ -4,14 +4,17 @@
 
 a  the paper's way: transformers `generate`, left-padded batches of 16, one new token
 b  vLLM, every pair by itself: no prompt reads the prefix cache
-c  vLLM with the prefix cache, all prompts in one `LLM.generate`
-d  this project's teacher, from a table of questions to a table of answers: one table at a time,
-   which gives the same bits again, and with tables overlapping as in a run on a GPU
+c  vLLM with the prefix cache, all prompts in one `LLM.generate`; `c_ray_data_llm` is the same
+   through a processor of `ray.data.llm`, every row a prompt
+d  this project's teacher, from a table of questions to a table of answers, with vLLM: one table at
+   a time, which gives the same bits again, and with tables overlapping as in a run on a GPU
+p  this project's teacher with the packed engine, as a run without a GPU has it
 
 The judge is the stand-in of the biomedical sample or has a real model's shape and random weights.
-Only d makes token ids inside its time; the others get them. Computed tokens are those of prompts
-that were not in the cache. `flop_utilisation` is 2 x parameters x computed tokens (the output layer
-once a judgement), over time and the card's dense peak. Ends with one line of JSON for scripts.
+Only d and p make token ids inside their time; the others get them. Each way has its fastest of
+`--times` (a of one). Computed tokens are those of prompts that were not in the cache.
+`flop_utilisation` is 2 x parameters x computed tokens (the output layer once a judgement), over
+time and the card's dense peak. Ends with one line of JSON for scripts.
 """
 
 from __future__ import annotations
@@ -34,15 +37,30 @@ import pyarrow as pa
 import torch
 
 from benchmarks import gpu
-from benchmarks.judge_ways import Counted, Measured, load_causal, papers_way, teacher_config
+from benchmarks.judge_ray import through_ray_data
+from benchmarks.judge_ways import (
+    Measured,
+    end_to_end,
+    load_causal,
+    papers_way,
+    plain,
+    prompts_of,
+    shut_down,
+    teacher_config,
+)
 from lmtx_ray.io.cores import usable_cores
+from lmtx_ray.search import hardware
+from lmtx_ray.teacher.packed import PackedTeacher
+from lmtx_ray.teacher.prompts import get_prompt
+from lmtx_ray.teacher.protocol import Unlimited
+from lmtx_ray.teacher.vllm import VllmTeacher
 from tests.instruct import SAMPLE, sample_questions
 
 RESULTS = Path(__file__).resolve().parent / "results"
 STAND_IN = SAMPLE / "judge"
 UNIT_DOCUMENTS = 128  # as in a run
 WARM_DOCUMENTS = (64, 8)  # on a GPU and without: kernels are built for the first steps
-WAYS = ("d", "c", "b", "a")
+WAYS = ("p", "d", "c", "b", "a", "r")  # r is c through ray.data.llm
 DOCUMENTS, SUBSET = (512, 128), 64  # of the fast ways on a GPU and without, of a and b
 QUICK = 96
 BIG = "qwen3-8b"  # of which so many judgements a second are asked
@@ -62,6 +80,7 @@ def arguments_of() -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, default=16)
     parser.add_argument("--batched", type=int, default=8192, help="tokens of an engine's step")
     parser.add_argument("--eager", action="store_true", help="vLLM compiles nothing")
+    parser.add_argument("--times", type=int, default=1, help="of which the fastest counts")
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--output", type=Path, help="write the result there, not to results/")
     return parser.parse_args()
@@ -101,26 +120,40 @@ class Run:
         self.settings = json.loads((folder / "config.json").read_text())
 
     def all_ways(self) -> None:
-        """The ways that were asked for, d first."""
+        """The ways that were asked for, one engine after another."""
         ways = self.arguments.ways.split(",")
-        teacher = Counted(self.config)
+        if "p" in ways:
+            self._packed()
+        prompt, times = get_prompt(self.config.prompt), self.arguments.times
+        teacher = VllmTeacher(self.config, prompt, Unlimited())
         teacher.judge(self.warm)
-        prompts = teacher.prompts(self.questions)
-        if "d" in ways:
-            self.keep("d_overlapping", teacher.end_to_end(units(self.questions), False))
-            self.keep("d_deterministic", teacher.end_to_end(units(self.questions), True))
+        prompts, few = (prompts_of(teacher, table) for table in (self.questions, self.subset))
+        for name, deterministic in (("d_overlapping", False), ("d_deterministic", True)):
+            if "d" in ways:
+                teacher._deterministic = deterministic
+                self.keep(name, end_to_end(teacher, units(self.questions), times))
         if "c" in ways:
-            self.keep("c", teacher.plain(prompts, cached=True))
-        few = teacher.prompts(self.subset)
+            self.keep("c", plain(teacher, prompts, True, times))
         if "b" in ways:
-            self.keep("b", teacher.plain(few, cached=False))
+            self.keep("b", plain(teacher, few, False, times))
+        words, vocabulary = dict(prompt.answers), dict(teacher._tokens)
+        longest = teacher._rendering.longest
+        shut_down(teacher)
         if "a" in ways:
-            words, values = teacher.answer_ids(), teacher.answer_values()
-            teacher.shut_down()
-            dtype = torch.float32 if self.config.dtype == "float32" else torch.bfloat16
+            low = torch.cuda.is_available() or hardware.has_native_bfloat16()
+            dtype = torch.bfloat16 if low else torch.float32
             model = load_causal(self.config.model, bool(self.arguments.shape), dtype)
-            papers_way(model, few[:32], words, values)
-            self.keep("a", papers_way(model, few, words, values))
+            papers_way(model, few[:32], vocabulary, words)
+            self.keep("a", papers_way(model, few, vocabulary, words))
+        if "r" in ways:
+            way = through_ray_data(self.config, longest, prompts, vocabulary, words)
+            self.keep("c_ray_data_llm", way)
+
+    def _packed(self) -> None:
+        prompt = get_prompt(self.config.prompt)
+        teacher = PackedTeacher(self.config, prompt, Unlimited())
+        teacher.judge(self.warm)
+        self.keep("p", end_to_end(teacher, units(self.questions), self.arguments.times))
 
     def keep(self, name: str, measured: Measured) -> None:
         """Note a way's figures, print them and write the result as far as it goes."""
@@ -161,6 +194,8 @@ class Run:
             "documents_of_a_and_b": len(self.subset),
             "labels_of_a_document": given.candidates,
             "prompt": self.config.prompt,
+            "number_format": "bfloat16" if hardware.has_native_bfloat16() else "float32",
+            "times": given.times,
             "ways": {name: self.shown(name, way) for name, way in self.measured.items()},
             "asked": self.asked(),
         }
@@ -192,15 +227,18 @@ def equal(one: Measured, other: Measured) -> float:
 
 
 def asked(ways: dict[str, Measured], shape: str, float8: bool) -> list[dict[str, Any]]:
-    """Of the teacher as a run has it: tables overlap on a GPU, without one they do not."""
+    """Of the teacher as a run has it: vLLM with overlapping tables on a GPU, packed without one."""
     on_gpu = torch.cuda.is_available()
-    teacher = ways.get("d_overlapping" if on_gpu else "d_deterministic")
+    teacher = ways.get("d_overlapping" if on_gpu else "p")
     found: list[tuple[str, float, float]] = []
     if teacher and (paper := ways.get("a")):
         wanted = 20.0 if on_gpu else 8.0
         found.append(("judgements a second over a", teacher.a_second / paper.a_second, wanted))
-    if teacher and not on_gpu and (plain := ways.get("c")):
-        found.append(("judgements a second over c", teacher.a_second / plain.a_second, 1.3))
+    for name in ("c", "c_ray_data_llm"):
+        if teacher and not on_gpu and (other := ways.get(name)):
+            found.append(
+                (f"judgements a second over {name}", teacher.a_second / other.a_second, 1.3)
+            )
     if teacher and on_gpu and shape == BIG:
         wanted = 700.0 if float8 else 350.0
         found.append(("judgements a second", teacher.a_second, wanted))

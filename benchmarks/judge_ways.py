@@ -1,14 +1,17 @@
 """The ways to put the same questions to the same judge, each timed, for `benchmarks.judge`.
 
-All get the same prompts as token ids, made by the teacher; only the teacher's own way makes them
-inside its time. All ways through vLLM use one engine, which forgets what it cached before each.
+All get the same prompts as token ids, made by the teacher; only the teachers' own ways make them
+inside their time. All ways through vLLM in this process use one engine, which forgets what it
+cached before each.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +21,11 @@ import torch
 
 from benchmarks.gpu import Watch
 from lmtx_ray.config.judge import TeacherConfig
-from lmtx_ray.teacher.prompts import get_prompt
+from lmtx_ray.io.cores import usable_cores
+from lmtx_ray.teacher.granting import grant
+from lmtx_ray.teacher.packed import PackedTeacher
 from lmtx_ray.teacher.protocol import UNITS_AT_ONCE, Unlimited
-from lmtx_ray.teacher.reading import Reading, from_log_probabilities
+from lmtx_ray.teacher.reading import from_log_probabilities
 from lmtx_ray.teacher.vllm import VllmTeacher
 
 PAPERS_BATCH = 16
@@ -28,15 +33,17 @@ PAPERS_BATCH = 16
 
 @dataclass
 class Measured:
-    """One way's figures. `prompt_tokens` and `cached_tokens` are over all judgements; `busy` is the
-    GPU's share of the time, None without one."""
+    """One way's figures. `prompt_tokens` and `cached_tokens` (None where they
+    are not told) are over all judgements; `busy` is the
+    GPU's share of the time, None without one, and `cpu` that of all cores."""
 
     judgements: int
     seconds: float
     prompt_tokens: int
-    cached_tokens: int = 0
+    cached_tokens: int | None = 0
     busy: float | None = None
     decisions: list[str] = field(default_factory=list)
+    cpu: float | None = None
 
     @property
     def a_second(self) -> float:
@@ -46,92 +53,104 @@ class Measured:
     @property
     def computed(self) -> int:
         """Prompt tokens that went through the model."""
-        return self.prompt_tokens - self.cached_tokens
+        return self.prompt_tokens - (self.cached_tokens or 0)
 
     def shown(self) -> dict[str, Any]:
         """As it stands in the result."""
-        per = {
-            "computed_tokens": self.computed / self.judgements,
-            "cached_tokens": self.cached_tokens / self.judgements,
-        }
+        per = {}
+        if self.cached_tokens is not None:
+            per["computed_tokens"] = self.computed / self.judgements
+            per["cached_tokens"] = self.cached_tokens / self.judgements
         return {
             "judgements": self.judgements,
             "seconds": round(self.seconds, 2),
             "judgements_a_second": round(self.a_second, 1),
             **{f"{name}_per_judgement": round(value, 1) for name, value in per.items()},
             **({} if self.busy is None else {"gpu_busy_share": round(self.busy, 3)}),
+            **({} if self.cpu is None else {"cpu_share": round(self.cpu, 3)}),
         }
 
 
-def timed(prompts: Sequence[list[int]], ask: Callable[[], tuple[list[str], int]]) -> Measured:
-    """What `ask` takes to give (decisions, cached tokens) of the prompts."""
+def timed(
+    prompts: Sequence[list[int]], ask: Callable[[], tuple[list[str], int]], times: int = 1
+) -> Measured:
+    """The fastest of some times that `ask` gives (decisions, cached tokens) of the prompts."""
+    return min((_timed(prompts, ask) for _ in range(times)), key=lambda one: one.seconds)
+
+
+def _timed(prompts: Sequence[list[int]], ask: Callable[[], tuple[list[str], int]]) -> Measured:
     with Watch() as watch:
-        started = time.perf_counter()
+        started, before = time.perf_counter(), process_seconds()
         decisions, cached = ask()
         seconds = time.perf_counter() - started
+    share = (process_seconds() - before) / seconds / usable_cores()
     tokens = sum(map(len, prompts))
-    return Measured(len(prompts), seconds, tokens, cached, watch.busy, decisions)
+    return Measured(len(prompts), seconds, tokens, cached, watch.busy, decisions, share)
 
 
-class Counted(VllmTeacher):
-    """The teacher, which also counts the tokens that came out of the prefix cache."""
+def process_seconds() -> float:
+    """Of all cores, what this process and those below it have used so far."""
+    parents, used = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            fields = path.read_text().rpartition(") ")[2].split()
+            pid = int(path.parent.name)
+            parents[pid], used[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
+    own = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in own} - own:
+        own |= more
+    return sum(used.get(pid, 0) for pid in own) / os.sysconf("SC_CLK_TCK")
 
-    def __init__(self, config: TeacherConfig) -> None:
-        super().__init__(config, get_prompt(config.prompt), Unlimited())
-        self.hits: list[int] = []
 
-    def _read(self, output: Any) -> Reading:
-        self.hits.append(output.num_cached_tokens or 0)
-        return super()._read(output)
+def prompts_of(teacher: PackedTeacher | VllmTeacher, questions: pa.Table) -> list[list[int]]:
+    """The token ids of every pair."""
+    return grant(teacher._rendering, Unlimited(), questions, 1).prompts
 
-    def prompts(self, questions: pa.Table) -> list[list[int]]:
-        """The token ids of every pair."""
-        return self._granted(questions)[1]
 
-    def answer_ids(self) -> dict[int, str]:
-        """token -> the word that it spells."""
-        return dict(self._tokens)
+def end_to_end(
+    teacher: PackedTeacher | VllmTeacher, tables: Sequence[pa.Table], times: int
+) -> Measured:
+    """From QUESTIONS to ANSWERS, with as many tables in work as a run has."""
+    prompts = [prompt for table in tables for prompt in prompts_of(teacher, table)]
 
-    def answer_values(self) -> dict[str, float]:
-        """word -> its value."""
-        return dict(self._prompt.answers)
+    def ask() -> tuple[list[str], int]:
+        start_anew(teacher)
+        before = teacher.usage.cached_tokens
+        with ThreadPoolExecutor(UNITS_AT_ONCE) as pool:
+            answers = pa.concat_tables(pool.map(teacher.judge, tables))
+        return answers["answer"].to_pylist(), teacher.usage.cached_tokens - before
 
-    def end_to_end(self, tables: Sequence[pa.Table], deterministic: bool) -> Measured:
-        """From QUESTIONS to ANSWERS, with as many tables in work as a run has."""
-        prompts = [prompt for table in tables for prompt in self.prompts(table)]
-        self._start_anew(deterministic)
+    return timed(prompts, ask, times)
 
-        def ask() -> tuple[list[str], int]:
-            with ThreadPoolExecutor(UNITS_AT_ONCE) as pool:
-                answers = pa.concat_tables(pool.map(self.judge, tables))
-            return answers["answer"].to_pylist(), sum(self.hits)
 
-        return timed(prompts, ask)
+def start_anew(teacher: PackedTeacher | VllmTeacher) -> None:
+    """Let a teacher forget what it had from questions before."""
+    if isinstance(teacher, VllmTeacher):
+        teacher._engine.forget()
+    for remembered in (teacher._rendering._tail, teacher._rendering._cut_label):
+        remembered.cache_clear()
 
-    def plain(self, prompts: Sequence[list[int]], cached: bool) -> Measured:
-        """All prompts in one `LLM.generate`, with the prefix cache or without reading it."""
-        self._start_anew(deterministic=False)
-        asked: Any = [{"prompt_token_ids": prompt} for prompt in prompts]
-        sampling = self._answer.clone()
-        sampling.skip_clone = False  # as people's are
-        sampling.skip_reading_prefix_cache = not cached
 
-        def ask() -> tuple[list[str], int]:
-            outputs = self._engine.run(lambda llm: llm.generate(asked, sampling, use_tqdm=False))
-            return [self._read(output).answer for output in outputs], sum(self.hits)
+def plain(teacher: VllmTeacher, prompts: Sequence[list[int]], cached: bool, times: int) -> Measured:
+    """All prompts in one `LLM.generate`, with the prefix cache or without reading it."""
+    asked: Any = [{"prompt_token_ids": prompt} for prompt in prompts]
+    sampling = teacher._answer.clone()
+    sampling.skip_clone = False  # as people's are
+    sampling.skip_reading_prefix_cache = not cached
 
-        return timed(prompts, ask)
+    def ask() -> tuple[list[str], int]:
+        start_anew(teacher)
+        outputs = teacher._engine.run(lambda llm: llm.generate(asked, sampling, use_tqdm=False))
+        read = [teacher._read(output).answer for output in outputs]
+        return read, sum(output.num_cached_tokens or 0 for output in outputs)
 
-    def shut_down(self) -> None:
-        """End the engine, which gives back its memory."""
-        self._engine.run(lambda llm: llm.llm_engine.engine_core.shutdown())
+    return timed(prompts, ask, times)
 
-    def _start_anew(self, deterministic: bool) -> None:
-        self._deterministic = deterministic
-        self._engine.forget()
-        for remembered in (self._rendering._tail, self._rendering._cut_label):
-            remembered.cache_clear()
-        self.hits.clear()
+
+def shut_down(teacher: VllmTeacher) -> None:
+    """End the engine, which gives back its memory."""
+    teacher._engine.run(lambda llm: llm.llm_engine.engine_core.shutdown())
+    teacher._engine.close()
 
 
 def load_causal(folder: str, dummy: bool, dtype: torch.dtype) -> Any:
@@ -147,7 +166,11 @@ def load_causal(folder: str, dummy: bool, dtype: torch.dtype) -> Any:
 
 
 def papers_way(
-    model: Any, prompts: Sequence[list[int]], words: dict[int, str], answers: dict[str, float]
+    model: Any,
+    prompts: Sequence[list[int]],
+    words: dict[int, str],
+    answers: dict[str, float],
+    times: int = 1,
 ) -> Measured:
     """`generate` of one token over left-padded batches of 16, read by the teacher's rule."""
 
@@ -157,7 +180,7 @@ def papers_way(
             decisions += _generate(model, prompts[start : start + PAPERS_BATCH], words, answers)
         return decisions, 0
 
-    return timed(prompts, ask)
+    return timed(prompts, ask, times)
 
 
 def _generate(

@@ -130,7 +130,12 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_run_verbs(verbs: Any) -> None:
     demo = add_verb(verbs, "demo", "the whole loop on the bundled sample, then a table", run_demo)
     run = add_verb(verbs, "run", "all cycles of a config; skips what is complete", run_loop)
-    plan = add_verb(verbs, "plan", "validate inputs, say what would run; no model", plan_loop)
+    plan = add_verb(verbs, "plan", "validate inputs, say what would run, and the bill", plan_loop)
+    plan.add_argument(
+        "--measure",
+        action="store_true",
+        help="start the judge here and ask it some pairs, to tell how long a run takes",
+    )
     for parser in (run, plan):
         parser.add_argument("config", help="YAML file of the run")
     for parser in (demo, run):
@@ -192,7 +197,8 @@ def plan_loop(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx plan`, and the other verbs' --dry-run: the plan for people on stderr."""
     from lmtx_ray.loop.estimate import render_plan
 
-    plan = running.plan(arguments.config, _overrides(arguments))
+    measure = getattr(arguments, "measure", False)
+    plan = running.plan(arguments.config, _overrides(arguments), measure)
     print(render_plan(plan), file=sys.stderr)
     return plan
 

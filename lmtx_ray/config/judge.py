@@ -15,15 +15,21 @@ class TeacherConfig(Config):
 
     kind: Literal["vllm", "http", "lexical", "none"] = Field(
         "vllm",
-        description="vllm: a model on machines of this run. http: an OpenAI-compatible endpoint, "
-        "local or hosted. none: nobody; what ships is the untrained hybrid search, or what source "
-        "title or segment makes of it. lexical: a rule for tests. vllm where judge.teacher is "
-        "given without it.",
+        description="vllm: a model on machines of this run (judge.teacher.engine says how). http: "
+        "an OpenAI-compatible endpoint, local or hosted. none: nobody; what ships is the untrained "
+        "hybrid search, or what source title or segment makes of it. lexical: a rule for tests. "
+        "vllm where judge.teacher is given without it.",
     )
     model: str = Field(
         "",
         description="A folder, local or s3://, or a hub id (vllm); the name under which the server "
         "has the model (http).",
+    )
+    engine: Literal["auto", "vllm", "packed"] = Field(
+        "auto",
+        description="What runs a model of kind vllm. packed: torch alone, all labels of a document "
+        "in one sequence. vllm: vLLM, an extra. auto: packed where there is no GPU and the model "
+        "is small, or where vLLM is not installed. Verdicts differ by rounding only.",
     )
     revision: str = Field(
         "",

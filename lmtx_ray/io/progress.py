@@ -101,7 +101,8 @@ def teller() -> Callable[[int], None]:
 
 
 def count(**amounts: float) -> None:
-    """Add to this process's amounts, in whatever thread: pairs, prompt_tokens, answer_tokens."""
+    """Add to this process's amounts, in whatever thread: pairs, prompt_tokens, answer_tokens;
+    of pairs whose unit is through, answered and yes."""
     with _lock:
         for name, amount in amounts.items():
             _amounts[name] = _amounts.get(name, 0.0) + amount

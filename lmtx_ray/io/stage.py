@@ -53,6 +53,8 @@ class State:
             found += [f"{self.rows:,} {self.what}", f"{self._rate(self.rows)} {self.what}/s"]
         if pairs := self.amounts.get("pairs"):
             found.append(f"{pairs:,.0f} pairs asked, {self._rate(pairs)}/s")
+        if answered := self.amounts.get("answered"):
+            found.append(f"{self.amounts.get('yes', 0) / answered:.1%} yes")
         if tokens := sum(self.amounts.get(name, 0) for name in PRICES):
             found.append(f"{tokens:,.0f} tokens")
         if self.money:

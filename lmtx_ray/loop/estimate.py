@@ -1,17 +1,23 @@
-"""What a run would do: steps complete or to do, and how many judge calls and tokens at most."""
+"""What a run would do: steps complete or to do, and what the judge is asked and costs."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 from lmtx_ray.corpus.counting import Counts, count_corpus
-from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.bill import Held, add_up, step_bills
+from lmtx_ray.loop.corpus_sample import Sample, sample_corpus
+from lmtx_ray.loop.judge_rate import known_rate, measured_rate
+from lmtx_ray.loop.layout import Layout, lay_out
 from lmtx_ray.loop.preflight import check
+from lmtx_ray.loop.prompt_tokens import prompt_tokens
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.training_plan import training, training_told
-from lmtx_ray.teacher.questions import Plan, judge_asks, learned_asks, select_asks
+from lmtx_ray.verdicts.lookup import Lookup
 
-TOKENS_PER_WORD = 1.5  # word pieces of scientific English; an estimate until a tokenizer is loaded
+NOBODY = {"calls_at_most": 0, "prompt_tokens_at_most": 0}
 UNTRAINED = (
     "judge: none; what ships is the untrained hybrid search, whose tags nobody has judged; "
     "`--set source=title` or `source=segment` trains on the documents alone"
@@ -19,14 +25,14 @@ UNTRAINED = (
 ASKS_NOBODY = (
     "judge: none is asked; what ships is trained on the documents' own texts, and nobody judges it"
 )
-QUESTION_TOKENS = 8  # a label and the words around it
 
 
-def describe(config: RunConfig) -> dict[str, Any]:
-    """Validated inputs, every step's state, and upper bounds of the teacher's work.
+def describe(config: RunConfig, measure: bool = False) -> dict[str, Any]:
+    """Validated inputs, every step's state, and the bill of the teacher's work.
 
     Reads the corpus (once, as long as its files stay as they are); loads no model and starts no
-    cluster. Raises what a run would raise for bad inputs.
+    cluster, but with `measure` asks the judge about a few pairs. Raises what a run would raise for
+    bad inputs.
     """
     check(config)
     layout = lay_out(config)
@@ -43,7 +49,7 @@ def describe(config: RunConfig) -> dict[str, Any]:
         "steps": {name: "complete" if done else "to do" for name, done in steps.items()},
         "untrained": config.rounds == 0,
         "training": trained,
-        "judge": _judge_bounds(config, counts, steps),
+        "judge": _judge(config, counts, steps, layout, measure),
     }
 
 
@@ -56,38 +62,48 @@ def _splits(counts: Counts) -> dict[str, int]:
     return {name: count for name, count in splits.items() if count}
 
 
-def _judge_bounds(
-    config: RunConfig, counts: Counts, complete: dict[str, bool]
-) -> dict[str, int | float]:
-    splits, judge = _splits(counts), config.judge
-    calls, weighed = 0, config.shortlist.memory_documents > 0
-    for number in range(1, config.rounds + 1) if config.learns_from_judge else ():
-        if not complete[f"verdicts {number}"]:
-            calls += _asked(splits, judge_asks(judge, number == 1, weighed and number > 1))
-        if not complete[f"selection {number}"]:
-            calls += _asked(splits, select_asks(judge, weighed))
-        if not complete.get(f"learned selection {number}", True):
-            calls += _asked(splits, learned_asks(judge))
-    if not complete.get("test verdicts", True):
-        calls += splits["test"] * judge.rerank_k
-    if not complete.get("test icxml verdicts", True):
-        calls += splits["test"] * (judge.icxml_k + (not complete["test phrases"]))
-    document = min(judge.teacher.max_document_tokens, TOKENS_PER_WORD * counts.words)
-    per_document = document / max(judge.top_k, 1)
+def _judge(
+    config: RunConfig, counts: Counts, complete: dict[str, bool], layout: Layout, measure: bool
+) -> dict[str, Any]:
+    if not config.has_judge:
+        return dict(NOBODY)
+    cycles = config.rounds if config.learns_from_judge else 0
+    weighed = config.shortlist.memory_documents > 0
+    to_do = {name for name, done in complete.items() if not done}
+    sample = sample_corpus(config, layout.prompt)
+    held = Held(_held_pairs(config, layout, sample))
+    steps = step_bills(config.judge, _splits(counts), cycles, to_do, held, weighed)
+    if not steps:
+        return dict(NOBODY)
+    tokens = prompt_tokens(config.judge.teacher, layout.prompt, sample)
+    bill = add_up(steps, tokens, config.judge)
+    known = measured_rate(config, layout, sample) if measure else known_rate(config, layout)
     return {
-        "calls_at_most": calls,
-        "prompt_tokens_at_most": round(calls * (document + QUESTION_TOKENS)),
-        "computed_tokens_with_shared_prefix": round(calls * (per_document + QUESTION_TOKENS)),
+        "calls_at_most": bill.pairs_at_most,
+        "prompt_tokens_at_most": bill.tokens_at_most,
+        "money_at_most": round(bill.money_at_most, 2),
+        "expected": {
+            "pairs": bill.pairs,
+            "new_pairs": bill.new_pairs,
+            "prompt_tokens": bill.tokens,
+            "computed_tokens": bill.computed,
+            "cached_tokens": bill.cached,
+            "money": round(bill.money, 2),
+            "hours": round(bill.new_pairs / known.pairs_a_second / 3600, 3) if known else None,
+        },
+        "tokens_counted_by": tokens.by,
+        "rate": asdict(known) if known else {},
     }
 
 
-def _asked(splits: dict[str, int], plan: Plan) -> int:
-    """Most questions of a plan about documents to learn from."""
-    return sum(
-        splits.get(split, 0) * sum(k for _, k in asks)
-        for split, asks in plan.items()
-        if split != "test"
-    )
+def _held_pairs(config: RunConfig, layout: Layout, sample: Sample) -> list[int]:
+    """How many pairs of each document of the sample the store has from this judge."""
+    prompt, teacher = layout.judge
+    snapshot = config.verdict_store.partition(teacher, prompt).snapshot()
+    if not snapshot.layers and not snapshot.parts:
+        return []
+    found = Counter(Lookup(snapshot).find(set(sample.keys))["document"].to_pylist())
+    return [found[key] for key in sample.keys]
 
 
 def render_plan(plan: dict[str, Any]) -> str:
@@ -97,7 +113,7 @@ def render_plan(plan: dict[str, Any]) -> str:
     if plan["untrained"]:
         asks = UNTRAINED
     elif judge["calls_at_most"] or not plan["training"]["asks_nobody"]:
-        asks = _bounds_told(judge)
+        asks = _bill_told(judge)
     else:
         asks = ASKS_NOBODY
     steps = "\n".join(f"  {state:9} {name}" for name, state in plan["steps"].items())
@@ -111,9 +127,26 @@ def render_plan(plan: dict[str, Any]) -> str:
     )
 
 
-def _bounds_told(judge: dict[str, int]) -> str:
-    return (
-        f"judge: at most {judge['calls_at_most']:,} calls, {judge['prompt_tokens_at_most']:,} "
-        f"prompt tokens, of which about {judge['computed_tokens_with_shared_prefix']:,} are "
-        "computed when a document's candidates share its prefix"
-    )
+def _bill_told(judge: dict[str, Any]) -> str:
+    if not judge["calls_at_most"]:
+        return "judge: nothing left to ask"
+    expected, rate = judge["expected"], judge["rate"]
+    known = expected["pairs"] - expected["new_pairs"]
+    lines = [
+        f"judge: about {expected['new_pairs']:,} new pairs"
+        + (f" ({known:,} more are in the store)" if known else "")
+        + f", at most {judge['calls_at_most']:,}",
+        f"  about {expected['prompt_tokens']:,} prompt tokens (counted by "
+        f"{judge['tokens_counted_by']}), of which {expected['computed_tokens']:,} are computed and "
+        f"{expected['cached_tokens']:,} shared; at most {judge['prompt_tokens_at_most']:,}",
+    ]
+    if rate:
+        lines.append(
+            f"  about {expected['hours']:,} hours at {rate['pairs_a_second']:,.1f} pairs a second, "
+            f"{rate['told_by']}"
+        )
+    else:
+        lines.append("  how long that takes is not known yet: lmtx plan --measure asks a few pairs")
+    if judge["money_at_most"]:
+        lines.append(f"  about {expected['money']:,}, at most {judge['money_at_most']:,} in money")
+    return "\n".join(lines)

@@ -5,7 +5,6 @@ An endpoint is asked one question, so a wrong address, key or name shows before 
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import time
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ import pyarrow as pa
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.config.models import check_model, is_hub_id
-from lmtx_ray.loop.preflight import EXTRA, check_hub_model
+from lmtx_ray.loop.preflight import check_hub_model
+from lmtx_ray.teacher.engines import EXTRA, has_vllm, packs
 
 NONE = "none"
 PROMPT = "tag"
+PLAIN = f"vLLM is not installed; a large model, or one on a GPU, is faster with it: {EXTRA}"
 QUESTION = {
     "doc_id": "",
     "title": None,
@@ -61,13 +62,12 @@ def choose(judge: str, model: str | None, key_env: str) -> Choice:
 
 def _model(model: str) -> Choice:
     check_model("--judge", model)
-    if importlib.util.find_spec("vllm") is None:
-        raise ConfigError(EXTRA)
     check_hub_model("--judge", model, "")
     what = "hub id" if is_hub_id(model) else "folder"
-    return Choice(
-        {"kind": "vllm", "model": model, "prompt": PROMPT}, f"{model} ({what}) through vLLM here"
-    )
+    teacher = {"kind": "vllm", "model": model, "prompt": PROMPT}
+    notes = () if has_vllm() else (PLAIN,)
+    engine = "torch" if packs(TeacherConfig.model_validate(teacher)) else "vLLM"
+    return Choice(teacher, f"{model} ({what}) through {engine} here", notes=notes)
 
 
 def _endpoint(url: str, model: str | None, key_env: str) -> Choice:

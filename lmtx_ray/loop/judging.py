@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lmtx_ray.io import storage
-from lmtx_ray.io.accounts import FOLDER
+from lmtx_ray.io.accounts import FOLDER, read_accounts
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
+from lmtx_ray.loop.judge_rate import keep_rate
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.steps import Cycle, Learned, State
@@ -109,7 +111,15 @@ def ask(
         costs = storage.join(config.run, FOLDER)
         asking = replace(asking, costs=costs, step=name, rankings=rankings)
         kwargs = {"asking": asking, "labels": layout.labels.files()}
+        before, begun = _asked(config, name), time.monotonic()
         run_units(works, AskTeacher, kwargs, config.resources.judge, "judge", calls=UNITS_AT_ONCE)
+        keep_rate(config, layout, _asked(config, name) - before, time.monotonic() - begun)
+
+
+def _asked(config: RunConfig, name: str) -> float:
+    """Pairs that all starts of a step have asked by now."""
+    spent = read_accounts(storage.join(config.run, FOLDER))
+    return spent.get(name, {}).get("requests", 0)
 
 
 def mark_of(config: RunConfig, step: Dataset) -> str:

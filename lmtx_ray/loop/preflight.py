@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -16,10 +15,10 @@ from lmtx_ray.config.models import check_model, is_hub_id, may_be_meant_as_folde
 from lmtx_ray.corpus.fitting import check_corpus, check_titles
 from lmtx_ray.io import storage
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.teacher.engines import refuse_missing
 from lmtx_ray.teacher.generating import WRITERS
 
 HUB_SECONDS = 10.0
-EXTRA = "judge.teacher.kind: vllm needs the extra: pip install 'lmtx_ray[cpu]' (with a GPU: [gpu])"
 
 
 def check(config: RunConfig) -> None:
@@ -68,8 +67,8 @@ def check_judge(config: RunConfig) -> None:
         if not teacher.model:
             raise ConfigError("judge.teacher.model: kind vllm needs a model folder or a hub id")
         _check_model("judge.teacher.model", teacher.model, teacher.revision)
-        if not on_cluster() and importlib.util.find_spec("vllm") is None:
-            raise ConfigError(EXTRA)
+        if not on_cluster():
+            refuse_missing(teacher)
 
 
 def _check_model(field: str, model: str, revision: str) -> None:

@@ -47,20 +47,22 @@ def load_config(config: Settings, overrides: Sequence[str] = ()) -> RunConfig:
     return loaded
 
 
-def plan(config: Settings, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """What a run would do: inputs counted, each step complete or to do, bounds of the judge's work.
+def plan(config: Settings, overrides: Sequence[str] = (), measure: bool = False) -> dict[str, Any]:
+    """What a run would do: inputs counted, each step complete or to do, the judge's bill.
 
-    Reads the corpus, loads no model, starts no cluster and writes nothing.
+    Reads the corpus, loads no model, starts no cluster and writes nothing; with `measure` it starts
+    the judge in this process and asks it about some hundred pairs, to tell how long it will take.
 
     Raises:
         ConfigError: See `load_config`.
         CorpusError: An input is missing or cannot be read.
+        Interrupted: Measured was a judge that did not answer.
     """
     from lmtx_ray.loop.estimate import describe
 
     settings = load_config(config, overrides)
     with Stage("reading the corpus"):
-        return describe(settings)
+        return describe(settings, measure)
 
 
 def run(

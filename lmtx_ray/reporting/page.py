@@ -200,7 +200,7 @@ def _final(report: Report) -> str:
 def _judge_name(report: Report) -> str:
     teacher = report.config["judge"]["teacher"]
     kinds = {
-        "vllm": "a model on this cluster (vLLM)",
+        "vllm": "a model on this cluster",
         "http": "a model behind an endpoint",
         "lexical": "a rule that compares words, for tests: no model",
     }

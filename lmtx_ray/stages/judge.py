@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import document_keys, text_key
-from lmtx_ray.io import progress, storage
+from lmtx_ray.io import disk, locks, progress, storage
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
 from lmtx_ray.teacher import health, questions
@@ -160,6 +160,8 @@ class AskTeacher:
             raise
         if answers.num_rows != len(asked):
             raise RuntimeError("the teacher did not answer each question once")
+        said = answers["answer"].to_pylist()
+        progress.count(answered=len(said), yes=said.count("yes"))
         tables = self._stored(asked, answers)
         known |= questions.first_by_key(pa.concat_tables(tables))
         return tables
@@ -173,7 +175,11 @@ class AskTeacher:
 
     def _start(self) -> Teacher:
         asking = self._asking
-        teacher = build_teacher(asking.teacher, asking.prompt, self._budget, asking.deterministic)
+        # engines that load at once on one machine need their memory's peak at once
+        with locks.exclusive(disk.cache("engines") / "starting.lock"):
+            teacher = build_teacher(
+                asking.teacher, asking.prompt, self._budget, asking.deterministic
+            )
         if (teacher.prompt_fingerprint, teacher.fingerprint) != self._asking.identity:
             raise JudgeRefused(
                 "judge.teacher.model: this node holds other files under that name than the one "

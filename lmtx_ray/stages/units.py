@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
 from lmtx_ray.stages.board import Board, board_for, post_now, post_to
 from lmtx_ray.stages.resources import as_pool
+from lmtx_ray.teacher.protocol import EngineDied
 
 logger = logging.getLogger(__name__)
 MOST_BLOCKS = 1000
@@ -78,11 +80,22 @@ class UnitActor:
         board: Board,
     ) -> None:
         self._worker, self._targets, self._board = worker(**kwargs), targets, board
+        self._has_worked = False
 
     def __call__(self, references: pa.Table) -> pa.Table:
-        """Receipts of the referenced units."""
+        """Receipts of the referenced units. A worker whose engine died after it had worked makes an
+        end of its process: Ray starts another actor and gives it the unit again. One that never
+        worked would die again, so its error ends the job."""
         post_to(self._board)
-        return _posted(run_references(references, self._worker, self._targets))
+        try:
+            receipts = run_references(references, self._worker, self._targets)
+        except EngineDied as error:
+            if not self._has_worked:
+                raise
+            logger.error("the engine died, and is started again with its unit: %s", error)
+            os._exit(1)  # an error would end the job, and any other exit counts as wanted
+        self._has_worked = True
+        return _posted(receipts)
 
 
 _kept: dict[str, Worker | UnitWorker] = {}  # the worker that this process built last

@@ -90,6 +90,3 @@ class LabelTexts:
 
     def __getitem__(self, label: int) -> str:
         return self._texts[label].as_py()
-
-    def __len__(self) -> int:
-        return len(self._texts)

@@ -16,6 +16,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from lmtx_ray.teacher.protocol import EngineDied
+
 Result = TypeVar("Result")
 
 
@@ -31,6 +33,11 @@ class _Call:
 
     def is_done(self) -> bool:
         return len(self.outputs) == len(self.prompts)
+
+
+def _is_end(error: Exception) -> bool:
+    """Whether an engine that runs in a process of its own is no more."""
+    return type(error).__name__ == "EngineDeadError"  # vLLM's, which is not imported for this
 
 
 class EngineThread:
@@ -99,7 +106,7 @@ class EngineThread:
                 for output in engine.llm_engine.step() if self._running else ():
                     self._give(output)
             except Exception as error:  # of the engine: every caller has to know
-                self._fail(error)
+                self._fail(EngineDied(str(error)) if _is_end(error) else error)
         del engine
         gc.unfreeze()  # vLLM freezes what is there when an engine begins
         gc.collect()

@@ -31,12 +31,14 @@ ANSWERS = pa.schema(
 @dataclass
 class Usage:
     """What a teacher has used since it was built. Tokens are those of prompts and of answers, as
-    counted by the engine or told by the server."""
+    counted by the engine or told by the server. `cached_tokens` are those of the prompts that an
+    engine of ours need not compute, as another prompt began alike."""
 
     requests: int = 0
     prompt_tokens: int = 0
     answer_tokens: int = 0
     seconds: float = 0.0
+    cached_tokens: int = 0
 
 
 class Budget(Protocol):
@@ -78,6 +80,11 @@ class BudgetReached(Interrupted, ConfigError):
     """The budget in requests or tokens is used up."""
 
 
+class EngineDied(RuntimeError):
+    """An engine's own process is gone. What it was asked has no answer; the process that held it
+    cannot ask another, and ends, so that a new one takes its place."""
+
+
 class Teacher(Protocol):
     """Answers every pair of a QUESTIONS table, in order, as ANSWERS.
 
@@ -91,7 +98,8 @@ class Teacher(Protocol):
     usage: Usage
 
     def judge(self, questions: pa.Table) -> pa.Table:
-        """ANSWERS, one row for each pair. Raises Interrupted, with the answers before it."""
+        """ANSWERS, one row for each pair. Raises Interrupted, with the answers before it, or
+        EngineDied."""
 
 
 def answers_table(pairs: Sequence[tuple[str, int]], readings: Sequence[Reading]) -> pa.Table:

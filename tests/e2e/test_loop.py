@@ -18,9 +18,11 @@ from lmtx_ray.bundle.cache import published_bundle
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.corpus.text_keys import document_keys
 from lmtx_ray.io import storage
+from lmtx_ray.io.accounts import read_accounts
 from lmtx_ray.io.published import read_published
 from lmtx_ray.loop.calibrating import KEPT
 from lmtx_ray.loop.finished_run import open_finished
+from lmtx_ray.loop.running import plan
 from lmtx_ray.reporting.contents import gather
 from lmtx_ray.reporting.page import render
 from lmtx_ray.teacher.questions import pairs_of
@@ -111,6 +113,21 @@ def test_the_loop_learns_and_reports(undisturbed: tuple[Path, dict]) -> None:
     assert summary["judge"]["saved"] > 0
     assert summary["judge"]["unclear"] == 0
     assert Path(summary["bundle"]).is_relative_to(run)
+
+
+def test_a_run_asks_what_its_bill_said(inputs: Path, undisturbed: tuple[Path, dict]) -> None:
+    run = undisturbed[0]
+    fresh = plan(str(inputs / "config.yaml"), [f"run={run.with_name('fresh')}"])["judge"]
+    spent = [step for step in read_accounts(f"{run}/costs").values() if "requests" in step]
+    asked, tokens = (sum(step[name] for step in spent) for name in ("requests", "prompt_tokens"))
+    assert fresh["expected"]["new_pairs"] == pytest.approx(asked, rel=0.15)
+    assert fresh["expected"]["prompt_tokens"] == pytest.approx(tokens, rel=0.15)
+    assert fresh["calls_at_most"] >= asked
+    left = plan(str(inputs / "config.yaml"), [f"run={run}"])["judge"]
+    assert left["calls_at_most"] == 0
+    again = [f"run={run.with_name('fresh')}", f"judge.store={run}/verdict-store"]
+    known = plan(str(inputs / "config.yaml"), again)["judge"]["expected"]
+    assert known["new_pairs"] < 0.2 * known["pairs"]
 
 
 def test_a_run_ends_with_its_report(inputs: Path, undisturbed: tuple[Path, dict]) -> None:

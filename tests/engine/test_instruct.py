@@ -37,9 +37,10 @@ def url(folder: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield served
 
 
-@pytest.fixture(scope="module")
-def teacher(folder: str) -> Teacher:
-    return build_teacher(TeacherConfig(model=folder, dtype="float32", threads=1), PROMPT)
+@pytest.fixture(scope="module", params=["vllm", "packed"])
+def teacher(folder: str, request: pytest.FixtureRequest) -> Teacher:
+    settings = {"engine": request.param, "dtype": "float32", "threads": 1}
+    return build_teacher(TeacherConfig(model=folder, **settings), PROMPT)
 
 
 @pytest.fixture(scope="module")

@@ -15,17 +15,18 @@ from transformers import AutoModelForCausalLM
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.teacher.model_files import load_tokenizer
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import BudgetReached, Unlimited
 from lmtx_ray.teacher.reading import spelling_of
 from lmtx_ray.teacher.registry import build_teacher
 from lmtx_ray.teacher.rendering import Rendering
-from lmtx_ray.teacher.vllm import VllmTeacher, load_tokenizer
+from lmtx_ray.teacher.vllm import VllmTeacher
 from tests.tiny import TOPICS, save_chat, save_judge
 
 pytestmark = pytest.mark.vllm
 JUDGE, TAG, GRADED = (get_prompt(name) for name in ("judge", "tag", "graded"))
-SMALL = {"max_document_tokens": 40, "dtype": "float32", "threads": 1}
+SMALL = {"engine": "vllm", "max_document_tokens": 40, "dtype": "float32", "threads": 1}
 
 
 @pytest.fixture(scope="module")

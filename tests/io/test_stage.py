@@ -90,6 +90,10 @@ def test_a_file_that_is_read_chunk_by_chunk_tells_its_share(tmp_path: Path) -> N
         ),
         (State("fit 1", 0.0, 7.0), "fit 1: 7 s so far"),
         (
+            State("judge", 0.5, 10, 0, 1, 90, "pairs", {"pairs": 80, "answered": 40, "yes": 3}),
+            "judge: 90 pairs, 9.0 pairs/s, 80 pairs asked, 8.0/s, 7.5% yes, about 10 s left",
+        ),
+        (
             State("judge", 0.5, 600, 0, 1, 90, "pairs", {"pairs": 80, "prompt_tokens": 9e6}, 1.5),
             "judge: 90 pairs, 0.1 pairs/s, 80 pairs asked, 0.1/s, 9,000,000 tokens, cost 1.50, "
             "about 10 min left",

@@ -1,9 +1,8 @@
-"""Learned fusion in a whole run: what ships answers as the run ranked, and nothing is asked twice."""
+"""Learned fusion in a whole run: what ships answers as the run ranked, nothing is asked twice."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa

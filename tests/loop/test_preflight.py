@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import yaml
 from lmtx_ray.cli.main import main
 from lmtx_ray.loop import preflight, running
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.teacher import engines
 from tests.own_files import write_documents, write_tags
 
 WEIGHTS = b"x" * 2048
@@ -149,16 +149,24 @@ def test_a_slip_in_a_path_is_not_taken_for_a_hub_id(
     assert said.startswith("encoder.model: 'models/encodr': no folder of that name here")
 
 
-def test_vllm_without_its_extra_is_refused(
+@pytest.mark.parametrize("setting", ["engine: vllm", "thinking_tokens: 64"])
+def test_what_needs_vllm_is_refused_without_it(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.setattr(engines, "has_vllm", lambda: False)
+    judge = model(tmp_path / "judge")
+    said = refusal(settings, f"judge={{teacher: {{model: {judge}, {setting}}}}}")
+    assert said.startswith(f"judge.teacher.{setting.split(':')[0]}")
+    assert "pip install 'lmtx_ray[cpu]'" in said
+
+
+def test_a_model_is_judged_with_where_there_is_no_vllm(
     settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = importlib.util.find_spec
-    without = lambda name, *more: None if name == "vllm" else found(name, *more)  # noqa: E731
-    monkeypatch.setattr(preflight.importlib.util, "find_spec", without)
+    monkeypatch.setattr(engines, "has_vllm", lambda: False)
     judge = model(tmp_path / "judge")
-    said = refusal(settings, f"judge={{teacher: {{model: {judge}}}}}")
-    assert "pip install 'lmtx_ray[cpu]'" in said
-    assert said.startswith("judge.teacher.kind: ")
+    plan = running.plan(settings, [f"judge={{teacher: {{model: {judge}}}}}"])
+    assert plan["judge"]["calls_at_most"] > 0
 
 
 def test_a_cluster_may_hold_what_this_machine_lacks(

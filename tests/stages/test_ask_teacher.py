@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -10,6 +13,8 @@ import pytest
 from lmtx_ray.config.judge import BudgetConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.text_keys import text_key
+from lmtx_ray.io import progress
+from lmtx_ray.stages import judge
 from lmtx_ray.stages.judge import CHECKED_DOCUMENTS, AskTeacher
 from lmtx_ray.teacher.budget import Ledger
 from lmtx_ray.teacher.health import JudgeUseless
@@ -200,6 +205,35 @@ def test_a_stricter_mass_makes_answers_unclear_without_a_question(setting: Setti
     assert set(strict["answer"].to_pylist()) == {"unclear"}
     assert strict["p_yes"].null_count == strict.num_rows
     assert setting.worker(least_mass=0.0)(*unit()).equals(before)
+
+
+def test_what_the_judge_says_is_counted_for_those_who_look_on(setting: Setting) -> None:
+    before = progress.snapshot().amounts
+    view = setting.worker()(*unit(3))
+    now = progress.snapshot().amounts
+    told = {name: now[name] - before.get(name, 0) for name in ("answered", "yes")}
+    assert told == {"answered": view.num_rows, "yes": view["answer"].to_pylist().count("yes")}
+
+
+def test_engines_of_a_machine_start_one_after_the_other(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LMTX_CACHE_DIR", str(tmp_path / "cache"))
+    starting, most = [], []
+    build = judge.build_teacher
+
+    def slowly(*settings: Any) -> Any:
+        starting.append(1)
+        most.append(len(starting))
+        time.sleep(0.05)
+        starting.pop()
+        return build(*settings)
+
+    monkeypatch.setattr(judge, "build_teacher", slowly)
+    workers = [setting.worker(f"step {n}") for n in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda worker: worker(*unit(2)), workers))
+    assert most == [1, 1, 1]
 
 
 def test_a_node_with_other_files_of_the_model_is_refused(setting: Setting) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.teacher.engine_thread import EngineThread
+from lmtx_ray.teacher.protocol import EngineDied
 from lmtx_ray.teacher.vllm import _machine_settings
 
 
@@ -45,6 +46,22 @@ def test_what_fails_between_steps_is_told_to_its_caller_alone() -> None:
         thread.forget()  # this engine has none
     assert thread.run(lambda engine: len(engine.asked)) == 0
     assert len(thread.generate([[1]], None)) == 1
+
+
+class EngineDeadError(Exception):
+    """Of the name of vLLM's."""
+
+
+@pytest.mark.parametrize(("error", "told"), [(EngineDeadError, EngineDied), (KeyError, KeyError)])
+def test_an_engine_whose_process_is_gone_is_told_from_other_failures(
+    error: type[Exception], told: type[Exception]
+) -> None:
+    class Broken(Echo):
+        def step(self) -> list[Any]:
+            raise error("gone")
+
+    with pytest.raises(told, match="gone"):
+        EngineThread(Broken).generate([[1]], None)
 
 
 def test_an_engine_goes_once_its_thread_is_closed() -> None:

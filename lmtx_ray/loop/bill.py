@@ -1,0 +1,145 @@
+"""What a run will ask its judge, and what that costs: at most, and as is to be expected.
+
+At most is what cannot be exceeded. Expected is a forecast for a run that is not stopped early: the
+first cycle asks about all its candidates, and a later one about those that the trained student
+brought in. How many that are is not known before, so the shares of the biomedical sample are taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmtx_ray.config.judge import JudgeConfig
+from lmtx_ray.loop.prompt_tokens import PromptTokens
+from lmtx_ray.teacher.questions import votes_asked
+
+BOTH_RANKINGS = 0.75  # of two rankings' first labels, those that are different ones
+NEW_CANDIDATES = 0.37  # of a later cycle's candidates, those that no cycle before had
+NEW_VOTES = 0.5  # of the labels of neighbours, those that were not asked about
+NEW_WEIGHED = 0.15  # of the first labels of all sides weighed, likewise
+NEW_FIRSTS = 0.24  # of the first labels after a cycle, those that were not asked about
+
+
+@dataclass(frozen=True)
+class StepBill:
+    """Pairs of one step: `at_most`, `wanted` as expected, and `new`, those of them that the store
+    does not hold. `documents` are those asked about."""
+
+    name: str
+    documents: int
+    at_most: int
+    wanted: float
+    new: float
+
+
+@dataclass(frozen=True)
+class Held:
+    """Pairs that the store has of this judge, by documents of the sample."""
+
+    pairs: Sequence[int]
+
+    def share(self, before: float, wanted: float) -> float:
+        """Of `wanted` pairs a document, asked about after `before` others, what is held."""
+        if not self.pairs or wanted <= 0:
+            return 0.0
+        return float(np.clip((np.array(self.pairs) - before) / wanted, 0.0, 1.0).mean())
+
+
+def step_bills(
+    judge: JudgeConfig,
+    splits: Mapping[str, int],
+    cycles: int,
+    to_do: set[str],
+    held: Held,
+    weighed: bool = False,
+) -> list[StepBill]:
+    """Every step that is to do (names as in `Layout.steps`) and asks, in order. `weighed` says that
+    judged documents vote."""
+    bills = []
+    train, aside = (splits.get(name, 0) for name in ("train", "held_aside"))
+    firsts, votes = 2 * judge.select_k, votes_asked(judge) if weighed else 0
+    asked = 0.0  # of a training document, in the cycles before
+    for number in range(1, cycles + 1):
+        first = number == 1
+        most = judge.top_k + (0 if first else votes)
+        wanted = judge.top_k if first else NEW_CANDIDATES * judge.top_k + NEW_VOTES * votes
+        new = 1 - held.share(asked, wanted)
+        asked += wanted
+        if (name := f"verdicts {number}") in to_do:
+            bills.append(_bill(name, train, most, wanted, new))
+            if first:
+                both = BOTH_RANKINGS * firsts
+                bills.append(_bill(name, aside, firsts, both, 1 - held.share(0, both)))
+        if (name := f"selection {number}") in to_do:
+            bills.append(_bill(name, aside, *_selected(judge, votes, first), new))
+        if (name := f"learned selection {number}") in to_do:
+            k = judge.select_k
+            bills.append(_bill(name, aside, k, NEW_WEIGHED * k, new))
+    return [bill for bill in [*bills, *_test_bills(judge, splits, to_do, held)] if bill.at_most]
+
+
+def _selected(judge: JudgeConfig, votes: int, first: bool) -> tuple[int, float]:
+    """Pairs of a held-aside document after a cycle: at most, and those that are new."""
+    firsts = 2 * judge.select_k
+    if not votes:
+        return firsts, NEW_FIRSTS * firsts
+    most = judge.select_k + max(judge.select_k, judge.top_k) + votes
+    deep = judge.top_k if first else NEW_CANDIDATES * judge.top_k
+    return most, deep + NEW_VOTES * votes
+
+
+def _test_bills(
+    judge: JudgeConfig, splits: Mapping[str, int], to_do: set[str], held: Held
+) -> list[StepBill]:
+    test, bills = splits.get("test", 0), []
+    for name, k in (("test verdicts", judge.rerank_k), ("test icxml verdicts", judge.icxml_k)):
+        if name in to_do:
+            bills.append(_bill(name, test, k, k, 1 - held.share(0, k)))
+    if "test phrases" in to_do:
+        bills.append(_bill("test phrases", test, 1, 1, 1.0))
+    return bills
+
+
+def _bill(name: str, documents: int, most: int, wanted: float, new: float) -> StepBill:
+    return StepBill(name, documents, documents * most, documents * wanted, documents * wanted * new)
+
+
+@dataclass(frozen=True)
+class Bill:
+    """The sums of some steps' bills. Of tokens, `computed` go through the model and the rest is
+    shared among prompts; where the engine is elsewhere nothing is taken to be shared."""
+
+    pairs_at_most: int
+    tokens_at_most: int
+    pairs: int
+    new_pairs: int
+    tokens: int
+    computed: int
+    money: float
+    money_at_most: float
+
+    @property
+    def cached(self) -> int:
+        """Prompt tokens that need not be computed."""
+        return self.tokens - self.computed
+
+
+def add_up(steps: Sequence[StepBill], tokens: PromptTokens, judge: JudgeConfig) -> Bill:
+    """The bill of a run."""
+    most, new = sum(step.at_most for step in steps), sum(step.new for step in steps)
+    # a document of which less than a pair is new is asked about as often less
+    documents = sum(min(step.documents, step.new) for step in steps)
+    each = (tokens.pair * judge.price.prompt + judge.price.answer) / 1e6
+    return Bill(
+        pairs_at_most=most,
+        tokens_at_most=round(most * tokens.pair),
+        pairs=round(sum(step.wanted for step in steps)),
+        new_pairs=round(new),
+        tokens=round(new * tokens.pair),
+        computed=round(tokens.computed(documents, new)),
+        money=new * each,
+        money_at_most=most * each,
+    )

@@ -1,0 +1,105 @@
+"""How many tokens a judge's prompts have, from its own tokenizer on a sample of the corpus.
+
+Without the tokenizer (of an endpoint's model, or one that is not on this machine yet) words are
+counted instead. What is computed follows the engine: each document's beginning once and each
+prompt's ending, or, with vLLM, all but whole blocks of its cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.text_keys import document_text
+from lmtx_ray.loop.corpus_sample import Sample
+from lmtx_ray.teacher.engines import has_gpu, packs
+from lmtx_ray.teacher.model_files import hub_revision, load_tokenizer, local_files
+from lmtx_ray.teacher.packing import Limits, begins_alike, pack, steps
+from lmtx_ray.teacher.prompts import Prompt
+from lmtx_ray.teacher.rendering import Rendering
+
+TOKENS_PER_WORD = 1.5  # word pieces of scientific English
+BLOCK_TOKENS = {True: 16, False: 32}  # of vLLM's prefix cache, with a GPU and without
+Prompts = list[list[int]]  # of one document
+
+
+@dataclass(frozen=True)
+class PromptTokens:
+    """Of a pair on average, and what of them is computed: so many for each document and so many for
+    each pair. `by` says what counted them."""
+
+    pair: float
+    computed_document: float
+    computed_pair: float
+    by: str
+
+    def computed(self, documents: float, pairs: float) -> float:
+        """Tokens that go through the model."""
+        return documents * self.computed_document + pairs * self.computed_pair
+
+
+def prompt_tokens(config: TeacherConfig, prompt: Prompt, sample: Sample) -> PromptTokens:
+    """What this judge's prompts have on a sample of documents with labels. Loads no model."""
+    if config.kind != "vllm":
+        return _by_words(config, prompt, sample, "words")
+    try:
+        words = load_tokenizer(local_files(config), config.model, hub_revision(config))
+        rendering = Rendering(words, prompt, config)
+    except (ConfigError, OSError) as error:
+        why = f"words, as the tokenizer cannot be had here ({str(error)[:200]})"
+        return _by_words(config, prompt, sample, why)
+    documents = [
+        rendering.questions(title, text, labels)
+        for title, text, labels in zip(sample.titles, sample.texts, sample.labels, strict=True)
+    ]
+    limits = Limits(max(config.max_num_batched_tokens, rendering.longest), 1 << 30)
+    if packs(config):
+        document, pair = in_steps(documents, limits)
+    else:
+        document, pair = in_blocks(documents, BLOCK_TOKENS[has_gpu()])
+    every = [len(one) for prompts in documents for one in prompts]
+    return PromptTokens(float(np.mean(every)), document, pair, "tokenizer")
+
+
+def in_steps(documents: Sequence[Prompts], limits: Limits) -> tuple[float, float]:
+    """(tokens for each document, for each pair) that packed steps compute."""
+    parts = [step for step in steps(documents, limits)]
+    pairs = sum(len(prompts) for prompts in documents)
+    endings = sum(len(ending) for step in parts for part in step for ending in part.endings)
+    total = sum(len(pack(step).tokens) for step in parts)
+    return (total - endings) / len(documents), endings / pairs
+
+
+def in_blocks(documents: Sequence[Prompts], block: int) -> tuple[float, float]:
+    """The same of a cache that keeps whole blocks of earlier prompts."""
+    firsts: list[int] = []
+    others: list[int] = []
+    before: list[int] = []
+    for prompts in documents:
+        for place, prompt in enumerate(prompts):
+            alike = min(len(begins_alike([before, prompt])), len(prompt) - 1)
+            (others if place else firsts).append(len(prompt) - alike // block * block)
+            before = prompt
+    pair = float(np.mean(others or firsts))
+    return max(float(np.mean(firsts)) - pair, 0.0), pair
+
+
+def _by_words(config: TeacherConfig, prompt: Prompt, sample: Sample, by: str) -> PromptTokens:
+    """By words: of the lexical judge, which has no prompt, exactly."""
+    rate, frame = TOKENS_PER_WORD, [prompt.system, prompt.before, prompt.between, prompt.after]
+    around = sum(len(text.split()) for text in [*frame, prompt.cue])
+    if config.kind == "lexical":
+        rate, around = 1.0, 0
+    most = config.max_document_tokens
+    documents = [
+        min(len(document_text(title, text).split()), most)
+        for title, text in zip(sample.titles, sample.texts, strict=True)
+    ]
+    labels = [len(label.split()) for labels in sample.labels for label in labels]
+    document, label = rate * float(np.mean(documents)), rate * float(np.mean(labels))
+    pair = document + label + rate * around
+    return PromptTokens(pair, 0.0, pair, by)

@@ -1,0 +1,145 @@
+"""The judge's bill: pairs that are forecast, tokens that are computed, hours and money."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
+from lmtx_ray.config.resources import Resources
+from lmtx_ray.io.accounts import Account
+from lmtx_ray.loop.bill import Held, add_up, step_bills
+from lmtx_ray.loop.corpus_sample import sample_corpus
+from lmtx_ray.loop.estimate import describe, render_plan
+from lmtx_ray.loop.judge_rate import keep_rate, known_rate, measured_rate
+from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.prompt_tokens import PromptTokens, in_blocks, in_steps, prompt_tokens
+from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.running import load_config
+from lmtx_ray.teacher.packed import PackedTeacher
+from lmtx_ray.teacher.packing import Limits
+from lmtx_ray.teacher.prompts import get_prompt
+from lmtx_ray.teacher.protocol import Unlimited
+from tests.small_run import write_inputs
+from tests.tiny import save_judge
+
+SPLITS = {"train": 100, "held_aside": 20, "test": 10}
+STEPS = {"verdicts 1", "selection 1", "verdicts 2", "selection 2", "test verdicts"}
+
+
+def judge(**more: object) -> JudgeConfig:
+    return JudgeConfig(teacher=TeacherConfig(kind="lexical"), top_k=10, select_k=3, **more)
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+    monkeypatch.setenv("LMTX_CACHE_DIR", str(tmp_path / "cache"))
+    path = write_inputs(tmp_path)
+    return load_config(str(path), [f"run={tmp_path / 'run'}"])
+
+
+def test_a_first_cycle_asks_all_and_later_ones_what_is_new() -> None:
+    bills = step_bills(judge(rerank_k=4), SPLITS, 2, STEPS, Held([]))
+    most = [(bill.name, bill.at_most) for bill in bills]
+    assert most[:2] == [("verdicts 1", 1000), ("verdicts 1", 120)]
+    assert most[-1] == ("test verdicts", 40)
+    wanted = {name: sum(b.wanted for b in bills if b.name == name) for name, _ in most}
+    assert 1000 < wanted["verdicts 1"] < 1120
+    assert 0 < wanted["verdicts 2"] < 1000
+    assert all(bill.new == bill.wanted for bill in bills)
+
+
+def test_what_is_done_is_not_billed() -> None:
+    bills = step_bills(judge(), SPLITS, 2, {"verdicts 2"}, Held([]))
+    assert [bill.name for bill in bills] == ["verdicts 2"]
+    assert step_bills(judge(), SPLITS, 2, set(), Held([])) == []
+
+
+def test_what_the_store_holds_is_not_new() -> None:
+    first, *_ = step_bills(judge(), SPLITS, 2, STEPS, Held([10, 5, 0, 25]))
+    assert first.new == pytest.approx(1000 * (1 - (1 + 0.5 + 0 + 1) / 4))
+    (second,) = step_bills(judge(), SPLITS, 2, {"verdicts 2"}, Held([10, 5]))
+    assert second.new == second.wanted  # that much was asked in the first cycle
+
+
+def test_tokens_of_steps_are_those_that_stand_in_them() -> None:
+    documents = [[[1, 2, 3, 7], [1, 2, 3, 8, 9]], [[1, 5, 6], [1, 5, 7]]]
+    # one 1 for both, then 2 3 | 7 | 8 9 and 5 | 6 | 7
+    assert in_steps(documents, Limits(100, 100)) == ((1 + 2 + 1) / 2, (1 + 2 + 1 + 1) / 4)
+    assert in_steps(documents, Limits(6, 100)) == ((3 + 2) / 2, 5 / 4)
+
+
+def test_tokens_of_blocks_are_shared_in_whole_ones() -> None:
+    prompts = [[*range(40), 100 + n] for n in range(3)]
+    assert in_blocks([prompts], 16) == (41 - 9, 9)
+    assert in_blocks([[[1, 2]]], 16) == (0, 2)
+
+
+def test_the_bill_adds_up() -> None:
+    priced = judge(price={"prompt": 2.0, "answer": 10.0})
+    bills = step_bills(priced, {"train": 100}, 1, {"verdicts 1"}, Held([]))
+    bill = add_up(bills, PromptTokens(50.0, 30.0, 5.0, "tokenizer"), priced)
+    assert (bill.pairs_at_most, bill.new_pairs, bill.tokens) == (1000, 1000, 50_000)
+    assert (bill.computed, bill.cached) == (100 * 30 + 1000 * 5, 50_000 - 8_000)
+    assert bill.money == pytest.approx((50_000 * 2 + 1000 * 10) / 1e6)
+
+
+def test_a_models_prompts_are_counted_as_it_then_has_them(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    model = save_judge(tmp_path / "judge")
+    teacher = TeacherConfig(model=model, prompt="judge", engine="packed", dtype="float32")
+    prompt = get_prompt("judge")
+    sample = sample_corpus(config, prompt)
+    tokens = prompt_tokens(teacher, prompt, sample)
+    asked = PackedTeacher(teacher, prompt, Unlimited())
+    documents = len(sample.texts)
+    pairs = asked.judge(sample.questions(0, documents)).num_rows
+    assert tokens.by == "tokenizer"
+    assert tokens.pair * pairs == pytest.approx(asked.usage.prompt_tokens)
+    computed = asked.usage.prompt_tokens - asked.usage.cached_tokens
+    assert tokens.computed(documents, pairs) == pytest.approx(computed)
+
+
+def test_without_a_tokenizer_words_are_counted_and_the_plan_says_so(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    prompt = get_prompt("tag")
+    teacher = TeacherConfig(model="not/here")
+    tokens = prompt_tokens(teacher, prompt, sample_corpus(config, prompt))
+    assert tokens.by.startswith("words, as the tokenizer cannot be had here")
+    assert tokens.computed(1, 10) == 10 * tokens.pair
+
+
+def test_a_rate_is_remembered_for_the_same_judge_on_as_much_of_a_machine(config: RunConfig) -> None:
+    layout = lay_out(config)
+    assert known_rate(config, layout) is None
+    keep_rate(config, layout, 100, 1.0)
+    assert known_rate(config, layout) is None  # too few to tell
+    keep_rate(config, layout, 4000, 2.0)
+    assert known_rate(config, layout).pairs_a_second == 2000
+    resources = config.resources.model_copy(update={"judge": Resources(cpus=7)})
+    other = config.model_copy(update={"resources": resources})
+    assert known_rate(other, lay_out(other)) is None
+
+
+def test_a_runs_own_account_comes_first_and_the_plan_tells_hours_and_money(
+    config: RunConfig,
+) -> None:
+    Account(f"{config.run}/costs").keep("judge 1", {"requests": 1000, "wall_seconds": 2.0})
+    priced = config.judge.model_copy(update={"price": judge(price={"prompt": 5e4}).price})
+    plan = describe(config.model_copy(update={"judge": priced}))
+    bill = plan["judge"]
+    assert bill["rate"]["pairs_a_second"] == 500
+    assert bill["expected"]["hours"] == pytest.approx(bill["expected"]["new_pairs"] / 500 / 3600, 1)
+    said = render_plan(plan)
+    assert "500.0 pairs a second, of this run so far" in said
+    assert f"about {bill['expected']['money']:,}" in said
+
+
+def test_a_rate_can_be_measured(config: RunConfig) -> None:
+    layout = lay_out(config)
+    rate = measured_rate(config, layout, sample_corpus(config, layout.prompt))
+    assert rate.pairs_a_second > 0
+    assert rate.told_by.startswith("measured now on")
