@@ -49,6 +49,7 @@ HEAVY_FILES = {
     "bundle.tagger",
     "bundle.folder",
     "teacher.vllm",
+    "teacher.reranker",
     "loop.cycle",
     "loop.prepare",
     "loop.judging",

@@ -207,9 +207,11 @@ def _label_files(layout: Layout, labels: pa.Table, scratch: str) -> list[str]:
 
 
 def _other_prompt(config: RunConfig, wanted: str | None) -> str | None:
-    """Another prompt to ask the same with; a judge trained for one prompt has none."""
-    own = config.judge.teacher.prompt
-    if wanted == "none" or (wanted is None and get_prompt(own).control):
+    """Another prompt to ask the same with; a judge trained for one prompt has none, nor has one
+    that asks by no prompt of this run's."""
+    own, kind = config.judge.teacher.prompt, config.judge.teacher.kind
+    fixed = get_prompt(own).control or kind in ("reranker", "ensemble")
+    if wanted == "none" or (wanted is None and fixed):
         return None
     return wanted or next(name for name in ("tag", "subject") if name != own and name in PROMPTS)
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.config.models import check_model, is_hub_id
+from lmtx_ray.config.models import check_model, is_hub_id, kind_of_judge
 from lmtx_ray.loop.preflight import EXTRA, check_hub_model
 
 NONE = "none"
@@ -41,7 +41,7 @@ class Choice:
 
     @property
     def kind(self) -> str:
-        """vllm, http or none."""
+        """vllm, reranker, http or none."""
         return str(self.teacher["kind"])
 
 
@@ -61,13 +61,13 @@ def choose(judge: str, model: str | None, key_env: str) -> Choice:
 
 def _model(model: str) -> Choice:
     check_model("--judge", model)
-    if importlib.util.find_spec("vllm") is None:
+    kind = kind_of_judge(model)
+    if kind == "vllm" and importlib.util.find_spec("vllm") is None:
         raise ConfigError(EXTRA)
     check_hub_model("--judge", model, "")
     what = "hub id" if is_hub_id(model) else "folder"
-    return Choice(
-        {"kind": "vllm", "model": model, "prompt": PROMPT}, f"{model} ({what}) through vLLM here"
-    )
+    how = "through vLLM here" if kind == "vllm" else "as a reranker here"
+    return Choice({"kind": kind, "model": model, "prompt": PROMPT}, f"{model} ({what}) {how}")
 
 
 def _endpoint(url: str, model: str | None, key_env: str) -> Choice:

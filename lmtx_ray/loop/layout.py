@@ -240,7 +240,9 @@ class _Planner:
 
     def _asked_by(self, *settings: object) -> list[object]:
         """What a step that asks depends on beside its rankings."""
-        return [*self._judge, self._config.judge.teacher.least_mass, self._human, *settings]
+        judge = self._config.judge
+        settings = (judge.teacher.least_mass, judge.calibration, judge.temperature, *settings)
+        return [*self._judge, self._human, *settings]
 
     def _cycle(self, number: int, states: list[State], before: list[Cycle]) -> Cycle:
         config, judge = self._config, self._config.judge
@@ -285,11 +287,11 @@ class _Planner:
         return replace(self._test, verdicts=self._step("test-verdicts", hybrid, self._asked_by(k)))
 
     def _evaluation(self, bundle: Dataset, test: Test | None) -> Dataset:
-        inputs: list[object] = []
+        inputs: list[object] = [self._config.judge.frequent_share]
         if test:
             settings = self._config.evaluation.model_dump(mode="json")
             asked = test.verdicts.fingerprint if test.verdicts else ""
-            inputs = [test.documents.fingerprint, asked, settings]
+            inputs += [test.documents.fingerprint, asked, settings]
         return self._step("evaluation", bundle.fingerprint, *inputs)
 
 

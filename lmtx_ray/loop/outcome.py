@@ -19,6 +19,7 @@ from lmtx_ray.evaluation.rendering import gain_text, judged_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import PublishedFolder
+from lmtx_ray.loop.alarms import members_agree, name_frequent, told
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
 from lmtx_ray.loop.shipping import UNTRAINED
@@ -117,6 +118,9 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
         "unclear": unclear,
         "mass": round(mass / masses, 4) if masses and not layout.prompt.control else None,
     }
+    summary["frequent"] = name_frequent(layout, ran, config.judge.frequent_share)
+    if agree := members_agree(steps, config.judge.teacher):
+        summary["agreement"] = agree
     if test:
         summary |= pair_report(test.read([*PAIRS, "answer", "teacher"]), layout.tested.gold.read())
     return summary
@@ -212,7 +216,7 @@ def costs(summary: dict[str, Any]) -> str:
             f"; on test pairs precision {judge['precision']:.2f}, "
             f"recall {judge['recall']:.2f}, AUC {judge['auc']:.3f}"
         )
-    return "\n".join([*lines, _times(summary["seconds"])])
+    return "\n".join([*lines, *told(judge), _times(summary["seconds"])])
 
 
 def _times(seconds: dict[str, float]) -> str:

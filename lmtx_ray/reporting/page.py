@@ -198,6 +198,8 @@ def _judge_name(report: Report) -> str:
     kinds = {
         "vllm": "a model on this cluster (vLLM)",
         "http": "a model behind an endpoint",
+        "reranker": "a reranker on this cluster",
+        "ensemble": " and ".join(one["model"] or one["kind"] for one in teacher.get("members", ())),
         "lexical": "a rule that compares words, for tests: no model",
     }
     kind = kinds.get(teacher["kind"], teacher["kind"])

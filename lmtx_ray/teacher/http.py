@@ -24,6 +24,7 @@ from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import progress
 from lmtx_ray.teacher.adapting import Message
 from lmtx_ray.teacher.client import ChatClient, api_key, chat_url
+from lmtx_ray.teacher.defusing import defused
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.pacing import Stopped
 from lmtx_ray.teacher.prompts import Prompt
@@ -81,10 +82,10 @@ class HttpTeacher:
     def _prompts(self, questions: pa.Table) -> tuple[list[tuple[str, int]], list[str]]:
         pairs, prompts = [], []
         for question in questions.to_pylist():
-            text = document_text(question["title"], question["text"])
-            document = first_words(text, self._config.max_document_tokens)
+            text = self._prompt.guarded(document_text(question["title"], question["text"]))
+            document = defused(first_words(text, self._config.max_document_tokens))
             for label, text in zip(question["label_ids"], question["label_texts"], strict=True):
-                named = first_words(text or "", self._config.max_label_tokens)
+                named = defused(first_words(text or "", self._config.max_label_tokens))
                 pairs.append((question["doc_id"], label))
                 prompts.append(
                     self._prompt.before

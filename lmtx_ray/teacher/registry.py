@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.teacher.prompts import Prompt
+from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.protocol import Budget, Teacher, Unlimited
 
 
@@ -13,9 +15,11 @@ def build_teacher(
     prompt: Prompt,
     budget: Budget | None = None,
     deterministic: bool | None = None,
+    members: Sequence[Teacher] | None = None,
 ) -> Teacher:
-    """The configured teacher, loaded. `deterministic` is for engines, see JudgeConfig. Raises
-    ConfigError for settings its kind cannot use."""
+    """The configured teacher, loaded. `deterministic` is for engines, see JudgeConfig; `members`
+    are those of an ensemble, where somebody has built them. Raises ConfigError for settings its
+    kind cannot use."""
     budget = budget or Unlimited()
     if config.kind == "none":
         raise ConfigError("judge.teacher.kind is none: there is no judge to ask; set vllm or http")
@@ -27,6 +31,18 @@ def build_teacher(
         from lmtx_ray.teacher.http import HttpTeacher
 
         return HttpTeacher(config, prompt, budget)
+    if config.kind == "ensemble":
+        from lmtx_ray.teacher.ensemble import EnsembleTeacher
+
+        members = members or [
+            build_teacher(one, get_prompt(one.prompt), budget, deterministic)
+            for one in config.members
+        ]
+        return EnsembleTeacher(config, prompt, members)
+    if config.kind == "reranker":
+        from lmtx_ray.teacher.reranker import build_reranker
+
+        return build_reranker(config, prompt, budget, deterministic)
     from lmtx_ray.teacher.vllm import VllmTeacher
 
     return VllmTeacher(config, prompt, budget, deterministic)

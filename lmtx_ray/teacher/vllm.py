@@ -28,10 +28,10 @@ from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search import hardware
 from lmtx_ray.teacher.engine_thread import EngineThread
 from lmtx_ray.teacher.identity import teacher_identity
+from lmtx_ray.teacher.pairs import rendering_of
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, BudgetReached, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading, begins_with, from_log_probabilities
-from lmtx_ray.teacher.rendering import Rendering
 from lmtx_ray.teacher.spellings import answer_tokens
 
 MANY = 10**9
@@ -71,8 +71,8 @@ def load_engine(config: TeacherConfig, folder: str, longest: int) -> Any:
     try:
         return vllm.LLM(
             model=folder,
-            revision=_hub_revision(config),
-            tokenizer_revision=_hub_revision(config),
+            revision=hub_revision(config),
+            tokenizer_revision=hub_revision(config),
             max_model_len=longest,
             tensor_parallel_size=config.tensor_parallel_size,
             max_num_batched_tokens=max(config.max_num_batched_tokens, longest),
@@ -109,13 +109,13 @@ def _machine_settings(config: TeacherConfig) -> dict[str, Any]:
     }
 
 
-def _hub_revision(config: TeacherConfig) -> str | None:
+def hub_revision(config: TeacherConfig) -> str | None:
     """The commit or branch to take from the hub; None for a folder, where `revision` is a mark."""
     is_folder = "://" in config.model or os.path.isdir(config.model)
     return None if is_folder else config.revision or None
 
 
-def _commit(config: TeacherConfig) -> str:
+def commit_of(config: TeacherConfig) -> str:
     """The commit of a hub model that was loaded; empty for a folder."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -146,9 +146,9 @@ class VllmTeacher:
         self.usage = Usage()
         self._config, self._prompt, self._budget = config, prompt, budget
         folder = node_copy(config.model) if "://" in config.model else config.model
-        tokenizer = load_tokenizer(folder, config.model, _hub_revision(config))
-        self.commit = _commit(config)
-        self._rendering = Rendering(tokenizer, prompt, config)
+        tokenizer = load_tokenizer(folder, config.model, hub_revision(config))
+        self.commit = commit_of(config)
+        self._rendering = rendering_of(tokenizer, prompt, config)
         answer_tokens(self._rendering, prompt.answers, len(tokenizer), config.model)  # or refuse
         longest = self._rendering.longest
         self._engine = EngineThread(lambda: load_engine(config, folder, longest))
