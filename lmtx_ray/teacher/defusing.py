@@ -11,7 +11,7 @@ import re
 
 DEFUSED = "defused 1"  # in the identity of whoever is asked so; another rule is another number
 BRACKET = re.compile(
-    r"<(?=[|｜/]?[^\s<>|｜/][^\s<>]{0,48}>)"  # <s>, </s>, <|eot_id|>, <｜User｜>, <start_of_turn>
+    r"<(?=[^\s<>]{1,64}>)"  # <s>, </s>, <|eot_id|>, <｜User｜>, <start_of_turn>
     r"|\[(?=(?:/?[A-Z][A-Z_]{2,24}|[gs]MASK)\])"  # [INST], [/INST], [SEP], [gMASK]
 )
 
