@@ -96,9 +96,7 @@ def test_a_text_cannot_seem_to_end(prompt: Prompt) -> None:
 
 
 def test_delimiters_are_those_of_the_prompt_and_fixed_so_that_a_prefix_is_shared() -> None:
-    own = replace(
-        TAG, before='Text:\n"""\n', label='\n"""\nTag: {label} {aliases}', after="?"
-    )
+    own = replace(TAG, before='Text:\n"""\n', label='\n"""\nTag: {label} {aliases}', after="?")
     assert own.delimiters == ('"""',)
     assert own.guarded('"""" no "" "') == '" " "" no "" "'
     made = rendering("chatml", **LONG)
