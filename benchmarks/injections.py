@@ -55,11 +55,10 @@ class Unguarded(Prompt):
 
 def defences(prompt: Prompt) -> dict[str, Prompt]:
     plain = {field.name: getattr(prompt, field.name) for field in fields(prompt)}
-    found: dict[str, Prompt] = {"none": Unguarded(**plain), "guarded": prompt}
-    if not prompt.control:
-        warned = prompt.before.replace("Document:", f"{WARNING}Document:")
-        found["warned"] = replace(prompt, before=warned)
-    return found
+    if not prompt.delimiters:
+        return {"none": prompt}
+    warned = replace(prompt, before=prompt.before.replace("Document:", f"{WARNING}Document:"))
+    return {"none": Unguarded(**plain), "guarded": prompt, "warned": warned}
 
 
 def ask_with(teacher: Any, prompt: Prompt) -> Teacher:
@@ -123,8 +122,8 @@ def on_clean(teacher: Teacher, table: pa.Table, right_N: np.ndarray) -> dict[str
     hits = float((yes_N & right_N).sum())
     precision, recall = hits / max(yes_N.sum(), 1), hits / max(right_N.sum(), 1)
     return {
-        "f1": round(2 * precision * recall / max(precision + recall, 1e-9), 4),
-        "auc": round(area_under_curve(odds_N, right_N), 4),
+        "f1": round(float(2 * precision * recall / max(precision + recall, 1e-9)), 4),
+        "auc": round(float(area_under_curve(odds_N, right_N)), 4),
         "yes": round(float(yes_N.mean()), 4),
     }
 
@@ -161,7 +160,7 @@ def write(
     before = result["none"]["clean"]["f1"]
     for defence, told in result.items():
         told["f1_lost"] = round(before - told["clean"]["f1"], 4)
-        told["may_stay"] = told["f1_lost"] <= MOST_LOST
+        told["may_stay"] = bool(told["f1_lost"] <= MOST_LOST)
         every = told["attacks"]["all"]
         print(
             f"{defence}: clean F1 {told['clean']['f1']:.3f}, AUC {told['clean']['auc']:.3f}; false "

@@ -112,7 +112,7 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
         wanted += test.rows()
         steps.append(test)
     asked, unclear, masses, mass = _counted(steps)
-    summary = {
+    summary: dict[str, Any] = {
         "asked": asked,
         "saved": wanted - asked,
         "unclear": unclear,

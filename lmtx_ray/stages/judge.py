@@ -255,7 +255,8 @@ def _is_repeatable(asking: Asking) -> bool:
     if asking.deterministic is None:
         from lmtx_ray.search import hardware  # loads torch, as no driver needs to
 
-        return asking.teacher.kind != "http" and not hardware.has_gpu()
+        in_process = all(judge.kind != "http" for judge in asking.teacher.judges)
+        return in_process and not hardware.has_gpu()
     return asking.deterministic
 
 

@@ -5,7 +5,7 @@ It may have judged alone before, or in another ensemble: its verdicts are known 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -114,7 +114,7 @@ class KeptMember:
 
 def kept_members(
     config: TeacherConfig, store: str, budget: Budget | None, deterministic: bool | None
-) -> list[KeptMember] | None:
+) -> Sequence[Teacher] | None:
     """The members of an ensemble; None for any other judge."""
     if config.kind != "ensemble":
         return None

@@ -65,7 +65,7 @@ def _members(config: TeacherConfig) -> list[list[object]]:
 def describe(config: TeacherConfig, prompt: Prompt) -> dict[str, object]:
     """What a verdict store keeps of a judge, for people who look there."""
     own, teacher = teacher_identity(config, prompt)
-    about = {
+    about: dict[str, object] = {
         "kind": config.kind,
         "model": config.model,
         "revision": config.revision,

@@ -65,7 +65,8 @@ class PairTokens:
     def _joined(self, label: list[int], document: list[int]) -> Encoded:
         room = max(self._longest - len(label) - (len(self._frame) - 2), 0)
         texts = {0: label, 1: document[:room]}
-        ids, types = [], []
+        ids: list[int] = []
+        types: list[int] = []
         for token, kind, text in self._frame:
             here = [token] if text is None else texts[text]
             ids += here
