@@ -87,8 +87,9 @@ class AskTeacher:
         self._looking_up, self._starting, self._checking = (threading.Lock() for _ in range(3))
         if asking.calibration == "prior":
             stored = self._known.find([document_key()])
+            own = self._partition, asking.identity
             alone = _is_repeatable(asking)
-            self._priors = Priors(stored, asking.identity, self._started, self._keep, alone)
+            self._priors = Priors(stored, *own, self._started, self._keep, alone)
 
     @property
     def usage(self) -> Usage:

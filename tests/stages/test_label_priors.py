@@ -51,6 +51,14 @@ def test_a_label_is_asked_once_in_all_units_and_runs(setting: Setting) -> None:
     assert sorted(alone) == [f"label {n}" for n in range(4)]
 
 
+def test_what_another_worker_learned_meanwhile_is_not_asked_again(setting: Setting) -> None:
+    first, second = setting.worker(**PRIOR), setting.worker(**PRIOR)
+    views = [first(*unit("long text")), second(*unit("another one"))]
+    alone = [label for text, label in setting.teacher.asked if text == NOTHING]
+    assert sorted(alone) == [f"label {n}" for n in range(4)]
+    assert {p > 0.5 for view in views for p in view["p_yes"].to_pylist()} == {True}
+
+
 def test_answers_of_before_are_read_the_new_way_without_asking_again(setting: Setting) -> None:
     plain = setting.worker()(*unit("long text"))
     asked = len(setting.teacher.asked)
