@@ -237,7 +237,7 @@ def main() -> None:
         "judge": name,
         "documents": number,
         "pairs": len(right_N),
-        "labels": len(np.unique(pairs.prior_N)),
+        "labels": len({text for row in questions.to_pylist() for text in row["label_texts"]}),
         "right": round(float(right_N.mean()), 4),
         "prior": {
             "mean_log_odds": round(float(pairs.prior_N.mean()), 3),

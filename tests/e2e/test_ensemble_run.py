@@ -20,7 +20,7 @@ from tests.e2e.counted import go
 from tests.small_run import write_inputs
 from tests.tiny import save_reranker
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 RULE = {"kind": "lexical", "prompt": "tag"}
 
 
