@@ -253,6 +253,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.reply(401, refusal("Incorrect API key provided"))
         if quirk == "echo":  # tells the key, as careless servers do
             return self.reply(401, refusal(f"Wrong key {self.headers.get('Authorization')}"))
+        if quirk == "parrot":  # tells what it was sent
+            return self.reply(400, refusal(f"cannot read: {body['messages'][-1]['content']}"))
         if quirk == "bucket" and (wait := self.server.full()):
             seconds = str(int(wait) + 1)
             return self.reply(429, refusal("Rate limit"), {"Retry-After": seconds})

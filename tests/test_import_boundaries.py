@@ -61,6 +61,7 @@ HEAVY_FILES = {
     "teacher.packed",
     "teacher.packed_attention",
     "teacher.packed_model",
+    "teacher.reranker",
     "loop.cycle",
     "loop.combining",
     "loop.prepare",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
+    BertForSequenceClassification,
     BertModel,
     LlamaConfig,
     LlamaForCausalLM,
@@ -31,7 +33,11 @@ def tokenizer(**special: str) -> PreTrainedTokenizerFast:
     inner.normalizer = normalizers.BertNormalizer(lowercase=True)
     inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="[PAD]", unk_token="[UNK]", model_max_length=256
+        tokenizer_object=inner,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        model_max_length=256,
+        **special,
     )
 
 
@@ -72,6 +78,30 @@ def save_judge(folder: Path) -> str:
         max_position_embeddings=512,
     )
     LlamaForCausalLM(config).save_pretrained(folder, safe_serialization=True)
+    words.save_pretrained(folder)
+    return str(folder)
+
+
+def save_reranker(folder: Path, logits: int = 1, **settings: Any) -> str:
+    """A two-layer random BERT that scores pairs, as a folder of a cross-encoder."""
+    torch.manual_seed(0)
+    words = tokenizer(cls_token="[CLS]", sep_token="[SEP]")
+    ends = [(token, words.convert_tokens_to_ids(token)) for token in ("[CLS]", "[SEP]")]
+    words.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
+    )
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        num_labels=logits,
+        max_position_embeddings=128,
+        initializer_range=0.5,
+        **settings,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder, safe_serialization=True)
     words.save_pretrained(folder)
     return str(folder)
 

@@ -11,7 +11,7 @@ from lmtx_ray.cli.arguments import add_verb, said_already
 
 MENU = """Who judges the tags? Afterwards nobody is needed: a small model has learned it.
   1  an OpenAI-compatible endpoint, local or hosted
-  2  a model folder or hub id, through vLLM on this machine
+  2  a model folder or hub id on this machine: an instruct model in vLLM, or a reranker
   3  nobody: hybrid search only. Everyone gets tags, but they are untrained: their order is a search
      engine's, and none has a probability"""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lmtx_ray.config.loading import Config
 from lmtx_ray.io import storage
@@ -13,12 +13,13 @@ from lmtx_ray.io import storage
 class TeacherConfig(Config):
     """Which judge, and how it is asked (`docs/judge.md`)."""
 
-    kind: Literal["vllm", "http", "lexical", "none"] = Field(
+    kind: Literal["vllm", "http", "reranker", "ensemble", "lexical", "none"] = Field(
         "vllm",
         description="vllm: a model on machines of this run (judge.teacher.engine says how). http: "
-        "an OpenAI-compatible endpoint, local or hosted. none: nobody; what ships is the untrained "
-        "hybrid search, or what source title or segment makes of it. lexical: a rule for tests. "
-        "vllm where judge.teacher is given without it.",
+        "an OpenAI-compatible endpoint, local or hosted. reranker: a cross-encoder or a causal "
+        "reranker here. ensemble: several judges together (members). none: nobody; what ships is "
+        "the untrained hybrid search, or what source title or segment makes of it. lexical: a rule "
+        "for tests. vllm where judge.teacher is given without it.",
     )
     model: str = Field(
         "",
@@ -116,6 +117,26 @@ class TeacherConfig(Config):
     timeout_seconds: float = Field(
         60.0, gt=0, description="How long one request may take (http). More for slow CPUs."
     )
+    members: tuple[TeacherConfig, ...] = Field(
+        (),
+        description="The judges of an ensemble, two or more, each with settings of its own. Each "
+        "one's verdicts are kept as its own and never paid for twice.",
+    )
+
+    @model_validator(mode="after")
+    def _members_fit(self) -> TeacherConfig:
+        if self.kind != "ensemble":
+            return self
+        if len(self.members) < 2:
+            raise ValueError("kind ensemble needs two members or more")
+        if wrong := [one.kind for one in self.members if one.kind in ("ensemble", "none")]:
+            raise ValueError(f"a member of an ensemble cannot be of kind {wrong[0]}")
+        return self
+
+    @property
+    def judges(self) -> tuple[TeacherConfig, ...]:
+        """Whoever is asked in the end: the members, or this one."""
+        return self.members if self.kind == "ensemble" else (self,)
 
 
 class BudgetConfig(Config):
@@ -186,6 +207,25 @@ class JudgeConfig(Config):
         description="Judge one unit at a time, so that it gives the same bits again (vllm); false "
         "lets units overlap in the engine, which then never drains. Without it: only where there "
         "is no GPU.",
+    )
+    calibration: Literal["none", "prior"] = Field(
+        "none",
+        description="prior takes out of each answer how much the judge likes the label whatever "
+        "the document says: its log-odds on a document that says nothing. That is asked once a "
+        "label and kept. See docs/concepts/judge-scores.md for when it helps.",
+    )
+    temperature: float = Field(
+        1.0,
+        gt=0,
+        description="What the judge's log-odds are divided by: above 1 it is less sure of itself. "
+        "May be changed later without asking again; answers stay what they are.",
+    )
+    frequent_share: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="A label accepted for a larger share of all documents is named in the summary, "
+        "the report and the log, as a judge may have been fooled or misread it; 1 names none.",
     )
     price: PriceConfig = Field(PriceConfig(), description="What a million tokens cost.")
     budget: BudgetConfig = Field(BudgetConfig(), description="Hard limits of this run.")

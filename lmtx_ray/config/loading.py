@@ -173,6 +173,8 @@ def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:
 def _model_at(kind: type[Config], path: Sequence[str]) -> type[Config]:
     model = kind
     for name in path:
+        if name.isdigit():  # a place in a list of sections
+            continue
         annotation = model.model_fields[name].annotation if name in model.model_fields else None
         options = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
         model = next((option for option in options if issubclass(option, Config)), Config)

@@ -12,6 +12,8 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.published import folder_of
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+RERANKER = re.compile(r"rerank|cross-?encoder", re.IGNORECASE)
+PAIRS, CAUSAL = "ForSequenceClassification", "ForCausalLM"
 TOKENIZERS = {
     "tokenizer.json",
     "tokenizer.model",
@@ -59,6 +61,37 @@ def check_model(field: str, model: str, elsewhere: bool = False) -> None:
         raise ConfigError(f"{field}: {what}: {folder}")
     if problem := _problem(folder, sizes):
         raise ConfigError(f"{field}: {folder}: {problem}")
+
+
+def kind_of_judge(model: str) -> str:
+    """vllm or reranker: how a model judges. A folder's config.json tells; of a hub id its name."""
+    if is_hub_id(model):
+        return "reranker" if RERANKER.search(model) else "vllm"
+    return "reranker" if str(_settings_of(model)[0]).endswith(PAIRS) else "vllm"
+
+
+def check_reranker(field: str, model: str) -> None:
+    """Refuse a model folder, local or s3, of another kind. Raises ConfigError naming `field`."""
+    if is_hub_id(model) or not storage.exists(model):
+        return
+    architecture, classes = _settings_of(model)
+    if architecture and not architecture.endswith((PAIRS, CAUSAL)):
+        raise ConfigError(
+            f"{field}: {architecture} scores no pairs: a reranker is a *{PAIRS} or a *{CAUSAL}"
+        )
+    if architecture.endswith(PAIRS) and classes > 2:
+        raise ConfigError(f"{field}: it tells {classes} classes apart; one or two are needed")
+
+
+def _settings_of(model: str) -> tuple[str, int]:
+    """(architecture, number of classes) by a folder's config.json; "" and 1 where it says none."""
+    try:
+        settings = json.loads(storage.read_bytes(storage.join(folder_of(model), "config.json")))
+        architecture = str((settings.get("architectures") or [""])[0])
+        classes = len(settings.get("id2label") or ()) or int(settings.get("num_labels", 2))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return "", 1
+    return architecture, classes
 
 
 def _is_place(model: str) -> bool:

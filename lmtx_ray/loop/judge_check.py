@@ -36,6 +36,7 @@ from lmtx_ray.search import candidates
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.stages.judge import Asking
 from lmtx_ray.stages.sample import ask_sample
+from lmtx_ray.teacher.ensemble import agreement, names_of
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import PROMPTS, get_prompt
 from lmtx_ray.verdicts.exchange import read_file
@@ -77,6 +78,9 @@ def check(
         second = _ask(config, layout, other, sample, rankings, files) if other else None
     by_order = config.pseudo_labels.accept_deviations is not None
     result = conclude(first[0], ranked, given, second[0] if second else None, by_order)
+    if config.judge.teacher.kind == "ensemble":
+        said = [raw for raw in first[0]["raw"].to_pylist() if raw]
+        result["agreement"] = agreement(said, names_of(config.judge.teacher))
     cost = cost_of(config.judge.price, *first[1:])
     return {**result, "second_prompt": other, "cost": cost}
 
@@ -207,9 +211,11 @@ def _label_files(layout: Layout, labels: pa.Table, scratch: str) -> list[str]:
 
 
 def _other_prompt(config: RunConfig, wanted: str | None) -> str | None:
-    """Another prompt to ask the same with; a judge trained for one prompt has none."""
-    own = config.judge.teacher.prompt
-    if wanted == "none" or (wanted is None and get_prompt(own).control):
+    """Another prompt to ask the same with; a judge trained for one prompt has none, nor has one
+    that asks by no prompt of this run's."""
+    own, kind = config.judge.teacher.prompt, config.judge.teacher.kind
+    fixed = get_prompt(own).control or kind in ("reranker", "ensemble")
+    if wanted == "none" or (wanted is None and fixed):
         return None
     return wanted or next(name for name in ("tag", "subject") if name != own and name in PROMPTS)
 

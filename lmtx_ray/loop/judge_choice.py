@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.config.models import check_model, is_hub_id
+from lmtx_ray.config.models import check_model, is_hub_id, kind_of_judge
 from lmtx_ray.loop.preflight import check_hub_model
-from lmtx_ray.teacher.engines import EXTRA, has_vllm, packs
+from lmtx_ray.teacher.engines import has_vllm, packs
 
 NONE = "none"
 PROMPT = "tag"
@@ -42,7 +42,7 @@ class Choice:
 
     @property
     def kind(self) -> str:
-        """vllm, http or none."""
+        """vllm, reranker, http or none."""
         return str(self.teacher["kind"])
 
 
@@ -62,9 +62,12 @@ def choose(judge: str, model: str | None, key_env: str) -> Choice:
 
 def _model(model: str) -> Choice:
     check_model("--judge", model)
+    kind = kind_of_judge(model)
     check_hub_model("--judge", model, "")
     what = "hub id" if is_hub_id(model) else "folder"
-    teacher = {"kind": "vllm", "model": model, "prompt": PROMPT}
+    teacher = {"kind": kind, "model": model, "prompt": PROMPT}
+    if kind == "reranker":
+        return Choice(teacher, f"{model} ({what}) as a reranker here")
     notes = () if has_vllm() else (PLAIN,)
     engine = "torch" if packs(TeacherConfig.model_validate(teacher)) else "vLLM"
     return Choice(teacher, f"{model} ({what}) through {engine} here", notes=notes)

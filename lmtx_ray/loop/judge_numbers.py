@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.config.judge import PriceConfig
+from lmtx_ray.loop.alarms import told
 from lmtx_ray.student.pseudo_labels import area_under_curve
 from lmtx_ray.teacher import health
 
@@ -152,6 +153,7 @@ def render(result: dict[str, Any]) -> str:
         "agreement_with_itself": f"agreement under prompt {result.get('second_prompt')}",
     }
     lines += [f"{about}: {result[name]}" for name, about in names.items() if name in result]
+    lines += told(result)
     if known := result.get("expected"):
         lines.append(", ".join(f"{name} {value}" for name, value in known.items()))
     if per := result["cost"].get("per_1000"):

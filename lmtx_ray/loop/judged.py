@@ -3,7 +3,7 @@ held-aside documents: evaluation without gold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,13 @@ from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
 from lmtx_ray.loop.held_aside import held_aside_in, verdict_steps
 from lmtx_ray.loop.layout import Layout
+from lmtx_ray.loop.reviewed import calibration_of
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.shipping import state_of
 from lmtx_ray.student.pseudo_labels import relative
+from lmtx_ray.teacher.priors import AS_SAID
 from lmtx_ray.teacher.prompts import get_prompt
+from lmtx_ray.teacher.reading import decide
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.reading import read_all
 from lmtx_ray.verdicts.store import VerdictStore
@@ -139,7 +142,7 @@ def reviewed_pairs(run: JudgedRun) -> Reviewed:
     lookup = Lookup(run.config.verdict_store.partition(teacher, prompt).snapshot())
     names = _names_by_seen(run)
     answers: dict[Key, str] = {}
-    for row in lookup.find({document for document, _ in people}).to_pylist():
+    for row in _read(run, lookup, {document for document, _ in people}):
         key = row["document"], names.get(row["label"], row["label"])
         answers.setdefault(key, row["answer"])
     both = [(people[key], answers[key] == "yes") for key in people if key in answers]
@@ -181,7 +184,7 @@ def judge_said(
     seen = _seen_labels(run, wanted)
     lookup = Lookup(run.config.verdict_store.partition(teacher, prompt).snapshot())
     rows: dict[Key, tuple[float | None, str]] = {}
-    for row in lookup.find({document for document, _ in pairs}).to_pylist():
+    for row in _read(run, lookup, {document for document, _ in pairs}):
         rows.setdefault((row["document"], row["label"]), (row["p_yes"], row["answer"]))
     found = {
         (document, key): rows[document, seen[key]]
@@ -189,6 +192,16 @@ def judge_said(
         if key in seen and (document, seen[key]) in rows
     }
     return found
+
+
+def _read(run: JudgedRun, lookup: Lookup, documents: set[bytes]) -> Iterator[dict[str, Any]]:
+    """Rows of STORED_VERDICTS on documents, with P(yes) and answer as the run reads them."""
+    read = calibration_of(run.config, lookup)
+    for row in lookup.find(documents).to_pylist():
+        if row["p_yes"] is not None and row["answer"] != "unclear" and read != AS_SAID:
+            p_yes = read.of(row["label"], row["p_yes"])
+            row |= {"p_yes": p_yes, "answer": decide(p_yes, None, 0.0)}
+        yield row
 
 
 def _seen_labels(run: JudgedRun, wanted: set[str]) -> dict[str, bytes]:

@@ -22,6 +22,8 @@ from lmtx_ray.stages.budget import shared_budget
 from lmtx_ray.stages.first_question import ask_first
 from lmtx_ray.stages.judge import Asking, AskTeacher
 from lmtx_ray.stages.units import Work, run_units
+from lmtx_ray.teacher.identity import describe, teacher_identity
+from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import UNITS_AT_ONCE
 from lmtx_ray.teacher.questions import judge_asks, learned_asks, select_asks
 from lmtx_ray.verdicts.layers import merge_if_due
@@ -144,6 +146,9 @@ def asking_of(
     prompt, teacher = layout.judge
     partition = store.partition(teacher, prompt)
     merge_if_due(partition)
+    for one in config.judge.teacher.members:
+        own, member = teacher_identity(one, get_prompt(one.prompt))
+        merge_if_due(store.partition(member, own))
     return Asking(
         teacher=config.judge.teacher,
         prompt=layout.prompt,
@@ -159,25 +164,10 @@ def asking_of(
         by_order=config.pseudo_labels.accept_deviations is not None,
         deterministic=config.judge.deterministic,
         budget=budget,
-        about=describe(config, layout),
+        about=describe(config.judge.teacher, layout.prompt),
+        calibration=config.judge.calibration,
+        temperature=config.judge.temperature,
     )
-
-
-def describe(config: RunConfig, layout: Layout) -> dict[str, Any]:
-    """What the store keeps of a judge, for people who look there."""
-    teacher = config.judge.teacher
-    return {
-        "kind": teacher.kind,
-        "model": teacher.model,
-        "revision": teacher.revision,
-        "prompt": {
-            "name": layout.prompt.name,
-            "before": layout.prompt.before,
-            "label": layout.prompt.label,
-            "after": layout.prompt.after,
-        },
-        "fingerprints": {"prompt": layout.judge[0], "teacher": layout.judge[1]},
-    }
 
 
 def _asked_of_test(layout: Layout) -> Dataset | None:

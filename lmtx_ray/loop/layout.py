@@ -211,7 +211,9 @@ class _Planner:
 
     def _asked_by(self, *settings: object) -> list[object]:
         """What a step that asks depends on beside its rankings."""
-        return [*self._judge, self._config.judge.teacher.least_mass, self._human, *settings]
+        judge = self._config.judge
+        settings = (judge.teacher.least_mass, judge.calibration, judge.temperature, *settings)
+        return [*self._judge, self._human, *settings]
 
     def _cycle(self, number: int, states: list[State], before: list[Cycle]) -> Cycle:
         config, judge = self._config, self._config.judge
@@ -279,14 +281,14 @@ class _Planner:
         return replace(test, icxml=Icxml(phrases, mapped, asked))
 
     def _evaluation(self, bundle: Dataset, test: Test | None) -> Dataset:
-        inputs: list[object] = []
+        inputs: list[object] = [self._config.judge.frequent_share]
         if test:
             settings = self._config.evaluation.model_dump(mode="json")
             asked = test.verdicts.fingerprint if test.verdicts else ""
             written = test.icxml.verdicts.fingerprint if test.icxml else ""
             counts = self._config.evaluation.counts
             counted = _content_hashes([counts]) if counts else {}
-            inputs = [test.documents.fingerprint, asked, written, settings, counted]
+            inputs += [test.documents.fingerprint, asked, written, settings, counted]
         return self._step("evaluation", bundle.fingerprint, *inputs)
 
 

@@ -19,6 +19,7 @@ from lmtx_ray.evaluation.rendering import gain_text, judged_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import PublishedFolder
+from lmtx_ray.loop.alarms import members_agree, name_frequent, told
 from lmtx_ray.loop.frequencies import ReadUnit
 from lmtx_ray.loop.held_aside import verdict_steps
 from lmtx_ray.loop.layout import Layout
@@ -149,12 +150,15 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
     wanted += sum(step.rows() for step in judged.values())
     steps += judged.values()
     asked, unclear, masses, mass = _counted(steps)
-    summary = {
+    summary: dict[str, Any] = {
         "asked": asked,
         "saved": wanted - asked,
         "unclear": unclear,
         "mass": round(mass / masses, 4) if masses and not layout.prompt.control else None,
     }
+    summary["frequent"] = name_frequent(layout, ran, config.judge.frequent_share)
+    if agree := members_agree(steps, config.judge.teacher):
+        summary["agreement"] = agree
     if test := judged.get(RERANKED):
         summary |= pair_report(test.read([*PAIRS, "answer", "teacher"]), layout.tested.gold.read())
     return summary
@@ -217,7 +221,7 @@ def costs(summary: dict[str, Any]) -> str:
             f"; on test pairs precision {judge['precision']:.2f}, "
             f"recall {judge['recall']:.2f}, AUC {judge['auc']:.3f}"
         )
-    return "\n".join([*lines, _times(summary["seconds"])])
+    return "\n".join([*lines, *told(judge), _times(summary["seconds"])])
 
 
 def _without_judge(summary: Mapping[str, Any]) -> str:

@@ -10,15 +10,24 @@ import tempfile
 from pathlib import Path
 
 from lmtx_ray.config.components import resolve_model
+from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.config.models import check_model, is_hub_id, may_be_meant_as_folder
+from lmtx_ray.config.models import (
+    check_model,
+    check_reranker,
+    is_hub_id,
+    may_be_meant_as_folder,
+)
 from lmtx_ray.corpus.fitting import check_corpus, check_titles
 from lmtx_ray.io import storage
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.teacher.engines import refuse_missing
+from lmtx_ray.teacher.ensemble import check_prompts
 from lmtx_ray.teacher.generating import WRITERS
+from lmtx_ray.teacher.prompts import get_prompt
 
 HUB_SECONDS = 10.0
+LOCAL = ("vllm", "reranker")  # judges whose models are loaded by this run
 
 
 def check(config: RunConfig) -> None:
@@ -56,19 +65,32 @@ def check_judge(config: RunConfig) -> None:
             f"judge.icxml_k: a judge of kind {teacher.kind} writes no phrases; "
             f"{' or '.join(WRITERS)} do, or set it to 0"
         )
+    if teacher.kind != "ensemble":
+        _check_teacher("judge.teacher", teacher)
+        return
+    for place, member in enumerate(teacher.members):
+        _check_teacher(f"judge.teacher.members.{place}", member)
+    check_prompts(teacher, get_prompt(teacher.prompt))
+
+
+def _check_teacher(field: str, teacher: TeacherConfig) -> None:
     if teacher.kind == "http":
         if not teacher.url:
             raise ConfigError(
-                "judge.teacher.url: kind http needs the address, such as http://127.0.0.1:8000/v1"
+                f"{field}.url: kind http needs the address, such as http://127.0.0.1:8000/v1"
             )
         if not teacher.model:
-            raise ConfigError("judge.teacher.model: the name under which the server has the model")
-    if teacher.kind == "vllm":
+            raise ConfigError(f"{field}.model: the name under which the server has the model")
+    if teacher.kind in LOCAL:
         if not teacher.model:
-            raise ConfigError("judge.teacher.model: kind vllm needs a model folder or a hub id")
-        _check_model("judge.teacher.model", teacher.model, teacher.revision)
-        if not on_cluster():
-            refuse_missing(teacher)
+            raise ConfigError(
+                f"{field}.model: kind {teacher.kind} needs a model folder or a hub id"
+            )
+        _check_model(f"{field}.model", teacher.model, teacher.revision)
+    if teacher.kind == "reranker":
+        check_reranker(f"{field}.model", teacher.model)
+    if teacher.kind == "vllm" and not on_cluster():
+        refuse_missing(teacher)
 
 
 def _check_model(field: str, model: str, revision: str) -> None:
@@ -101,9 +123,9 @@ def check_hub(config: RunConfig) -> None:
     if on_cluster():
         return
     check_hub_model("encoder.model", resolve_model(config.encoder.model), "")
-    teacher = config.judge.teacher
-    if teacher.kind == "vllm":
-        check_hub_model("judge.teacher.model", teacher.model, teacher.revision)
+    for teacher in config.judge.teacher.judges:
+        if teacher.kind in LOCAL:
+            check_hub_model("judge.teacher.model", teacher.model, teacher.revision)
 
 
 def check_hub_model(field: str, model: str, revision: str) -> None:

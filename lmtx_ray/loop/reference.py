@@ -12,6 +12,7 @@ import yaml
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic.fields import FieldInfo
 
+from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import Config
 from lmtx_ray.loop.run_config import RunConfig
 
@@ -105,7 +106,9 @@ def _quoted(text: str) -> str:
 
 
 def section_of(field: FieldInfo) -> type[Config] | None:
-    """The model of a section; None for a plain setting."""
+    """The model of a section; None for a plain setting, or for a list of sections."""
+    if get_origin(field.annotation) is tuple:
+        return None
     options = [field.annotation, *get_args(field.annotation)]
     sections = (one for one in options if isinstance(one, type) and issubclass(one, Config))
     return next(sections, None)
@@ -151,6 +154,8 @@ def _type(annotation: Any) -> str:
     if get_origin(annotation) is tuple:
         many = arguments[-1] is Ellipsis
         return f"list of {_type(arguments[0])}" if many else f"[{', '.join(map(_type, arguments))}]"
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return "sections like judge.teacher" if annotation is TeacherConfig else "sections"
     return NAMES.get(annotation, str(annotation))
 
 

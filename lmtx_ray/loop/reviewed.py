@@ -17,6 +17,7 @@ from lmtx_ray.corpus.text_keys import document_keys, text_key
 from lmtx_ray.io import storage
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.teacher.priors import Calibration, document_key, priors_in
 from lmtx_ray.teacher.questions import first_by_key
 from lmtx_ray.teacher.reading import decide
 from lmtx_ray.verdicts.lookup import Lookup
@@ -61,8 +62,9 @@ def judges_own(config: RunConfig, layout: Layout, verdicts: pa.Table) -> pa.Tabl
     store = Lookup(config.verdict_store.partition(teacher, prompt).snapshot())
     known = first_by_key(store.find(set(keys.values())))
     least = layout.prompt.least_mass(config.judge.teacher.least_mass)
+    read = calibration_of(config, store)
     rows = [
-        {**row, **_answer(stored, least)}
+        {**row, **_answer(stored, least, read)}
         for row in asked.to_pylist()
         if (stored := known.get((keys[row["doc_id"]], seen[row["label_id"]])))
     ]
@@ -70,11 +72,20 @@ def judges_own(config: RunConfig, layout: Layout, verdicts: pa.Table) -> pa.Tabl
     return pa.concat_tables([verdicts.filter(pc.invert(human)), own])
 
 
-def _answer(stored: Mapping[str, Any], least_mass: float) -> dict[str, Any]:
-    answer = stored["answer"]
-    if stored["p_yes"] is not None:
-        answer = decide(stored["p_yes"], stored["mass"], least_mass)
-    return {"answer": answer, "p_yes": None if answer == "unclear" else stored["p_yes"]}
+def calibration_of(config: RunConfig, store: Lookup) -> Calibration:
+    """How the run reads the P(yes) that a store has of its judge."""
+    judge = config.judge
+    wanted = judge.calibration == "prior"
+    priors = priors_in(store.find([document_key()])) if wanted else {}
+    return Calibration(priors, judge.temperature)
+
+
+def _answer(stored: Mapping[str, Any], least_mass: float, read: Calibration) -> dict[str, Any]:
+    answer, p_yes = stored["answer"], stored["p_yes"]
+    if p_yes is not None:
+        p_yes = read.of(stored["label"], p_yes)
+        answer = decide(p_yes, stored["mass"], least_mass)
+    return {"answer": answer, "p_yes": None if answer == "unclear" else p_yes}
 
 
 def _documents(layout: Layout, doc_ids: pa.Array) -> dict[bytes, list[str]]:

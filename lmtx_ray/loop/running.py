@@ -39,11 +39,12 @@ def load_config(config: Settings, overrides: Sequence[str] = ()) -> RunConfig:
     from lmtx_ray.loop.run_config import RunConfig
 
     loaded = loading.load_config(RunConfig, config, overrides)
-    if loaded.judge.teacher.kind == "http":  # an address may hold a password: before it is kept
-        from lmtx_ray.teacher.client import api_key, chat_url
+    for teacher in loaded.judge.teacher.judges:
+        if teacher.kind == "http":  # an address may hold a password: before it is kept
+            from lmtx_ray.teacher.client import api_key, chat_url
 
-        chat_url(loaded.judge.teacher.url)
-        api_key(loaded.judge.teacher.api_key_env)
+            chat_url(teacher.url)
+            api_key(teacher.api_key_env)
     return loaded
 
 

@@ -203,7 +203,7 @@ def _resources(choice: Choice, machine: Machine) -> list[Line]:
     else:
         embed = {"actors": max(machine.cores // threads, 1), "cpus": threads}
     lines = [Line("embed", embed)]
-    if choice.kind == "vllm":
+    if choice.kind in ("vllm", "reranker"):
         judge = {"actors": gpus, "cpus": 1, "gpus": 1} if gpus else {"cpus": machine.cores}
         lines.append(Line("judge", judge))
     if choice.kind != "none" and not gpus:

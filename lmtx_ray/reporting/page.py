@@ -202,13 +202,16 @@ def _judge_name(report: Report) -> str:
     kinds = {
         "vllm": "a model on this cluster",
         "http": "a model behind an endpoint",
+        "reranker": "a reranker on this cluster",
+        "ensemble": "an ensemble of "
+        + " and ".join(one["model"] or one["kind"] for one in teacher.get("members", ())),
         "lexical": "a rule that compares words, for tests: no model",
     }
     kind = kinds.get(teacher["kind"], teacher["kind"])
     return (
         f"{teacher['model']}, {kind}, prompt “{teacher['prompt']}”"
         if teacher["model"]
-        else kind.capitalize()
+        else kind[:1].upper() + kind[1:]
     )
 
 

@@ -9,6 +9,11 @@ import torch
 CPU_FLAGS = Path("/proc/cpuinfo")
 
 
+def has_gpu() -> bool:
+    """Whether this process sees a GPU."""
+    return torch.cuda.is_available()
+
+
 def has_native_bfloat16() -> bool:
     """Whether this machine multiplies bfloat16 in hardware (a GPU, AVX-512 BF16 or AMX)."""
     if torch.cuda.is_available():

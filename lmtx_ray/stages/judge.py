@@ -16,7 +16,10 @@ from lmtx_ray.corpus.text_keys import document_keys, text_key
 from lmtx_ray.io import disk, locks, progress, storage
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
+from lmtx_ray.stages.label_priors import Priors
+from lmtx_ray.stages.members import kept_members
 from lmtx_ray.teacher import health, questions
+from lmtx_ray.teacher.priors import Calibration, document_key
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Interrupted, JudgeRefused, Teacher, Usage
 from lmtx_ray.teacher.questions import Candidate, Key
@@ -49,6 +52,8 @@ class Asking:
     check: bool = True
     by_order: bool = False
     deterministic: bool | None = None
+    calibration: str = "none"  # see JudgeConfig
+    temperature: float = 1.0
     budget: RemoteLedger | None = None
     about: Mapping[str, Any] = field(default_factory=dict)  # what the store keeps of the judge
     costs: str = ""  # the folder where what the judge used is written down; nowhere if empty
@@ -77,8 +82,14 @@ class AskTeacher:
         self._budget = worker_budget(asking.budget)
         self._account = Account(asking.costs) if asking.costs else None
         self._sample: list[pa.Table] | None = [] if asking.check else None
+        self._priors: Priors | None = None
         # several units may be worked on at once
         self._looking_up, self._starting, self._checking = (threading.Lock() for _ in range(3))
+        if asking.calibration == "prior":
+            stored = self._known.find([document_key()])
+            own = self._partition, asking.identity
+            alone = _is_repeatable(asking)
+            self._priors = Priors(stored, *own, self._started, self._keep, alone)
 
     @property
     def usage(self) -> Usage:
@@ -100,6 +111,7 @@ class AskTeacher:
         answered: list[pa.Table] = []
         try:
             for part in _parts(candidates):
+                self._learn_priors(part, human)
                 answered += self._ask(documents, part, known, human)
                 self._check(self._view(part, known, human))
         finally:
@@ -133,10 +145,18 @@ class AskTeacher:
     def _view(
         self, candidates: Sequence[Candidate], known: Mapping[Key, Any], human: Mapping[Key, Any]
     ) -> pa.Table:
-        least_mass = self._asking.prompt.least_mass(self._asking.teacher.least_mass)
+        asking = self._asking
+        least_mass = asking.prompt.least_mass(asking.teacher.least_mass)
+        priors = self._priors.known if self._priors else {}
+        read = Calibration(priors, asking.temperature)
         return questions.view(
-            candidates, known, human, self._asking.sources, self._asking.cycle, least_mass
+            candidates, known, human, asking.sources, asking.cycle, least_mass, read
         )
+
+    def _learn_priors(self, part: Sequence[Candidate], human: Mapping[Key, Any]) -> None:
+        """What the judge thinks of the labels alone whose pairs people have not answered."""
+        if self._priors is not None:
+            self._priors.learn({c.key[1]: c.label_text for c in part if c.plain not in human})
 
     def _ask(
         self,
@@ -175,11 +195,11 @@ class AskTeacher:
 
     def _start(self) -> Teacher:
         asking = self._asking
+        how = self._budget, asking.deterministic
         # engines that load at once on one machine need their memory's peak at once
         with locks.exclusive(disk.cache("engines") / "starting.lock"):
-            teacher = build_teacher(
-                asking.teacher, asking.prompt, self._budget, asking.deterministic
-            )
+            members = kept_members(asking.teacher, asking.store, *how)
+            teacher = build_teacher(asking.teacher, asking.prompt, *how, members)
         if (teacher.prompt_fingerprint, teacher.fingerprint) != self._asking.identity:
             raise JudgeRefused(
                 "judge.teacher.model: this node holds other files under that name than the one "
@@ -212,8 +232,8 @@ class AskTeacher:
         return [table for table in tables if table.num_rows]
 
     def _keep(self, tables: Sequence[pa.Table]) -> None:
-        if tables:
-            table = pa.concat_tables(tables)
+        table = pa.concat_tables(tables) if tables else None
+        if table is not None and table.num_rows:
             self._partition.append(table, _part_name(table))
             with self._looking_up:
                 self._known.add(table)
@@ -233,6 +253,16 @@ class AskTeacher:
                 return
             self._sample = None
         health.refuse_useless(sample, self._asking.by_order)
+
+
+def _is_repeatable(asking: Asking) -> bool:
+    """Whether the judge has to give the same bits again, in whatever company a pair is asked."""
+    if asking.deterministic is None:
+        from lmtx_ray.search import hardware  # loads torch, as no driver needs to
+
+        in_process = all(judge.kind != "http" for judge in asking.teacher.judges)
+        return in_process and not hardware.has_gpu()
+    return asking.deterministic
 
 
 def _parts(candidates: Sequence[Candidate]) -> list[list[Candidate]]:

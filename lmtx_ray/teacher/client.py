@@ -81,6 +81,8 @@ class ChatClient:
             shape, outcome, pause = self._adapting.shape, None, 0.0
             try:
                 outcome = self._attempt(messages, shape)
+                if isinstance(outcome, Failure):
+                    outcome = outcome.without([message["content"] for message in messages])
                 if isinstance(outcome, Failure) and not self._adapts(shape, outcome):
                     pause = self._pause(outcome, tries, ticket)
             finally:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from lmtx_ray.teacher.pacing import told_wait
 from lmtx_ray.teacher.replies import plain
 
 MOST_SENTENCE = 300  # characters of what a server says that are shown
+ECHO = 4  # words in a row that are no chance
 PASSING = {0, 408, 409, 425, 429}  # and everything from 500 on
 TOO_MANY = {429, 503}
 ADAPTABLE = {400, 422}
@@ -60,6 +62,12 @@ class Failure:
     def told_to_wait(self) -> bool:
         """Whether the server said how long to wait."""
         return self.status == 429 and self.wait is not None
+
+    def without(self, sent: Sequence[str]) -> Failure:
+        """The same, with what the server repeats of texts it was sent blotted out: its sentence
+        is shown and logged, and documents are not."""
+        sentence = unechoed(self.refusal.sentence, sent)
+        return replace(self, refusal=replace(self.refusal, sentence=sentence))
 
     def __str__(self) -> str:
         status = f"HTTP {self.status}: " if self.status else ""
@@ -142,6 +150,20 @@ def _message(value: Any) -> str:
 def without(text: str, secret: str) -> str:
     """The text with the secret blotted out."""
     return text.replace(secret, "***") if len(secret) > 3 else text
+
+
+def unechoed(sentence: str, sent: Sequence[str]) -> str:
+    """The sentence with […] where so many words in a row stand in one of the texts, too."""
+    words, heard = sentence.split(), [f" {' '.join(text.split())} " for text in sent]
+    echoed: set[int] = set()
+    for place in range(len(words) - ECHO + 1):
+        here = " ".join(words[place : place + ECHO])
+        if any(here in text for text in heard):
+            echoed |= set(range(place, place + ECHO))
+    if not echoed:
+        return sentence
+    kept = ["[…]" if place in echoed else word for place, word in enumerate(words)]
+    return " ".join(word for word, _ in itertools.groupby(kept))
 
 
 def _place(location: str) -> str:

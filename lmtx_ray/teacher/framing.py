@@ -161,7 +161,10 @@ class _Template:
 
     def _own_form(self, prompt: Prompt) -> Frame:
         """A reranker's template fills in a query and a document, and drops what a user says."""
-        marks = (("system", SYSTEM), ("query", LABEL), ("document", DOCUMENT))
+        query, document = (
+            (DOCUMENT, LABEL) if self._config.kind == "reranker" else (LABEL, DOCUMENT)
+        )
+        marks = (("system", SYSTEM), ("query", query), ("document", document))
         try:
             text = self._render([{"role": role, "content": mark} for role, mark in marks])
         except Exception as error:

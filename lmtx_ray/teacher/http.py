@@ -24,6 +24,7 @@ from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import progress
 from lmtx_ray.teacher.adapting import Message
 from lmtx_ray.teacher.client import ChatClient, api_key, chat_url
+from lmtx_ray.teacher.defusing import defused
 from lmtx_ray.teacher.generating import phrases_table
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.pacing import Stopped
@@ -114,8 +115,9 @@ class HttpTeacher:
         return pairs, prompts
 
     def _prompt_of(self, title: str | None, text: str, label: str) -> str:
-        document = first_words(document_text(title, text), self._config.max_document_tokens)
-        named = first_words(label, self._config.max_label_tokens)
+        guarded = self._prompt.guarded(document_text(title, text))
+        document = defused(first_words(guarded, self._config.max_document_tokens))
+        named = defused(first_words(label, self._config.max_label_tokens))
         return self._prompt.before + document + self._prompt.between + named + self._prompt.after
 
     def _messages(self, prompt: str) -> list[Message]:

@@ -22,10 +22,10 @@ from lmtx_ray.teacher.granting import Granted, grant
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.model_files import commit_of, hub_revision, load_tokenizer, local_files
 from lmtx_ray.teacher.packed_model import INSTEAD, Answers, CannotPack, PackedModel
+from lmtx_ray.teacher.pairs import rendering_of
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading, begins_with, from_log_probabilities
-from lmtx_ray.teacher.rendering import Rendering
 from lmtx_ray.teacher.spellings import answer_tokens
 
 PROBE = ("A study of the heart and of its valves.", ("heart", "lung disease"))
@@ -47,7 +47,7 @@ class PackedTeacher:
         self._config, self._prompt, self._budget = config, prompt, budget
         tokenizer = load_tokenizer(folder, config.model, hub_revision(config))
         self.commit = commit_of(config)
-        self._rendering = Rendering(tokenizer, prompt, config)
+        self._rendering = rendering_of(tokenizer, prompt, config)
         self._render, self._counting = threading.Lock(), threading.Lock()
         # OpenMP has threads of its own for each that computes, and they wait in a busy loop
         self._thread = ThreadPoolExecutor(1, "judge")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from lmtx_ray.teacher.reading import YES_NO, Words
 PLACEHOLDERS = ("label", "description", "aliases")
 MISPLACED = ("{document}", "{title}", "{text}", *(f"{{{name}}}" for name in PLACEHOLDERS))
 WORD = re.compile(r"\w+")
+START, END = re.compile(r"^\s*([^\w\s]+)"), re.compile(r"([^\w\s]+)\s*$")
+GUARD = 1  # how delimiters are kept out of texts; another rule is another number
 ENDINGS = (".yaml", ".yml")
 
 
@@ -50,8 +54,29 @@ class Prompt:
 
     @property
     def fingerprint(self) -> str:
-        """Of everything but the name."""
-        return fingerprint({**asdict(self), "name": ""})
+        """Of everything but the name, and of how its delimiters are kept out of texts."""
+        guard = {"guard": GUARD} if self.delimiters else {}
+        return fingerprint({**asdict(self), "name": "", **guard})
+
+    @cached_property
+    def delimiters(self) -> tuple[str, ...]:
+        """Signs that stand around document and label, longest first: runs of several, as in <<<,
+        and single quotes or brackets that hardly a text has, as in «. Those of a prompt that is
+        made of control tokens need no care: no text can spell them."""
+        if self.control:
+            return ()
+        ends = [END.search(text) for text in (self.before, *_literals(self.label))]
+        starts = [START.search(text) for text in (*_literals(self.label), self.after)]
+        signs = {found[1] for found in (*ends, *starts) if found}
+        return tuple(sorted(filter(_tells, signs), key=lambda sign: (-len(sign), sign)))
+
+    def guarded(self, text: str) -> str:
+        """Text of a document or label that spells none of the delimiters, so that it cannot seem
+        to end: a run gets spaces, a single sign becomes a plain quote."""
+        for sign in self.delimiters:
+            if sign in text:
+                text = text.replace(sign, " ".join(sign) if len(sign) > 1 else '"')
+        return text
 
     def least_mass(self, wanted: float) -> float:
         """`wanted`, but nothing for a judge that was trained for a prompt of its own tokens: it
@@ -83,12 +108,23 @@ class Prompt:
             "description": label.get("description") or "",
             "aliases": ", ".join(label.get("aliases") or ()),
         }
+        values = {name: self.guarded(value) for name, value in values.items()}
         lines = []
         for place, line in enumerate(self._split()[1].split("\n")):
             names = _names(line)
             if place == 0 or not names or any(values[name] for name in names):
                 lines.append(line.format_map(values))
         return "\n".join(lines)
+
+
+def _literals(label: str) -> list[str]:
+    """What is written between the placeholders of a label."""
+    return [literal for literal, *_ in string.Formatter().parse(label) if literal]
+
+
+def _tells(sign: str) -> bool:
+    quotes = not sign.isascii() and unicodedata.category(sign[0]) in ("Pi", "Pf", "Ps", "Pe")
+    return len(sign) > 1 or quotes
 
 
 def _names(text: str) -> list[str]:

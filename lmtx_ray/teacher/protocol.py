@@ -94,8 +94,14 @@ class Teacher(Protocol):
 
     fingerprint: str
     prompt_fingerprint: str
-    commit: str  # of a model from the hub, as loaded; else empty
-    usage: Usage
+
+    @property
+    def commit(self) -> str:
+        """That of a model from the hub, as loaded; else empty."""
+
+    @property
+    def usage(self) -> Usage:
+        """What it has used since it was built."""
 
     def judge(self, questions: pa.Table) -> pa.Table:
         """ANSWERS, one row for each pair. Raises Interrupted, with the answers before it, or

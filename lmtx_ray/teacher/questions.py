@@ -11,6 +11,7 @@ import pyarrow as pa
 from lmtx_ray.config.judge import JudgeConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.schemas import HUMAN
+from lmtx_ray.teacher.priors import AS_SAID, Calibration
 from lmtx_ray.teacher.protocol import QUESTIONS
 from lmtx_ray.teacher.reading import decide
 
@@ -109,11 +110,13 @@ def view(
     sources: Mapping[str, str],
     cycle: int,
     least_mass: float,
+    calibration: Calibration = AS_SAID,
 ) -> pa.Table:
     """VERDICTS: a run's view of stored rows, one for each candidate that has a verdict, in order.
 
     A person's answer goes before a model's. With too little mass the answer is unclear and P(yes)
-    null, whatever the store says: the threshold may have changed since. `sources` gives for each
+    null, whatever the store says: the threshold may have changed since, and so may how P(yes) is
+    read. `sources` gives for each
     split the step whose questions count as asked now.
     """
     rows = []
@@ -125,6 +128,7 @@ def view(
         answer, p_yes = stored["answer"], stored["p_yes"]
         asked = stored["teacher"] != HUMAN and stored["source"] == sources[c.split]
         if p_yes is not None:
+            p_yes = calibration.of(c.key[1], p_yes)
             answer = decide(p_yes, stored["mass"], least_mass)
         rows.append(
             {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher.engines import has_vllm, packs
 from lmtx_ray.teacher.generating import PROMPT, WRITERS, WRITTEN_TOKENS, Generator, writing
-from lmtx_ray.teacher.prompts import Prompt
+from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.protocol import Budget, Teacher, Unlimited
 
 logger = logging.getLogger(__name__)
@@ -34,9 +35,11 @@ def build_teacher(
     prompt: Prompt,
     budget: Budget | None = None,
     deterministic: bool | None = None,
+    members: Sequence[Teacher] | None = None,
 ) -> Teacher:
-    """The configured teacher, loaded. `deterministic` is for engines, see JudgeConfig. Raises
-    ConfigError for settings its kind cannot use."""
+    """The configured teacher, loaded. `deterministic` is for engines, see JudgeConfig; `members`
+    are those of an ensemble, where somebody has built them. Raises ConfigError for settings its
+    kind cannot use."""
     budget = budget or Unlimited()
     if config.kind == "none":
         raise ConfigError("judge.teacher.kind is none: there is no judge to ask; set vllm or http")
@@ -48,6 +51,18 @@ def build_teacher(
         from lmtx_ray.teacher.http import HttpTeacher
 
         return HttpTeacher(config, prompt, budget)
+    if config.kind == "ensemble":
+        from lmtx_ray.teacher.ensemble import EnsembleTeacher
+
+        members = members or [
+            build_teacher(one, get_prompt(one.prompt), budget, deterministic)
+            for one in config.members
+        ]
+        return EnsembleTeacher(config, prompt, members)
+    if config.kind == "reranker":
+        from lmtx_ray.teacher.reranker import build_reranker
+
+        return build_reranker(config, prompt, budget, deterministic)
     if packs(config):
         from lmtx_ray.teacher.packed import PackedTeacher
         from lmtx_ray.teacher.packed_model import CannotPack

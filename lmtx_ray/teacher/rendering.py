@@ -159,6 +159,7 @@ class Rendering:
     def __init__(self, tokenizer: Any, prompt: Prompt, config: TeacherConfig) -> None:
         self.letters = LetterTokenizer(tokenizer, config.model)
         self._config, self._frame = config, frame_of(tokenizer, prompt, config)
+        self._guarded = prompt.guarded
         frame = self._frame
         self._before, self._between, self._after = (
             self._text(parts) for parts in (frame.before, frame.between, frame.after)
@@ -209,7 +210,7 @@ class Rendering:
         return self._before + document + self._between + label + self._after
 
     def _uncut(self, title: str | None, text: str) -> str:
-        document = plain(document_text(title, text))
+        document = plain(self._guarded(document_text(title, text)))
         return document.lstrip() if self._frame.strips[0] else document
 
     def _document(self, title: str | None, text: str) -> str:

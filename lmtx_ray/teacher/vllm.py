@@ -37,10 +37,10 @@ from lmtx_ray.teacher.model_files import (
     sentence,
     too_long,
 )
+from lmtx_ray.teacher.pairs import rendering_of
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading, begins_with, from_log_probabilities
-from lmtx_ray.teacher.rendering import Rendering
 from lmtx_ray.teacher.spellings import answer_tokens
 
 ENDS_OF_THOUGHT = ["</think>", "</thinking>"]
@@ -112,7 +112,7 @@ class VllmTeacher:
         self._config, self._prompt, self._budget = config, prompt, budget
         tokenizer = load_tokenizer(folder, config.model, hub_revision(config))
         self.commit = commit_of(config)
-        self._rendering = Rendering(tokenizer, prompt, config)
+        self._rendering = rendering_of(tokenizer, prompt, config)
         answer_tokens(self._rendering, prompt.answers, len(tokenizer), config.model)  # or refuse
         self._writes, longest = writes, self._rendering.longest + writes
         self._engine = EngineThread(lambda: load_engine(config, folder, longest))

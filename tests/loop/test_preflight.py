@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from lmtx_ray.cli.main import main
+from lmtx_ray.config.models import kind_of_judge
 from lmtx_ray.loop import preflight, running
+from lmtx_ray.loop.judge_choice import choose
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.teacher import engines
 from tests.own_files import write_documents, write_tags
@@ -167,6 +169,67 @@ def test_a_model_is_judged_with_where_there_is_no_vllm(
     judge = model(tmp_path / "judge")
     plan = running.plan(settings, [f"judge={{teacher: {{model: {judge}}}}}"])
     assert plan["judge"]["calls_at_most"] > 0
+
+
+CROSS = b'{"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}'
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (CROSS, ""),
+        (CROSS.replace(b"ForSequenceClassification", b"ForCausalLM"), ""),
+        (CROSS.replace(b"ForSequenceClassification", b"Model"), "BertModel scores no pairs"),
+        (CROSS.replace(b'"0"', b'"0": "a", "1": "b", "2"'), "it tells 3 classes apart"),
+        (b"", "no config.json"),
+    ],
+)
+def test_a_reranker_is_looked_at_and_a_wrong_one_refused(
+    settings: dict[str, Any], tmp_path: Path, config: bytes, message: str
+) -> None:
+    folder = model(tmp_path / "reranker", config__json=config)
+    teacher = {"kind": "reranker", "model": str(folder)}
+    ensemble = {"kind": "ensemble", "members": [{"kind": "lexical"}, teacher]}
+    for judge, field in ((teacher, "model"), (ensemble, "members.1.model")):
+        override = yaml.safe_dump({"teacher": judge}, default_flow_style=True, width=9999)
+        if not message:
+            assert running.plan(settings, [f"judge={override}"])["untrained"] is False
+            continue
+        said = refusal(settings, f"judge={override}")
+        assert said.startswith(f"judge.teacher.{field}: ")
+        assert message in said
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ({"kind": "reranker"}, "judge.teacher.model: kind reranker needs a model folder"),
+        (
+            {"kind": "ensemble", "members": [{"kind": "lexical"}, {"kind": "http", "model": "m"}]},
+            "judge.teacher.url: needs the form http://host:port",
+        ),
+        ({"kind": "ensemble", "members": [{"kind": "lexical"}]}, "needs two members or more"),
+        (
+            {"kind": "ensemble", "members": [{"kind": "lexical"}, {"kind": "reranker"}]},
+            "judge.teacher.members.1.model: kind reranker needs",
+        ),
+    ],
+)
+def test_judges_that_cannot_be_asked_are_refused(
+    settings: dict[str, Any], teacher: dict[str, Any], message: str
+) -> None:
+    override = yaml.safe_dump({"teacher": teacher}, default_flow_style=True, width=9999)
+    assert message in refusal(settings, f"judge={override}")
+
+
+def test_a_judge_that_somebody_names_is_of_the_kind_that_fits_its_model(tmp_path: Path) -> None:
+    folder = model(tmp_path / "reranker", config__json=CROSS)
+    assert choose(str(folder), None, "").teacher["kind"] == "reranker"
+    assert "as a reranker here" in choose(str(folder), None, "").about
+    assert kind_of_judge("BAAI/bge-reranker-v2-m3") == "reranker"
+    assert kind_of_judge("cross-encoder/ms-marco-MiniLM-L6-v2") == "reranker"
+    assert kind_of_judge("Qwen/Qwen3-8B") == "vllm"
+    assert kind_of_judge(str(model(tmp_path / "other"))) == "vllm"
 
 
 def test_a_cluster_may_hold_what_this_machine_lacks(

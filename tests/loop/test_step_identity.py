@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 import yaml
@@ -41,6 +41,7 @@ SAME = {
     "judge.teacher.top_logprobs": 5,
     "judge.teacher.tries": 2,
     "judge.teacher.timeout_seconds": 5.0,
+    "judge.teacher.members": [{"kind": "lexical"}],  # of an ensemble only
     "fit.threads": 2,
     "fit.token_budget": 512,
     "fit.checkpoint_every": 7,
@@ -96,6 +97,8 @@ FIRST_CHANGED = {
             "dtype",
         )
     },
+    "judge.calibration": "verdicts 1",
+    "judge.temperature": "verdicts 1",
     "judge.top_k": "verdicts 1",
     "judge.select_k": "verdicts 1",
     "judge.rerank_k": "test verdicts",
@@ -151,6 +154,7 @@ FIRST_CHANGED = {
             "dropout",
         )
     },
+    "judge.frequent_share": "evaluation",
     "cycles.most": "bundle",
     "cycles.patience": "bundle",
     "ship": "bundle",
@@ -178,6 +182,7 @@ OTHERS = {
     "encoder.dtype": "bfloat16",
     "judge.teacher.kind": "http",
     "judge.teacher.chat": "never",
+    "judge.calibration": "prior",
     "judge.teacher.dtype": "float32",
     "judge.teacher.prompt": "wiki_tag",
     "pseudo_labels.soft": False,
@@ -208,7 +213,9 @@ def leaves(kind: type[Config], prefix: str = "") -> Iterator[str]:
     """Dotted names of all fields that hold no section."""
     for name, field in kind.model_fields.items():
         options = [field.annotation, *get_args(field.annotation)]
-        section = next((o for o in options if isinstance(o, type) and issubclass(o, Config)), None)
+        is_list = get_origin(field.annotation) is tuple
+        sections = [] if is_list else options
+        section = next((o for o in sections if isinstance(o, type) and issubclass(o, Config)), None)
         if section:
             yield from leaves(section, f"{prefix}{name}.")
         else:
@@ -281,7 +288,7 @@ def test_what_changes_a_result_begins_anew_at_its_step_and_not_before(
     changed = [name for name in before if after.get(name) != before[name]]
     assert changed[0] == FIRST_CHANGED[field]
     only_evaluated = ("evaluation", "corpus.test", "corpus.gold", "corpus.columns.gold")
-    asked_for_it = ("judge.rerank", "judge.icxml")
+    asked_for_it = ("judge.rerank", "judge.icxml", "judge.freq")
     assert "bundle" in changed or field.startswith((*only_evaluated, *asked_for_it))
 
 

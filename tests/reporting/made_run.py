@@ -143,7 +143,13 @@ class MadeRun:
         summary = {
             "final": f"cycle_{self.cycles}_hybrid" if self.cycles else "hybrid",
             **({"methods": methods} if methods else {}),
-            "judge": {"asked": 900, "saved": 100, "unclear": 60},
+            "judge": {
+                "asked": 900,
+                "saved": 100,
+                "unclear": 60,
+                "frequent": [{"label_key": "L3", "label": NASTY, "documents": 40, "share": 0.4}],
+                "agreement": [{"members": ["a", "b"], "pairs": 900, "equal": 0.9, "kappa": 0.55}],
+            },
             "selection": {str(number): opinions for number in states},
             "seconds": {"prepare": 1.0, "judge 1": 20.0},
         }

@@ -71,6 +71,12 @@ def test_it_tells_what_the_evaluation_measured(made: MadeRun, page: Page) -> Non
     assert f"{100 * best['nDCG@5']:.1f}" in page.text
 
 
+def test_it_names_what_a_judge_accepts_too_often_and_who_agrees(page: Page) -> None:
+    assert "Accepted for an implausible share of all documents" in page.text
+    assert f"{NASTY} (40 % of them)" in page.text
+    assert "a and b agree on 90 % of 900 pairs (kappa 0.55" in page.text
+
+
 def test_texts_of_users_stay_texts(page: Page) -> None:
     assert NASTY in page.text
     assert page.count("script") == 0

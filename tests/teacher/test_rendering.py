@@ -27,7 +27,8 @@ def test_ids_are_those_of_the_whole_rendered_text(name: str) -> None:
     ending = "\n</think>\n\n" if name == "deepseek" else ""
     for document in filter(None, DOCUMENTS):
         for label, ids in zip(LABELS, made.questions(None, document, LABELS), strict=True):
-            text = chat(tokenizer, content(document_text(None, document), label), system) + ending
+            shown_text = TAG.guarded(document_text(None, document))
+            text = chat(tokenizer, content(shown_text, label), system) + ending
             assert ids == tokenizer.encode(text, add_special_tokens=False)
 
 

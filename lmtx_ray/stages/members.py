@@ -1,0 +1,147 @@
+"""A member of an ensemble in a run: what it said is kept as its own, and never paid for twice.
+
+It may have judged alone before, or in another ensemble: its verdicts are known by the same keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.corpus.text_keys import document_keys, text_key
+from lmtx_ray.teacher.identity import describe, teacher_identity
+from lmtx_ray.teacher.prompts import get_prompt
+from lmtx_ray.teacher.protocol import (
+    QUESTIONS,
+    Budget,
+    Interrupted,
+    JudgeRefused,
+    Teacher,
+    Usage,
+    answers_table,
+)
+from lmtx_ray.teacher.questions import Key, first_by_key, pairs_of
+from lmtx_ray.teacher.reading import Reading, decide
+from lmtx_ray.teacher.registry import build_teacher
+from lmtx_ray.verdicts.lookup import Lookup
+from lmtx_ray.verdicts.store import VerdictStore, as_stored
+
+SOURCE = "ensemble"
+Pair = tuple[str, int]
+
+
+class KeptMember:
+    """A Teacher (see protocol) that asks `config`'s judge for what its part of a store lacks, and
+    builds it when that is something."""
+
+    def __init__(
+        self, config: TeacherConfig, store: str, budget: Budget | None, deterministic: bool | None
+    ) -> None:
+        self._config, self._prompt = config, get_prompt(config.prompt)
+        self._budget, self._deterministic = budget, deterministic
+        self.prompt_fingerprint, self.fingerprint = teacher_identity(config, self._prompt)
+        self._partition = VerdictStore(store).partition(self.fingerprint, self.prompt_fingerprint)
+        self._known = Lookup(self._partition.snapshot())
+        self._least_mass = self._prompt.least_mass(config.least_mass)
+        self._teacher: Teacher | None = None
+
+    @property
+    def commit(self) -> str:
+        """Its model's, once it was asked."""
+        return self._teacher.commit if self._teacher else ""
+
+    @property
+    def usage(self) -> Usage:
+        """What it used in this process."""
+        return self._teacher.usage if self._teacher else Usage()
+
+    def judge(self, questions: pa.Table) -> pa.Table:
+        """ANSWERS, one row for each pair. Raises Interrupted, with what was answered kept."""
+        keys = _keys_of(questions)
+        known = first_by_key(self._known.find({document for document, _ in keys.values()}))
+        if missing := _without(questions, keys, known):
+            table = pa.Table.from_pylist(missing, schema=QUESTIONS)
+            try:
+                answers = self._started().judge(table)
+            except Interrupted as stop:
+                if stop.answers is not None:
+                    self._keep(stop.answers, keys)
+                raise
+            known |= first_by_key(self._keep(answers, keys))
+        return answers_table(list(keys), [self._reading(known[key]) for key in keys.values()])
+
+    def _reading(self, stored: Mapping[str, Any]) -> Reading:
+        answer, p_yes, mass = stored["answer"], stored["p_yes"], stored["mass"]
+        if p_yes is not None:
+            answer = decide(p_yes, mass, self._least_mass)
+        return Reading(answer, p_yes, mass, stored["raw"])
+
+    def _started(self) -> Teacher:
+        if self._teacher is None:
+            self._teacher = build_teacher(
+                self._config, self._prompt, self._budget, self._deterministic
+            )
+            self._describe(self._teacher)
+        return self._teacher
+
+    def _describe(self, teacher: Teacher) -> None:
+        """Keep what it is. Raises JudgeRefused where these are other files, or another commit, than
+        what its name meant before."""
+        if teacher.fingerprint != self.fingerprint:
+            raise JudgeRefused(f"judge.teacher.members: {self._config.model}: its files changed")
+        about = {**describe(self._config, self._prompt), "commit": teacher.commit}
+        kept = self._partition.describe(about)
+        if teacher.commit and kept.get("commit") not in (None, "", teacher.commit):
+            raise JudgeRefused(
+                f"judge.teacher.members: {self._config.model} is commit {teacher.commit} now, and "
+                f"its verdicts in the store are of commit {kept['commit']}: set its revision to "
+                "the one that is meant"
+            )
+
+    def _keep(self, answers: pa.Table, keys: Mapping[Pair, Key]) -> pa.Table:
+        given = [keys[pair] for pair in pairs_of(answers)]
+        identity = self.prompt_fingerprint, self.fingerprint
+        table = as_stored(given, answers, identity, SOURCE)
+        if given:
+            document, label = given[0]
+            self._partition.append(table, f"{SOURCE}-{document.hex()[:12]}-{label.hex()[:8]}")
+            self._known.add(table)
+        return table
+
+
+def kept_members(
+    config: TeacherConfig, store: str, budget: Budget | None, deterministic: bool | None
+) -> Sequence[Teacher] | None:
+    """The members of an ensemble; None for any other judge."""
+    if config.kind != "ensemble":
+        return None
+    return [KeptMember(one, store, budget, deterministic) for one in config.members]
+
+
+def _keys_of(questions: pa.Table) -> dict[Pair, Key]:
+    """Of each pair the keys of its texts, in order."""
+    return {
+        (row["doc_id"], label): (document, text_key(text))
+        for document, row in zip(document_keys(questions), questions.to_pylist(), strict=True)
+        for label, text in zip(row["label_ids"], row["label_texts"], strict=True)
+    }
+
+
+def _without(
+    questions: pa.Table, keys: Mapping[Pair, Key], known: Mapping[Key, Any]
+) -> list[dict[str, Any]]:
+    """The rows of QUESTIONS with those labels that nothing is known of; each question once."""
+    rows, seen = [], set(known)
+    for row in questions.to_pylist():
+        left = []
+        for label, text in zip(row["label_ids"], row["label_texts"], strict=True):
+            if (key := keys[row["doc_id"], label]) not in seen:
+                seen.add(key)
+                left.append((label, text))
+        if left:
+            ids, texts = zip(*left, strict=True)
+            rows.append({**row, "label_ids": list(ids), "label_texts": list(texts)})
+    return rows

@@ -1,0 +1,83 @@
+"""What members of an ensemble said is kept as their own, and asked once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.stages import members
+from lmtx_ray.stages.members import KeptMember
+from lmtx_ray.teacher.identity import teacher_identity
+from lmtx_ray.teacher.prompts import get_prompt
+from lmtx_ray.teacher.protocol import BudgetReached
+from lmtx_ray.teacher.questions import build_questions
+from lmtx_ray.teacher.reading import Reading
+from lmtx_ray.verdicts.store import VerdictStore
+from tests.stages.asking import Counting, by_length, documents
+from tests.teacher.asking import asked
+
+CONFIG = TeacherConfig(kind="vllm", model="some/model", prompt="tag", least_mass=0.5)
+
+
+class Own(Counting):
+    """A member under its real identity."""
+
+    def __init__(self, say=by_length, most: int | None = None) -> None:
+        super().__init__(say, most)
+        self.prompt_fingerprint, self.fingerprint = teacher_identity(CONFIG, get_prompt("tag"))
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(members, "build_teacher", lambda *_: Own.now)
+    Own.now = Own()
+    return str(tmp_path / "store")
+
+
+def member(store: str) -> KeptMember:
+    return KeptMember(CONFIG, store, None, None)
+
+
+def test_a_pair_is_asked_once_in_all_ensembles(store: str) -> None:
+    table = asked("heart", "lung", "ear")
+    first = member(store).judge(table)
+    assert len(Own.now.asked) == 3
+    same = member(store)
+    assert same.judge(table).equals(first)
+    assert (len(Own.now.asked), same.usage.requests, same.commit) == (3, 0, "")
+    both = same.judge(asked("ear", "eye", "heart"))
+    assert [label for _, label in Own.now.asked[3:]] == ["eye"]
+    assert both["label_id"].to_pylist() == [0, 1, 2]
+    assert both["p_yes"].to_pylist()[::2] == [first["p_yes"][n].as_py() for n in (2, 0)]
+
+
+def test_what_was_paid_before_an_end_is_kept(store: str) -> None:
+    Own.now = Own(most=2)
+    with pytest.raises(BudgetReached):
+        member(store).judge(asked("heart", "lung", "ear"))
+    Own.now = Own()
+    member(store).judge(asked("heart", "lung", "ear"))
+    assert [label for _, label in Own.now.asked] == ["ear"]
+
+
+def test_too_little_mass_is_unclear_also_out_of_the_store(store: str) -> None:
+    Own.now = Own(lambda text, label: Reading("yes", 0.9, 0.4))
+    for _ in range(2):
+        (row,) = member(store).judge(asked("heart")).to_pylist()
+        assert (row["answer"], row["p_yes"]) == ("unclear", pytest.approx(0.9))
+
+
+def test_equal_texts_under_two_ids_are_one_question(store: str) -> None:
+    twice = pa.concat_tables([documents(["one"]), documents(["one"], start=1)])
+    rows = twice.select(["doc_id", "title", "text"]).to_pylist()
+    more = {"label_ids": [0, 1], "label_texts": ["heart", "lung"]}
+    table = pa.Table.from_pylist(
+        [{**row, **more} for row in rows], schema=build_questions(twice, []).schema
+    )
+    answers = member(store).judge(table)
+    assert (answers.num_rows, len(Own.now.asked)) == (4, 2)
+    kept = VerdictStore(store).partition(Own.now.fingerprint, Own.now.prompt_fingerprint)
+    assert sum(kept.read_part(name).num_rows for name in kept.part_names()) == 2

@@ -1,0 +1,45 @@
+"""What is said and logged of a judge's work holds no text of documents."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from lmtx_ray.teacher.failures import unechoed
+from lmtx_ray.teacher.protocol import Interrupted
+from tests.fake_llm import FakeJudge
+from tests.teacher.asking import asked, teacher
+
+TEXT = "the zyxheart of zyxpatients and their zyxcare in many zyxwords " * 3
+
+
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        ("bad input: the zyxheart of zyxpatients and more", "bad input: […] and more"),
+        (
+            "max_tokens: at most 16, the prompt was long",
+            "max_tokens: at most 16, the prompt was long",
+        ),
+        ("zyxpatients and their zyxcare x zyxpatients and their zyxcare", "[…] x […]"),
+        ("", ""),
+    ],
+)
+def test_what_a_server_repeats_is_blotted_out(sentence: str, said: str) -> None:
+    text = "of\nthe  zyxheart of zyxpatients\nand their zyxcare"
+    assert unechoed(sentence, ["system", text]) == said
+
+
+@pytest.mark.parametrize("model", ["ok", "parrot", "nojson", "busy", "because", "think", "badkey"])
+def test_neither_answers_nor_failures_tell_a_document(
+    judge: FakeJudge, model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        try:
+            said = ""
+            teacher(judge, model, tries=2).judge(asked("heart", "moon", text=TEXT))
+        except Interrupted as problem:
+            said = f"{problem!r} {problem.__cause__!r} {problem.__context__!r}"
+    assert model not in ("parrot", "busy", "badkey") or said
+    assert "zyx" not in said + caplog.text
