@@ -23,8 +23,8 @@ from lmtx_ray.io.stage import Stage
 from lmtx_ray.student.examples import example_units
 
 LOOK_SECONDS = 3.0
-# Each starts a process of its own, which takes seconds: one deals out data sets, of which the trainer
-# gets none; one waits for a detached controller's death, and ours goes with its driver.
+# Each starts a process of its own, which takes seconds: one deals out data sets, of which the
+# trainer gets none; one waits for a detached controller's death, and ours goes with its driver.
 SPARED = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
 
 
