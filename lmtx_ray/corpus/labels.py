@@ -24,7 +24,7 @@ from lmtx_ray.corpus.left_out import LEFT_OUT, LeftOut
 from lmtx_ray.corpus.lines import MOST_RAW, BadRow, CorpusError, Row
 from lmtx_ray.corpus.readers import How, read_rows
 from lmtx_ray.corpus.reasons import Reasons
-from lmtx_ray.corpus.text_keys import SPACES, is_blank
+from lmtx_ray.corpus.text_keys import is_blank, squeezed
 from lmtx_ray.corpus.values import id_text, is_missing, plain_text, texts_of
 from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.io.publish import Dataset
@@ -187,7 +187,7 @@ def _needed(row: Row, setting: str, name: str, value: Any) -> str | BadRow:
 
 
 def _squeezed(text: str) -> str:
-    return unicodedata.normalize("NFC", SPACES.sub(" ", text).strip())
+    return unicodedata.normalize("NFC", squeezed(text))
 
 
 def _further(field_name: str, name: str, value: Any) -> Any:
