@@ -13,6 +13,19 @@ from lmtx_ray.io.stage import Stage
 
 def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
+    _add_serve(verbs)
+    promote = add_verb(
+        verbs, "promote", "let a running service answer with another bundle", promote_bundle
+    )
+    promote.add_argument("--bundle", required=True, help="bundle, or a run for its newest one")
+    back = add_verb(verbs, "rollback", "let it answer with the bundle before", roll_back)
+    for parser in (promote, back):
+        _add_service(parser)
+    key = add_verb(verbs, "key", "make an API key: a secret, and the line to keep", make_key)
+    key.add_argument("name", help="what logs and limits call it")
+
+
+def _add_serve(verbs: Any) -> None:
     serve = add_verb(verbs, "serve", "serve a bundle over HTTP, with a page at /", serve_app)
     serve.set_defaults(kept="the service is down; this starts it again")
     serve.add_argument("--bundle", required=True, help="bundle, or a run for its newest one")
@@ -33,26 +46,22 @@ def add_verbs(verbs: Any) -> None:
         metavar="FOLDER",
         help="keep what people say of tags there, for lmtx verdicts import; default: nowhere",
     )
-    promote = add_verb(
-        verbs, "promote", "let a running service answer with another bundle", promote_bundle
+
+
+def _add_service(parser: argparse.ArgumentParser) -> None:
+    """Which running service is meant, and how long it is waited for."""
+    parser.add_argument(
+        "--address",
+        help="Ray's, of the service's cluster, or URL of a service of this machine; default: "
+        "RAY_ADDRESS, else the one service that lmtx serve runs here",
     )
-    promote.add_argument("--bundle", required=True, help="bundle, or a run for its newest one")
-    back = add_verb(verbs, "rollback", "let it answer with the bundle before", roll_back)
-    for parser in (promote, back):
-        parser.add_argument(
-            "--address",
-            help="Ray's, of the service's cluster, or URL of a service of this machine; default: "
-            "RAY_ADDRESS, else the one service that lmtx serve runs here",
-        )
-        parser.add_argument(
-            "--timeout",
-            type=positive,
-            default=300,
-            metavar="SECONDS",
-            help="give up, and leave the old bundle, after so long; default: 300",
-        )
-    key = add_verb(verbs, "key", "make an API key: a secret, and the line to keep", make_key)
-    key.add_argument("name", help="what logs and limits call it")
+    parser.add_argument(
+        "--timeout",
+        type=positive,
+        default=300,
+        metavar="SECONDS",
+        help="give up, and leave the old bundle, after so long; default: 300",
+    )
 
 
 def serve_app(arguments: argparse.Namespace) -> None:

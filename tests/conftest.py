@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.lake import place, server  # noqa: F401  fixtures
+from tests.lake import place, s3_process, server  # noqa: F401  fixtures
 from tests.served_judge import judge, shared_judge  # noqa: F401  fixtures
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes this machine away
 settings.register_profile("lmtx", deadline=None)  # how long an example takes says nothing here
 settings.load_profile("lmtx")
 

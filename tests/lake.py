@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import boto3
 import pytest
 
 from lmtx_ray.io import storage
+from lmtx_ray.io.s3_client import client
 from serve_apps.ports import free_port
 
 BUCKET = "lake"
 
 
-@contextmanager
-def s3_server() -> Iterator[str]:
-    """Endpoint URL of a moto server with the bucket `lake`; AWS_* variables point at it."""
+@pytest.fixture(scope="session")
+def s3_process() -> Iterator[str]:
+    """Endpoint URL of a moto server, which takes seconds to start: one for all modules."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    before = dict(os.environ)
-    os.environ.update(
-        AWS_ENDPOINT_URL=url,
-        AWS_ACCESS_KEY_ID="test",
-        AWS_SECRET_ACCESS_KEY="test",
-        AWS_DEFAULT_REGION="us-east-1",
-    )
     try:
         _wait_for(port)
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
-        yield url
+        yield f"http://127.0.0.1:{port}"
     finally:
-        os.environ.clear()
-        os.environ.update(before)
         server.terminate()
         server.wait()
+
+
+@contextmanager
+def an_empty_lake(url: str) -> Iterator[None]:
+    """All that the server holds is the empty bucket `lake`; AWS_* variables point at it."""
+    settings = {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        request = urllib.request.Request(f"{url}/moto-api/reset", method="POST")
+        urllib.request.urlopen(request).close()
+        client().create_bucket(Bucket=BUCKET)
+        yield
 
 
 def _wait_for(port: int) -> None:
@@ -62,10 +69,10 @@ def upload(folder: str | Path, uri: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """Endpoint of a server of this module's own, with the bucket `lake`."""
-    with s3_server() as url:
-        yield url
+def server(s3_process: str) -> Iterator[str]:
+    """Endpoint of a server with the bucket `lake`, in which other modules have left nothing."""
+    with an_empty_lake(s3_process):
+        yield s3_process
 
 
 @pytest.fixture(params=["disk", "s3"])

@@ -33,6 +33,11 @@ def _add_evaluate(verbs: Any) -> None:
         help=f"{GOLD_ABOUT}; without it, of a finished run, the opinion of its judge",
     )
     add_gold_options(evaluate)
+    _add_matching(evaluate)
+
+
+def _add_matching(evaluate: argparse.ArgumentParser) -> None:
+    """Which documents count, what becomes of the others, and what labels weigh."""
     evaluate.add_argument("--id-field", metavar="NAME", help="the tags' column of document ids")
     evaluate.add_argument(
         "--matched-only",

@@ -33,6 +33,15 @@ def add_verbs(verbs: Any) -> None:
     parser.add_argument(
         "--out", default="my.yaml", metavar="FILE", help="config to write; default: my.yaml"
     )
+    _add_judge(parser)
+    parser.add_argument("--yes", action="store_true", help="ask nothing; take what is suggested")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the config if it is there"
+    )
+
+
+def _add_judge(parser: argparse.ArgumentParser) -> None:
+    """Who judges, and where its key is."""
     parser.add_argument(
         "--judge",
         metavar="URL|FOLDER|ID|none",
@@ -49,47 +58,50 @@ def add_verbs(verbs: Any) -> None:
         metavar="VARIABLE",
         help="name of the environment variable with the endpoint's key; default: OPENAI_API_KEY",
     )
-    parser.add_argument("--yes", action="store_true", help="ask nothing; take what is suggested")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the config if it is there"
-    )
 
 
 def init(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx init`: what it found and wrote; the same for people on standard error."""
-    from lmtx_ray.config.loading import load_config
-    from lmtx_ray.loop import first_look, judge_choice, machine, starting
-    from lmtx_ray.loop.estimate import describe
-    from lmtx_ray.loop.run_config import RunConfig
+    from lmtx_ray.loop import first_look, judge_choice
 
     asking = not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty()
     _may_write(arguments, asking)
     found = first_look.find([arguments.docs], arguments.labels, arguments.gold)
     say(_told(found))
     choice = _choice(arguments, asking, judge_choice)
-    here = machine.this_machine()
     run = f"runs/{Path(arguments.out).stem}"
-    encoder = starting.encoder_of(found)
+    calls, notes = _write(arguments, found, choice, run)
+    noted = (*found.notes, *choice.notes, *notes)
+    say([f"judge: {choice.about}", *_cost(choice, calls, found.limit), *_noted(noted)])
+    following = _next(choice.kind, arguments.out, run)
+    say([f"wrote {arguments.out}; next:", *(f"    {line}" for line in following)])
+    return {**_summary(arguments.out, found, choice, following), "calls_at_most": calls}
+
+
+def _write(
+    arguments: argparse.Namespace, found: Any, choice: Any, run: str
+) -> tuple[int, tuple[str, ...]]:
+    """Write the config once it is known to load; how many calls a run makes at most, and what there
+    is to say of the encoder."""
+    from lmtx_ray.config.loading import load_config
+    from lmtx_ray.loop import machine, starting
+    from lmtx_ray.loop.estimate import describe
+    from lmtx_ray.loop.run_config import RunConfig
+
+    here, encoder = machine.this_machine(), starting.encoder_of(found)
     sections = starting.suggest(found, choice, here, run, encoder)
-    about = {"written by": _command(arguments), "judge": choice.about}
     config = load_config(RunConfig, starting.values_of(sections))
     counted = config.corpus.model_copy(update={"limit": found.limit})
     plan = describe(config.model_copy(update={"corpus": counted}))
-    calls = plan["judge"]["calls_at_most"]
+    about = {"written by": _command(arguments), "judge": choice.about}
     Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
-    text = starting.render(sections, here, about)
-    Path(arguments.out).write_text(text, encoding="utf-8")
-    say(
-        [
-            f"judge: {choice.about}",
-            *_cost(choice, calls, found.limit),
-            *_noted((*found.notes, *choice.notes, *encoder.notes)),
-        ]
-    )
-    following = _next(choice.kind, arguments.out, run)
-    say([f"wrote {arguments.out}; next:", *(f"    {line}" for line in following)])
+    Path(arguments.out).write_text(starting.render(sections, here, about), encoding="utf-8")
+    return plan["judge"]["calls_at_most"], encoder.notes
+
+
+def _summary(out: str, found: Any, choice: Any, following: list[str]) -> dict[str, Any]:
     return {
-        "config": arguments.out,
+        "config": out,
         "documents": found.counts.documents,
         "labels": found.counts.labels,
         "rejects": found.counts.rejects,
@@ -97,7 +109,6 @@ def init(arguments: argparse.Namespace) -> dict[str, Any]:
         "columns": found.corpus["columns"],
         "languages": {name: round(share, 3) for name, share in found.languages.items()},
         "judge": choice.kind,
-        "calls_at_most": calls,
         "next": following[0].split("  #")[0].strip(),
     }
 

@@ -118,8 +118,8 @@ class CorpusConfig(DocumentsConfig):
     seed: int = Field(13, description="Draws who is held aside.")
     bad_labels: Literal["refuse", "leave_out"] = Field(
         "refuse",
-        description="Rows of the label set without key or text, or with another field that is "
-        "none: refused, or made rejects.",
+        description="Rows of the label set without key or text, with another field that is none, "
+        "or with the key of an earlier row: refused, or made rejects.",
     )
 
     @property

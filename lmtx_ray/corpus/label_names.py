@@ -10,7 +10,7 @@ from functools import lru_cache
 import pyarrow as pa
 
 from lmtx_ray.corpus.lines import BadRow
-from lmtx_ray.corpus.text_keys import SPACES
+from lmtx_ray.corpus.text_keys import squeezed
 from lmtx_ray.io import storage
 
 MOST_COMPARED = 20_000  # names an unknown one is compared with; of more, those that begin alike
@@ -19,7 +19,7 @@ MOST_HINTS = 200  # unknown names that get near matches; more are a wrong column
 
 def plain(name: str) -> str:
     """A name as it is compared: NFC, spaces squeezed. Case counts."""
-    return unicodedata.normalize("NFC", SPACES.sub(" ", name).strip())
+    return unicodedata.normalize("NFC", squeezed(name))
 
 
 class LabelNames:

@@ -3,7 +3,7 @@
 A label's id is its place among the good rows. Gold may name labels by their place in the file, so a
 bad row is an error of the whole set, unless `bad_labels` says that such rows are left out: then
 they are rejects, and gold indices are counted anew. What cannot be read at all is an error either
-way, as nobody knows how many rows it was.
+way, as nobody knows how many rows it was. Of rows with one key the first stays.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from lmtx_ray.corpus.left_out import LEFT_OUT, LeftOut
 from lmtx_ray.corpus.lines import MOST_RAW, BadRow, CorpusError, Row
 from lmtx_ray.corpus.readers import How, read_rows
 from lmtx_ray.corpus.reasons import Reasons
-from lmtx_ray.corpus.text_keys import SPACES, is_blank
+from lmtx_ray.corpus.text_keys import is_blank, squeezed
 from lmtx_ray.corpus.values import id_text, is_missing, plain_text, texts_of
 from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.unique import hash_keys, repeated
+from lmtx_ray.io.unique import hash_keys, key_hash, repeated
 
+NONE_AGAIN = np.array([], np.uint64)
 MEND = "mend them, or set corpus.bad_labels: leave_out, and such rows become rejects"
 
 
@@ -37,7 +38,7 @@ def publish_labels(config: CorpusConfig, output: Dataset, rejects: Dataset, rows
     """Publish the label set in units of `rows` rows, of which one is in memory, and its rejects.
 
     Raises:
-        CorpusError: A repeated key, an empty file, or a bad row where none is left out.
+        CorpusError: An empty file, or a bad row or a repeated key where none is left out.
     """
     units, left_out = [], LeftOut()
     for number, table in enumerate(label_tables(config, rows, left_out)):
@@ -70,7 +71,8 @@ def label_tables(
         return table
 
     left_out = left_out or LeftOut()
-    for *_, label in _labels(config, left_out):
+    again = _repeated(config) if config.bad_labels == "leave_out" else NONE_AGAIN
+    for *_, label in _labels(config, left_out, again):
         waiting.append({**label, "label_id": total})
         total += 1
         if len(waiting) == rows:
@@ -80,27 +82,41 @@ def label_tables(
     if not total:
         raise CorpusError(f"{config.labels}: no labels; {left_out.reasons()}")
     if len(repeated(np.concatenate(hashes))):
-        _refuse_repeated(config)
+        _refuse_repeated(config, again)
 
 
-def _refuse_repeated(config: CorpusConfig) -> None:
+def _repeated(config: CorpusConfig) -> np.ndarray:
+    """Hashes of keys of good rows that are there more than once, found before any row is given:
+    8 bytes a row are held, and later the keys of these hashes only."""
+    labels = _labels(config, LeftOut())
+    return repeated(np.array([key_hash(label["label_key"]) for *_, label in labels], np.uint64))
+
+
+def _refuse_repeated(config: CorpusConfig, again: np.ndarray) -> None:
     """Reads the files again, to name the row; equal hashes of different keys are fine."""
     seen: dict[str, str] = {}
-    for uri, position, label in _labels(config, LeftOut()):
+    for uri, position, label in _labels(config, LeftOut(), again):
         place = f"{uri} row {position}"
         first = seen.setdefault(label["label_key"], place)
         if first != place:
-            raise CorpusError(f"{place}: duplicate key {label['label_key']!r}, first in {first}")
+            raise CorpusError(f"{place}: {_again(label, first)}; {MEND}")
 
 
-def _labels(config: CorpusConfig, left_out: LeftOut) -> Iterator[tuple[str, int, Row]]:
+def _again(label: Row, first: str) -> str:
+    return f"duplicate key {label['label_key']!r}, first in {first}"
+
+
+def _labels(
+    config: CorpusConfig, left_out: LeftOut, again: np.ndarray = NONE_AGAIN
+) -> Iterator[tuple[str, int, Row]]:
     """(file, position, label) of the good rows. Raises CorpusError for bad ones, once it is known
-    how many there are, if they are not left out."""
-    reasons = Reasons()
+    how many there are, if they are not left out; so is a later row whose key has a hash in
+    `again` and was there."""
+    reasons, firsts = Reasons(), _Firsts(again)
     for place, (uri, position, row) in enumerate(_rows(config)):
         if isinstance(row, BadRow):
             raise CorpusError(f"{uri} row {position}: {row.reason}")
-        label = _label(row, config.columns)
+        label = firsts.checked(_label(row, config.columns), row, f"{uri} row {position}")
         if isinstance(label, BadRow):
             reasons.add(uri, position, label.reason)
             if config.bad_labels == "leave_out":
@@ -110,6 +126,24 @@ def _labels(config: CorpusConfig, left_out: LeftOut) -> Iterator[tuple[str, int,
             yield uri, position, label
     if reasons.count and config.bad_labels == "refuse":
         raise CorpusError(f"{config.labels}: {reasons}; {MEND}")
+
+
+class _Firsts:
+    """Where keys were first, of those whose hashes are there again."""
+
+    def __init__(self, again: np.ndarray) -> None:
+        self._again = frozenset(again.tolist())
+        self._seen: dict[str, str] = {}
+
+    def checked(self, label: Row | BadRow, row: Row, place: str) -> Row | BadRow:
+        """The label, or that its key was there before."""
+        if isinstance(label, BadRow) or not self._again:
+            return label
+        key = label["label_key"]
+        if key_hash(key) not in self._again:
+            return label
+        first = self._seen.setdefault(key, place)
+        return label if first == place else BadRow(_again(label, first), json_text(row))
 
 
 def _reject(uri: str, position: int, bad: BadRow) -> Row:
@@ -153,7 +187,7 @@ def _needed(row: Row, setting: str, name: str, value: Any) -> str | BadRow:
 
 
 def _squeezed(text: str) -> str:
-    return unicodedata.normalize("NFC", SPACES.sub(" ", text).strip())
+    return unicodedata.normalize("NFC", squeezed(text))
 
 
 def _further(field_name: str, name: str, value: Any) -> Any:

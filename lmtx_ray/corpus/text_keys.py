@@ -13,7 +13,6 @@ import unicodedata
 import numpy as np
 import pyarrow as pa
 
-SPACES = re.compile(r"\s+")
 UNSEEN = re.compile(  # spaces, control characters, and signs of no width
     r"[\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e"
     r"\u2060-\u206f\ufe00-\ufe0f\ufeff]*"
@@ -23,10 +22,14 @@ KEY_BYTES = 16
 
 def document_text(title: str | None, text: str) -> str:
     """The one text of a document every component sees: title and text, NFC, spaces squeezed."""
-    title = SPACES.sub(" ", title or "").strip()
-    text = SPACES.sub(" ", text).strip()
+    title, text = squeezed(title or ""), squeezed(text)
     joined = f"{title} {text}" if title.endswith((".", "?", "!")) else f"{title}. {text}"
     return unicodedata.normalize("NFC", joined if title and text else title or text)
+
+
+def squeezed(text: str) -> str:
+    """A text with one space between its words, and none at its ends."""
+    return " ".join(text.split())
 
 
 def is_blank(text: str | None) -> bool:

@@ -56,7 +56,7 @@ def _words(text: str, paired: Callable[[str], list[str]]) -> list[str]:
     else:
         plain = unicodedata.normalize("NFC", text.translate(_SPACED))
         found = [word for part in plain.split() for word in _pieces(part, paired)]
-    return [_singular(word) for word in found if word not in STOPWORDS]
+    return [_singular(word) if word[-1] == "s" else word for word in found if word not in STOPWORDS]
 
 
 def _pieces(part: str, paired: Callable[[str], list[str]]) -> Iterator[str]:
@@ -85,7 +85,8 @@ def _clusters(run: str) -> list[str]:
 
 
 def _singular(word: str) -> str:
-    if len(word) <= 3 or word.endswith(("ss", "us", "is")) or not word.endswith("s"):
+    """Of a word that ends with an s."""
+    if len(word) <= 3 or word.endswith(("ss", "us", "is")):
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"

@@ -1,18 +1,18 @@
 """What tags are worth at each least probability and each limit of tags a document.
 
-Shapes: N candidates of all documents, B documents, C cells (threshold and limit), S resamplings.
+Shapes: N candidates of all documents, B documents, C cells (threshold and limit).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from lmtx_ray.evaluation.intervals import wilson
-from lmtx_ray.evaluation.metrics import MOST_WEIGHTS
+from lmtx_ray.evaluation.metrics import bootstrap_ratios
 
 SEED, SAMPLES = 13, 1000
 THRESHOLDS = tuple(round(0.01 * n, 2) for n in range(100))
@@ -90,8 +90,8 @@ def grid(
     pairs = [(limit, threshold) for limit in limits for threshold in thresholds]
     given, known, right = _counts(rated, pairs)
     wanted_BC = np.repeat(rated.wanted_B[:, None].astype(np.float64), len(pairs), axis=1)
-    precision_ci = intervals(right, known, seed)
-    recall_ci = intervals(right, wanted_BC, seed)
+    precision_ci = _intervals(right, known, seed)
+    recall_ci = _intervals(right, wanted_BC, seed)
     return [
         _cell(threshold, limit, given[:, c], known[:, c], right[:, c], rated.wanted_B, *both)
         for c, ((limit, threshold), both) in enumerate(
@@ -166,29 +166,10 @@ def _ratio(above: float, below: float) -> float:
     return float(above / below) if below > 0 else 0.0
 
 
-def intervals(
-    above_BC: np.ndarray, below_BC: np.ndarray, seed: int, samples: int = SAMPLES
-) -> list[tuple[float, float]]:
-    """95 % percentile intervals of the ratio of two sums over resampled documents, one a cell; 0
-    where nothing is below."""
-    ratios = []
-    for weights_SB in _resampled(len(above_BC), seed, samples):
-        above_SC, below_SC = weights_SB @ above_BC, weights_SB @ below_BC
-        part_SC = np.zeros_like(above_SC)
-        np.divide(above_SC, below_SC, out=part_SC, where=below_SC > 0)
-        ratios.append(part_SC)
-    low_C, high_C = np.percentile(np.concatenate(ratios), [2.5, 97.5], axis=0)
-    return list(zip(low_C.tolist(), high_C.tolist(), strict=True))
-
-
-def _resampled(documents: int, seed: int, samples: int) -> Iterator[np.ndarray]:
-    """How often each document is drawn, float64 [S, B], some resamplings at a time."""
-    generator = np.random.default_rng(seed)
-    share_B = np.full(documents, 1 / documents)
-    at_once = max(MOST_WEIGHTS // documents, 1)
-    for start in range(0, samples, at_once):
-        size = min(at_once, samples - start)
-        yield generator.multinomial(documents, share_B, size=size).astype(np.float64)
+def _intervals(above_BC: np.ndarray, below_BC: np.ndarray, seed: int) -> list[tuple[float, float]]:
+    """95 % intervals of each cell's ratio; 0 where nothing is below."""
+    found = bootstrap_ratios(above_BC, below_BC, seed, SAMPLES)
+    return [ratio[1:] if ratio else (0.0, 0.0) for ratio in found]
 
 
 @dataclass(frozen=True)

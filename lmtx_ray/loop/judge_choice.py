@@ -16,7 +16,7 @@ from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.config.models import check_model, is_hub_id, kind_of_judge
 from lmtx_ray.loop.preflight import check_hub_model
-from lmtx_ray.teacher.engines import has_vllm, packs
+from lmtx_ray.teacher.engines import EXTRA, has_vllm, packs
 
 NONE = "none"
 PROMPT = "tag"

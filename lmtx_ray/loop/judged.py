@@ -3,7 +3,7 @@ held-aside documents: evaluation without gold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,25 +14,22 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.evaluation.judged import Judged, Reviewed
-from lmtx_ray.io import storage
 from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
 from lmtx_ray.loop.held_aside import held_aside_in, verdict_steps
+from lmtx_ray.loop.judges_answers import judges_answers, shown_labels
 from lmtx_ray.loop.layout import Layout
-from lmtx_ray.loop.reviewed import calibration_of
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.shipping import state_of
 from lmtx_ray.student.pseudo_labels import relative
-from lmtx_ray.teacher.priors import AS_SAID
-from lmtx_ray.teacher.prompts import get_prompt
-from lmtx_ray.teacher.reading import decide
-from lmtx_ray.verdicts.lookup import Lookup
+from lmtx_ray.teacher.prompts import Prompt, get_prompt
+from lmtx_ray.teacher.questions import Key
 from lmtx_ray.verdicts.reading import read_all
 from lmtx_ray.verdicts.store import VerdictStore
 
 VERDICTS = ("doc_id", "label_id", "answer", "p_yes", "prompt", "teacher")
 RANKED = ("doc_id", "label_ids")
-Key = tuple[bytes, bytes]
+NOBODY = ("", "")
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,11 @@ class JudgedRun:
         """What people call the judge."""
         return self.config.judge.teacher.model or self.config.judge.teacher.kind
 
+    @property
+    def prompt(self) -> Prompt:
+        """What the judge was asked with."""
+        return get_prompt(self.config.judge.teacher.prompt)
+
     def said(self, doc_ids: pa.Array) -> pa.Table:
         """All verdicts on these documents, as the run takes them (`relative`)."""
         tables = [step.where("doc_id", doc_ids, VERDICTS) for step in self.verdicts]
@@ -73,7 +75,7 @@ class JudgedRun:
                 for row in table.group_by(["prompt", "teacher"]).aggregate([]).to_pylist():
                     if row["teacher"] != HUMAN:
                         return row["prompt"], row["teacher"]
-        return "", ""
+        return NOBODY
 
 
 def judged_summary(run: JudgedRun, rankings: PublishedFolder, method: str) -> dict[str, Any] | None:
@@ -135,17 +137,16 @@ def judged_of(run: JudgedRun, rankings: PublishedFolder, k: int) -> Judged:
 
 def reviewed_pairs(run: JudgedRun) -> Reviewed:
     """How the judge answered the pairs that people answered, whichever run asked for them."""
-    people = people_said(run.config.verdict_store)
-    prompt, teacher = run.judge()
-    if not people or not teacher:
+    people, judge = people_said(run.config.verdict_store), run.judge()
+    if not people or judge == NOBODY:
         return Reviewed(0, 0, 0, 0)
-    lookup = Lookup(run.config.verdict_store.partition(teacher, prompt).snapshot())
-    names = _names_by_seen(run)
-    answers: dict[Key, str] = {}
-    for row in _read(run, lookup, {document for document, _ in people}):
-        key = row["document"], names.get(row["label"], row["label"])
-        answers.setdefault(key, row["answer"])
-    both = [(people[key], answers[key] == "yes") for key in people if key in answers]
+    answers = judges_answers(run.config, judge, run.prompt, {document for document, _ in people})
+    seen = _seen_by_name(run, {name for _, name in people})
+    both = [
+        (right, answers[document, label].answer == "yes")
+        for (document, name), right in people.items()
+        for label in [key for key in seen.get(name, [name]) if (document, key) in answers][:1]
+    ]
     yes = [right for right, accepted in both if accepted]
     no = [right for right, accepted in both if not accepted]
     return Reviewed(len(yes), sum(yes), len(no), sum(no))
@@ -160,16 +161,13 @@ def people_said(store: VerdictStore) -> dict[Key, bool]:
     return answers
 
 
-def _names_by_seen(run: JudgedRun) -> dict[bytes, bytes]:
-    """Key of what the judge sees of a label -> key of its name, where they differ."""
-    prompt = get_prompt(run.config.judge.teacher.prompt)
-    names: dict[bytes, bytes] = {}
-    for file in run.labels.files():
-        for row in storage.read_table(file).to_pylist():
-            seen = prompt.label_text(row)
-            if seen != row["text"]:
-                names[text_key(seen)] = text_key(row["text"])
-    return names
+def _seen_by_name(run: JudgedRun, names: set[bytes]) -> dict[bytes, list[bytes]]:
+    """Key of a label's name -> keys of what the judge sees of the labels that are called so."""
+    seen: dict[bytes, list[bytes]] = {}
+    for label in shown_labels(run.labels, run.prompt):
+        if (name := text_key(label.name)) in names:
+            seen.setdefault(name, []).append(text_key(label.seen))
+    return seen
 
 
 def judge_said(
@@ -177,37 +175,14 @@ def judge_said(
 ) -> dict[tuple[bytes, str], tuple[float | None, str]]:
     """(key of a document's text, label key) -> (P(yes), answer) of the run's judge, of the pairs
     that the store has; whoever asked."""
-    prompt, teacher = run.judge()
-    if not teacher:
+    judge = run.judge()
+    if judge == NOBODY:
         return {}
-    wanted = {key for _, key in pairs}
-    seen = _seen_labels(run, wanted)
-    lookup = Lookup(run.config.verdict_store.partition(teacher, prompt).snapshot())
-    rows: dict[Key, tuple[float | None, str]] = {}
-    for row in _read(run, lookup, {document for document, _ in pairs}):
-        rows.setdefault((row["document"], row["label"]), (row["p_yes"], row["answer"]))
-    found = {
-        (document, key): rows[document, seen[key]]
+    shown = shown_labels(run.labels, run.prompt, {key for _, key in pairs})
+    seen = {label.label_key: text_key(label.seen) for label in shown}
+    answers = judges_answers(run.config, judge, run.prompt, {document for document, _ in pairs})
+    return {
+        (document, key): (own.p_yes, own.answer)
         for document, key in pairs
-        if key in seen and (document, seen[key]) in rows
+        if key in seen and (own := answers.get((document, seen[key])))
     }
-    return found
-
-
-def _read(run: JudgedRun, lookup: Lookup, documents: set[bytes]) -> Iterator[dict[str, Any]]:
-    """Rows of STORED_VERDICTS on documents, with P(yes) and answer as the run reads them."""
-    read = calibration_of(run.config, lookup)
-    for row in lookup.find(documents).to_pylist():
-        if row["p_yes"] is not None and row["answer"] != "unclear" and read != AS_SAID:
-            p_yes = read.of(row["label"], row["p_yes"])
-            row |= {"p_yes": p_yes, "answer": decide(p_yes, None, 0.0)}
-        yield row
-
-
-def _seen_labels(run: JudgedRun, wanted: set[str]) -> dict[str, bytes]:
-    """label key -> key of what the judge sees of it."""
-    prompt = get_prompt(run.config.judge.teacher.prompt)
-    keys = pa.array(sorted(wanted), pa.string())
-    columns = ["label_key", "text", "description", "aliases"]
-    rows = run.labels.where("label_key", keys, columns).to_pylist()
-    return {row["label_key"]: text_key(prompt.label_text(row)) for row in rows}

@@ -15,6 +15,7 @@ from typing import Any
 from lmtx_ray import __version__
 from lmtx_ray.io import storage
 from lmtx_ray.io.identity import fingerprint
+from lmtx_ray.io.latest import now
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
 
@@ -40,11 +41,12 @@ PACKAGES = (
 def write_record(config: RunConfig) -> str:
     """Write `<run>/started/<fingerprint>.json` if it is not there; returns its URI.
 
-    The same config, packages and code are the same record, so a resumed run adds none.
+    The same config, packages and code are the same record, so a resumed run adds none; `began` is
+    when the first such driver began.
     """
     record = describe_start(config)
     uri = storage.join(config.run, "started", f"{fingerprint(record)}.json")
-    storage.put_if_absent(uri, storage.to_json(record))
+    storage.put_if_absent(uri, storage.to_json({**record, "began": now()}))
     return uri
 
 

@@ -14,7 +14,7 @@ from lmtx_ray.batch.tag_files import read_tag_file
 from lmtx_ray.config.corpus import ColumnMap
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.lines import CorpusError
-from lmtx_ray.corpus.text_keys import SPACES, text_key
+from lmtx_ray.corpus.text_keys import squeezed, text_key
 from lmtx_ray.evaluation.review import allot, band_of
 from lmtx_ray.loop.finished_run import FinishedRun, open_finished
 from lmtx_ray.loop.held_aside import held_aside_in
@@ -182,7 +182,7 @@ def _rows(
 
 def shorten(text: str, characters: int) -> str:
     """A text in one line, cut behind a sentence or a word."""
-    line = SPACES.sub(" ", text).strip()
+    line = squeezed(text)
     if len(line) <= characters:
         return line
     cut = line[:characters]

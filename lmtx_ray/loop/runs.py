@@ -18,7 +18,8 @@ RUNNING, FINISHED, STOPPED = "at work", "finished", "stopped"
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `quality` is in words, of what ships; numbers are None where nothing tells them."""
+    """One run. `date` is that of its newest bundle, or, without one, when it was last begun anew;
+    `quality` is in words, of what ships; numbers are None where nothing tells them."""
 
     name: str
     date: str
@@ -58,7 +59,7 @@ def describe(uri: str) -> Run:
     done = _cycles(uri, steps)
     return Run(
         name=uri.rsplit("/", 1)[1],
-        date=known.get("created") or "",
+        date=known.get("created") or _begun(uri),
         documents=known.get("documents") or _rows(uri, steps, "documents"),
         labels=known.get("labels") or _rows(uri, steps, "labels"),
         cycles=int(known.get("cycles", done)),
@@ -66,6 +67,12 @@ def describe(uri: str) -> Run:
         quality=str(known.get("quality") or ""),
         bundle=str(known.get("bundle") or ""),
     )
+
+
+def _begun(uri: str) -> str:
+    """When a driver with the newest config or code began; empty where no record tells."""
+    records = map(read_small, storage.list_files(storage.join(uri, "started"), ".json"))
+    return max((str(record.get("began") or "") for record in records), default="")
 
 
 def _state(uri: str, finished: bool, cycles: int) -> str:

@@ -153,13 +153,27 @@ def _scores(
     weights_BV, named_BV = counts_BV.copy(), counts_BV.copy()
     weights_BV.data = 1.0 + np.log(weights_BV.data)
     named_BV.data[:] = 1.0
-    share_BL = named_BV @ share_VL
-    return (weights_BV @ bm25_VL).multiply(share_BL.power(2)).tocsr()
+    share_BL, scores_BL = named_BV @ share_VL, weights_BV @ bm25_VL
+    if not np.array_equal(share_BL.indices, scores_BL.indices):  # of one pattern, as factors are
+        share_BL.sort_indices()
+        scores_BL.sort_indices()
+    scores_BL.data *= share_BL.data**2
+    return scores_BL
 
 
 def _best(scores_BL: sparse.csr_matrix, k: int) -> Candidates:
     rows = []
     for start, end in pairwise(scores_BL.indptr):
-        ids, scores = scores_BL.indices[start:end], scores_BL.data[start:end]
+        ids, scores = _foremost(scores_BL.indices[start:end], scores_BL.data[start:end], k)
         rows.append(top_k(ids[None].astype(np.int32), scores[None], k))
     return np.concatenate([ids for ids, _ in rows]), np.concatenate([scores for _, scores in rows])
+
+
+def _foremost(ids_N: np.ndarray, scores_N: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Those that are as good as the k-th, which is found without a sort of all."""
+    scores_N = scores_N.astype(np.float32)
+    if len(scores_N) <= k:
+        return ids_N, scores_N
+    least = np.partition(scores_N, len(scores_N) - k)[len(scores_N) - k]
+    kept_N = scores_N >= least
+    return ids_N[kept_N], scores_N[kept_N]

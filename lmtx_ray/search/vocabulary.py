@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 
+BEGINNING = 8  # bytes of a word that are compared as one number
 REMEMBERED = 1 << 16  # words looked up before; most of a text's words are among few
 
 
@@ -34,10 +35,27 @@ class SortedWords(Sequence[bytes]):
 
 def finder(words: SortedWords) -> Callable[[str], int | None]:
     """A function from a word to its place, None for a word that is not there."""
-    return lru_cache(REMEMBERED)(partial(_find, words))
+    return lru_cache(REMEMBERED)(partial(_find, words, _beginnings(words)))
 
 
-def _find(words: SortedWords, word: str) -> int | None:
+def _beginnings(words: SortedWords) -> np.ndarray:
+    """The first 8 bytes of each word as uint64 of the same order, [V]; shorter words end in 0."""
+    starts_V = words.ends_V - np.diff(words.ends_V, prepend=0)
+    beginnings_V = np.zeros(len(words), np.uint64)
+    for place in range(BEGINNING):
+        at_V = starts_V + place
+        inside_V = at_V < words.ends_V
+        beginnings_V <<= np.uint64(8)
+        beginnings_V[inside_V] |= words.bytes_N[at_V[inside_V]]
+    return beginnings_V
+
+
+def _find(words: SortedWords, beginnings_V: np.ndarray, word: str) -> int | None:
     wanted = word.encode()
-    place = bisect_left(words, wanted)
-    return place if place < len(words) and words[place] == wanted else None
+    first = np.uint64(int.from_bytes(wanted[:BEGINNING].ljust(BEGINNING, b"\0"), "big"))
+    start = int(beginnings_V.searchsorted(first))
+    if start == len(words) or beginnings_V[start] != first:
+        return None
+    end = int(beginnings_V.searchsorted(first, "right"))
+    place = bisect_left(words, wanted, start, end)
+    return place if place < end and words[place] == wanted else None

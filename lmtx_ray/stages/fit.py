@@ -24,6 +24,9 @@ from lmtx_ray.student.examples import example_units
 
 LOOK_SECONDS = 3.0
 RETRIES, WHERE_MACHINES_GO = 2, 100  # an error of the training itself is met again at once
+# Each starts a process of its own, which takes seconds: one deals out data sets, of which the
+# trainer gets none; one waits for a detached controller's death, and ours goes with its driver.
+SPARED = {"DatasetsCallback", "PlacementGroupCleanerCallback"}
 
 
 def fit(
@@ -87,6 +90,11 @@ class _Trainer(TorchTrainer):
 
     def _register_sigint_handler(self, controller: Any) -> None:
         pass
+
+    def _create_default_callbacks(self) -> list[Any]:
+        """Without those of `SPARED`."""
+        given: list[Any] = super()._create_default_callbacks()
+        return [one for one in given if type(one).__name__ not in SPARED]
 
 
 def _scaling(workers: int | tuple[int, int], resources: FitResources) -> ScalingConfig:

@@ -69,6 +69,7 @@ class AskTeacher:
 
     expands: ClassVar[bool] = True
     counts: ClassVar[str] = "pairs"
+    costly: ClassVar[bool] = True
 
     def __init__(self, asking: Asking, labels: Sequence[str]) -> None:
         self._asking = asking

@@ -33,6 +33,7 @@ from lmtx_ray.teacher.protocol import EngineDied
 
 logger = logging.getLogger(__name__)
 MOST_BLOCKS = 1000
+TASKS, TASKS_A_CPU = 128, 16  # a task costs some 30 ms beside its units; more keep no CPU busier
 ERRORS: dict[str, type[Exception]] = {
     kind.__name__: kind for kind in (StaleDriver, PublishError, storage.StorageError, CorpusError)
 }
@@ -41,7 +42,8 @@ ERRORS: dict[str, type[Exception]] = {
 class Worker(Protocol):
     """Stateful map over the tables of a unit's files: built once per actor, called once per unit.
 
-    `expands` says that rows out may differ from the rows of the first table.
+    `expands` says that rows out may differ from the rows of the first table. One that is `costly`
+    (not said: it is not) gets a unit a task, as a task that broke off is done again as a whole.
     """
 
     expands: ClassVar[bool]
@@ -246,7 +248,8 @@ def stream(
     """Receipts of units (each with the place of its target) as they are done, by the units' keys.
     Raises what a worker met."""
     rows = [{"unit": json.dumps(unit.to_dict()), "target": target} for unit, target in units]
-    dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MOST_BLOCKS))
+    blocks = _blocks(resources, getattr(worker, "costly", False))
+    dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), blocks))
     arguments = {"worker": worker, "kwargs": kwargs, "targets": tuple(targets), "board": board}
     tasks = resources.actors is None
     run: Callable[..., Any] = unit_task if tasks else UnitActor
@@ -263,3 +266,12 @@ def stream(
             yield done["key"], Receipt.from_dict(receipt)
     finally:
         board.close()
+
+
+def _blocks(resources: Resources, costly: bool) -> int:
+    """How many tasks units are shared out to at most: some for every CPU, also of a cluster that
+    has yet to grow."""
+    if resources.actors is not None or costly:
+        return MOST_BLOCKS
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    return min(MOST_BLOCKS, max(TASKS, TASKS_A_CPU * cpus))

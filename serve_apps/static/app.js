@@ -213,9 +213,20 @@ async function saveAnswers() {
 // The number and the least probability that were chosen for this bundle; the slider still shows less.
 function useDefaults({ defaults }) {
   if (!defaults || (defaults.top_k === 5 && defaults.min_probability === 0)) return;
-  at("top-k").prepend(new Option(`${defaults.top_k} (this bundle's own)`, defaults.top_k, true, true));
+  offer(defaults.top_k);
   at("threshold").value = Math.round(100 * defaults.min_probability);
   at("threshold").dispatchEvent(new Event("input"));
+  at("threshold-own").hidden = defaults.min_probability === 0;
+  at("threshold-own").textContent = `${percent(defaults.min_probability)} is this bundle's own`;
+}
+
+// The bundle's own number among the others, in their order, and chosen.
+function offer(number) {
+  const tags = number === 1 ? "1 tag" : `${number} tags`;
+  const own = new Option(`${tags}, this bundle's own`, number, true, true);
+  const next = [...at("top-k").options].find((option) => Number(option.value) >= number);
+  at("top-k").add(own, next ?? null);
+  if (next && Number(next.value) === number) next.remove();
 }
 
 async function findLabels(event) {

@@ -11,10 +11,14 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.dataset  # noqa: F401  (this and others are loaded once, before the forks)
+
 from lmtx_ray.batch.outputs import published_files
-from lmtx_ray.bundle import tagger  # noqa: F401  (loaded once, before the forks)
+from lmtx_ray.bundle import tagger  # noqa: F401
 from lmtx_ray.cli.main import main
 from lmtx_ray.io import s3, storage
+from lmtx_ray.loop import one_file, tagging  # noqa: F401
+from serve_apps import verbs  # noqa: F401
 from tests.tiny import TOPICS
 
 

@@ -14,6 +14,7 @@ from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus.counting import count_corpus
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.labels import label_tables
+from lmtx_ray.corpus.left_out import LeftOut
 from lmtx_ray.corpus.lines import CorpusError
 from tests.prepared import prepare_corpus
 
@@ -120,6 +121,26 @@ def test_labels_left_out_are_rejects_and_gold_keeps_its_meaning(tmp_path: Path) 
     counts = count_corpus(corpus)
     assert (counts.labels, counts.rejects, counts.test) == (3, 4, 3)
     assert "2 rows were rejected" in counts.reasons[0]
+
+
+def test_of_rows_with_one_key_the_first_stays(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("uid,title\na,first\nb,\na,second\nb,kept\na,third\n")
+    strict, lenient = (
+        config(tmp_path / "l.csv", bad_labels=how) for how in ("refuse", "leave_out")
+    )
+    left_out = LeftOut()
+    labels = pa.concat_tables(label_tables(lenient, 1, left_out)).to_pylist()
+    assert [(row["label_id"], row["label_key"], row["text"]) for row in labels] == [
+        (0, "a", "first"),
+        (1, "b", "kept"),
+    ]
+    assert left_out.places == [1, 2, 4]
+    assert [row["position"] for row in left_out.rejects] == [3, 4, 6]
+    assert "duplicate key 'a', first in " in left_out.rejects[2]["reason"]
+    assert left_out.rejects[2]["reason"].endswith("l.csv row 2")
+    (tmp_path / "l.csv").write_text("uid,title\na,first\na,second\n")
+    with pytest.raises(CorpusError, match=r"row 3: duplicate key 'a', first in .*leave_out"):
+        list(label_tables(strict, 9))
 
 
 @pytest.mark.parametrize("bad", ['2,"open\n', "2,a,b\n", "2,\udcff\n"])

@@ -66,6 +66,30 @@ def run(prepared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(prepared, tmp_path / "run"))
 
 
+OTHERS = [
+    "index.shards=3",
+    "unit_documents=7",
+    "encoder.threads=2",
+    "encoder.token_budget=512",
+    "judge.rerank_k=2",
+    "evaluation.recall_at=[5]",
+    "fit.threads=2",
+    "judge.teacher.concurrency=3",
+]
+
+
+def test_judging_asks_each_pair_once_and_with_other_settings_nothing(
+    config: Path, run: Path, judge: FakeJudge
+) -> None:
+    go(config, run, at(judge), stop=UNTIL_JUDGE)
+    pairs, before = asked(judge), len(judge.requests)
+    assert pairs
+    assert set(pairs.values()) == {1}
+    go(config, run, at(judge), *OTHERS, stop=UNTIL_JUDGE)
+    assert len(judge.requests) == before
+
+
+@pytest.mark.slow  # the loop's own tests do so with another judge
 def test_a_whole_run_asks_each_pair_once_and_other_settings_ask_nothing(
     config: Path, run: Path, judge: FakeJudge
 ) -> None:
@@ -74,17 +98,7 @@ def test_a_whole_run_asks_each_pair_once_and_other_settings_ask_nothing(
     assert set(pairs.values()) == {1}
     assert summary["judge"]["asked"] == len(pairs)
     before = len(judge.requests)
-    others = [
-        "index.shards=3",
-        "unit_documents=7",
-        "encoder.threads=2",
-        "encoder.token_budget=512",
-        "judge.rerank_k=2",
-        "evaluation.recall_at=[5]",
-        "fit.threads=2",
-        "judge.teacher.concurrency=3",
-    ]
-    again = go(config, run, at(judge), *others)
+    again = go(config, run, at(judge), *OTHERS)
     assert asked(judge) == pairs
     assert len(judge.requests) == before
     assert (again["bundle"], again["judge"]["unclear"]) == (summary["bundle"], 0)
@@ -138,17 +152,22 @@ def test_a_second_run_with_the_same_store_asks_nothing(
 
 
 def test_a_wrong_key_stops_the_run_at_once_and_the_right_one_finishes_it(
-    config: Path, run: Path, judge: FakeJudge, monkeypatch: pytest.MonkeyPatch
+    config: Path,
+    run: Path,
+    judge: FakeJudge,
+    ray_address: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)  # its own cluster gets its environment
     overrides = [at(judge), "judge.teacher.model=keyed"]
-    refused = lmtx(config, run, *overrides, OPENAI_API_KEY="sk-wrong-SECRET")
+    wrong = {"OPENAI_API_KEY": "sk-wrong-SECRET", "RAY_ADDRESS": ray_address}
+    refused = lmtx(config, run, *overrides, **wrong)
     out, err = refused.communicate(timeout=300)
     assert refused.returncode == 1
     assert "Incorrect API key provided" in err.splitlines()[-1]
     assert "OPENAI_API_KEY" in err.splitlines()[-1]
     assert len(judge.requests) == 1
     assert not list(run.glob("verdicts-1-*/MANIFEST.json"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)  # its own cluster gets its environment
     done = lmtx(config, run, *overrides, OPENAI_API_KEY=KEY)
     out, err = done.communicate(timeout=300)
     assert done.returncode == 0, err[-2000:]

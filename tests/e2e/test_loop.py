@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,9 +27,11 @@ from lmtx_ray.loop.running import plan
 from lmtx_ray.reporting.contents import gather
 from lmtx_ray.reporting.page import render
 from lmtx_ray.teacher.questions import pairs_of
+from tests.e2e.counted import go
 from tests.small_run import write_inputs
 
 TIMEOUT_SECONDS = 300
+BEFORE_JUDGING = ("documents-", "labels-", "label-rejects-", "rejects-", "lexical-", "test-")
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(2 * TIMEOUT_SECONDS)]
 
 
@@ -90,6 +93,14 @@ def hashes(run: Path, name: str) -> dict[str, str]:
         units |= {u["unit"]: u["sha256"] for u in manifest.get("units", ())}
         found |= {f"{path.parent.name}/{unit}": value for unit, value in units.items()}
     return found
+
+
+def up_to_judging(whole: Path, run: Path) -> None:
+    """Copy of a run only what was there before its judge was asked."""
+    for step in whole.iterdir():
+        first = step.name.startswith(BEFORE_JUDGING) and "verdicts" not in step.name
+        if "-0-" in step.name or (first and "-1-" not in step.name):
+            shutil.copytree(step, run / step.name)
 
 
 def judged(run: Path) -> list[Path]:
@@ -186,11 +197,12 @@ def test_killed_while_judging_and_while_training_ends_with_the_same_tables(
     inputs: Path, undisturbed: tuple[Path, dict], tmp_path: Path
 ) -> None:
     run = tmp_path / "killed"
+    up_to_judging(undisturbed[0], run)
     kill_when(start(inputs, run), lambda: any(run.glob("verdicts-1-*/done/*.json")))
     assert not list(run.glob("verdicts-1-*/MANIFEST.json"))
     kill_when(start(inputs, run), lambda: any(run.glob("work/*/checkpoint-*/MANIFEST.json")))
     assert not list(run.glob("encoder-1-*/MANIFEST.json"))
-    summary = finish(start(inputs, run))
+    summary = go(inputs / "config.yaml", run)
     whole, expected = undisturbed
     names = ("verdicts", "test-verdicts", "selection", "dense", "hybrid", "examples", "encoder")
     for name in names:
@@ -208,6 +220,20 @@ def test_a_changed_setting_reuses_only_what_it_does_not_touch(
     steps = finish(process)["steps"]
     assert steps["verdicts 1"] == "complete"
     assert steps["encoder 1"] == steps["selection 1"] == steps["bundle"] == "to do"
+
+
+def test_settings_that_change_no_answer_ask_and_train_nothing(
+    inputs: Path, undisturbed: tuple[Path, dict], tmp_path: Path
+) -> None:
+    whole, summary = undisturbed
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    stored = sorted((run / "verdict-store").rglob("*.parquet"))
+    others = ["index.shards=3", "unit_documents=7", "encoder.token_budget=512", "fit.threads=2"]
+    again = go(inputs / "config.yaml", run, *others, "evaluation.recall_at=[5]")
+    assert sorted((run / "verdict-store").rglob("*.parquet")) == stored
+    assert Path(again["bundle"]).name == Path(summary["bundle"]).name
+    assert len(list(run.glob("encoder-1-*"))) == 1
+    assert "R@5" in again["methods"]["encoder"]
 
 
 @pytest.mark.slow

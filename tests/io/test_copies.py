@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,7 +16,6 @@ from lmtx_ray.io.locations import StorageError
 from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.verdicts.files import LocalLayer, local_file
-from tests.lake import s3_server
 
 BYTES = 1000
 BUNDLE, MODEL, LAYER = "bundles", "models", "verdicts"
@@ -25,9 +23,8 @@ Held = LocalBundle | LocalLayer
 
 
 @pytest.fixture(scope="module", autouse=True)
-def lake() -> Iterator[None]:
-    with s3_server():
-        yield
+def lake(server: str) -> None:
+    """All of it lies on S3."""
 
 
 @pytest.fixture(autouse=True)

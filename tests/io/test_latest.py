@@ -85,9 +85,14 @@ def test_runs_are_listed_newest_first(run: str, monkeypatch) -> None:
         uri = publish(f"{folder}/{name}", "bundle-0123456789ab")
         latest.write_about(uri, f"{folder}/{name}", ABOUT)
     storage.write_bytes(f"{folder}/begun/started/a.json", b"{}")
+    for name, when in (("a", "2026-01-15T00:00:00Z"), ("b", "2026-01-10T00:00:00Z")):
+        storage.write_bytes(
+            f"{folder}/going/started/{name}.json", f'{{"began": "{when}"}}'.encode()
+        )
     storage.write_bytes(f"{folder}/no-run/file", b"")
     found = runs.list_runs(folder)
-    assert [one.name for one in found] == ["news", "old", "begun"]
+    assert [one.name for one in found] == ["news", "going", "old", "begun"]
+    assert found.pop(1).date == "2026-01-15T00:00:00Z"
     assert (found[0].documents, found[0].labels, found[0].state) == (300, 640, "finished")
     assert (found[2].documents, found[2].state) == (None, "stopped")
     assert "P@1 0.7" in runs.table(found)

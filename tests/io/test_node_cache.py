@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,7 +17,7 @@ from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.io import storage
 from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.student.encoder import Encoder
-from tests.lake import s3_server, upload
+from tests.lake import upload
 from tests.tiny import save_encoder
 
 FETCH = """
@@ -35,9 +34,8 @@ node_copy(sys.argv[1])
 
 
 @pytest.fixture(scope="module", autouse=True)
-def lake() -> Iterator[None]:
-    with s3_server():
-        yield
+def lake(server: str) -> None:
+    """All of it lies on S3."""
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from serve_apps.generation import Answer, TagCall
 from serve_apps.guard import GuardSettings, Refusal
 from serve_apps.telemetry import Telemetry
 
-BUNDLE = "bundle-7f3a"
+BUNDLE, PLAIN = "bundle-7f3a", Defaults()
 LABELS = {
     "C14": "Cardiovascular Diseases",
     "C14.280": "Heart Diseases",
@@ -52,8 +52,8 @@ class Canned:
     """A backend that knows one answer. `make a fault` in a text makes it fail with the text in its
     error, `be unavailable` makes it refuse, and `nothing fits` finds no tag."""
 
-    def __init__(self) -> None:
-        self._labels = label_set()
+    def __init__(self, defaults: Defaults) -> None:
+        self._labels, self._defaults = label_set(), defaults
 
     async def tag(self, call: TagCall) -> Answer:
         texts = [f"{title or ''} {text}" for _, title, text in call.documents]
@@ -68,7 +68,7 @@ class Canned:
         return Answer(BUNDLE, rows, seconds=seconds, batch_documents=len(rows), tokens=9)
 
     def _row(self, call: TagCall, doc_id: str, text: str) -> dict[str, Any]:
-        wanted = Defaults().or_else(call.top_k, call.min_probability)
+        wanted = self._defaults.or_else(call.top_k, call.min_probability)
         found = [
             (key, probability)
             for key, probability in CANNED
@@ -97,7 +97,7 @@ class Canned:
         return BUNDLE, {key: LABELS[key] for key in keys if key in LABELS}
 
     async def state(self) -> dict[str, Any]:
-        return {"bundle_id": BUNDLE, "promotion": "", "defaults": vars(Defaults())}
+        return {"bundle_id": BUNDLE, "promotion": "", "defaults": vars(self._defaults)}
 
 
 def evidence(rank: int) -> dict[str, Any]:
@@ -105,9 +105,11 @@ def evidence(rank: int) -> dict[str, Any]:
     return {"cosine": 0.52, "dense_rank": rank, "lexical_rank": None, "words": words}
 
 
-def contract_app(settings: GuardSettings | None = None, **more: Any) -> FastAPI:
-    """The guarded application over a canned backend."""
-    return build_api(Canned(), settings or GuardSettings(), Telemetry(), **more)
+def contract_app(
+    settings: GuardSettings | None = None, defaults: Defaults = PLAIN, **more: Any
+) -> FastAPI:
+    """The guarded application over a canned backend, whose bundle has these defaults."""
+    return build_api(Canned(defaults), settings or GuardSettings(), Telemetry(), **more)
 
 
 @contextmanager
