@@ -69,16 +69,23 @@ class Verdicts:
         """Judged pairs."""
         return sum(map(len, self.said.values()))
 
-    def ask(self, judge: Judge, lists: Iterable[Iterable[int]], most: int | None = None) -> None:
-        """Ask about labels of each document, in the order of the documents, at most so many that
-        were not asked about before."""
+    def ask(self, judge: Judge, lists: Iterable[Iterable[int]], budget: int | None = None) -> None:
+        """Ask about labels of each document, in the order of the documents, that were not asked
+        about before; with a budget only so many, shared evenly."""
         pairs = []
-        for document, labels in zip(self.documents, lists, strict=True):
+        shares = self._shares(budget)
+        for document, labels, most in zip(self.documents, lists, shares, strict=True):
             known = self.said.setdefault(document.doc_id, {})
             new = [x for x in dict.fromkeys(labels) if x != PADDING and x not in known]
             pairs.append((document, new[:most]))
         for (document, labels), p_yes_P in zip(pairs, judge(pairs), strict=True):
             self.said[document.doc_id] |= zip(labels, p_yes_P.tolist(), strict=True)
+
+    def _shares(self, budget: int | None) -> list[int | None]:
+        if budget is None:
+            return [None] * len(self.documents)
+        each, rest = divmod(budget, len(self.documents))
+        return [each + (place < rest) for place in range(len(self.documents))]
 
     def by_pair(self) -> dict[tuple[str, int], float]:
         """(doc_id, label) -> P(yes)."""

@@ -107,8 +107,7 @@ def lmtx(bench: Bench, judge: Judge, settings: Settings) -> Iterator[Row]:
     asked = Verdicts(bench.documents("train"))
 
     def ask(cycle: int, side: Side) -> None:
-        most = round((spent[cycle - 1] - asked.calls) / len(asked.documents))
-        asked.ask(judge, side.dense[0].tolist(), most)
+        asked.ask(judge, side.dense[0].tolist(), spent[cycle - 1] - asked.calls)
 
     yield from _paper("paper", bench, settings, asked, ask)
 
