@@ -1,0 +1,256 @@
+"""How well each method ranks labels on real label sets: LMTX by both recipes, MACLR, RTS, ICXML,
+search without training, and the judge's own re-ranking.
+
+    python -m benchmarks.quality --data FOLDER [--set NAME …] [--seeds 3] [--workers 9]
+    python -m benchmarks.quality --data FOLDER --quick
+
+`--data` holds a folder for each set (form: `quality_sets`). The judge is simulated: it says yes to
+so many of the right and of the wrong labels of gold; or `--judge model`, a judge of the product.
+Gold is read by it and by evaluation only. All methods of a set and seed see the same documents,
+encoder and judge, and no judge at inference but `judge re-ranking` and `icxml`. `paper` is asked
+about as many pairs as `default`, further down the nearest; `paper, top 10,` about those as
+published. `title` (MACLR) and `segment` (RTS) are scaled down; `--title steps=100000 batch_size=128
+learning_rate=1e-5 max_tokens=288` and `--segment batch_size=448 passes=10 label_draws=64` are what
+was published. The last line of standard output is a JSON of what was asked for and met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+SETS = ("tib-gnd-core", "mesh-reviews", "debtags")
+METHODS = ("lmtx", "title", "segment", "paper", "search")  # longest first
+JUDGE = "examples/biomedical/judge"
+TITLE = {"recipe": "maclr", "steps": 200, "batch_size": 64, "learning_rate": 5e-5}
+TITLE |= {"max_tokens": 128, "label_tokens": 32}
+SEGMENT = {"recipe": "rts", "passes": 3, "batch_size": 128, "label_draws": 16}
+SEGMENT |= {"max_tokens": 128, "label_tokens": 128}
+FITS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "paper": {"recipe": "paper"},
+    "title": TITLE,
+    "segment": SEGMENT,
+}
+QUICK: dict[str, dict[str, Any]] = {  # of a few hundred documents on a CPU
+    "default": {"max_tokens": 96, "passes": 4, "learning_rate": 1e-4},
+    "paper": {"max_tokens": 96, "batch_size": 64},
+    "title": {"max_tokens": 64, "batch_size": 24, "steps": 12},
+    "segment": {"max_tokens": 64, "label_tokens": 64, "batch_size": 32, "passes": 1},
+}
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--data", required=True, help="folder with a folder for each set")
+    add("--set", nargs="+", choices=SETS, default=list(SETS))
+    add("--encoder", default="minilm")
+    add("--judge", choices=("simulated", "model"), default="simulated")
+    add("--judge-model", default=JUDGE, help="folder of a judge, with --judge model")
+    add("--judge-prompt", default="judge")
+    add("--true-yes", type=float, default=0.85, help="share of right labels it says yes to")
+    add("--false-yes", type=float, default=0.05, help="share of wrong labels it says yes to")
+    add("--writer", default="", help="folder of a model that writes phrases: adds the row icxml")
+    add("--seeds", type=int, default=3)
+    add("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    add("--documents", type=int, default=1800, help="to train on; 0 for all")
+    add("--held-aside", type=int, default=250)
+    add("--test", type=int, default=0, help="to test on; 0 for all")
+    add("--cycles", type=int, default=2)
+    add("--top-k", type=int, default=20)
+    add("--workers", type=int, default=1, help="jobs side by side, each in a process")
+    add("--threads", type=int, help="of each job")
+    add("--seconds", type=float, help="then no more jobs are waited for")
+    add("--work", help="folder for what is made on the way; a temporary one without it")
+    add("--output", type=Path, help="JSON file; a .md of the same name lies beside it")
+    add("--quick", action="store_true", help="debtags, few documents, one seed: minutes on a CPU")
+    for recipe in FITS:
+        add(f"--{recipe}", nargs="+", default=[], metavar="KEY=VALUE", help="settings of fit")
+    options = parser.parse_args(given)
+    if options.quick:
+        options.set, options.seeds = ["debtags"], 1
+        options.documents, options.held_aside, options.test = 300, 80, 200
+    return options
+
+
+def fits_of(given: argparse.Namespace, on_gpu: bool) -> dict[str, dict[str, Any]]:
+    """The settings of each recipe: as they stand here, then as they are given."""
+    found = {}
+    for recipe, settings in FITS.items():
+        own = dict(pair.split("=", 1) for pair in getattr(given, recipe))
+        quick = QUICK[recipe] if given.quick else {}
+        large = {"token_budget": 32768} if on_gpu else {}
+        read = {key: json.loads(value) if value[:1] in "[" else value for key, value in own.items()}
+        found[recipe] = {**settings, **quick, **large, **read}
+    return found
+
+
+def options_of(given: argparse.Namespace, work: str) -> Any:
+    """What all jobs are given."""
+    import torch
+
+    from benchmarks.quality_jobs import Options
+    from benchmarks.quality_sets import Sizes
+    from lmtx_ray.config.components import EncoderConfig, resolve_model
+
+    on_gpu = torch.cuda.is_available()
+    encoder = EncoderConfig(
+        model=resolve_model(given.encoder),
+        token_budget=65536 if on_gpu else 4096,
+        threads=given.threads,
+    )
+    return Options(
+        data=given.data,
+        work=work,
+        encoder=encoder,
+        sizes=Sizes(given.documents, given.held_aside, given.test),
+        fits=fits_of(given, on_gpu),
+        cycles=given.cycles,
+        top_k=given.top_k,
+        true_yes=given.true_yes,
+        false_yes=given.false_yes,
+        judge_model=given.judge_model if given.judge == "model" else "",
+        judge_prompt=given.judge_prompt,
+        writer=given.writer,
+    )
+
+
+def prepare_environment(threads: int | None) -> None:
+    """Before any library is imported, here or by the processes that are started."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if threads:
+        for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = str(threads)
+
+
+def quietly(options: Any, job: Any) -> Any:
+    """One job, in a process that may have been started for it."""
+    import torch
+    import transformers
+
+    from benchmarks.quality_jobs import run
+
+    transformers.utils.logging.disable_progress_bar()
+    if options.encoder.threads:
+        torch.set_num_threads(options.encoder.threads)
+    return run(options, job)
+
+
+class Jobs:
+    """Runs jobs side by side, and tells of each that ended."""
+
+    def __init__(self, options: Any, workers: int, seconds: float | None) -> None:
+        self._options, self._started = options, time.monotonic()
+        self._until = self._started + seconds if seconds else float("inf")
+        self._pool = multiprocessing.get_context("spawn").Pool(workers) if workers > 1 else None
+
+    def run(self, jobs: Sequence[Any]) -> Iterator[tuple[Any, list[Any]]]:
+        """Each job with its rows, as they end; those that ended in time, of a pool."""
+        for job, rows, seconds in self._ended(jobs):
+            said = f"{job.set}, seed {job.seed}, {job.method}: {seconds:.0f} s"
+            print(f"{time.monotonic() - self._started:.0f} s: {said}", file=sys.stderr, flush=True)
+            yield job, rows
+
+    def _ended(self, jobs: Sequence[Any]) -> Iterator[tuple[Any, list[Any], float]]:
+        if self._pool is None:
+            yield from (quietly(self._options, job) for job in jobs)
+            return
+        waiting = [self._pool.apply_async(quietly, (self._options, job)) for job in jobs]
+        while waiting and time.monotonic() < self._until:
+            ended = [one for one in waiting if one.ready()]
+            waiting = [one for one in waiting if one not in ended]
+            yield from (one.get() for one in ended)
+            time.sleep(0.2)
+        if waiting:
+            print(f"out of time: {len(waiting)} jobs left out", file=sys.stderr)
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool.join()
+
+
+def all_jobs(given: argparse.Namespace) -> tuple[list[Any], list[Any]]:
+    """Those that come first, and those that need them; long ones first."""
+    from benchmarks.quality_jobs import PREPARE, Job
+
+    seeds = range(1, given.seeds + 1)
+    sets = [name for name in SETS if name in given.set]
+    first = [Job(name, seed, PREPARE) for name in sets for seed in (0, *seeds)]
+    methods = [method for method in METHODS if method in given.methods]
+    then = [Job(name, seed, method) for method in methods for name in sets for seed in seeds]
+    return first, then
+
+
+def measured(given: argparse.Namespace, work: str) -> tuple[Any, list[Any]]:
+    """The options, and all rows of all jobs that ended."""
+    options = options_of(given, work)
+    first, then = all_jobs(given)
+    jobs = Jobs(options, given.workers, given.seconds)
+    try:
+        list(jobs.run(first))
+        return options, list(jobs.run(then))
+    finally:
+        jobs.close()
+
+
+def about(given: argparse.Namespace, options: Any, seconds: float) -> dict[str, Any]:
+    """How the figures came about."""
+    import torch
+    import transformers
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    kept = ("set", "judge", "true_yes", "false_yes", "seeds", "documents", "held_aside", "test")
+    kept += ("cycles", "top_k", "workers", "quick")
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": {"processor": platform.processor(), "cores": os.cpu_count(), "gpu": gpu},
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "encoder": Path(given.encoder).name,
+        **{name: getattr(given, name) for name in kept},
+        "fit": options.fits,
+        "seconds": round(seconds, 1),
+    }
+
+
+def main() -> None:
+    given = arguments()
+    given.threads = given.threads or (max(os.cpu_count() or 1, 1) // given.workers or 1)
+    prepare_environment(given.threads)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=given.work) as work:
+        options, results = measured(given, work)
+    from benchmarks import quality_table
+
+    table = quality_table.lines_of(results)
+    told = {
+        **about(given, options, time.monotonic() - started),
+        "sets": quality_table.as_json(table),
+        "asked": quality_table.asked(table),
+    }
+    text = "\n".join(quality_table.as_markdown(name, lines) for name, lines in table.items())
+    output = given.output or Path(f"benchmarks/results/quality-{told['date']}.json")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(told, indent=1) + "\n")
+    output.with_suffix(".md").write_text(text)
+    if not given.writer:
+        text += "\nicxml is left out: no --writer was given.\n"
+    print(text)
+    print(json.dumps({"asked": told["asked"]}))
+
+
+if __name__ == "__main__":
+    main()
