@@ -75,6 +75,7 @@ def shown_labels(
     labels: PublishedFolder, prompt: Prompt, keys: Collection[str] | None = None
 ) -> Iterator[Shown]:
     """All labels of a run, or those of these keys."""
+    tables: Iterator[pa.Table]
     if keys is None:
         tables = (storage.read_table(file, COLUMNS) for file in labels.files())
     else:

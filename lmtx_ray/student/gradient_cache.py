@@ -61,12 +61,13 @@ def _part(vectors: nn.Module, ids: Sequence[Ids], chunk: list[int], seed: int) -
     return found
 
 
-@torch.no_grad()
 def _without_gradients(
     plain: TextVectors, ids: Sequence[Ids], chunks: list[list[int]], seed: int
 ) -> Iterator[torch.Tensor]:
     for number, chunk in enumerate(chunks):
-        yield _part(plain, ids, chunk, seed + number)
+        with torch.no_grad():
+            part = _part(plain, ids, chunk, seed + number)
+        yield part
 
 
 def _told_at_the_end(vectors: nn.Module, last: bool) -> AbstractContextManager[None]:

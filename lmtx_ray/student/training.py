@@ -93,7 +93,7 @@ def train(
 
 
 def batches(
-    reader: ExampleReader, names: batching.Names, config: FitConfig, steps: range, total: int
+    reader: ExampleReader, names: LabelTexts, config: FitConfig, steps: range, total: int
 ) -> Iterator[tuple[int, batching.Batch]]:
     """The batches of `steps` with their numbers; the next is read while one is learnt from."""
 
