@@ -24,17 +24,16 @@ MOST_PHRASES = 10
 LONGEST_PHRASE = 80  # characters: what is longer is a sentence, and no label
 WRITTEN_TOKENS = 96  # of one reply
 WRITERS = ("vllm", "http")  # kinds of judges that can write
-PROMPT = Prompt(
+PROMPT = Prompt(  # without marks around the document: small models copy those
     "phrases",
-    "Below is a document. Write the subject headings that a careful librarian would give it: short "
-    f"phrases of one to four words, one on each line, at most {MOST_PHRASES}, and nothing else.\n"
-    "Document:\n<<<\n",
-    "\n>>>\n",
-    "Write the subject headings of the document, one on each line.",
+    "Read a document and name its subjects.\n\nDocument: ",
+    "\n\n",
+    "Write the subject headings that a careful librarian would give this document: short phrases "
+    f"of one to four words, one on each line, at most {MOST_PHRASES}, and nothing else.",
     cue="\nSubject headings:\n",
 )
 BULLET = re.compile(r"^\s*(?:[-*•–]+|\(?\d{1,2}[.):]+)\s*")
-AROUND = " \t\"'`*_«»“”.,;:"
+AROUND = " \t\"'`*_<>«»“”.,;:"
 
 
 class Generator(Protocol):
@@ -66,7 +65,7 @@ def phrases_of(text: str) -> list[str]:
     if len(lines) == 1:
         lines = re.split(r"[,;]", lines[0])
     found = (BULLET.sub("", line).strip(AROUND) for line in lines)
-    short = [phrase for phrase in found if phrase and len(phrase) <= LONGEST_PHRASE]
+    short = [p for p in found if any(map(str.isalnum, p)) and len(p) <= LONGEST_PHRASE]
     return list({phrase.casefold(): phrase for phrase in reversed(short)}.values())[::-1][
         :MOST_PHRASES
     ]

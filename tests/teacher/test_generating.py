@@ -49,6 +49,7 @@ def config(judge: FakeJudge, model: str = "ok", **more: object) -> TeacherConfig
         ("word " * 20, []),  # a sentence is no label
         ("3D printing\n19th century", ["3D printing", "19th century"]),
         ("", []),
+        ("<<<\n>>>\n---\n<Heart>", ["Heart"]),
         ("\n".join(f"label {n}" for n in range(30)), [f"label {n}" for n in range(10)]),
     ],
 )
