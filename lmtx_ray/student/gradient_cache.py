@@ -8,7 +8,7 @@ gradient: dropout is seeded by chunk, so it falls alike both times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -43,9 +43,7 @@ def learn(
         loss = loss_of(gathered(vectors(ids), count, workers))
         loss.backward()
         return loss.detach()
-    own_KD = torch.cat([*_without_gradients(plain, ids, chunks, seed)])
-    back = torch.tensor([place for chunk in chunks for place in chunk]).argsort()
-    own_KD = own_KD[back.to(own_KD.device)].requires_grad_()
+    own_KD = _without_gradients(plain, ids, chunks, seed).requires_grad_()
     loss = loss_of(gathered(own_KD, count, workers))
     loss.backward()
     assert own_KD.grad is not None
@@ -63,11 +61,12 @@ def _part(vectors: nn.Module, ids: Sequence[Ids], chunk: list[int], seed: int) -
 
 def _without_gradients(
     plain: TextVectors, ids: Sequence[Ids], chunks: list[list[int]], seed: int
-) -> Iterator[torch.Tensor]:
-    for number, chunk in enumerate(chunks):
-        with torch.no_grad():
-            part = _part(plain, ids, chunk, seed + number)
-        yield part
+) -> torch.Tensor:
+    """[K, D] of the texts in the order given."""
+    with torch.no_grad():
+        parts = [_part(plain, ids, chunk, seed + number) for number, chunk in enumerate(chunks)]
+    back = torch.tensor([place for chunk in chunks for place in chunk]).argsort()
+    return torch.cat(parts)[back.to(parts[0].device)]
 
 
 def _told_at_the_end(vectors: nn.Module, last: bool) -> AbstractContextManager[None]:
