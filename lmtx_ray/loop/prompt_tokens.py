@@ -43,7 +43,8 @@ class PromptTokens:
 
 
 def prompt_tokens(config: TeacherConfig, prompt: Prompt, sample: Sample) -> PromptTokens:
-    """What this judge's prompts have on a sample of documents with labels. Loads no model and fetches nothing."""
+    """What this judge's prompts have on a sample of documents with labels. Nothing is fetched, and
+    no model loaded."""
     if config.kind != "vllm":
         return _by_words(config, prompt, sample, "words")
     folder = folder_here(config.model, config.revision)
