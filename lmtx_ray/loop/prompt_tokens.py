@@ -16,8 +16,8 @@ from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.loop.corpus_sample import Sample
-from lmtx_ray.teacher.engines import has_gpu, packs
-from lmtx_ray.teacher.model_files import hub_revision, load_tokenizer, local_files
+from lmtx_ray.teacher.engines import folder_here, has_gpu, packs
+from lmtx_ray.teacher.model_files import load_tokenizer
 from lmtx_ray.teacher.packing import Limits, begins_alike, pack, steps
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.rendering import Rendering
@@ -43,12 +43,15 @@ class PromptTokens:
 
 
 def prompt_tokens(config: TeacherConfig, prompt: Prompt, sample: Sample) -> PromptTokens:
-    """What this judge's prompts have on a sample of documents with labels. Loads no model."""
+    """What this judge's prompts have on a sample of documents with labels. Nothing is fetched, and
+    no model loaded."""
     if config.kind != "vllm":
         return _by_words(config, prompt, sample, "words")
+    folder = folder_here(config.model, config.revision)
+    if not folder:
+        return _by_words(config, prompt, sample, "words, as the model is not on this machine yet")
     try:
-        words = load_tokenizer(local_files(config), config.model, hub_revision(config))
-        rendering = Rendering(words, prompt, config)
+        rendering = Rendering(load_tokenizer(folder, config.model), prompt, config)
     except (ConfigError, OSError) as error:
         why = f"words, as the tokenizer cannot be had here ({str(error)[:200]})"
         return _by_words(config, prompt, sample, why)

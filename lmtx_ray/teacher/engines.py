@@ -54,15 +54,20 @@ def has_gpu() -> bool:
 
 def weight_bytes(model: str) -> float:
     """The size of a model's weights; infinite where the hub has them and this machine does not."""
-    place = model if "://" in model or os.path.isdir(model) else _from_the_hub(model)
+    place = model if "://" in model else folder_here(model)
     entries = storage.list_entries(place) if place else []
     sizes = [entry.size for entry in entries if entry.uri.endswith(".safetensors")]
     return sum(sizes) if sizes else math.inf
 
 
-def _from_the_hub(model: str) -> str:
-    """The folder of a hub model that is on this machine; empty for others."""
+def folder_here(model: str, revision: str = "") -> str:
+    """The folder of this machine that holds a model, which may be of the hub; empty where none
+    does. Fetches nothing."""
+    if "://" in model:
+        return ""
+    if os.path.isdir(model):
+        return model
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(model, "config.json")
+    found = try_to_load_from_cache(model, "config.json", revision=revision or None)
     return os.path.dirname(found) if isinstance(found, str) else ""

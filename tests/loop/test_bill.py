@@ -108,7 +108,7 @@ def test_without_a_tokenizer_words_are_counted_and_the_plan_says_so(
     prompt = get_prompt("tag")
     teacher = TeacherConfig(model="not/here")
     tokens = prompt_tokens(teacher, prompt, sample_corpus(config, prompt))
-    assert tokens.by.startswith("words, as the tokenizer cannot be had here")
+    assert tokens.by.startswith("words, as the model is not on this machine yet")
     assert tokens.computed(1, 10) == 10 * tokens.pair
 
 

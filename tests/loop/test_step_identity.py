@@ -30,6 +30,7 @@ SAME = {
     "judge.price.answer": 2.0,
     "judge.budget.requests": 10,
     "judge.budget.tokens": 10,
+    "judge.teacher.engine": "packed",
     "judge.teacher.threads": 2,
     "judge.teacher.kv_cache_gib": 2,
     "judge.teacher.gpu_memory_share": 0.5,
