@@ -6,7 +6,7 @@ right both are needed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,11 +75,9 @@ def shown_labels(
     labels: PublishedFolder, prompt: Prompt, keys: Collection[str] | None = None
 ) -> Iterator[Shown]:
     """All labels of a run, or those of these keys."""
-    tables: Iterator[pa.Table]
-    if keys is None:
-        tables = (storage.read_table(file, COLUMNS) for file in labels.files())
-    else:
-        tables = iter([labels.where("label_key", pa.array(sorted(keys), pa.string()), COLUMNS)])
+    tables: Iterable[pa.Table] = (storage.read_table(file, COLUMNS) for file in labels.files())
+    if keys is not None:
+        tables = [labels.where("label_key", pa.array(sorted(keys), pa.string()), COLUMNS)]
     for table in tables:
         for row in table.to_pylist():
             yield Shown(row["label_id"], row["label_key"], row["text"], prompt.label_text(row))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +39,8 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a report says. What is measured against gold is None without gold, what the judge said
-    None where no judge was asked; `samples` are (looked at, there are) documents of either side."""
+class Facts:
+    """Which run it was and what it took in, without a measurement."""
 
     uri: str
     identity: str
@@ -51,6 +50,17 @@ class Report:
     ranking: str
     ran: int
     most: int
+    rejects: Rejects
+    record: Mapping[str, Any]
+    config: Mapping[str, Any]
+    steps: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the run itself measured and spent. What is measured against gold is None without gold,
+    what the judge said None where no judge was asked."""
+
     methods: Mapping[str, Mapping[str, Any]]
     methods_excluding: Mapping[str, Mapping[str, Any]]  # without `evaluation.exclude_keys`
     metrics: tuple[str, ...]
@@ -60,6 +70,12 @@ class Report:
     judge: Mapping[str, Any]
     asked: tuple[Asked, ...]
     costs: Costs
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look at some documents told; `samples` are (looked at, there are) documents."""
+
     judged_by: str  # whose word thresholds, slices and counts go by: "gold", "judge" or ""
     limit: int
     thresholds: tuple[AtThreshold, ...]
@@ -71,23 +87,24 @@ class Report:
     names: Mapping[int, str]
     examples: tuple[Example, ...]
     samples: tuple[int, int]
-    rejects: Rejects
-    record: Mapping[str, Any]
-    config: Mapping[str, Any]
-    steps: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Report(Facts, Outcome, Looked):
+    """What a report says."""
 
 
 def gather(run: FinishedRun) -> Report:
     """Read what a run left, by columns and units; of many documents a sample."""
-    summary = run.summary
     asked, accepted_L = asked_by_step(run)
     test, aside = test_sample(run), held_aside_sample(run)
-    sample = test or aside
-    judged_by = "gold" if test else "judge" if aside else ""
-    limit = TOP if test else run.config.judge.select_k
+    parts = _facts(run), _outcome(run, asked, test), _looked(run, test, aside, accepted_L)
+    return Report(**{name: value for part in parts for name, value in vars(part).items()})
+
+
+def _facts(run: FinishedRun) -> Facts:
     state, ranking = shipped(run)
-    fires, parts = _labels(run, sample, accepted_L, limit)
-    return Report(
+    return Facts(
         uri=run.uri,
         identity=run.identity,
         ended=run.ended,
@@ -96,6 +113,16 @@ def gather(run: FinishedRun) -> Report:
         ranking=ranking,
         ran=run.ran,
         most=run.config.cycles.most,
+        rejects=rejects_of(run),
+        record=run.record,
+        config=run.config.model_dump(mode="json"),
+        steps={name: step.uri.rsplit("/", 1)[1] for name, step in sorted(run.steps.items())},
+    )
+
+
+def _outcome(run: FinishedRun, asked: Sequence[Asked], test: Sample | None) -> Outcome:
+    summary = run.summary
+    return Outcome(
         methods=summary.get("methods", {}),
         methods_excluding=summary.get("methods_excluding", {}),
         metrics=_metrics(summary),
@@ -105,21 +132,28 @@ def gather(run: FinishedRun) -> Report:
         judge=summary["judge"],
         asked=tuple(asked),
         costs=costs_of(summary["seconds"], run.costs, asked, run.config.judge.price),
-        judged_by=judged_by,
+    )
+
+
+def _looked(
+    run: FinishedRun, test: Sample | None, aside: Sample | None, accepted_L: np.ndarray
+) -> Looked:
+    """Test documents are looked at where there are any, else those held aside."""
+    sample, select_k = test or aside, run.config.judge.select_k
+    limit = TOP if test else select_k
+    fires, parts = _labels(run, sample, accepted_L, limit)
+    return Looked(
+        judged_by="gold" if test else "judge" if aside else "",
         limit=limit,
         thresholds=tuple(at_thresholds(sample.pairs, limit)) if sample else (),
         curves={k: tuple(curve(test.pairs, k)) for k in (TOP, DEEP)} if test else {},
         reliable_gold=reliability(test.pairs, TOP) if test else None,
-        reliable_judge=reliability(aside.pairs, run.config.judge.select_k) if aside else None,
+        reliable_judge=reliability(aside.pairs, select_k) if aside else None,
         slices=tuple(parts),
         firing=fires,
         names=_names(run, fires),
         examples=tuple(examples_of(run, sample, "test " if test else "")) if sample else (),
         samples=(sample.pairs.documents, sample.total) if sample else (0, 0),
-        rejects=rejects_of(run),
-        record=run.record,
-        config=run.config.model_dump(mode="json"),
-        steps={name: step.uri.rsplit("/", 1)[1] for name, step in sorted(run.steps.items())},
     )
 
 

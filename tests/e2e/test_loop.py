@@ -193,6 +193,20 @@ def test_a_second_run_finds_everything_complete(
     assert after == before
 
 
+def test_killed_while_judging_it_judges_on_to_the_same_verdicts(
+    inputs: Path, undisturbed: tuple[Path, dict], tmp_path: Path
+) -> None:
+    run, whole = tmp_path / "killed", undisturbed[0]
+    up_to_judging(whole, run)
+    kill_when(start(inputs, run), lambda: any(run.glob("verdicts-1-*/done/*.json")))
+    assert not list(run.glob("verdicts-1-*/MANIFEST.json"))
+    go(inputs / "config.yaml", run, stop="judge 1")
+    for name in ("verdicts", "test-verdicts"):
+        assert hashes(run, name) == hashes(whole, name)
+        assert hashes(run, name)
+
+
+@pytest.mark.slow  # the stage's own test goes on from a checkpoint to the same bits
 def test_killed_while_judging_and_while_training_ends_with_the_same_tables(
     inputs: Path, undisturbed: tuple[Path, dict], tmp_path: Path
 ) -> None:

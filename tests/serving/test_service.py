@@ -43,8 +43,8 @@ def test_batch_and_online_answers_are_equal_over_500_documents(
     service: Running, bundle: str, documents: list[dict[str, str]]
 ) -> None:
     expected = expected_tags(bundle, documents, 4)
-    one_by_one = [documents[place : place + 1] for place in range(0, 100)]
-    in_chunks = [documents[place : place + CHUNK] for place in range(100, 500, CHUNK)]
+    one_by_one = [documents[place : place + 1] for place in range(0, 50)]
+    in_chunks = [documents[place : place + CHUNK] for place in range(50, 500, CHUNK)]
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda part: tag(service.url, part, 4), one_by_one + in_chunks))
     assert {reply.status_code for reply in replies} == {200}
@@ -228,6 +228,7 @@ def test_a_bundle_with_wrong_answers_is_refused_and_the_old_one_stays(
     assert (reply.status_code, reply.json()["bundle_id"]) == (200, "bundle-one")
 
 
+@pytest.mark.slow  # as above, refused by another check, which has tests of its own
 def test_what_is_no_bundle_is_not_promoted(service: Running, tmp_path: Path) -> None:
     refused = lmtx("promote", "--bundle", str(tmp_path), "--address", service.ray)
     assert refused.returncode == 1
