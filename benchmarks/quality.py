@@ -130,6 +130,7 @@ def prepare_environment(threads: int | None) -> None:
     """Before any library is imported, here or by the processes that are started."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # other jobs need the cores
     if threads:
         for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ[name] = str(threads)

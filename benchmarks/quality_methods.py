@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from benchmarks.quality_judge import Judge, Verdicts, reranked
 from benchmarks.quality_sets import Document
-from benchmarks.quality_states import DEPTH, Bench, Side
+from benchmarks.quality_states import DEPTH, Bench, Side, State
 from lmtx_ray.config.components import FitConfig, PseudoLabelConfig
 from lmtx_ray.evaluation.combining import SideLists, combined, fit_combiners
 from lmtx_ray.search import clustering
@@ -140,19 +140,20 @@ def _default(bench: Bench, judge: Judge, settings: Settings) -> Iterator[tuple[R
     keys_N = [document_key(document.doc_id) for document in asked.documents]
     for cycle in range(1, settings.cycles + 1):
         asked.ask(judge, _questions(train, votes, settings.top_k))
+        if cycle == 1:
+            first = Verdicts(held.documents)  # of no other row
+            ids_BK, _ = _learned(bench, bench.untouched(), asked, first, judge, settings.top_k)
+            yield Row("default 0 learned", ids_BK, asked.calls + first.calls), False
         examples = build_examples(asked.table(), settings.pseudo_labels, config.seed)
         start = model if config.init == "previous" else bench.encoder.model
         model = bench.trained(start, examples, config)
         state = bench.state(model)
-        train = state["train"]
-        memory = Memory(remembered(asked, train.vectors_BD, len(bench.texts.labels)))
-        votes = memory.search(train.vectors_BD, DEPTH, keys_N)
-        found = {part: memory.search(state[part].vectors_BD, DEPTH) for part in ("held", "test")}
-        held.ask(judge, _questions(state["held"], found["held"], settings.top_k))
-        ids_BK = _learned(state["held"], state["test"], found, held, memory)
-        calls, name = asked.calls + held.calls, f"default {cycle}"
+        train, name = state["train"], f"default {cycle}"
         for row in _alone_and_fused(name, state["test"], bench, asked.calls):
             yield row, False
+        ids_BK, memory = _learned(bench, state, asked, held, judge, settings.top_k)
+        votes = memory.search(train.vectors_BD, DEPTH, keys_N)
+        calls = asked.calls + held.calls
         yield Row(f"{name} learned", ids_BK, calls, seconds=bench.seconds), True
 
 
@@ -188,17 +189,21 @@ def remembered(asked: Verdicts, vectors_ND: np.ndarray, labels: int) -> Remember
 
 
 def _learned(
-    held: Side, test: Side, votes: dict[str, Candidates], said: Verdicts, memory: Memory
-) -> np.ndarray:
-    """ids_BK of the test documents by weights that the judge's answers on others gave."""
-    ids = [document.doc_id for document in said.documents]
-    own = zip(ids, _lists(held, votes["held"]), strict=True)
-    combiner = fit_combiners(list(own), said.by_pair(), memory.histories, DEPTH).whole
+    bench: Bench, state: State, asked: Verdicts, held: Verdicts, judge: Judge, top_k: int
+) -> tuple[np.ndarray, Memory]:
+    """ids_BK of the test documents by all sides, as the judge's answers on those held aside weigh
+    them; and the memory of what it was asked about."""
+    memory = Memory(remembered(asked, state["train"].vectors_BD, len(bench.texts.labels)))
+    votes = {part: memory.search(state[part].vectors_BD, DEPTH) for part in ("held", "test")}
+    held.ask(judge, _questions(state["held"], votes["held"], top_k))
+    ids = [document.doc_id for document in held.documents]
+    own = zip(ids, _lists(state["held"], votes["held"]), strict=True)
+    combiner = fit_combiners(list(own), held.by_pair(), memory.histories, DEPTH).whole
     rows = [
         combined(lists, combiner, memory.histories, DEPTH)[0]
-        for lists in _lists(test, votes["test"])
+        for lists in _lists(state["test"], votes["test"])
     ]
-    return np.stack(rows)
+    return np.stack(rows), memory
 
 
 def _lists(side: Side, votes: Candidates) -> Iterator[SideLists]:
