@@ -125,7 +125,7 @@ def _told(sets: int, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     met_on = sorted(name for name, one in found.items() if one["met"])
     worse = [name for name, one in found.items() if one.pop("worse", False)]
     numbers = {name: {k: v for k, v in one.items() if k != "met"} for name, one in found.items()}
-    met = len(met_on) >= sets and not worse
+    met = bool(found) and len(met_on) >= sets and not worse
     return {"asked_on": sets, "met": met, "met_on": met_on, "sets": numbers}
 
 
