@@ -136,23 +136,23 @@ def _default(bench: Bench, judge: Judge, settings: Settings) -> Iterator[tuple[R
     """Rows, and whether one is its cycle's last."""
     config, model = settings.default, bench.encoder.model
     asked, held = Verdicts(bench.documents("train")), Verdicts(bench.documents("held"))
-    train, votes = bench.untouched(["train"])["train"], None
+    state, votes = bench.untouched(), None
     keys_N = [document_key(document.doc_id) for document in asked.documents]
     for cycle in range(1, settings.cycles + 1):
-        asked.ask(judge, _questions(train, votes, settings.top_k))
+        asked.ask(judge, _questions(state["train"], votes, settings.top_k))
         if cycle == 1:
             first = Verdicts(held.documents)  # of no other row
-            ids_BK, _ = _learned(bench, bench.untouched(), asked, first, judge, settings.top_k)
+            ids_BK, _ = _learned(bench, state, asked, first, judge, settings.top_k)
             yield Row("default 0 learned", ids_BK, asked.calls + first.calls), False
         examples = build_examples(asked.table(), settings.pseudo_labels, config.seed)
         start = model if config.init == "previous" else bench.encoder.model
         model = bench.trained(start, examples, config)
         state = bench.state(model)
-        train, name = state["train"], f"default {cycle}"
+        name = f"default {cycle}"
         for row in _alone_and_fused(name, state["test"], bench, asked.calls):
             yield row, False
         ids_BK, memory = _learned(bench, state, asked, held, judge, settings.top_k)
-        votes = memory.search(train.vectors_BD, DEPTH, keys_N)
+        votes = memory.search(state["train"].vectors_BD, DEPTH, keys_N)
         calls = asked.calls + held.calls
         yield Row(f"{name} learned", ids_BK, calls, seconds=bench.seconds), True
 

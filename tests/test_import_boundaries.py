@@ -24,7 +24,7 @@ ROOMS = {
     "verdicts": set(),
     "bundle": {"search", "evaluation", "student"},
     "batch": set(),
-    "stages": {"search", "student", "teacher", "verdicts", "bundle", "batch"},
+    "stages": {"search", "evaluation", "student", "teacher", "verdicts", "bundle", "batch"},
     "loop": {"search", "evaluation", "student", "teacher", "verdicts", "bundle", "batch", "stages"},
     "reporting": {"evaluation", "student", "loop"},
     "cli": {"evaluation", "teacher", "verdicts", "bundle", "batch", "stages", "loop", "reporting"},

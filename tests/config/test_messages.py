@@ -27,7 +27,7 @@ def said(*overrides: str, **sections: object) -> str:
         ("fit.learning_rate=fast", "fit.learning_rate: needs a number, got 'fast'"),
         ("pseudo_labels.soft=maybe", "pseudo_labels.soft: needs true or false, got 'maybe'"),
         ("encoder.model=7", "encoder.model: needs a text, got 7"),
-        ("ship=both", "ship: is one of 'auto', 'dense' or 'hybrid', got 'both'"),
+        ("ship=both", "ship: is one of 'auto', 'dense', 'hybrid' or 'learned', got 'both'"),
         ("judge.top_k=3", "judge.teacher: has to be given: Which judge"),
         ("judge={teacher: gpt}", "judge.teacher: needs a section with answer_prefix, api_key_env"),
         ("resources.embed.actors=0", "resources.embed.actors: needs 1 <= least <= most, got 0"),
