@@ -21,6 +21,7 @@ from typing import Any
 
 PATH = "/v1/chat/completions"
 WRITE = "Write the subject headings"  # of a question for phrases
+NAMED = re.compile(r"\w+ (?:pain|disease|trial)")  # what it writes of a document
 KEY = "good"  # what "keyed" wants
 Value = dict[str, Any]
 
@@ -161,11 +162,6 @@ REFUSALS: dict[str, tuple[Callable[[Value], Any], int, Value]] = {
 }
 
 
-def phrases_in(prompt: str) -> str:
-    """Each "… pain", "… disease" and "… trial" of a document, as a model would list them."""
-    return "\n".join(f"- {one}" for one in re.findall(r"\w+ (?:pain|disease|trial)", prompt))
-
-
 class FakeJudge(ThreadingHTTPServer):
     """The server, in threads. `requests` holds every request's path, body and key, in order;
     "bucket" lets five through in each `window` of seconds."""
@@ -239,7 +235,7 @@ class _Handler(BaseHTTPRequestHandler):
         label = label.partition("«")[2].partition("»")[0].lower()
         yes = bool(label) and label.split()[0] in document.lower()
         quirk, _, once = str(body["model"]).partition(".")
-        self.writes = phrases_in(prompt) if WRITE in prompt else None
+        self.writes = "\n- ".join(["", *NAMED.findall(prompt)]) if WRITE in prompt else None
         if self.path != PATH:
             return self.reply(404, {"detail": "Not Found"})
         if "broken" in label:
