@@ -30,6 +30,7 @@ def said(*overrides: str, **sections: object) -> str:
         ("ship=both", "ship: is one of 'auto', 'dense', 'hybrid' or 'learned', got 'both'"),
         ("judge.top_k=3", "judge.teacher: has to be given: Which judge"),
         ("judge={teacher: gpt}", "judge.teacher: needs a section with answer_prefix, api_key_env"),
+        ("fit.workers=[2, 1]", "fit.workers: needs 1 <= least <= most, got (2, 1)"),
         ("resources.embed.actors=0", "resources.embed.actors: needs 1 <= least <= most, got 0"),
         ("run=https://x/y", "run: 'https://x/y': only file paths and s3:// are supported"),
         ("corpus.encoding=ansii", "corpus.encoding: no such encoding; utf-8, cp1252 or latin-1"),
