@@ -19,10 +19,14 @@ KINDS = ("llama", "mistral", "qwen2", "qwen3")
 
 
 def is_lean(model: Any) -> bool:
-    """Whether a model of transformers is of this build."""
+    """Whether a model of transformers is of this build, as those that are published are."""
     config = model.config
-    plain = config.model_type in KINDS and config.hidden_act == "silu"
-    return plain and not getattr(config, "mlp_bias", False)
+    if config.model_type not in KINDS or config.hidden_act != "silu":
+        return False
+    first = model.model.layers[0]
+    parts = (first.self_attn.o_proj, first.mlp.gate_proj, first.mlp.up_proj, first.mlp.down_proj)
+    biased = any(part.bias is not None for part in parts)
+    return not biased and not getattr(config, "sliding_window", None)
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,6 @@ def _layer(layer: Any) -> Layer:
     parts = (attention.q_proj, attention.k_proj, attention.v_proj)
     biases = [part.bias for part in parts if part.bias is not None]
     norms = [getattr(attention, name, None) for name in ("q_norm", "k_norm")]
-    if attention.o_proj.bias is not None:
-        raise ValueError("the attention's output has a bias")
     return Layer(
         layer.input_layernorm.weight,
         torch.cat([part.weight for part in parts]),

@@ -115,7 +115,7 @@ class PackedModel:
             (parts,) = steps([prompts], Limits(sum(map(len, prompts)), len(prompts)))
             apart = (self._logits(pack(parts)).softmax(-1) - alone).abs().sum(-1).max().item() / 2
             wrong = "" if apart <= MOST_APART else "they answer otherwise than one by one"
-        except (packed_attention.NotPacked, TypeError, ValueError) as error:
+        except (packed_attention.NotPacked, TypeError) as error:
             wrong = str(error)
         if wrong:
             raise CannotPack(
@@ -123,9 +123,7 @@ class PackedModel:
             )
 
     def _pack(self) -> None:
-        text = self._model.config.get_text_config()
-        window = getattr(text, "sliding_window", None)
-        if is_lean(self._model) and not window:
+        if is_lean(self._model):
             self._lean = LeanLlama(self._model)
             self._model.model.layers = torch.nn.ModuleList()  # their memory is needed no more
             return
