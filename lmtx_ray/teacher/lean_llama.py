@@ -49,15 +49,17 @@ def _layer(layer: Any) -> Layer:
     parts = (attention.q_proj, attention.k_proj, attention.v_proj)
     biases = [part.bias for part in parts if part.bias is not None]
     norms = [getattr(attention, name, None) for name in ("q_norm", "k_norm")]
+    query_norm, key_norm = (None if norm is None else norm.weight for norm in norms)
     return Layer(
-        layer.input_layernorm.weight,
-        torch.cat([part.weight for part in parts]),
-        torch.cat(biases) if biases else None,
-        *(None if norm is None else norm.weight for norm in norms),
-        attention.o_proj.weight.t(),
-        layer.post_attention_layernorm.weight,
-        torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
-        mlp.down_proj.weight.t(),
+        before=layer.input_layernorm.weight,
+        inputs=torch.cat([part.weight for part in parts]),
+        bias=torch.cat(biases) if biases else None,
+        query_norm=query_norm,
+        key_norm=key_norm,
+        output=attention.o_proj.weight.t(),
+        between=layer.post_attention_layernorm.weight,
+        gates=torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]),
+        down=mlp.down_proj.weight.t(),
     )
 
 
