@@ -58,6 +58,7 @@ HEAVY_FILES = {
     "bundle.tagger",
     "bundle.folder",
     "teacher.vllm",
+    "teacher.lean_llama",
     "teacher.packed",
     "teacher.packed_attention",
     "teacher.packed_model",

@@ -105,16 +105,27 @@ def attend(
     """As transformers calls it: query [1, heads, T, d], key and value [1, own heads, T, d] in,
     [1, T, heads, d] out. Raises NotPacked where the model wants more than plain attention."""
     step = CURRENT.get()
-    step.layers += 1
     _refuse(step, more)
-    out_THd = query.new_empty(1, query.shape[2], query.shape[1], value.shape[-1])
+    return attend_blocks(step, query, key, value, scaling)[None], None
+
+
+def attend_blocks(
+    step: Seen,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scaling: float | None,
+) -> torch.Tensor:
+    """The same for a step, [T, heads, d] out; counts the layer."""
+    step.layers += 1
+    out_THd = query.new_empty(query.shape[2], query.shape[1], value.shape[-1])
     for product in step.products:
         seen = product.seen
         keys, values = (
             one[:, :, seen[0]] if len(seen) == 1 else torch.cat([one[:, :, s] for s in seen], 2)
             for one in (key, value)
         )
-        out_THd[:, product.rows] = scaled_dot_product_attention(
+        out_THd[product.rows] = scaled_dot_product_attention(
             query[:, :, product.rows],
             keys,
             values,
@@ -122,8 +133,8 @@ def attend(
             is_causal=product.mask is None,
             scale=scaling,
             enable_gqa=query.shape[1] != key.shape[1],
-        ).transpose(1, 2)
-    return out_THd, None
+        )[0].transpose(0, 1)
+    return out_THd
 
 
 def _refuse(step: Seen, more: dict[str, Any]) -> None:

@@ -18,7 +18,9 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.search import hardware
 from lmtx_ray.teacher import packed_attention
 from lmtx_ray.teacher.engines import EXTRA
+from lmtx_ray.teacher.lean_llama import LeanLlama, is_lean
 from lmtx_ray.teacher.model_files import hub_revision, sentence, too_long
+from lmtx_ray.teacher.packed_attention import Seen
 from lmtx_ray.teacher.packing import Limits, Prompt, Step, pack, steps
 
 LOGITS = 1 << 24  # of a step, at most: of each prompt's end there is one for each word piece
@@ -97,6 +99,7 @@ class PackedModel:
         prompts = max(LOGITS // self.vocabulary, LEAST_PROMPTS)
         self._limits = Limits(max(config.max_num_batched_tokens, longest), prompts)
         self._words: list[torch.Tensor] = []
+        self._lean: LeanLlama | None = None
 
     def listen_for(self, words: Sequence[Sequence[int]]) -> None:
         """The tokens that spell each word."""
@@ -107,9 +110,8 @@ class PackedModel:
         """Answer from now on in packed steps. Raises ConfigError naming the model where the answers
         to these prompts, which should begin alike, would change with it."""
         alone = torch.cat([self._alone(prompt) for prompt in prompts])
-        self._model.set_attn_implementation(packed_attention.NAME)
-        spare_last_layer(self._model)
         try:
+            self._pack()
             (parts,) = steps([prompts], Limits(sum(map(len, prompts)), len(prompts)))
             apart = (self._logits(pack(parts)).softmax(-1) - alone).abs().sum(-1).max().item() / 2
             wrong = "" if apart <= MOST_APART else "they answer otherwise than one by one"
@@ -119,6 +121,14 @@ class PackedModel:
             raise CannotPack(
                 f"judge.teacher.model {name!r}: its prompts cannot be packed ({wrong}): {INSTEAD}"
             )
+
+    def _pack(self) -> None:
+        if is_lean(self._model):
+            self._lean = LeanLlama(self._model)
+            self._model.model.layers = torch.nn.ModuleList()  # their memory is needed no more
+            return
+        self._model.set_attn_implementation(packed_attention.NAME)
+        spare_last_layer(self._model)
 
     def _alone(self, prompt: Prompt) -> torch.Tensor:
         ids = torch.tensor([prompt], device=self._model.device)
@@ -140,16 +150,22 @@ class PackedModel:
         )
         dtype = self._model.dtype
         with torch.inference_mode(), packed_attention.step_of(step, dtype, device) as seen:
-            found = self._model(
-                input_ids=ids[None],
-                position_ids=positions[None],
-                use_cache=False,
-                logits_to_keep=seen.ends,
-            )
+            logits_PV = self._forward(ids, positions, seen)
         layers = self._model.config.get_text_config().num_hidden_layers
         if seen.layers != layers:
             raise packed_attention.NotPacked(f"{seen.layers} of its {layers} layers are attention")
-        logits_PV: torch.Tensor = found.logits[0].float()
+        return logits_PV.float()
+
+    def _forward(self, ids: torch.Tensor, positions: torch.Tensor, seen: Seen) -> torch.Tensor:
+        if self._lean:
+            return self._lean.logits(ids, positions, seen)
+        found = self._model(
+            input_ids=ids[None],
+            position_ids=positions[None],
+            use_cache=False,
+            logits_to_keep=seen.ends,
+        )
+        logits_PV: torch.Tensor = found.logits[0]
         return logits_PV
 
     def _read(self, logits_PV: torch.Tensor, computed: int) -> Answers:

@@ -13,8 +13,14 @@ from transformers import (
     AutoModelForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
     MambaConfig,
     MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -22,8 +28,11 @@ from transformers import (
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher.identity import teacher_identity
+from lmtx_ray.teacher.lean_llama import LeanLlama, is_lean
 from lmtx_ray.teacher.model_files import load_tokenizer
 from lmtx_ray.teacher.packed import PackedTeacher
+from lmtx_ray.teacher.packed_attention import step_of
+from lmtx_ray.teacher.packing import pack, shared
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.protocol import QUESTIONS, BudgetReached, Unlimited
 from lmtx_ray.teacher.reading import spelling_of
@@ -200,9 +209,38 @@ TINY = {
 }
 
 
-def test_other_architectures_are_packed_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (Qwen3ForCausalLM, Qwen3Config(**TINY)),
+        (MistralForCausalLM, MistralConfig(**TINY, sliding_window=400)),
+        (LlamaForCausalLM, LlamaConfig(**TINY, attention_bias=True, mlp_bias=True)),
+    ],
+    ids=["norms of queries", "a wide window", "biases everywhere"],
+)
+def test_other_architectures_are_packed_too(tmp_path: Path, kind: Any, settings: Any) -> None:
     torch.manual_seed(0)
-    check_equal(saved(Qwen3ForCausalLM(Qwen3Config(**TINY)), tmp_path), JUDGE, MIXED)
+    model = kind(settings)
+    for name, weight in model.named_parameters():
+        if weight.ndim == 1:  # biases and norms begin as 0 and 1
+            torch.nn.init.uniform_(weight, 0.5, 1.5) if "norm" in name else weight.data.normal_()
+    check_equal(saved(model, tmp_path), JUDGE, MIXED)
+
+
+def test_the_biases_of_queries_and_keys_are_added(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(Qwen2Config(**TINY)).eval()
+    for name, weight in model.named_parameters():
+        if name.endswith("bias"):
+            weight.data.normal_()
+    prompts = [[5, 6, 7, 8], [5, 6, 9], [5, 6, 7, 10, 11]]
+    step = pack(shared(prompts, 100))
+    assert is_lean(model)
+    with torch.inference_mode(), step_of(step, torch.float32, torch.device("cpu")) as seen:
+        ids, positions = torch.tensor(step.tokens), torch.tensor(step.positions)
+        found = LeanLlama(model).logits(ids, positions, seen)
+        alone = torch.stack([model(torch.tensor([ids])).logits[0, -1] for ids in prompts])
+    torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-4)
 
 
 def test_a_window_that_is_too_small_is_refused(tmp_path: Path) -> None:
