@@ -97,7 +97,9 @@ def wrong_pairs(table: pa.Table, right_N: np.ndarray, number: int) -> list[tuple
 
 def attacked(teacher: Teacher, prompt: Prompt, tried: list[Attack]) -> dict[str, Any]:
     """By kind: the share of yes to wrong pairs, clean and attacked, and the log-odds' move."""
-    clean_N = said(teacher, questions([(one.document, one.label) for one in tried], prompt))
+    pairs = list(dict.fromkeys((one.document, one.label) for one in tried))
+    clean = dict(zip(pairs, said(teacher, questions(pairs, prompt)), strict=True))
+    clean_N = np.array([clean[one.document, one.label] for one in tried])
     moved_N = said(
         teacher, questions([(one.attacked_document, one.attacked_label) for one in tried], prompt)
     )

@@ -13,6 +13,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.text_keys import document_text, text_key
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.reviewed import judges_own, reviews_of
+from lmtx_ray.teacher.priors import document_key
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.verdicts.store import VerdictStore, add_human, as_stored
 
@@ -40,7 +41,8 @@ def there(tmp_path: Path) -> tuple[Any, Any]:
     labels.publish_table(schemas.conform(pa.table(table), schemas.LABELS), rows=2)
     teacher = SimpleNamespace(least_mass=0.1)
     store = VerdictStore(str(tmp_path / "store"))
-    config = SimpleNamespace(verdict_store=store, judge=SimpleNamespace(teacher=teacher))
+    judge = SimpleNamespace(teacher=teacher, calibration="none", temperature=1.0)
+    config = SimpleNamespace(verdict_store=store, judge=judge)
     prompt = get_prompt("tag")
     return config, SimpleNamespace(documents=documents, labels=labels, prompt=prompt, judge=JUDGE)
 
@@ -98,3 +100,19 @@ def test_the_judges_own_answer_is_found_where_a_persons_took_its_place(there) ->
     assert first["answer"] == "yes"
     model_only = seen.slice(1, 1)
     assert judges_own(config, layout, model_only) is model_only
+
+
+def test_the_judges_own_answer_is_read_as_the_run_reads_it(there) -> None:
+    config, layout = there
+    judged(config.verdict_store, layout.prompt, 0, 0, 0.75)
+    likes = as_stored(
+        [(document_key(), text_key(LABELS[0]))],
+        pa.table({"answer": ["yes"], "p_yes": [0.9], "mass": [0.9], "raw": [None]}),
+        JUDGE,
+        "prior",
+    )
+    config.verdict_store.partition(JUDGE[1], JUDGE[0]).append(likes, "prior")
+    config.judge.calibration = "prior"
+    (own,) = judges_own(config, layout, verdicts(("d0", 0, "yes", None, "human"))).to_pylist()
+    assert own["p_yes"] == pytest.approx(1 / (1 + 9 / 3))  # odds of 3 over odds of 9
+    assert own["answer"] == "no"
