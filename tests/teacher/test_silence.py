@@ -17,7 +17,7 @@ TEXT = "the zyxheart of zyxpatients and their zyxcare in many zyxwords " * 3
 @pytest.mark.parametrize(
     ("sentence", "said"),
     [
-        ("bad input: the zyxheart of zyxpatients and more", "bad input: […] and more"),
+        ("bad input: the zyxheart of zyxpatients or more", "bad input: […] or more"),
         (
             "max_tokens: at most 16, the prompt was long",
             "max_tokens: at most 16, the prompt was long",
