@@ -25,6 +25,7 @@ from lmtx_ray.teacher.packing import Limits, Prompt, Step, pack, steps
 
 LOGITS = 1 << 24  # of a step, at most: of each prompt's end there is one for each word piece
 LEAST_PROMPTS = 16
+CPU_STEP_TOKENS = 2048
 MOST_APART = 0.05  # of two distributions over the next token that are the same but for rounding
 INSTEAD = f"set judge.teacher.engine to vllm, {EXTRA}"
 
@@ -41,6 +42,12 @@ class Answers:
     words_PW: list[list[float]]
     tops: list[tuple[int, float]]
     computed: int
+
+
+def step_tokens(config: TeacherConfig, longest: int) -> int:
+    """Most tokens of a step: on a CPU so few that its rows stay in the caches."""
+    most = config.max_num_batched_tokens
+    return max(most if torch.cuda.is_available() else min(most, CPU_STEP_TOKENS), longest)
 
 
 def load_causal(config: TeacherConfig, folder: str) -> Any:
@@ -97,7 +104,7 @@ class PackedModel:
             raise too_long(config, longest, f"it was made for {reach}")
         self.vocabulary = int(self._model.get_output_embeddings().weight.shape[0])
         prompts = max(LOGITS // self.vocabulary, LEAST_PROMPTS)
-        self._limits = Limits(max(config.max_num_batched_tokens, longest), prompts)
+        self._limits = Limits(step_tokens(config, longest), prompts)
         self._words: list[torch.Tensor] = []
         self._lean: LeanLlama | None = None
 
