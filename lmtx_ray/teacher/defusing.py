@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 
 DEFUSED = "defused 1"  # in the identity of whoever is asked so; another rule is another number
+NAMES = "INST|SEP|CLS|MASK|[gs]MASK|PAD|UNK|BOS|EOS|THINK|ARGS|IMG|PREFIX|SUFFIX|MIDDLE"
 BRACKET = re.compile(
     r"<(?=[^\s<>]{1,64}>)"  # <s>, </s>, <|eot_id|>, <｜User｜>, <start_of_turn>
-    r"|\[(?=(?:/?[A-Z][A-Z_]{2,24}|[gs]MASK)\])"  # [INST], [/INST], [SEP], [gMASK]
+    # [INST], [/INST], [AVAILABLE_TOOLS]; but abbreviations stand in square brackets, too
+    rf"|\[(?=(?:/[A-Z_]+|[A-Z]+_[A-Z_]+|{NAMES})\])"
 )
 
 
