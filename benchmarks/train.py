@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plain_bundle import sample_rows
-from benchmarks.serving import processor
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.lexical import LexicalIndex
 
@@ -57,6 +56,16 @@ def write_data(path: Path, steps: int) -> None:
     ]
     data = {"aside": rows[:ASIDE], "train": rows[ASIDE:]}
     path.write_text(json.dumps(data), encoding="utf-8")
+
+
+def processor() -> str:
+    """Its name, and the number formats that it multiplies in hardware."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    name, flags = (
+        next(line.split(": ", 1)[1] for line in lines if line.startswith(key))
+        for key in ("model name", "flags")
+    )
+    return " ".join([name, *sorted({"amx_bf16", "avx512_bf16"} & set(flags.split()))])
 
 
 def take_out(revision: str, folder: Path) -> str:
