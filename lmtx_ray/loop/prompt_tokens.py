@@ -16,7 +16,7 @@ from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.loop.corpus_sample import Sample
-from lmtx_ray.teacher.engines import folder_here, has_gpu, packs
+from lmtx_ray.teacher.engines import folder_here, has_gpu, packs, step_tokens
 from lmtx_ray.teacher.model_files import load_tokenizer
 from lmtx_ray.teacher.packing import Limits, begins_alike, pack, steps
 from lmtx_ray.teacher.prompts import Prompt
@@ -59,7 +59,7 @@ def prompt_tokens(config: TeacherConfig, prompt: Prompt, sample: Sample) -> Prom
         rendering.questions(title, text, labels)
         for title, text, labels in zip(sample.titles, sample.texts, sample.labels, strict=True)
     ]
-    limits = Limits(max(config.max_num_batched_tokens, rendering.longest), 1 << 30)
+    limits = Limits(step_tokens(config, rendering.longest), 1 << 30)
     if packs(config):
         document, pair = in_steps(documents, limits)
     else:

@@ -11,6 +11,7 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import storage
 
 EXTRA = "pip install 'lmtx_ray[cpu]' (with a GPU: [gpu])"
+CPU_STEP_TOKENS = 2048
 SMALL_BYTES = 2 << 30  # of weights: up to a billion parameters; of larger ones nothing was measured
 
 
@@ -50,6 +51,12 @@ def has_gpu() -> bool:
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+def step_tokens(config: TeacherConfig, longest: int) -> int:
+    """Most tokens of a packed step: on a CPU so few that its rows stay in the caches."""
+    most = config.max_num_batched_tokens
+    return max(most if has_gpu() else min(most, CPU_STEP_TOKENS), longest)
 
 
 def weight_bytes(model: str) -> float:

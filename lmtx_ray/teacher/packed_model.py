@@ -17,7 +17,7 @@ from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.search import hardware
 from lmtx_ray.teacher import packed_attention
-from lmtx_ray.teacher.engines import EXTRA
+from lmtx_ray.teacher.engines import EXTRA, step_tokens
 from lmtx_ray.teacher.lean_llama import LeanLlama, is_lean
 from lmtx_ray.teacher.model_files import hub_revision, sentence, too_long
 from lmtx_ray.teacher.packed_attention import Seen
@@ -25,7 +25,6 @@ from lmtx_ray.teacher.packing import Limits, Prompt, Step, pack, steps
 
 LOGITS = 1 << 24  # of a step, at most: of each prompt's end there is one for each word piece
 LEAST_PROMPTS = 16
-CPU_STEP_TOKENS = 2048
 MOST_APART = 0.05  # of two distributions over the next token that are the same but for rounding
 INSTEAD = f"set judge.teacher.engine to vllm, {EXTRA}"
 
@@ -42,12 +41,6 @@ class Answers:
     words_PW: list[list[float]]
     tops: list[tuple[int, float]]
     computed: int
-
-
-def step_tokens(config: TeacherConfig, longest: int) -> int:
-    """Most tokens of a step: on a CPU so few that its rows stay in the caches."""
-    most = config.max_num_batched_tokens
-    return max(most if torch.cuda.is_available() else min(most, CPU_STEP_TOKENS), longest)
 
 
 def load_causal(config: TeacherConfig, folder: str) -> Any:
