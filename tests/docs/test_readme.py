@@ -99,7 +99,9 @@ def test_own_documents_are_tagged_and_served_as_shown(tmp_path: Path, judge: Fak
 def served(command: str, url: str, folder: Path, given: dict[str, str]) -> int:
     """Status of a request to the service that the command starts, and ends when it is told to."""
     words = [sys.executable, "-m", "lmtx_ray.cli", *shlex.split(command)[1:]]
-    service = subprocess.Popen(words, cwd=folder, env=given, stdout=subprocess.PIPE, text=True)
+    service = subprocess.Popen(
+        words, cwd=folder, env=given, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         assert service.stdout is not None
         assert any(line.startswith("serving at ") for line in service.stdout)

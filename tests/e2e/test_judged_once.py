@@ -152,22 +152,17 @@ def test_a_second_run_with_the_same_store_asks_nothing(
 
 
 def test_a_wrong_key_stops_the_run_at_once_and_the_right_one_finishes_it(
-    config: Path,
-    run: Path,
-    judge: FakeJudge,
-    ray_address: str,
-    monkeypatch: pytest.MonkeyPatch,
+    config: Path, run: Path, judge: FakeJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)  # its own cluster gets its environment
     overrides = [at(judge), "judge.teacher.model=keyed"]
-    wrong = {"OPENAI_API_KEY": "sk-wrong-SECRET", "RAY_ADDRESS": ray_address}
-    refused = lmtx(config, run, *overrides, **wrong)
+    refused = lmtx(config, run, *overrides, OPENAI_API_KEY="sk-wrong-SECRET")
     out, err = refused.communicate(timeout=300)
     assert refused.returncode == 1
     assert "Incorrect API key provided" in err.splitlines()[-1]
     assert "OPENAI_API_KEY" in err.splitlines()[-1]
     assert len(judge.requests) == 1
     assert not list(run.glob("verdicts-1-*/MANIFEST.json"))
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)  # its own cluster gets its environment
     done = lmtx(config, run, *overrides, OPENAI_API_KEY=KEY)
     out, err = done.communicate(timeout=300)
     assert done.returncode == 0, err[-2000:]
