@@ -121,12 +121,6 @@ def learned(
     return student.eval()
 
 
-def steps_of(examples: int, config: FitConfig) -> int:
-    """Steps of a training on so many examples."""
-    order = Order((examples,), config.batch_size, config.shuffle_rows, config.seed)
-    return total_steps(order.steps, config)
-
-
 def vectors_of(encoder: Encoder, documents: Sequence[Document]) -> np.ndarray:
     """float32 [B, D]."""
     return encoder.encode([document.whole for document in documents], "document")

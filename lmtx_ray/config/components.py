@@ -47,17 +47,6 @@ class EncoderConfig(Config):
     )
 
 
-class IndexConfig(Config):
-    """The index over label vectors."""
-
-    shards: int = Field(
-        1,
-        ge=1,
-        description="Equal parts of the index; the answers do not depend on it. More where it is "
-        "too large for one machine of the service (some millions of labels).",
-    )
-
-
 class FitConfig(Config):
     """How the student is trained on the examples of a cycle. Weights are float32."""
 
@@ -290,31 +279,4 @@ class PseudoLabelConfig(Config):
         description="For judges whose order is right and whose yes is rare: a label is accepted "
         "whose log-odds are so many standard deviations above the mean of its document's (1.0 is "
         "usual). accept and negative_below then hold for P(yes) moved by that much.",
-    )
-
-
-class ShortlistConfig(Config):
-    """Candidates: what each side finds, and how both are fused."""
-
-    depth: int = Field(
-        100,
-        ge=1,
-        description="Labels kept of a document from each side. Not fewer than judge.top_k.",
-    )
-    dense_weight: float = Field(
-        1.0, ge=0, description="Weight of the encoder's ranking; 0 leaves it out."
-    )
-    lexical_weight: float = Field(
-        1.0, ge=0, description="Weight of the ranking by words; 0 leaves it out."
-    )
-    fusion_constant: int = Field(
-        60, ge=1, description="Of reciprocal rank fusion: lower trusts first places more."
-    )
-    memory_documents: int = Field(
-        100_000,
-        ge=0,
-        description="Judged documents that a bundle remembers at most, drawn by their ids: the "
-        "labels accepted on the nearest of them, and how often each label is accepted, are weighed "
-        "with the other sides as the judge's answers on held-aside documents say (learned fusion). "
-        "0 leaves it out. Each takes as many bytes as four times the encoder's dimensions.",
     )

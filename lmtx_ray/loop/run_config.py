@@ -12,15 +12,14 @@ from pydantic import Field, field_validator, model_validator
 from lmtx_ray.config.components import (
     EncoderConfig,
     FitConfig,
-    IndexConfig,
     PseudoLabelConfig,
-    ShortlistConfig,
 )
 from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
 from lmtx_ray.config.loading import Config
 from lmtx_ray.config.recipes import OF_SOURCE
 from lmtx_ray.config.resources import StageResources
+from lmtx_ray.config.search import IndexConfig, ShortlistConfig
 from lmtx_ray.io import storage
 from lmtx_ray.verdicts.store import VerdictStore
 

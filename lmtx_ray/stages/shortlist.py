@@ -7,7 +7,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from lmtx_ray.bundle.cache import open_bundle
-from lmtx_ray.config.components import ShortlistConfig
+from lmtx_ray.config.search import ShortlistConfig
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search import candidates
 from lmtx_ray.search.index import LabelIndex
