@@ -91,16 +91,25 @@ def after_training(
     memory = Memory(remembered(asked, vectors_ND, labels))
     votes = {part: memory.search(state.sides[part].vectors_BD, VOTED) for part in ("held", "test")}
     yield "neighbours alone", votes["test"][0]
-    for name, features in (("", LEARNED), (" without memory", PLAIN)):
-        known = votes if features is LEARNED else {}
-        lists = {part: list(_lists(state.sides[part], known.get(part))) for part in PARTS[1:]}
-        judge = held.by_pair()
-        pairs = judged_pairs(held, lists["held"], judge, memory, features)
-        for kind, score in scorers(*pairs, features):
-            yield (
-                f"{kind}{name}",
-                np.stack([_ordered(own, score, memory, features) for own in lists["test"]]),
-            )
+    yield from combined(state.sides, votes, memory, held, LEARNED, "")
+    yield from combined(state.sides, {}, memory, held, PLAIN, " without memory")
+
+
+def combined(
+    sides: Mapping[str, Side],
+    votes: Mapping[str, Candidates],
+    memory: Memory,
+    held: Verdicts,
+    features: Sequence[str],
+    told: str,
+) -> Iterator[Ranking]:
+    """Candidates of all sides in the order of what is learned of some features."""
+    own = [_lists(sides["held"], votes.get("held")), _lists(sides["test"], votes.get("test"))]
+    held_lists, test_lists = map(list, own)
+    pairs = judged_pairs(held, held_lists, memory, features)
+    for kind, score in scorers(*pairs, features):
+        rows = [_ordered(lists, score, memory, features) for lists in test_lists]
+        yield f"{kind}{told}", np.stack(rows)
 
 
 def with_prototypes(
@@ -133,12 +142,11 @@ def _features(
 def judged_pairs(
     held: Verdicts,
     lists: Sequence[SideLists],
-    said: Mapping[tuple[str, int], float],
     memory: Memory,
     names: Sequence[str],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features [P, F] and P(yes) [P] of the judged candidates of documents held aside."""
-    features, targets = [], []
+    said, features, targets = held.by_pair(), [], []
     for document, own in zip(held.documents, lists, strict=True):
         ids_K = own.candidates(DEPTH)
         p_yes_K = np.array([said.get((document.doc_id, label), np.nan) for label in ids_K.tolist()])
