@@ -61,10 +61,10 @@ def run(options: Options, one: Run) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=options.work) as made:
         bench = bench_of(options, Job(one.set, one.seed, ""), texts, Path(made))
         if one.variant is None:
-            rankings = _published(bench, judge, options, one.seed)
+            rows = _published(bench, judge, options, one.seed)
         else:
-            rankings = _rankings(bench, judge, one.variant, _config(options, one))
-        found = [(name, _measured(ids_BK, truth), calls) for name, ids_BK, calls in rankings]
+            rows = rankings(bench, judge, one.variant, _config(options, one))
+        found = [(name, _measured(ids_BK, truth), calls) for name, ids_BK, calls in rows]
     return {
         **{"set": one.set, "seed": one.seed, "variant": one.name, "documents": len(texts.train)},
         "judged_pairs": found[-1][2],
@@ -92,7 +92,8 @@ def _published(bench: Bench, judge: Judge, options: Options, seed: int) -> Itera
         yield f"{'dense' if way == 'alone' else 'hybrid'} {cycle}", row.ids_BK, row.calls
 
 
-def _rankings(bench: Bench, judge: Judge, variant: Variant, config: FitConfig) -> Iterator[Counted]:
+def rankings(bench: Bench, judge: Judge, variant: Variant, config: FitConfig) -> Iterator[Counted]:
+    """All rows of a variant, as its cycles end."""
     asked, held = Verdicts(bench.documents("train")), Verdicts(bench.documents("held"))
     state = untouched(bench)
     for name, ids_BK in _before(bench, judge, state.sides["test"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import ablation_rankings, ablation_runs
 from benchmarks.ablation import by_set, table, variants
-from benchmarks.ablation_rankings import means_of, prototypes, scorers
+from benchmarks.ablation_rankings import means_of, prototypes, scorers, untouched
+from benchmarks.ablation_runs import Variant
 from benchmarks.ablation_training import LOSSES, Average, graded, loss_of
-from benchmarks.quality_judge import Verdicts
-from benchmarks.quality_sets import Document
-from lmtx_ray.config.components import FitConfig
+from benchmarks.quality_judge import SimulatedJudge, Verdicts
+from benchmarks.quality_sets import Document, Texts
+from benchmarks.quality_states import PARTS, Bench, nearest
+from lmtx_ray.config.components import EncoderConfig, FitConfig
 
 LABELS = [f"label {n}" for n in range(9)]
 ROW: dict[str, Any] = {
@@ -109,3 +113,43 @@ def test_each_variant_is_made_of_known_settings() -> None:
         if variant is not None:
             FitConfig.model_validate(variant.fit)
             assert variant.change.losses.keys() <= LOSSES.keys()
+
+
+def test_a_run_gives_all_rows_and_asks_about_the_neighbours_labels_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bench = _bench(tmp_path)
+    monkeypatch.setitem(ablation_rankings.TREES, "max_iter", 2)
+    monkeypatch.setattr(ablation_runs, "trained", lambda *given: "trained")
+    monkeypatch.setattr(ablation_runs, "ranked", lambda bench, model: untouched(bench))
+    gold = {doc.doc_id: frozenset({int(doc.doc_id[1:]) % 9}) for doc in EVERY}
+    judge = SimulatedJudge(gold, 1)
+    found = {}
+    for neighbours in (False, True):
+        variant = Variant(top_k=(3, 2), neighbours=neighbours)
+        rows = list(ablation_runs.rankings(bench, judge, variant, FitConfig()))
+        names = [name for name, _, _ in rows]
+        assert {"bm25", "hybrid 0", "judge re-ranking", "dense 2", "learned 1"} < set(names)
+        assert {"trees without memory 2", "prototypes 0.5 hybrid 1"} < set(names)
+        assert len(set(names)) == len(names)
+        assert {len(ids_BK) for _, ids_BK, _ in rows} == {20}
+        found[neighbours] = rows[-1][2]
+    assert found[True] == found[False] + 2 * 60  # where nothing moves, only these ask anew
+
+
+EVERY = [Document(f"d{n}", None, "") for n in range(110)]
+
+
+def _bench(folder: Path) -> Bench:
+    """Random vectors and lists of 60, 30 and 20 documents."""
+    draws = np.random.default_rng(3)
+    texts = Texts(LABELS, EVERY[:60], EVERY[60:90], EVERY[90:])
+
+    def vectors(rows: int) -> np.ndarray:
+        made = draws.normal(size=(rows, 4)).astype(np.float32)
+        return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+    own = {part: vectors(len(getattr(texts, part))) for part in PARTS}
+    lexical = {part: nearest(vectors(len(own[part])), vectors(9)) for part in PARTS}
+    encoder = EncoderConfig(model="untouched")
+    return Bench(texts, encoder, folder, vectors(9), own, lexical, folder)
