@@ -114,7 +114,7 @@ def measure(options: Options, job: Job) -> list[Measured]:
     folder = options.folder(job.set)
     texts = texts_of(folder, job.seed, options.sizes)
     with tempfile.TemporaryDirectory(dir=options.work) as made:
-        bench = _bench(options, job, texts, Path(made))
+        bench = bench_of(options, job, texts, Path(made))
         gold = gold_of(folder)
         judge = _judge(options, texts, gold, job.seed)
         method = METHODS[job.method]
@@ -128,7 +128,8 @@ def measure(options: Options, job: Job) -> list[Measured]:
     return [_measured(row, truth, weights_L) for row in rows]
 
 
-def _bench(options: Options, job: Job, texts: Texts, folder: Path) -> Bench:
+def bench_of(options: Options, job: Job, texts: Texts, folder: Path) -> Bench:
+    """What `prepare` wrote for a set and seed; encoders go into `folder`."""
     kept: dict[str, np.ndarray] = {}
     for seed in (0, job.seed):
         with np.load(_file(options, job.set, seed)) as arrays:

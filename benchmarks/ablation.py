@@ -1,0 +1,260 @@
+"""What each part of the recipe is worth: one change at a time, on label sets with gold.
+
+    python -m benchmarks.ablation --data FOLDER [--set NAME …] [--seeds 3] [--workers 9]
+    python -m benchmarks.ablation --data FOLDER --quick
+
+Data and the simulated judge are those of `benchmarks.quality`. `base` is the product's recipe, in
+which documents are cut at 96 tokens; `more` is `base` with four passes at twice the learning rate,
+and all below it change one thing of `more`. Each row is a ranking of the test documents after a
+cycle: `dense` by the student alone, `hybrid` fused with words by reciprocal rank, `learned` by the
+judge's answers on documents held aside (`without memory`: of these two sides only), `trees` the
+same by boosted trees, `neighbours alone`, and `prototypes X`, where X times the mean vector of its
+accepted documents is added to a label. The last line of standard output is a JSON of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.quality import FITS, SETS, prepare_environment
+
+QUICK = ("base", "neighbours")
+BASE_FIT = {"max_tokens": 96}
+ROWS = ("dense", "hybrid", "learned")  # of the printed table
+Results = Sequence[Mapping[str, Any]]  # of runs
+
+
+def variants() -> dict[str, Any]:
+    """By name; None is the recipe as published."""
+    from benchmarks.ablation_runs import Variant
+    from benchmarks.ablation_training import Change
+
+    more = Variant({"passes": 4, "learning_rate": 1e-4})
+
+    def fit(**settings: Any) -> Variant:
+        return replace(more, fit={**more.fit, **settings})
+
+    def change(losses: Mapping[str, float] | None = None, **other: Any) -> Variant:
+        return replace(more, change=Change(losses or {"contrast": 1.0}, **other))
+
+    return {
+        "base": Variant(),
+        "paper": None,
+        "more": more,
+        "neighbours": replace(more, neighbours=True, top_k=(20, 10)),
+        "neighbours, three cycles": replace(more, neighbours=True, top_k=(10,), cycles=3),
+        "ten pairs": replace(more, top_k=(10,)),
+        "eight passes": fit(passes=8),
+        "rate 2e-4": fit(learning_rate=2e-4),
+        "batch 24": fit(batch_size=24),
+        "random labels": change(random_labels=256),
+        "divergence": change({"contrast": 1.0, "divergence": 0.5}),
+        "cross-entropy": change({"cross_entropy": 1.0}),
+        "margin-mse": change({"contrast": 1.0, "margin_mse": 1.0}),
+        "average": change(average=0.98),
+        "hard targets": change(soft=False),
+        "mask 1.0": fit(mask_share=1.0),
+        "mask 0.8": fit(mask_share=0.8),
+        "restart": fit(init="pretrained"),
+        "one negative": fit(negatives=1),
+        "twenty negatives": fit(negatives=20),
+        "temperature 0.02": fit(temperature=0.02),
+        "temperature 0.1": fit(temperature=0.1),
+        "batch 128": fit(batch_size=128),
+        "two passes, rate 2e-4": fit(passes=2, learning_rate=2e-4),
+    }
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--data", required=True, help="folder with a folder for each set")
+    add("--set", nargs="+", choices=SETS, default=list(SETS))
+    add("--variants", nargs="+", metavar="NAME", help="all without it")
+    add("--encoder", default="minilm")
+    add("--true-yes", type=float, default=0.85, help="share of right labels the judge says yes to")
+    add("--false-yes", type=float, default=0.05, help="share of wrong labels it says yes to")
+    add("--seeds", type=int, default=1)
+    add("--documents", type=int, default=1800, help="to train on; 0 for all")
+    add("--held-aside", type=int, default=250)
+    add("--test", type=int, default=0, help="to test on; 0 for all")
+    add("--workers", type=int, default=1, help="runs side by side, each in a process")
+    add("--threads", type=int, help="of each run")
+    add("--work", help="folder for what is made on the way; a temporary one without it")
+    add("--output", type=Path, help="JSON file; none is written without it")
+    add("--quick", action="store_true", help="debtags, few documents, two variants")
+    options = parser.parse_args(given)
+    if options.quick:
+        options.set, options.seeds = ["debtags"], 1
+        options.documents, options.held_aside, options.test = 200, 50, 200
+        options.variants = options.variants or list(QUICK)
+    return options
+
+
+def chosen(given: argparse.Namespace) -> dict[str, Any]:
+    """The variants that were asked for; ends where one is unknown."""
+    known = variants()
+    names = given.variants or list(known)
+    if unknown := sorted(set(names) - set(known)):
+        raise SystemExit(f"--variants: unknown {', '.join(unknown)}; known: {', '.join(known)}")
+    return {name: known[name] for name in names}
+
+
+def options_of(given: argparse.Namespace, work: str) -> Any:
+    """What all runs are given."""
+    import torch
+
+    from benchmarks.quality_jobs import Options
+    from benchmarks.quality_sets import Sizes
+    from lmtx_ray.config.components import EncoderConfig, resolve_model
+
+    on_gpu = torch.cuda.is_available()
+    large = {"token_budget": 32768} if on_gpu else {}
+    fits = {recipe: {**settings, **large} for recipe, settings in FITS.items()}
+    fits["default"] |= BASE_FIT
+    if given.quick:
+        fits["paper"] |= {"max_tokens": 96, "batch_size": 64}
+    encoder = EncoderConfig(
+        model=resolve_model(given.encoder),
+        token_budget=65536 if on_gpu else 4096,
+        threads=given.threads,
+    )
+    sizes = Sizes(given.documents, given.held_aside, given.test)
+    yes = given.true_yes, given.false_yes
+    return Options(given.data, work, encoder, sizes, fits, 2, 20, *yes)
+
+
+def attempted(function: Any, options: Any, one: Any) -> Any:
+    """One run, in a process that may have been started for it; None, and a word, if it fails:
+    others took as long."""
+    import torch
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    if options.encoder.threads:
+        torch.set_num_threads(options.encoder.threads)
+    try:
+        return function(options, one)
+    except Exception:  # whatever it was
+        print(f"{one} failed:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+        return None
+
+
+def side_by_side(work: Any, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
+    """What each job gave, as they end."""
+    if workers == 1:
+        yield from map(work, jobs)
+        return
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap_unordered(work, jobs)
+
+
+def measured(given: argparse.Namespace, work: str) -> tuple[list[dict[str, Any]], int]:
+    """What the runs gave that ended well, and how many did not."""
+    from benchmarks.ablation_runs import Run, run
+    from benchmarks.quality_jobs import PREPARE, Job, prepare
+
+    options, named = options_of(given, work), chosen(given)
+    seeds = range(1, given.seeds + 1)
+    first = [Job(name, seed, PREPARE) for name in given.set for seed in (0, *seeds)]
+    prepared = list(side_by_side(partial(attempted, prepare, options), first, given.workers))
+    if None in prepared:
+        raise SystemExit("no run without vectors of the untouched encoder")
+    runs = [
+        Run(where, seed, name, variant)
+        for name, variant in named.items()
+        for where in given.set
+        for seed in seeds
+    ]
+    found = []
+    for one in side_by_side(partial(attempted, run, options), runs, given.workers):
+        if one is not None:
+            told = f"{one['set']}, seed {one['seed']}, {one['variant']}: {one['seconds']:.0f} s"
+            print(told, file=sys.stderr, flush=True)
+            found.append(one)
+    return found, len(runs) - len(found)
+
+
+def by_set(results: Results) -> dict[str, dict[str, dict[str, Any]]]:
+    """set -> variant -> means over its seeds, in the order of `variants`."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in variants():
+        for where in SETS:
+            own = [one for one in results if (one["set"], one["variant"]) == (where, name)]
+            if own:
+                found.setdefault(where, {})[name] = _means(own)
+    return found
+
+
+def _means(runs: Results) -> dict[str, Any]:
+    def mean(values: Sequence[float]) -> float:
+        return round(float(np.mean(values)), 1)
+
+    kept = ("documents", "judged_pairs", "training_seconds")
+    rows = {
+        row: {metric: mean([one["rows"][row][metric] for one in runs]) for metric in values}
+        for row, values in runs[0]["rows"].items()
+    }
+    numbers = {name: mean([one[name] for one in runs]) for name in kept}
+    return {"seeds": len(runs), **numbers, "rows": rows}
+
+
+def table(where: str, found: Mapping[str, Mapping[str, Any]]) -> str:
+    """P@1 / R@10 of ROWS after two cycles, in Markdown."""
+    lines = [f"### {where}", "", "| | " + " | ".join(ROWS) + " |", "|---|" + "---|" * len(ROWS)]
+    for name, one in found.items():
+        cells = [_cell(one["rows"].get(f"{row} 2")) for row in ROWS]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values: Mapping[str, float] | None) -> str:
+    return f"{values['P@1']:.1f} / {values['R@10']:.1f}" if values else "–"
+
+
+def about(given: argparse.Namespace) -> dict[str, Any]:
+    """How the figures came about."""
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    kept = ("seeds", "documents", "held_aside", "test", "true_yes", "false_yes", "quick")
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": {"processor": platform.processor(), "cores": os.cpu_count(), "gpu": gpu},
+        "encoder": Path(given.encoder).name,
+        **{name: getattr(given, name) for name in kept},
+    }
+
+
+def main() -> None:
+    given = arguments()
+    given.threads = given.threads or max((os.cpu_count() or 1) // given.workers, 1)
+    prepare_environment(given.threads)
+    with tempfile.TemporaryDirectory(dir=given.work) as work:
+        results, failed = measured(given, work)
+    sets = by_set(results)
+    told = {**about(given), "runs_failed": failed, "sets": sets}
+    if given.output:
+        given.output.write_text(json.dumps(told, indent=1) + "\n")
+    print("\n".join(table(where, found) for where, found in sets.items()))
+    print(json.dumps(told))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
