@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import platform
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality import FITS, SETS, prepare_environment
+from lmtx_ray.io.cores import usable_cores
 
 QUICK = ("base", "neighbours")
 BASE_FIT = {"max_tokens": 96}
@@ -235,7 +235,7 @@ def about(given: argparse.Namespace) -> dict[str, Any]:
     kept = ("seeds", "documents", "held_aside", "test", "true_yes", "false_yes", "quick")
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": {"processor": platform.processor(), "cores": os.cpu_count(), "gpu": gpu},
+        "machine": {"processor": platform.processor(), "cores": usable_cores(), "gpu": gpu},
         "encoder": Path(given.encoder).name,
         **{name: getattr(given, name) for name in kept},
     }
@@ -243,7 +243,7 @@ def about(given: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     given = arguments()
-    given.threads = given.threads or max((os.cpu_count() or 1) // given.workers, 1)
+    given.threads = given.threads or max(usable_cores() // given.workers, 1)
     prepare_environment(given.threads)
     with tempfile.TemporaryDirectory(dir=given.work) as work:
         results, failed = measured(given, work)

@@ -30,6 +30,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lmtx_ray.io.cores import usable_cores
+
 SETS = ("tib-gnd-core", "mesh-reviews", "debtags")
 METHODS = ("search", "lmtx", "title", "segment", "paper")  # most needed first
 JUDGE = "examples/biomedical/judge"
@@ -230,7 +232,7 @@ def about(given: argparse.Namespace, options: Any, seconds: float) -> dict[str, 
     kept += ("cycles", "top_k", "workers", "quick")
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": {"processor": platform.processor(), "cores": os.cpu_count(), "gpu": gpu},
+        "machine": {"processor": platform.processor(), "cores": usable_cores(), "gpu": gpu},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "encoder": Path(given.encoder).name,
         **{name: getattr(given, name) for name in kept},
@@ -241,7 +243,7 @@ def about(given: argparse.Namespace, options: Any, seconds: float) -> dict[str, 
 
 def main() -> None:
     given = arguments()
-    given.threads = given.threads or (max(os.cpu_count() or 1, 1) // given.workers or 1)
+    given.threads = given.threads or max(usable_cores() // given.workers, 1)
     prepare_environment(given.threads)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=given.work) as work:

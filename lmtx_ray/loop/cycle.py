@@ -117,23 +117,17 @@ def _cycle_steps(
     yield f"train {number}"
     yield from _state_steps(config, layout, after, result)
     if cycle.asked:
+        said, learned = [*earlier, cycle.verdicts], after.learned
         with timed(result, f"select {number}"):
-            _select(config, layout, cycle, after, [*earlier, cycle.verdicts])
+            if learned:
+                memory_steps(config, layout, after, learned, said)
+            select_step(config, layout, cycle, after, said)
+        if learned:
+            with timed(result, f"select learned {number}"):
+                combine_steps(config, layout, after, learned, number)
+                said = [*said, cycle.selection]
+                select_learned_step(config, layout, cycle, learned, said)
         yield f"select {number}"
-
-
-def _select(
-    config: RunConfig, layout: Layout, cycle: Cycle, after: State, said: Sequence[Dataset]
-) -> None:
-    """What the judge thinks of the state after a cycle: alone, fused, with all sides weighed."""
-    learned = after.learned
-    if learned:
-        memory_steps(config, layout, after, learned, said)
-    select_step(config, layout, cycle, after, said)
-    if learned:
-        combine_steps(config, layout, after, learned, cycle.number)
-        said = [*said, cycle.selection]
-        select_learned_step(config, layout, cycle, learned, said)
 
 
 def judge_states(config: RunConfig, layout: Layout, result: RunResult) -> None:

@@ -39,9 +39,8 @@ def fit(
     work_uri: str,
     resources: FitResources | None = None,
     encoder: EncoderConfig | None = None,
-) -> dict[str, float]:
-    """Train and publish the encoder at `output`, a plain sentence-transformers folder; returns what
-    the last report to Ray Train said.
+) -> None:
+    """Train and publish the encoder at `output`, a plain sentence-transformers folder.
 
     Args:
         documents, labels, examples: Published steps; the units of the examples are among those
@@ -79,10 +78,9 @@ def fit(
         ),
     )
     with shown_steps(storage.join(work_uri, "progress.json")):
-        result = trainer.fit()
+        trainer.fit()
     output.manifest()  # PublishError here would mean that no worker finished
     storage.remove_folder(work_uri)
-    return dict(result.metrics or {})
 
 
 class _Trainer(TorchTrainer):

@@ -72,7 +72,7 @@ def folder_here(model: str, revision: str = "") -> str:
     does. Fetches nothing."""
     if "://" in model:
         return ""
-    if os.path.isdir(model):
+    if not model or os.path.isdir(model):
         return model
     from huggingface_hub import try_to_load_from_cache
 

@@ -35,7 +35,7 @@ def load_tokenizer(folder: str, model: str, revision: str | None = None) -> Any:
             trust_remote_code=False,
             model_max_length=MANY,  # documents are cut here
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError) as error:  # a file that is none of a tokenizer's
         raise ConfigError(f"judge.teacher.model {model!r}: {sentence(error)}") from error
 
 

@@ -40,10 +40,10 @@ def test_rows_and_share_of_one_unit_are_seen(
     (tmp_path / "in.jsonl").write_bytes(lines(*(document(n) for n in range(ROWS))))
     display, plain, encoded = Kept(), Tagger.rank, []
 
-    def rank(self: Tagger, documents: list[str], dense: object) -> object:
+    def rank(self: Tagger, documents: list[str], *found: object) -> object:
         encoded.append(len(documents))
         display.wait_for(sum(encoded))  # a chunk is encoded, and this one is seen so
-        return plain(self, documents, dense)
+        return plain(self, documents, *found)
 
     monkeypatch.setattr(Stage, "display", display)
     monkeypatch.setattr(Tagger, "rank", rank)

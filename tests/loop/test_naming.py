@@ -40,7 +40,7 @@ def test_the_method_that_ships_tells_cycle_and_ranking(
             {"final": "cycle_1", "selection": {1: {"dense": OPINION}}},
             "P@1 0.75 [0.50, 1.00] by the judge's own opinion",
         ),
-        ({"final": "hybrid", "selection": {}}, UNJUDGED),
+        ({"final": "hybrid", "selection": {}}, f"untrained; {UNJUDGED}"),
     ],
 )
 def test_quality_is_told_in_words_and_by_whom(summary: dict, words: str) -> None:

@@ -69,17 +69,13 @@ def inputs(folder: Path, rows: int = 40) -> list[Dataset]:
     return [published(folder, name, table) for name, table in tables.items()]
 
 
-Trained = tuple[Dataset, dict[str, float]]
-
-
 def train(
     folder: Path, encoder: str, config: FitConfig, rows: int = 40, cpus: float = 1
-) -> Trained:
-    """The encoder, and what Ray Train was told at the end."""
+) -> Dataset:
+    """The trained encoder."""
     steps, output = inputs(folder, rows), Dataset(str(folder / "encoder"), "f")
-    return output, fit(
-        *steps, encoder, config, output, str(folder / "work"), FitResources(cpus=cpus)
-    )
+    fit(*steps, encoder, config, output, str(folder / "work"), FitResources(cpus=cpus))
+    return output
 
 
 def weights(output: Dataset) -> str:
@@ -112,12 +108,8 @@ def test_the_student_learns_what_the_judge_accepted(
     tmp_path: Path, encoder: str, workers: int | tuple[int, int], cpus: float
 ) -> None:
     config = FitConfig(**{**SMALL, "passes": 10}, workers=workers)
-    output, told = train(tmp_path, encoder, config, cpus=cpus)
+    output = train(tmp_path, encoder, config, cpus=cpus)
     assert accuracy(output.uri) > max(accuracy(encoder), 0.9)
-    assert told["step"] == 50
-    assert told["loss"] < 1.0
-    assert told["precision_at_1"] > 0.5
-    assert told["examples_per_second"] > 0
     assert not (tmp_path / "work").exists()  # nothing is left of the checkpoints
     from sentence_transformers import SentenceTransformer
 
