@@ -15,6 +15,7 @@ import numpy as np
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.text_keys import document_text
+from lmtx_ray.corpus.words import document_words, words
 from lmtx_ray.loop.corpus_sample import Sample
 from lmtx_ray.teacher.engines import folder_here, has_gpu, packs, step_tokens
 from lmtx_ray.teacher.model_files import load_tokenizer
@@ -92,11 +93,11 @@ def in_blocks(documents: Sequence[Prompts], block: int) -> tuple[float, float]:
 
 
 def _by_words(config: TeacherConfig, prompt: Prompt, sample: Sample, by: str) -> PromptTokens:
-    """By words: of the lexical judge, which has no prompt, exactly."""
+    """By words; of the lexical judge, which has no prompt, by those that it counts itself."""
+    if config.kind == "lexical":
+        return _as_the_rule_counts(sample, by)
     rate, frame = TOKENS_PER_WORD, [prompt.system, prompt.before, prompt.between, prompt.after]
     around = sum(len(text.split()) for text in [*frame, prompt.cue])
-    if config.kind == "lexical":
-        rate, around = 1.0, 0
     most = config.max_document_tokens
     documents = [
         min(len(document_text(title, text).split()), most)
@@ -105,4 +106,12 @@ def _by_words(config: TeacherConfig, prompt: Prompt, sample: Sample, by: str) ->
     labels = [len(label.split()) for labels in sample.labels for label in labels]
     document, label = rate * float(np.mean(documents)), rate * float(np.mean(labels))
     pair = document + label + rate * around
+    return PromptTokens(pair, 0.0, pair, by)
+
+
+def _as_the_rule_counts(sample: Sample, by: str) -> PromptTokens:
+    texts = map(document_text, sample.titles, sample.texts)
+    documents = [len(document_words(text)) for text in texts]
+    labels = [len(set(words(label))) for labels in sample.labels for label in labels]
+    pair = float(np.mean(documents)) + float(np.mean(labels))
     return PromptTokens(pair, 0.0, pair, by)
