@@ -21,6 +21,8 @@ from lmtx_ray.stages.index import matrix
 from lmtx_ray.student.pseudo_labels import relative
 
 COMBINER = "combiner.json"
+# a document's key, vector, labels and their P(yes)
+Judged = tuple[int, np.ndarray, np.ndarray, np.ndarray]
 
 
 def build_memory(
@@ -35,7 +37,7 @@ def build_memory(
     """
     config = PseudoLabelConfig(**rules)
     asked_L, accepted_L = np.zeros(labels), np.zeros(labels)
-    found: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = []
+    found: list[Judged] = []
     for documents, vectors, *verdicts in units:
         judged = _judged(documents, verdicts, config)
         label_N, p_yes_N = judged["label_id"].to_numpy(), judged["p_yes"].to_numpy()
@@ -43,8 +45,13 @@ def build_memory(
         accepted_N = p_yes_N >= config.accept
         accepted_L += np.bincount(label_N, p_yes_N * accepted_N, minlength=labels)
         found += _remembered(judged.filter(pa.array(accepted_N)), storage.read_table(vectors))
-        found = sorted(found, key=lambda one: one[0])[:most]
-    _packed(found, asked_L, accepted_L).save(folder)
+        if len(found) > 2 * most:  # seldom, as each time all are sorted
+            found = _least(found, most)
+    _packed(_least(found, most), asked_L, accepted_L).save(folder)
+
+
+def _least(found: list[Judged], most: int) -> list[Judged]:
+    return sorted(found, key=lambda one: one[0])[:most]
 
 
 def _judged(documents: str, verdicts: Sequence[str], config: PseudoLabelConfig) -> pa.Table:
@@ -61,10 +68,7 @@ def _judged(documents: str, verdicts: Sequence[str], config: PseudoLabelConfig) 
     return pa.table({"doc_id": said["doc_id"], "label_id": said["label_id"], "p_yes": p_yes})
 
 
-def _remembered(
-    accepted: pa.Table, vectors: pa.Table
-) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each document its key, vector, labels and their P(yes)."""
+def _remembered(accepted: pa.Table, vectors: pa.Table) -> list[Judged]:
     doc_ids, vectors_ND = vectors["id"].to_pylist(), matrix(vectors)
     place = {doc_id: number for number, doc_id in enumerate(doc_ids)}
     rows_P = np.array([place[doc_id] for doc_id in accepted["doc_id"].to_pylist()], np.int64)
@@ -79,7 +83,7 @@ def _remembered(
 
 
 def _packed(
-    found: Sequence[tuple[int, np.ndarray, np.ndarray, np.ndarray]],
+    found: Sequence[Judged],
     asked_L: np.ndarray,
     accepted_L: np.ndarray,
 ) -> Remembered:

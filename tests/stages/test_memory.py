@@ -1,0 +1,73 @@
+"""The memory of judged documents, built from published fragments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lmtx_ray.config.components import PseudoLabelConfig
+from lmtx_ray.corpus import schemas
+from lmtx_ray.io import storage
+from lmtx_ray.search.memory import Memory, document_key
+from lmtx_ray.stages.memory import build_memory
+
+LABELS = 5
+
+
+def verdict(doc_id: str, label: int, p_yes: float | None, answer: str) -> dict:
+    """A row of VERDICTS."""
+    row = {"doc_id": doc_id, "label_id": label, "answer": answer, "p_yes": p_yes, "mass": 1.0}
+    return row | {"raw": "", "prompt": "p", "teacher": "t", "cycle": 1, "rank": 0, "asked": True}
+
+
+def write_unit(folder: Path, number: int, splits: list[str]) -> list[str]:
+    """URIs of the documents d<number>0, d<number>1, … with their vectors and verdicts."""
+    ids = [f"d{number}{place}" for place in range(len(splits))]
+    documents = pa.table({"doc_id": ids, "title": [None] * len(ids), "text": ids, "split": splits})
+    turned = np.eye(4, dtype=np.float32)[: len(ids)]
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(turned.ravel()), 4)
+    rows = [
+        row
+        for doc_id in ids
+        for row in (
+            verdict(doc_id, 1, 0.9, "yes"),
+            verdict(doc_id, 2, 0.2, "no"),
+            verdict(doc_id, 3, 0.5, "unclear"),
+        )
+    ]
+    tables = {
+        "documents": schemas.conform(documents, schemas.DOCUMENTS),
+        "vectors": pa.table({"id": ids, "vector": vectors}),
+        "verdicts": pa.Table.from_pylist(rows, schema=schemas.VERDICTS),
+    }
+    uris = [str(folder / f"{name}-{number}.parquet") for name in tables]
+    for uri, table in zip(uris, tables.values(), strict=True):
+        storage.write_table(uri, table)
+    return uris
+
+
+@pytest.mark.parametrize("most", [100, 3, 1])
+def test_it_remembers_so_many_training_documents_whatever_their_units(
+    tmp_path: Path, most: int
+) -> None:
+    units = [write_unit(tmp_path, n, ["train", "held_aside", "train"]) for n in range(4)]
+    rules = PseudoLabelConfig().model_dump(mode="json")
+    made = []
+    for name, order in (("a", units), ("b", units[::-1])):
+        (tmp_path / name).mkdir()
+        build_memory(tmp_path / name, order, LABELS, most, rules)
+        made.append((tmp_path / name / "memory.safetensors").read_bytes())
+    assert made[0] == made[1]
+    memory = Memory.load(tmp_path / "a")
+    trained = [f"d{n}{place}" for n in range(4) for place in (0, 2)]
+    assert len(memory) == min(most, len(trained))
+    nearest = np.eye(4, dtype=np.float32)[:1]
+    ids, _ = memory.search(nearest, 5)
+    assert ids[0].tolist() == [1, -1, -1, -1, -1]  # refused and unclear labels have no vote
+    keys = [document_key(doc_id) for doc_id in trained]
+    assert len(set(keys)) == len(trained)
+    accepted, refused, unknown = memory.histories(np.array([1, 2, 3])).tolist()
+    assert accepted > unknown > refused  # unclear is as if it had not been asked
