@@ -32,18 +32,14 @@ class Opinion:
 def to_ship(opinions: Mapping[str, Opinion], ship: str) -> str:
     """ "dense", "hybrid" or "learned": which ranking of a state is tagged with.
 
-    `ship` is one of them, or "auto": fused, with learned weights where the judge likes that better,
-    unless it finds the student alone better than the fused ranking's interval. A student is trained
-    to please the judge, so a small preference of the judge for it alone says nothing. Weights are
-    not: a held-aside document is ranked by those that do not know it. Of a state without them
-    "learned" is "hybrid".
+    `ship` is one of them, or "auto": fused, unless the judge finds the student alone better than
+    the fused ranking's interval. A student is trained to please the judge, so a small preference of
+    the judge for it alone says nothing; weights are fitted to please it, and learn its leanings, so
+    that no preference for them does. Of a state without weights "learned" is "hybrid".
     """
     if ship != "auto":
         return ship if ship in opinions else "hybrid"
-    fused = "hybrid"
-    if "learned" in opinions and opinions["learned"].mean > opinions["hybrid"].mean:
-        fused = "learned"
-    return "dense" if opinions["dense"].mean > opinions[fused].high else fused
+    return "dense" if opinions["dense"].mean > opinions["hybrid"].high else "hybrid"
 
 
 @dataclass(frozen=True)

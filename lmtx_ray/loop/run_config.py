@@ -92,9 +92,9 @@ class RunConfig(Config):
     ship: Literal["auto", "dense", "hybrid", "learned"] = Field(
         "auto",
         description="Which ranking tags: the encoder's alone (dense), fused with words (hybrid), "
-        "or weighed with them and judged documents (learned). auto is learned where the judge "
-        "likes it better than hybrid, and dense where it finds that better beyond the other's "
-        "interval.",
+        "or weighed with them and judged documents (learned). auto is hybrid unless the judge "
+        "finds dense better beyond its interval; learned follows the judge's leanings, so it is "
+        "only for judges whose errors are not alike.",
     )
     corpus: CorpusConfig = Field(description="Documents and labels.")
     encoder: EncoderConfig = Field(EncoderConfig(), description="The student before training.")
