@@ -19,7 +19,7 @@ from lmtx_ray.config.components import FitConfig, PseudoLabelConfig
 from lmtx_ray.evaluation.combining import SideLists, combined, fit_combiners
 from lmtx_ray.search import clustering
 from lmtx_ray.search.candidates import Candidates, to_rankings
-from lmtx_ray.search.memory import Memory, Remembered, document_key
+from lmtx_ray.search.memory import Judged, Memory, Remembered, document_key
 from lmtx_ray.student.pseudo_labels import build_examples
 from lmtx_ray.student.text_examples import own_examples, segment_examples, title_examples
 
@@ -166,26 +166,14 @@ def _questions(side: Side, votes: Candidates | None, top_k: int) -> list[list[in
 def remembered(asked: Verdicts, vectors_ND: np.ndarray, labels: int) -> Remembered:
     """The memory of judged documents, in their order."""
     asked_L, accepted_L = np.zeros(labels), np.zeros(labels)
-    labels_P: list[int] = []
-    p_yes_P: list[float] = []
-    starts = [0]
-    for document in asked.documents:
+    judged: list[Judged] = []
+    for document, vector_D in zip(asked.documents, vectors_ND, strict=True):
         said = asked.said[document.doc_id]
         asked_L[list(said)] += 1
         accepted = {label: p_yes for label, p_yes in said.items() if p_yes > 0.5}
         accepted_L[list(accepted)] += list(accepted.values())
-        labels_P += accepted
-        p_yes_P += accepted.values()
-        starts.append(len(labels_P))
-    return Remembered(
-        np.array([document_key(document.doc_id) for document in asked.documents], np.uint64),
-        vectors_ND,
-        np.array(starts, np.int64),
-        np.array(labels_P, np.int32),
-        np.array(p_yes_P, np.float32),
-        asked_L,
-        accepted_L,
-    )
+        judged.append((document_key(document.doc_id), vector_D, [*accepted], [*accepted.values()]))
+    return Remembered.of(judged, asked_L, accepted_L)
 
 
 def _learned(

@@ -165,16 +165,9 @@ class Tagger:
         depth = dense[0].shape[1]
         lexical = self._lexical.search(documents, depth)
         if self._combiner and self._memory and len(documents):
-            votes = self._memory.search(vectors_BD, VOTED)
+            sides = dense, lexical, self._memory.search(vectors_BD, VOTED)
             rows = [
-                combined(
-                    SideLists(*((ids_BK[n], scores_BK[n]) for ids_BK, scores_BK in sides)),
-                    self._combiner,
-                    self._memory.histories,
-                    self._depth,
-                    depth,
-                )
-                for sides in [(dense, lexical, votes)]
+                self._weighed(SideLists(*((ids[n], scores[n]) for ids, scores in sides)), depth)
                 for n in range(len(documents))
             ]
             ids_BK, scores_BK = (np.stack(column) for column in zip(*rows, strict=True))
@@ -186,6 +179,11 @@ class Tagger:
             weights=[self._fusion["dense"], self._fusion["lexical"]],
         )
         return Ranked(*fused, dense, lexical)
+
+    def _weighed(self, sides: SideLists, most: int) -> tuple[np.ndarray, np.ndarray]:
+        assert self._combiner is not None
+        assert self._memory is not None
+        return combined(sides, self._combiner, self._memory.histories, self._depth, most)
 
     def answers(
         self,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from lmtx_ray.search.candidates import PADDING
 
@@ -97,4 +98,13 @@ def _of_side(
         score: scores_K,
         place: -np.log1p(places_K),
         f"{score}_lead": scores_K - others_K,
+    }
+
+
+def by_document(rankings: pa.Table) -> dict[str, List]:
+    """doc_id -> its candidates, best first: ids int32 and scores float32, without padding."""
+    columns = (rankings[name].to_pylist() for name in ("doc_id", "label_ids", "scores"))
+    return {
+        doc_id: (np.array(ids, np.int32), np.array(scores, np.float32))
+        for doc_id, ids, scores in zip(*columns, strict=True)
     }

@@ -13,7 +13,7 @@ import pyarrow as pa
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration, fit
 from lmtx_ray.evaluation.correction import Correction, fit_correction, moved
-from lmtx_ray.evaluation.pair_features import DENSE, FUSED, Known, pair_features
+from lmtx_ray.evaluation.pair_features import DENSE, FUSED, Known, by_document, pair_features
 from lmtx_ray.io.publish import Dataset
 
 RANKED = ("doc_id", "label_ids", "scores")
@@ -50,12 +50,7 @@ class Sides:
 
 
 def _lists(step: Dataset, doc_ids: pa.Array) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    rankings = step.where("doc_id", doc_ids, RANKED)
-    columns = [rankings[name].to_pylist() for name in RANKED]
-    return {
-        doc_id: (np.array(ids, np.int32), np.array(scores, np.float32))
-        for doc_id, ids, scores in zip(*columns, strict=True)
-    }
+    return by_document(step.where("doc_id", doc_ids, RANKED))
 
 
 @dataclass(frozen=True)

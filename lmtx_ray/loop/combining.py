@@ -10,6 +10,7 @@ import numpy as np
 
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.evaluation.combining import SideLists, fit_combiners
+from lmtx_ray.evaluation.pair_features import by_document
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts
 from lmtx_ray.loop.judging import fragments
@@ -18,7 +19,7 @@ from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.steps import Learned, State
 from lmtx_ray.search.memory import Memory
 from lmtx_ray.stages.files import build_files
-from lmtx_ray.stages.memory import Combine, Vote, build_memory, lists_of, write_combiners
+from lmtx_ray.stages.memory import Combine, Vote, build_memory, write_combiners
 from lmtx_ray.stages.units import Work, run_units
 from lmtx_ray.student.pseudo_labels import relative
 
@@ -69,7 +70,7 @@ def combine_steps(
 def _fit(config: RunConfig, layout: Layout, state: State, learned: Learned, cycles: int) -> None:
     held_aside = held_aside_ids(layout)
     steps = (state.corpus.dense, layout.lexical, learned.corpus.voted)
-    sides = [lists_of(step.where("doc_id", held_aside, RANKED)) for step in steps]
+    sides = [by_document(step.where("doc_id", held_aside, RANKED)) for step in steps]
     documents = [(doc_id, SideLists(*(side[doc_id] for side in sides))) for doc_id in sides[0]]
     said = held_aside_verdicts(layout, cycles, held_aside, learned=cycles - 1)
     judged = relative(said, config.pseudo_labels)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.evaluation.calibration import Calibration
-from lmtx_ray.evaluation.pair_features import Known, List
+from lmtx_ray.evaluation.pair_features import Known, by_document
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import PublishedFolder
 
@@ -29,22 +29,14 @@ def stated_probabilities(
         rankings: Gives the rankings that `ranked` was made from, where more than its scores counts.
     """
     description = storage.read_json(storage.join(bundle.folder(), "bundle.json"))
-    own = _by_document(ranked)
+    own = by_document(ranked)
     if description["calibration"] is None:  # untrained: nothing is stated
         return [np.full(len(ids_K), np.nan) for ids_K, _ in own.values()]
     calibration = Calibration.from_dict(description["calibration"])
-    dense = _by_document(rankings("dense"))
+    dense = by_document(rankings("dense"))
     sided = description["fusion"] and not description["combiner"]
-    lexical = _by_document(rankings("lexical")) if sided else {}
+    lexical = by_document(rankings("lexical")) if sided else {}
     return [
         calibration.of(Known(own[doc_id], dense[doc_id], lexical.get(doc_id), description["depth"]))
         for doc_id in own
     ]
-
-
-def _by_document(rankings: pa.Table) -> dict[str, List]:
-    columns = (rankings[name].to_pylist() for name in ("doc_id", "label_ids", "scores"))
-    return {
-        doc_id: (np.array(ids, np.int32), np.array(scores, np.float32))
-        for doc_id, ids, scores in zip(*columns, strict=True)
-    }

@@ -25,6 +25,9 @@ VOTED = 50  # labels of its neighbours that are candidates of a document
 TEMPERATURE = 0.05  # of the softmax over their cosines
 ASKED, ACCEPTED = 2.0, 0.5  # counted for each label beforehand
 
+# a document's key (`document_key`), vector, accepted labels and their P(yes)
+Judged = tuple[int, np.ndarray, Sequence[int] | np.ndarray, Sequence[float] | np.ndarray]
+
 
 @dataclass(frozen=True)
 class Remembered:
@@ -39,6 +42,24 @@ class Remembered:
     p_yes_P: np.ndarray
     asked_L: np.ndarray
     accepted_L: np.ndarray
+
+    @classmethod
+    def of(
+        cls, documents: Sequence[Judged], asked_L: np.ndarray, accepted_L: np.ndarray
+    ) -> Remembered:
+        """The memory of these documents, in their order."""
+        vectors = [vector_D for _, vector_D, _, _ in documents]
+        labels = [labels for _, _, labels, _ in documents]
+        p_yes = [p_yes for _, _, _, p_yes in documents]
+        return cls(
+            np.array([key for key, _, _, _ in documents], np.uint64),
+            np.array(vectors, np.float32) if vectors else np.zeros((0, 1), np.float32),
+            np.cumsum([0, *map(len, labels)]).astype(np.int64),
+            np.concatenate([np.zeros(0, np.int32), *labels]).astype(np.int32),
+            np.concatenate([np.zeros(0, np.float32), *p_yes]).astype(np.float32),
+            asked_L,
+            accepted_L,
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write one file of plain arrays."""

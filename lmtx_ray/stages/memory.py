@@ -13,16 +13,14 @@ import pyarrow as pa
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.config.components import PseudoLabelConfig
 from lmtx_ray.evaluation.combining import Combiners, SideLists, combined
-from lmtx_ray.evaluation.pair_features import List
+from lmtx_ray.evaluation.pair_features import by_document
 from lmtx_ray.io import storage
 from lmtx_ray.search import candidates
-from lmtx_ray.search.memory import VOTED, Memory, Remembered, document_key
+from lmtx_ray.search.memory import VOTED, Judged, Memory, Remembered, document_key
 from lmtx_ray.stages.index import matrix
 from lmtx_ray.student.pseudo_labels import relative
 
 COMBINER = "combiner.json"
-# a document's key, vector, labels and their P(yes)
-Judged = tuple[int, np.ndarray, np.ndarray, np.ndarray]
 
 
 def build_memory(
@@ -41,13 +39,13 @@ def build_memory(
     for documents, vectors, *verdicts in units:
         judged = _judged(documents, verdicts, config)
         label_N, p_yes_N = judged["label_id"].to_numpy(), judged["p_yes"].to_numpy()
-        asked_L += np.bincount(label_N, minlength=labels)
+        np.add.at(asked_L, label_N, 1.0)
         accepted_N = p_yes_N >= config.accept
-        accepted_L += np.bincount(label_N, p_yes_N * accepted_N, minlength=labels)
+        np.add.at(accepted_L, label_N, p_yes_N * accepted_N)
         found += _remembered(judged.filter(pa.array(accepted_N)), storage.read_table(vectors))
         if len(found) > 2 * most:  # seldom, as each time all are sorted
             found = _least(found, most)
-    _packed(_least(found, most), asked_L, accepted_L).save(folder)
+    Remembered.of(_least(found, most), asked_L, accepted_L).save(folder)
 
 
 def _least(found: list[Judged], most: int) -> list[Judged]:
@@ -80,34 +78,6 @@ def _remembered(accepted: pa.Table, vectors: pa.Table) -> list[Judged]:
         (document_key(doc_ids[row]), vectors_ND[row], labels_P[span], p_yes_P[span])
         for row, span in zip(rows.tolist(), spans, strict=True)
     ]
-
-
-def _packed(
-    found: Sequence[Judged],
-    asked_L: np.ndarray,
-    accepted_L: np.ndarray,
-) -> Remembered:
-    if not found:
-        nothing = np.zeros(0)
-        return Remembered(
-            nothing.astype(np.uint64),
-            np.zeros((0, 1), np.float32),
-            np.zeros(1, np.int64),
-            nothing.astype(np.int32),
-            nothing.astype(np.float32),
-            asked_L,
-            accepted_L,
-        )
-    keys, vectors, labels, p_yes = zip(*found, strict=True)
-    return Remembered(
-        np.array(keys, np.uint64),
-        np.stack(vectors).astype(np.float32),
-        np.cumsum([0, *map(len, labels)]).astype(np.int64),
-        np.concatenate(labels).astype(np.int32),
-        np.concatenate(p_yes).astype(np.float32),
-        asked_L,
-        accepted_L,
-    )
 
 
 class Vote:
@@ -143,7 +113,7 @@ class Combine:
     def __call__(self, documents: pa.Table, *rankings: pa.Table) -> pa.Table:
         """RANKINGS by log-odds; a held-aside document's by weights that do not know it."""
         doc_ids, splits = documents["doc_id"].to_pylist(), documents["split"].to_pylist()
-        sides = [lists_of(table) for table in rankings]
+        sides = [by_document(table) for table in rankings]
         rows = [
             combined(
                 SideLists(*(side[doc_id] for side in sides)),
@@ -155,15 +125,6 @@ class Combine:
         ]
         ids_BK, scores_BK = (np.stack(column) for column in zip(*rows, strict=True))
         return candidates.to_rankings(doc_ids, ids_BK, scores_BK)
-
-
-def lists_of(rankings: pa.Table) -> dict[str, List]:
-    """doc_id -> its ids and scores."""
-    columns = (rankings[name].to_pylist() for name in ("doc_id", "label_ids", "scores"))
-    return {
-        doc_id: (np.array(ids, np.int32), np.array(scores, np.float32))
-        for doc_id, ids, scores in zip(*columns, strict=True)
-    }
 
 
 def read_combiners(folder: str) -> Combiners:
