@@ -36,10 +36,11 @@ class ShortlistConfig(Config):
         60, ge=1, description="Of reciprocal rank fusion: lower trusts first places more."
     )
     memory_documents: int = Field(
-        100_000,
+        0,
         ge=0,
-        description="Judged documents that a bundle remembers at most, drawn by their ids: the "
-        "labels accepted on the nearest of them, and how often each label is accepted, are weighed "
-        "with the other sides as the judge's answers on held-aside documents say (learned fusion). "
-        "0 leaves it out. Each takes as many bytes as four times the encoder's dimensions.",
+        description="Judged documents that are remembered at most, drawn by their ids (100000 is "
+        "plenty): the labels accepted on the nearest of them, and how often each label is accepted, "
+        "are weighed with the other sides as the judge's answers on held-aside documents say "
+        "(learned fusion). The judge is asked about a quarter more pairs for it; 0 leaves it "
+        "out. Each takes four bytes for each dimension of the encoder.",
     )

@@ -45,6 +45,10 @@ def check(config: RunConfig) -> None:
     check_corpus(config.corpus)
     if config.source == "title":
         check_titles(config.corpus)
+    if config.ship == "learned" and not config.shortlist.memory_documents:
+        raise ConfigError(
+            "ship: learned weighs judged documents: set shortlist.memory_documents, such as 100000"
+        )
     if config.learns_from_judge and config.corpus.held_aside == 0:
         raise ConfigError(
             "corpus.held_aside is 0: cycles are chosen by the judge's opinion on documents held "

@@ -105,7 +105,7 @@ def up_to_judging(whole: Path, run: Path) -> None:
 
 def judged(run: Path) -> list[Path]:
     """Folders of the steps that ask."""
-    names = ("verdicts", "test-verdicts", "selection", "learned-selection")
+    names = ("verdicts", "test-verdicts", "selection")
     return [path for name in names for path in run.glob(f"{name}-*")]
 
 
@@ -118,7 +118,6 @@ def undisturbed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 def test_the_loop_learns_and_reports(undisturbed: tuple[Path, dict]) -> None:
     run, summary = undisturbed
     names = ["bm25", "encoder", "hybrid", "judge_rerank", "cycle_1", "cycle_1_hybrid"]
-    names.append("cycle_1_learned")
     assert list(summary["methods"]) == names
     encoder, student = (summary["methods"][name]["P@1"] for name in ("encoder", "cycle_1"))
     assert student > encoder + 0.1
@@ -179,7 +178,7 @@ def test_a_bundle_knows_of_held_aside_documents_what_its_tagger_says(
 def test_no_pair_is_judged_twice(undisturbed: tuple[Path, dict]) -> None:
     run, summary = undisturbed
     pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
-    assert len(judged(run)) == 4
+    assert len(judged(run)) == 3
     assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"]
 
 

@@ -23,6 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("learned")
     config = write_inputs(folder, documents=60)
     overrides = [f"run={folder / 'run'}", "cycles.most=2", "cycles.patience=2", "ship=learned"]
+    overrides.append("shortlist.memory_documents=1000")
     summary = lmtx_ray.run(config, [*overrides, "fit.passes=3"])
     return {"summary": summary, "folder": folder, "config": config, "overrides": overrides}
 
@@ -79,10 +80,10 @@ def test_a_document_s_own_labels_are_not_among_its_neighbours(run: dict[str, Any
     assert asked > 0
 
 
-def test_it_can_be_left_out(run: dict[str, Any]) -> None:
-    settings = lmtx_ray.load_config(run["config"], ["run=/r", "shortlist.memory_documents=0"])
-    names = dict(lay_out(settings).steps())
+def test_nobody_pays_for_it_unasked(run: dict[str, Any]) -> None:
+    names = dict(lay_out(lmtx_ray.load_config(run["config"], ["run=/r"])).steps())
     assert not [name for name in names if "learned" in name or "memory" in name]
-    with_memory = lay_out(lmtx_ray.load_config(run["config"], ["run=/r"]))
+    asked_for = ["run=/r", "shortlist.memory_documents=9"]
+    with_memory = lay_out(lmtx_ray.load_config(run["config"], asked_for))
     encoder = "encoder 1"  # what is trained first does not depend on it
     assert names[encoder].fingerprint == dict(with_memory.steps())[encoder].fingerprint

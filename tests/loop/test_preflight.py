@@ -91,6 +91,10 @@ def test_what_is_right_is_planned(settings: dict[str, Any]) -> None:
             ["judge={teacher: {kind: lexical, prompt: tag}}", "corpus.held_aside=0"],
             "corpus.held_aside is 0",
         ),
+        (
+            ["judge={teacher: {kind: lexical, prompt: tag}}", "ship=learned"],
+            "set shortlist.memory_documents",
+        ),
         (["run=/proc/nothing"], "run: no permission"),
     ],
 )
