@@ -38,9 +38,9 @@ class ShortlistConfig(Config):
     memory_documents: int = Field(
         0,
         ge=0,
-        description="Judged documents that are remembered at most, drawn by their ids (100000 is "
-        "plenty): the labels accepted on the nearest of them, and how often each label is accepted, "
+        description="Judged documents that are remembered at most, drawn by their ids (100000 "
+        "is plenty): labels accepted on the nearest of them, and how often each label is accepted, "
         "are weighed with the other sides as the judge's answers on held-aside documents say "
-        "(learned fusion). The judge is asked about a quarter more pairs for it; 0 leaves it "
-        "out. Each takes four bytes for each dimension of the encoder.",
+        "(learned fusion). The judge is asked about a quarter more pairs for it; 0 leaves it out. "
+        "Each takes four bytes for each dimension of the encoder.",
     )
