@@ -76,7 +76,7 @@ def train(
     values: dict[str, float] = {}
     for step, batch in batches(reader, names, config, range(first, total), total):
         last = step + 1 == total
-        values = measured_step(vectors, optimizer, batch, config, step, total, workers)
+        values = train_step(vectors, optimizer, batch, config, step, total, workers)
         if progress:
             progress.after(step, last, values["loss"])
         if reports:
@@ -164,22 +164,10 @@ def train_step(
     step: int,
     total: int,
     workers: Workers = ALONE,
-) -> float:
-    """One optimiser step of all workers on one batch; returns its loss, the same at each."""
-    return measured_step(vectors, optimizer, batch, config, step, total, workers)["loss"]
-
-
-def measured_step(
-    vectors: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batch: batching.Batch,
-    config: FitConfig,
-    step: int,
-    total: int,
-    workers: Workers = ALONE,
 ) -> dict[str, float]:
-    """`train_step`; returns the batch's "loss", and as "precision_at_1" the share of its documents
-    whose nearest label of the batch is one that the judge accepted, both before the step."""
+    """One optimiser step of all workers on one batch; returns the batch's "loss", and as
+    "precision_at_1" the share of its documents whose nearest label of the batch is one that the
+    judge accepted, both before the step and the same at each worker."""
     seed = np.random.SeedSequence([config.seed, step, workers.rank]).generate_state(1)
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * rate(step, total, config.warmup, config.final_rate)
