@@ -46,8 +46,8 @@ FITS: dict[str, dict[str, Any]] = {
     "segment": SEGMENT,
 }
 QUICK: dict[str, dict[str, Any]] = {  # of a few hundred documents on a CPU
-    "default": {"max_tokens": 96, "passes": 4, "learning_rate": 1e-4},
-    "paper": {"max_tokens": 96, "batch_size": 64},
+    "default": {"max_tokens": 64, "batch_size": 24, "negatives": 4, "learning_rate": 1e-4},
+    "paper": {"max_tokens": 64, "batch_size": 32},
     "title": {"max_tokens": 64, "batch_size": 24, "steps": 12},
     "segment": {"max_tokens": 64, "label_tokens": 64, "batch_size": 32, "passes": 1},
 }
@@ -83,7 +83,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(given)
     if options.quick:
         options.set, options.seeds = ["debtags"], 1
-        options.documents, options.held_aside, options.test = 300, 80, 200
+        options.documents, options.held_aside, options.test = 160, 60, 200
     return options
 
 
