@@ -7,8 +7,9 @@ search without training, and the judge's own re-ranking.
 `--data` holds a folder for each set (form: `quality_sets`). The judge is simulated: it says yes to
 so many of the right and of the wrong labels of gold; or `--judge model`, a judge of the product.
 Gold is read by it and by evaluation only. All methods of a set and seed see the same documents,
-encoder and judge, and no judge at inference but `judge re-ranking` and `icxml`. `paper` is asked
-about as many pairs as `default`, further down the nearest; `paper, top 10,` about those as
+encoder and judge, and no judge at inference but `judge re-ranking` and `icxml`. `default` remembers
+judged documents (`shortlist.memory_documents`): their labels are asked about from the second cycle
+on. `paper` is asked about as many pairs, further down the nearest; `paper, top 10,` about those as
 published. `title` (MACLR) and `segment` (RTS) are scaled down; `--title steps=100000 batch_size=128
 learning_rate=1e-5 max_tokens=288` and `--segment batch_size=448 passes=10 label_draws=64` are what
 was published. The last line of standard output is a JSON of what was asked for and met.
@@ -48,7 +49,7 @@ FITS: dict[str, dict[str, Any]] = {
 QUICK: dict[str, dict[str, Any]] = {  # of a few hundred documents on a CPU
     "default": {"max_tokens": 64, "batch_size": 24, "negatives": 4, "learning_rate": 1e-4},
     "paper": {"max_tokens": 64, "batch_size": 32},
-    "title": {"max_tokens": 64, "batch_size": 24, "steps": 12},
+    "title": {"max_tokens": 64, "batch_size": 24, "steps": 8},
     "segment": {"max_tokens": 64, "label_tokens": 64, "batch_size": 32, "passes": 1},
 }
 
