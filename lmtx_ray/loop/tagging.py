@@ -245,7 +245,8 @@ def _locally(units: Sequence[Unit], work: UnitWork) -> int:
 def _on_ray(units: Sequence[Unit], work: UnitWork, actors: int | None) -> int:
     from lmtx_ray.stages.board import board_for
     from lmtx_ray.stages.tag import pool_of, tag_units
-    from lmtx_ray.stages.units import follow, key_of
+    from lmtx_ray.stages.units import follow
+    from lmtx_ray.stages.workers import key_of
 
     board = board_for(f"tag {work.output.fingerprint}")
     receipts = tag_units(units, work, pool_of(actors, len(units)), board)

@@ -1,8 +1,8 @@
 """Where workers post how far they are, for the driver to look at: one small actor for a driver.
 
-A worker process posts once a second what it has counted, however much that is, and waits for no
-answer. A worker that dies leaves its last post; a board that dies is begun anew. Nothing but what
-people see depends on it.
+A worker process posts once a second what it has counted, however much that is, and hears whether
+the stage is halted. A worker that dies leaves its last post; a board that dies is begun anew. No
+result depends on it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ class _Posts:
 
     def __init__(self) -> None:
         self._posts: dict[str, dict[str, tuple[Parts, dict[str, float]]]] = {}
+        self._halted: set[str] = set()
 
-    def post(self, stage: str, worker: str, parts: Parts, amounts: dict[str, float]) -> None:
+    def post(self, stage: str, worker: str, parts: Parts, amounts: dict[str, float]) -> bool:
         self._posts.setdefault(stage, {})[worker] = (parts, amounts)
+        return stage in self._halted
+
+    def halt(self, stage: str) -> None:
+        self._halted.add(stage)
 
     def look(self, stage: str) -> tuple[Parts, dict[str, float]]:
         parts: Parts = {}
@@ -42,6 +47,7 @@ class _Posts:
 
     def forget(self, stage: str) -> None:
         self._posts.pop(stage, None)
+        self._halted.discard(stage)
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,11 @@ class Board:
     def look(self) -> Snapshot:
         """What all workers have posted. Raises GetTimeoutError where the board is busy or gone."""
         return Snapshot(*ray.get(self.actor.look.remote(self.stage), timeout=ANSWER_SECONDS))
+
+    def halt(self) -> None:
+        """Tell its workers to end early: they hear of it with their next post."""
+        with suppress(Exception):
+            ray.get(self.actor.halt.remote(self.stage), timeout=ANSWER_SECONDS)
 
     def close(self) -> None:
         """Forget the stage."""
@@ -80,13 +91,15 @@ def board_for(stage: str) -> Board:
     return Board(_boards[cluster], stage)
 
 
-def post_to(board: Board | None) -> None:
-    """Let this process post to a board from now on, and to no other."""
-    if board is not None and board.stage not in _posters:
+def post_to(board: Board) -> threading.Event:
+    """Let this process post to a board from now on, and to no other. What comes back is set when
+    the stage is halted."""
+    if board.stage not in _posters:
         for poster in _posters.values():
             poster.ended.set()
         _posters.clear()
         _posters[board.stage] = _Poster(board)
+    return _posters[board.stage].halted
 
 
 def post_now() -> None:
@@ -99,24 +112,28 @@ class _Poster:
     """Posts what this process counted since it began to."""
 
     def __init__(self, board: Board) -> None:
-        self._board, self.ended = board, threading.Event()
+        self._board, self.ended, self.halted = board, threading.Event(), threading.Event()
         self._before, self._last = snapshot().amounts, Snapshot()
         self._worker = f"{ray.get_runtime_context().get_node_id()} {os.getpid()}"
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         while not self.ended.wait(POST_SECONDS):
-            self.post()
+            answer = self.post()
+            with suppress(Exception):
+                if answer is not None and ray.get(answer, timeout=ANSWER_SECONDS):
+                    self.halted.set()
 
-    def post(self) -> None:
-        """Post if there is something new."""
+    def post(self) -> Any:
+        """Post how it stands; returns a reference to whether the stage is halted, or None where
+        nothing is new and nothing open."""
         now = snapshot()
         before = self._before
         amounts = {name: value - before.get(name, 0) for name, value in now.amounts.items()}
         mine = Snapshot(now.parts, amounts)
-        if mine != self._last:
-            with suppress(Exception):
-                self._board.actor.post.remote(
-                    self._board.stage, self._worker, mine.parts, mine.amounts
-                )
-                self._last = mine
+        if mine == self._last and not mine.parts:
+            return None
+        self._last = mine
+        with suppress(Exception):
+            post = self._board.actor.post
+            return post.remote(self._board.stage, self._worker, mine.parts, mine.amounts)

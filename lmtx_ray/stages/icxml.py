@@ -20,6 +20,7 @@ from lmtx_ray.search import candidates
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
+from lmtx_ray.stages.judge import at_once
 from lmtx_ray.teacher.generating import Generator
 from lmtx_ray.teacher.protocol import Interrupted
 from lmtx_ray.teacher.registry import build_generator
@@ -42,7 +43,7 @@ class Writing:
 class WritePhrases:
     """Worker: a fragment of documents in, their PHRASES out.
 
-    What was written before a judge went away is kept and not asked for again.
+    What was written is kept from time to time, and when a judge goes away, and not asked for again.
     """
 
     expands: ClassVar[bool] = False
@@ -55,19 +56,31 @@ class WritePhrases:
     def __call__(self, documents: pa.Table) -> pa.Table:
         """PHRASES, one row for each document, in order. Raises Interrupted."""
         uri = self._uri(documents)
-        before = storage.read_table(uri) if storage.exists(uri) else PHRASES.empty_table()
-        known = pc.is_in(documents["doc_id"], value_set=before["doc_id"].combine_chunks())
+        there = storage.read_table(uri) if storage.exists(uri) else PHRASES.empty_table()
+        known = pc.is_in(documents["doc_id"], value_set=there["doc_id"].combine_chunks())
         left = documents.filter(pc.invert(known))
+        size = at_once(self._writing.teacher) or max(left.num_rows, 1)
         try:
-            new = self._started().generate(left) if left.num_rows else PHRASES.empty_table()
-        except Interrupted as stop:
-            if stop.answers is not None and stop.answers.num_rows:
-                storage.write_table(uri, pa.concat_tables([before, stop.answers]))
-            raise
+            for first in range(0, left.num_rows, size):
+                there = self._more(left.slice(first, size), there, uri)
         finally:
             self._close()
-        both = pa.concat_tables([before, new]).combine_chunks()
-        return both.take(pc.index_in(documents["doc_id"], value_set=both["doc_id"]))
+        return there.take(pc.index_in(documents["doc_id"], value_set=there["doc_id"]))
+
+    def _more(self, documents: pa.Table, there: pa.Table, uri: str) -> pa.Table:
+        """With those of more documents, kept at `uri`."""
+        stopped: Interrupted | None = None
+        try:
+            new = self._started().generate(documents)
+        except Interrupted as stop:
+            stopped = stop
+            new = stop.answers if stop.answers is not None else PHRASES.empty_table()
+        both = pa.concat_tables([there, new]).combine_chunks()
+        if new.num_rows:
+            storage.write_table(uri, both)
+        if stopped is not None:
+            raise stopped
+        return both
 
     def _uri(self, documents: pa.Table) -> str:
         ids = "\n".join(documents["doc_id"].to_pylist())

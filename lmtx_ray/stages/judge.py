@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import document_keys, text_key
-from lmtx_ray.io import disk, locks, progress, storage
+from lmtx_ray.io import disk, halting, locks, progress, storage
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
 from lmtx_ray.stages.label_priors import Priors
@@ -21,12 +21,13 @@ from lmtx_ray.stages.members import kept_members
 from lmtx_ray.teacher import health, questions
 from lmtx_ray.teacher.priors import Calibration, document_key
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Interrupted, JudgeRefused, Teacher, Usage
+from lmtx_ray.teacher.protocol import Halted, Interrupted, JudgeRefused, Teacher, Usage
 from lmtx_ray.teacher.questions import Candidate, Key
 from lmtx_ray.teacher.registry import build_teacher
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Snapshot, VerdictStore, as_stored
 
+ROUNDS = 32  # questions one after the other on each connection, before answers are kept
 CHECKED_DOCUMENTS = 16  # of each unit are judged first: a useless judge is found out after them
 
 
@@ -109,14 +110,12 @@ class AskTeacher:
         with self._looking_up:
             known = questions.first_by_key(self._known.find(keys))
             human = questions.first_by_key(self._human.find(keys))
-        answered: list[pa.Table] = []
         try:
             for part in _parts(candidates):
                 self._learn_priors(part, human)
-                answered += self._ask(documents, part, known, human)
+                self._ask(documents, part, known, human)
                 self._check(self._view(part, known, human))
         finally:
-            self._keep(answered)
             self._keep_usage()
             if self._budget is not None:
                 self._budget.close()
@@ -165,13 +164,21 @@ class AskTeacher:
         part: Sequence[Candidate],
         known: dict[Key, Any],
         human: Mapping[Key, Any],
-    ) -> list[pa.Table]:
+    ) -> None:
         """Asks what neither the store nor a person has answered; `known` gets the answers."""
         open_ones = [candidate for candidate in part if candidate.plain not in human]
         asked = questions.to_ask(open_ones, known)
         progress.advance(len(part) - len(asked))
-        if not asked:
-            return []
+        size = at_once(self._asking.teacher) or max(len(asked), 1)
+        for first in range(0, len(asked), size):
+            tables = self._answers(documents, asked[first : first + size])
+            self._keep(tables)
+            known |= questions.first_by_key(pa.concat_tables(tables))
+
+    def _answers(self, documents: pa.Table, asked: Sequence[Candidate]) -> list[pa.Table]:
+        """The judge's, as rows for the store. Raises Interrupted, with what was answered kept."""
+        if halting.current().is_set():
+            raise Halted("another worker met the end of the step")
         teacher = self._started()
         try:
             answers = teacher.judge(questions.build_questions(documents, asked))
@@ -183,9 +190,7 @@ class AskTeacher:
             raise RuntimeError("the teacher did not answer each question once")
         said = answers["answer"].to_pylist()
         progress.count(answered=len(said), yes=said.count("yes"))
-        tables = self._stored(asked, answers)
-        known |= questions.first_by_key(pa.concat_tables(tables))
-        return tables
+        return self._stored(asked, answers)
 
     def _started(self) -> Teacher:
         """The teacher; an engine takes a while to start: only when there is a question."""
@@ -264,6 +269,14 @@ def _is_repeatable(asking: Asking) -> bool:
         in_process = all(judge.kind != "http" for judge in asking.teacher.judges)
         return in_process and not hardware.has_gpu()
     return asking.deterministic
+
+
+def at_once(config: TeacherConfig) -> int | None:
+    """Questions after whose answers these are kept, as a killed process loses what is not: so many
+    that an endpoint is kept busy. None for an engine of ours, which is best asked all at once."""
+    if any(judge.kind != "http" for judge in config.judges):
+        return None
+    return ROUNDS * max(judge.concurrency for judge in config.judges)
 
 
 def _parts(candidates: Sequence[Candidate]) -> list[list[Candidate]]:

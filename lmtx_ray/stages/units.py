@@ -2,61 +2,47 @@
 
 What flows through Ray Data is a unit's description and its receipt, not the rows: a unit's result
 must depend on its input alone, whichever actor runs it and however often, so that a killed run
-resumes to the same bytes. An error that a user can mend comes back as a row, so that the driver can
-raise it as it was; any other ends the job.
+resumes to the same bytes. Where one worker is interrupted the others are told, keep what they have
+paid for and end, before the driver raises it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
+import math
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
-import pyarrow as pa
 import ray
 
 from lmtx_ray.config.resources import Resources
-from lmtx_ray.corpus.lines import CorpusError
-from lmtx_ray.io import progress, storage
-from lmtx_ray.io.fence import StaleDriver
+from lmtx_ray.io import progress
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.receipts import PublishError, Receipt
+from lmtx_ray.io.receipts import Receipt
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
-from lmtx_ray.stages.board import Board, board_for, post_now, post_to
+from lmtx_ray.stages.board import Board, board_for
 from lmtx_ray.stages.resources import as_pool
-from lmtx_ray.teacher.protocol import EngineDied
+from lmtx_ray.stages.workers import (
+    ERRORS,
+    Target,
+    UnitActor,
+    UnitWorker,
+    Worker,
+    key_of,
+    run_one,
+    unit_task,
+)
+from lmtx_ray.teacher.protocol import Halted, Interrupted
 
 logger = logging.getLogger(__name__)
 MOST_BLOCKS = 1000
 TASKS, TASKS_A_CPU = 128, 16  # a task costs some 30 ms beside its units; more keep no CPU busier
-ERRORS: dict[str, type[Exception]] = {
-    kind.__name__: kind for kind in (StaleDriver, PublishError, storage.StorageError, CorpusError)
-}
-
-
-class Worker(Protocol):
-    """Stateful map over the tables of a unit's files: built once per actor, called once per unit.
-
-    `expands` says that rows out may differ from the rows of the first table. One that is `costly`
-    (not said: it is not) gets a unit a task, as a task that broke off is done again as a whole.
-    """
-
-    expands: ClassVar[bool]
-
-    def __call__(self, *fragments: pa.Table) -> pa.Table:
-        """The output table of a unit, from one table for each of the unit's files."""
-
-
-class UnitWorker(Protocol):
-    """A worker that reads and commits its units on its own."""
-
-    def run_unit(self, unit: Unit, output: Dataset) -> Receipt:
-        """Commit a unit to `output`; returns the receipt that counts."""
+ENDING_SECONDS = 30.0  # for other units to keep what they paid for, once one was interrupted
 
 
 @dataclass(frozen=True)
@@ -66,95 +52,6 @@ class Work:
     output: Dataset
     units: Sequence[Unit]
     key: str | None = None
-
-
-Target = tuple[Dataset, str | None]  # a step, and its key
-
-
-class UnitActor:
-    """Ray Data callable of an actor pool: unit references in, receipts out."""
-
-    def __init__(
-        self,
-        worker: type[Worker | UnitWorker],
-        kwargs: dict[str, Any],
-        targets: Sequence[Target],
-        board: Board,
-    ) -> None:
-        self._worker, self._targets, self._board = worker(**kwargs), targets, board
-        self._has_worked = False
-
-    def __call__(self, references: pa.Table) -> pa.Table:
-        """Receipts of the referenced units. A worker whose engine died after it had worked makes an
-        end of its process: Ray starts another actor and gives it the unit again. One that never
-        worked would die again, so its error ends the job."""
-        post_to(self._board)
-        try:
-            receipts = run_references(references, self._worker, self._targets)
-        except EngineDied as error:
-            if not self._has_worked:
-                raise
-            logger.error("the engine died, and is started again with its unit: %s", error)
-            os._exit(1)  # an error would end the job, and any other exit counts as wanted
-        self._has_worked = True
-        return _posted(receipts)
-
-
-_kept: dict[str, Worker | UnitWorker] = {}  # the worker that this process built last
-
-
-def unit_task(
-    references: pa.Table,
-    worker: type[Worker | UnitWorker],
-    kwargs: dict[str, Any],
-    targets: Sequence[Target],
-    board: Board,
-) -> pa.Table:
-    """The same as a task: in a process that already runs, which keeps the worker for the next."""
-    key = f"{worker.__module__}.{worker.__qualname__} {sorted(kwargs.items())!r}"
-    if key not in _kept:
-        _kept.clear()
-        _kept[key] = worker(**kwargs)
-    post_to(board)
-    return _posted(run_references(references, _kept[key], targets))
-
-
-def _posted(receipts: pa.Table) -> pa.Table:
-    post_now()
-    return receipts
-
-
-def run_references(
-    references: pa.Table, worker: Worker | UnitWorker, targets: Sequence[Target]
-) -> pa.Table:
-    """Run the referenced units one by one; a row with the receipt of each, or with an error."""
-    receipts = []
-    for row in references.to_pylist():
-        unit, target = Unit.from_dict(json.loads(row["unit"])), targets[row["target"]]
-        try:
-            with progress.working_on(key_of(unit, row["target"]), unit.size):
-                receipt = run_one(unit, worker, *target).without_keys().to_dict()
-        except tuple(ERRORS.values()) as error:
-            kind = next(name for name, kind in ERRORS.items() if isinstance(error, kind))
-            receipt = {"error": kind, "message": str(error)}
-        receipts.append(json.dumps({"key": key_of(unit, row["target"]), "receipt": receipt}))
-    return pa.table({"receipt": receipts})
-
-
-def key_of(unit: Unit, target: int) -> str:
-    """What a unit is called in progress: steps that share a corpus have units of one name."""
-    return f"{target}/{unit.name}"
-
-
-def run_one(unit: Unit, worker: Worker | UnitWorker, output: Dataset, key: str | None) -> Receipt:
-    """Run a unit here and commit it."""
-    if hasattr(worker, "run_unit"):
-        return worker.run_unit(unit, output)
-    fragments = [storage.read_table(uri) for uri in unit.uris]
-    progress.ahead(fragments[0].num_rows)
-    result = worker(*fragments)
-    rows_in = result.num_rows if worker.expands else fragments[0].num_rows
-    return output.commit_table(unit.name, result, rows_in=rows_in, key=key)
 
 
 def run_units(
@@ -258,14 +155,38 @@ def stream(
         run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources, calls)
     )
     try:
-        for row in receipts.iter_rows():
-            done = json.loads(row["receipt"])
-            receipt = done["receipt"]
-            if "error" in receipt:
-                raise ERRORS[receipt["error"]](receipt["message"])
-            yield done["key"], Receipt.from_dict(receipt)
+        yield from _received(_rows(receipts), board)
     finally:
         board.close()
+
+
+def _rows(receipts: ray.data.Dataset) -> Iterator[dict[str, Any]]:
+    """As they come: reading ahead holds each back until the next is there."""
+    for table in receipts.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+        yield from map(json.loads, table["receipt"].to_pylist())
+
+
+def _received(rows: Iterator[dict[str, Any]], board: Board) -> Iterator[tuple[str, Receipt]]:
+    """Receipts, until a worker was interrupted; then those of units that end soon."""
+    problem: Exception | None = None
+    ends = math.inf
+    for row in rows:
+        receipt = row["receipt"]
+        if "error" not in receipt:
+            yield row["key"], Receipt.from_dict(receipt)
+        else:
+            error = ERRORS[receipt["error"]](receipt["message"])
+            if not isinstance(error, Interrupted):
+                raise error
+            if problem is None:
+                board.halt()
+                ends = time.monotonic() + ENDING_SECONDS
+            if problem is None or isinstance(problem, Halted):
+                problem = error
+        if time.monotonic() > ends:
+            break
+    if problem is not None:
+        raise problem
 
 
 def _blocks(resources: Resources, costly: bool) -> int:

@@ -14,14 +14,15 @@ import re
 import threading
 import time
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.text_keys import document_text
-from lmtx_ray.io import progress
+from lmtx_ray.io import halting, progress
 from lmtx_ray.teacher.adapting import Message
 from lmtx_ray.teacher.client import ChatClient, api_key, chat_url
 from lmtx_ray.teacher.defusing import defused
@@ -29,12 +30,13 @@ from lmtx_ray.teacher.generating import phrases_table
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.pacing import Stopped
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Budget, Interrupted, Usage, answers_table
+from lmtx_ray.teacher.protocol import Budget, Halted, Interrupted, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.teacher.replies import thinks
 from lmtx_ray.teacher.writing_client import WritingClient, written
 
 logger = logging.getLogger(__name__)
+LOOK_SECONDS = 0.2  # between two looks whether the step is halted
 
 
 class HttpTeacher:
@@ -158,24 +160,17 @@ class _Job:
         self._client, self._concurrency = client, concurrency
         self._stop, self._lock = threading.Event(), threading.Lock()
         self.problem: Interrupted | None = None
-        self._tell = progress.teller()
+        self._tell, self._halting = progress.teller(), halting.current()
 
     def ask(self, prompts: dict[str, list[Message]]) -> dict[str, Reading]:
         """The readings there are. With `problem` set, some may be missing."""
-        threads = min(self._concurrency, len(prompts))
-        try:
-            if threads <= 1:
-                readings = [self._one(messages) for messages in prompts.values()]
-            else:
-                with ThreadPoolExecutor(threads, "judge") as pool:
-                    futures = [pool.submit(self._one, messages) for messages in prompts.values()]
-                    try:
-                        readings = [future.result() for future in futures]
-                    except BaseException:
-                        self._give_up()  # before the pool waits for its threads
-                        raise
-        finally:
-            self._give_up()
+        threads = max(min(self._concurrency, len(prompts)), 1)
+        with ThreadPoolExecutor(threads, "judge") as pool:
+            futures = [pool.submit(self._one, messages) for messages in prompts.values()]
+            try:
+                readings = [self._result(future) for future in futures]
+            finally:
+                self._give_up()  # before the pool waits for its threads
         return {
             prompt: reading
             for prompt, reading in zip(prompts, readings, strict=True)
@@ -183,7 +178,7 @@ class _Job:
         }
 
     def _one(self, messages: list[Message]) -> Reading | None:
-        if self._stop.is_set():
+        if self._stop.is_set() or self._halted():
             return None
         try:
             reading = self._client.ask(messages, self._stop)
@@ -192,10 +187,26 @@ class _Job:
         except Stopped:
             return None
         except Interrupted as problem:
-            with self._lock:
-                self.problem = self.problem or problem
-            self._give_up()
+            self._end(problem)
             return None
+
+    def _result(self, future: Future[Reading | None]) -> Reading | None:
+        """Of one request; threads that wait to ask again are told where the step is halted."""
+        while not future.done():
+            with suppress(TimeoutError):
+                return future.result(LOOK_SECONDS)
+            self._halted()
+        return future.result()
+
+    def _halted(self) -> bool:
+        if is_halted := self._halting.is_set():
+            self._end(Halted("another worker met the end of the step"))
+        return is_halted
+
+    def _end(self, problem: Interrupted) -> None:
+        with self._lock:
+            self.problem = self.problem or problem
+        self._give_up()
 
     def _give_up(self) -> None:
         self._stop.set()

@@ -80,6 +80,10 @@ class BudgetReached(Interrupted, ConfigError):
     """The budget in requests or tokens is used up."""
 
 
+class Halted(Interrupted):
+    """Another worker of the step met what ends it."""
+
+
 class EngineDied(RuntimeError):
     """An engine's own process is gone. What it was asked has no answer; the process that held it
     cannot ask another, and ends, so that a new one takes its place."""

@@ -1,7 +1,8 @@
-"""How many tasks units are shared out to."""
+"""How units are shared out to tasks, and how all end where one is interrupted."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,11 +11,12 @@ import pytest
 import ray
 
 from lmtx_ray.config.resources import Resources
-from lmtx_ray.io import storage
+from lmtx_ray.io import halting, storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.units import Unit
 from lmtx_ray.stages import units
 from lmtx_ray.stages.units import Work, run_units
+from lmtx_ray.teacher.protocol import BudgetReached, Halted
 
 pytestmark = pytest.mark.ray
 UNITS = 12
@@ -34,19 +36,74 @@ class Costly(Cheap):
     costly: ClassVar[bool] = True
 
 
+def units_of(folder: Path, count: int) -> list[Unit]:
+    made = []
+    for number in range(count):
+        file = str(folder / f"{number}.parquet")
+        storage.write_table(file, pa.table({"id": [number]}))
+        made.append(Unit.of(f"{number:02d}", file))
+    return made
+
+
 @pytest.mark.parametrize(("worker", "tasks"), [(Cheap, 3), (Costly, UNITS)])
 def test_a_task_does_several_units_unless_they_are_costly(
     ray_cluster, tmp_path: Path, monkeypatch, worker: type, tasks: int
 ) -> None:
     monkeypatch.setattr(units, "TASKS", 3)
     monkeypatch.setattr(units, "TASKS_A_CPU", 1)
-    waiting = []
-    for number in range(UNITS):
-        file = str(tmp_path / f"{number}.parquet")
-        storage.write_table(file, pa.table({"id": [number]}))
-        waiting.append(Unit.of(f"{number:02d}", file))
+    waiting = units_of(tmp_path, UNITS)
     output = Dataset(str(tmp_path / "out"), "f")
     run_units([Work(output, waiting, "id")], worker, {}, Resources(actors=None), "share")
     made = pa.concat_tables(output.tables(["id", "task"]))
     assert made["id"].to_pylist() == list(range(UNITS))
     assert len(set(made["task"].to_pylist())) == tasks
+
+
+class Pays:
+    """Worker: unit 0 meets the end of a budget once unit 1 is at work; unit 1 keeps what it has
+    when it is told to end."""
+
+    expands: ClassVar[bool] = False
+    costly: ClassVar[bool] = True
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    def __call__(self, fragment: pa.Table) -> pa.Table:
+        if fragment["id"][0].as_py() == 0:
+            assert seen(self._folder / "at work")
+            raise BudgetReached("used up")
+        (self._folder / "at work").touch()
+        assert halting.current().wait(20)
+        (self._folder / "kept").touch()
+        raise Halted("told")
+
+
+def seen(path: Path) -> bool:
+    give_up = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < give_up:
+        time.sleep(0.02)
+    return path.exists()
+
+
+@pytest.mark.parametrize(("actors", "calls"), [(None, 1), (1, 2)])
+def test_when_one_is_interrupted_the_others_keep_what_they_paid_for(
+    ray_cluster, tmp_path: Path, actors: int | None, calls: int
+) -> None:
+    waiting = units_of(tmp_path, 2)
+    work = Work(Dataset(str(tmp_path / "out"), "f"), waiting, "id")
+    pool = Resources(actors=actors)
+    with pytest.raises(BudgetReached, match=r"^used up$"):
+        run_units([work], Pays, {"folder": str(tmp_path)}, pool, f"pay {actors}", calls=calls)
+    assert (tmp_path / "kept").exists()
+    assert not work.output.is_complete()
+
+
+def test_the_next_step_of_a_process_that_was_told_to_end_runs(ray_cluster, tmp_path: Path) -> None:
+    waiting = units_of(tmp_path, 2)
+    pays = Work(Dataset(str(tmp_path / "pays"), "f"), waiting, "id")
+    with pytest.raises(BudgetReached):
+        run_units([pays], Pays, {"folder": str(tmp_path)}, Resources(actors=None), "paying")
+    works = Work(Dataset(str(tmp_path / "works"), "f"), waiting, "id")
+    run_units([works], Cheap, {}, Resources(actors=None), "after it")
+    assert works.output.is_complete()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import pytest
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.io import halting
 from lmtx_ray.teacher import pacing
 from lmtx_ray.teacher.http import first_words
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import (
     BudgetReached,
+    Halted,
     JudgeRefused,
     JudgeUnavailable,
 )
@@ -218,3 +221,21 @@ def test_texts_are_cut_behind_a_word() -> None:
 def test_an_endpoint_without_url_or_model_is_refused(judge, field, value) -> None:
     with pytest.raises(ConfigError, match=rf"judge\.teacher\.{field}"):
         teacher(judge, **{"url": judge.url, "model": "m", field: value})
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_halted_step_ends_the_waiting_and_keeps_the_answers(
+    judge, monkeypatch, concurrency
+) -> None:
+    halted = threading.Event()
+    monkeypatch.setattr(pacing, "backoff", lambda failures: 600.0)
+    waits = threading.Timer(0.5, halted.set)
+    waits.start()
+    with halting.heeding(halted), pytest.raises(Halted) as stopped:
+        teacher(judge, concurrency=concurrency).judge(asked("heart", "moon", "broken", "ear"))
+    assert answers(stopped.value.answers)[:2] == ["yes", "no"]
+    waits.join()
+    before = len(judge.requests)
+    with halting.heeding(halted), pytest.raises(Halted):
+        teacher(judge, concurrency=concurrency).judge(asked("heart"))
+    assert len(judge.requests) == before
