@@ -24,6 +24,7 @@ from lmtx_ray.student.pseudo_labels import build_examples
 from lmtx_ray.student.text_examples import own_examples, segment_examples, title_examples
 
 RERANKED = 20
+SELECTED = 3  # first labels of each ranking that a held-aside document is asked about
 PUBLISHED_TOP = 10  # labels of a document that the paper's judge is asked about in each cycle
 
 
@@ -142,7 +143,7 @@ def _default(bench: Bench, judge: Judge, settings: Settings) -> Iterator[tuple[R
         asked.ask(judge, _questions(state["train"], votes, settings.top_k))
         if cycle == 1:
             first = Verdicts(held.documents)  # of no other row
-            ids_BK, _ = _learned(bench, state, asked, first, judge, settings.top_k)
+            ids_BK, _ = _learned(bench, state, asked, first, judge)
             yield Row("default 0 learned", ids_BK, asked.calls + first.calls), False
         examples = build_examples(asked.table(), settings.pseudo_labels, config.seed)
         start = model if config.init == "previous" else bench.encoder.model
@@ -151,7 +152,7 @@ def _default(bench: Bench, judge: Judge, settings: Settings) -> Iterator[tuple[R
         name = f"default {cycle}"
         for row in _alone_and_fused(name, state["test"], bench, asked.calls):
             yield row, False
-        ids_BK, memory = _learned(bench, state, asked, held, judge, settings.top_k)
+        ids_BK, memory = _learned(bench, state, asked, held, judge)
         votes = memory.search(state["train"].vectors_BD, DEPTH, keys_N)
         calls = asked.calls + held.calls
         yield Row(f"{name} learned", ids_BK, calls, seconds=bench.seconds), True
@@ -160,6 +161,11 @@ def _default(bench: Bench, judge: Judge, settings: Settings) -> Iterator[tuple[R
 def _questions(side: Side, votes: Candidates | None, top_k: int) -> list[list[int]]:
     """Labels that are worth a question, of each document."""
     lists = [side.fused_BK[:, :top_k]] + ([] if votes is None else [votes[0][:, : top_k // 2]])
+    return np.concatenate(lists, axis=1).tolist()
+
+
+def _firsts(side: Side, votes: Candidates) -> list[list[int]]:
+    lists = [ids_BK[:, :SELECTED] for ids_BK in (side.dense[0], side.fused_BK, votes[0])]
     return np.concatenate(lists, axis=1).tolist()
 
 
@@ -177,13 +183,13 @@ def remembered(asked: Verdicts, vectors_ND: np.ndarray, labels: int) -> Remember
 
 
 def _learned(
-    bench: Bench, state: State, asked: Verdicts, held: Verdicts, judge: Judge, top_k: int
+    bench: Bench, state: State, asked: Verdicts, held: Verdicts, judge: Judge
 ) -> tuple[np.ndarray, Memory]:
     """ids_BK of the test documents by all sides, as the judge's answers on those held aside weigh
     them; and the memory of what it was asked about."""
     memory = Memory(remembered(asked, state["train"].vectors_BD, len(bench.texts.labels)))
     votes = {part: memory.search(state[part].vectors_BD, DEPTH) for part in ("held", "test")}
-    held.ask(judge, _questions(state["held"], votes["held"], top_k))
+    held.ask(judge, _firsts(state["held"], votes["held"]))
     ids = [document.doc_id for document in held.documents]
     own = zip(ids, _lists(state["held"], votes["held"]), strict=True)
     combiner = fit_combiners(list(own), held.by_pair(), memory.histories, DEPTH).whole

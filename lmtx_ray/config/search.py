@@ -36,11 +36,11 @@ class ShortlistConfig(Config):
         60, ge=1, description="Of reciprocal rank fusion: lower trusts first places more."
     )
     memory_documents: int = Field(
-        0,
+        100_000,
         ge=0,
-        description="Judged documents that are remembered at most, drawn by their ids (100000 "
-        "is plenty): labels accepted on the nearest of them, and how often each label is accepted, "
-        "are weighed with the other sides as the judge's answers on held-aside documents say "
-        "(learned fusion). The judge is asked about a quarter more pairs for it; 0 leaves it out. "
-        "Each takes four bytes for each dimension of the encoder.",
+        description="Judged documents that are remembered at most, drawn by their ids: labels "
+        "accepted on the nearest of them, and how often each label is accepted, are weighed with "
+        "the other sides as the judge's answers on held-aside documents say (learned fusion). The "
+        "judge is asked about some more pairs for it; 0 leaves it out. Each takes four bytes for "
+        "each dimension of the encoder.",
     )

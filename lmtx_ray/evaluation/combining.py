@@ -1,14 +1,17 @@
 """Learned fusion: the candidates of all sides in the order of the probability they are given.
 
 The weights are fitted on what the judge said of held-aside documents, so what each side is worth is
-not a constant but what it turned out to be on this label set. Shapes: K candidates of a document.
+not a constant but what it turned out to be on this label set. A judge has favourite labels, and
+without more the weights would learn to please it. So a label's history, how often it is accepted
+when it is asked about, is in the fit, where it takes up that leaning, and counts only in part in
+the order. Shapes: K candidates of a document.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from lmtx_ray.evaluation.pair_features import LEARNED, Known, List, pair_feature
 from lmtx_ray.search.candidates import PADDING, top_k
 
 FOLDS = 5
+HISTORY = 0.25  # of its fitted weight that counts in the order
 Histories = Callable[[np.ndarray], np.ndarray]
 Verdicts = Mapping[tuple[str, int], float]  # (doc_id, label_id) -> P(yes)
 
@@ -92,7 +96,8 @@ def fit_combiners(
     histories: Histories,
     depth: int,
 ) -> Combiners:
-    """Fitted on all candidates of held-aside documents that were judged; soft targets."""
+    """Fitted on all candidates of held-aside documents that were judged; soft targets. A history
+    counts in part, see above."""
     features, targets, folds = [], [], []
     for doc_id, sides in documents:
         ids_K = sides.candidates(depth)
@@ -104,8 +109,15 @@ def fit_combiners(
     features_NF = np.concatenate(features) if features else np.zeros((0, len(LEARNED)))
     targets_N = np.concatenate(targets) if targets else np.zeros(0)
     folds_N = np.concatenate(folds) if folds else np.zeros(0, int)
-    each = [
-        fit(features_NF[folds_N != fold], targets_N[folds_N != fold], LEARNED)
-        for fold in range(FOLDS)
+    kept = [folds_N != fold for fold in range(FOLDS)]
+    each = [_fitted(features_NF[kept_N], targets_N[kept_N]) for kept_N in kept]
+    return Combiners(_fitted(features_NF, targets_N), tuple(each))
+
+
+def _fitted(features_NF: np.ndarray, targets_N: np.ndarray) -> Calibration:
+    whole = fit(features_NF, targets_N, LEARNED)
+    weights = [
+        weight * HISTORY if name == "history" else weight
+        for name, weight in zip(LEARNED, whole.weights, strict=True)
     ]
-    return Combiners(fit(features_NF, targets_N, LEARNED), tuple(each))
+    return replace(whole, weights=tuple(weights))

@@ -32,14 +32,16 @@ class Opinion:
 def to_ship(opinions: Mapping[str, Opinion], ship: str) -> str:
     """ "dense", "hybrid" or "learned": which ranking of a state is tagged with.
 
-    `ship` is one of them, or "auto": fused, unless the judge finds the student alone better than
-    the fused ranking's interval. A student is trained to please the judge, so a small preference of
-    the judge for it alone says nothing; weights are fitted to please it, and learn its leanings, so
-    that no preference for them does. Of a state without weights "learned" is "hybrid".
+    `ship` is one of them, or "auto": all sides weighed, unless the judge finds a simpler ranking
+    better than that one's interval. A student is trained, and weights are fitted, to please the
+    judge, so its preference for them says little, and one against them much. Of a state without
+    weights "learned" is "hybrid".
     """
     if ship != "auto":
         return ship if ship in opinions else "hybrid"
-    return "dense" if opinions["dense"].mean > opinions["hybrid"].high else "hybrid"
+    fullest = "learned" if "learned" in opinions else "hybrid"
+    best = max(opinions, key=lambda name: opinions[name].mean)
+    return best if opinions[best].mean > opinions[fullest].high else fullest
 
 
 @dataclass(frozen=True)

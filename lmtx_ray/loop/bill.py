@@ -74,21 +74,12 @@ def step_bills(
                 both = BOTH_RANKINGS * firsts
                 bills.append(_bill(name, aside, firsts, both, 1 - held.share(0, both)))
         if (name := f"selection {number}") in to_do:
-            bills.append(_bill(name, aside, *_selected(judge, votes, first), new))
+            asked_of = (3 if votes else 2) * judge.select_k
+            bills.append(_bill(name, aside, asked_of, NEW_FIRSTS * asked_of, new))
         if (name := f"learned selection {number}") in to_do:
             k = judge.select_k
             bills.append(_bill(name, aside, k, NEW_WEIGHED * k, new))
     return [bill for bill in [*bills, *_test_bills(judge, splits, to_do, held)] if bill.at_most]
-
-
-def _selected(judge: JudgeConfig, votes: int, first: bool) -> tuple[int, float]:
-    """Pairs of a held-aside document after a cycle: at most, and those that are new."""
-    firsts = 2 * judge.select_k
-    if not votes:
-        return firsts, NEW_FIRSTS * firsts
-    most = judge.select_k + max(judge.select_k, judge.top_k) + votes
-    deep = judge.top_k if first else NEW_CANDIDATES * judge.top_k
-    return most, deep + NEW_VOTES * votes
 
 
 def _test_bills(

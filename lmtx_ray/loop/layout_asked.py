@@ -9,7 +9,7 @@ from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.steps import Cycle, Learned, State, Votes
 
-LEARNING = 1  # the way in which sides are weighed: another one makes other rankings
+LEARNING = 2  # the way in which sides are weighed: another one makes other rankings
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Asked:
         most = self.config.shortlist.memory_documents
         memory = self.step(f"memory-{number}", vectors, verdicts, rules, most, LEARNING)
         voted = self._voted("", memory, vectors, number)
-        asks = judge.select_k, judge.top_k
-        selection = self.step(f"selection-{number}", verdicts, hybrid, voted.fingerprint, *asks)
+        asked_of = hybrid, voted.fingerprint, judge.select_k
+        selection = self.step(f"selection-{number}", verdicts, *asked_of)
         combiner = self.step(f"combiner-{number}", selection.fingerprint, rules, LEARNING)
         corpus = Votes(voted, self._ranked("", combiner, voted, number))
         test = None

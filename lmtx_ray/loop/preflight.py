@@ -47,7 +47,7 @@ def check(config: RunConfig) -> None:
         check_titles(config.corpus)
     if config.ship == "learned" and not config.shortlist.memory_documents:
         raise ConfigError(
-            "ship: learned weighs judged documents: set shortlist.memory_documents, such as 100000"
+            "ship: learned weighs judged documents: shortlist.memory_documents must not be 0"
         )
     if config.learns_from_judge and config.corpus.held_aside == 0:
         raise ConfigError(

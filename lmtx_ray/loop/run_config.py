@@ -92,9 +92,8 @@ class RunConfig(Config):
     ship: Literal["auto", "dense", "hybrid", "learned"] = Field(
         "auto",
         description="Which ranking tags: the encoder's alone (dense), fused with words (hybrid), "
-        "or weighed with them and judged documents (learned). auto is hybrid unless the judge "
-        "finds dense better beyond its interval; learned follows the judge's leanings, so it is "
-        "only for judges whose errors are not alike.",
+        "or weighed with them and judged documents (learned). auto is learned, or hybrid where no "
+        "document is remembered, unless the judge finds a simpler one better beyond its interval.",
     )
     corpus: CorpusConfig = Field(description="Documents and labels.")
     encoder: EncoderConfig = Field(EncoderConfig(), description="The student before training.")

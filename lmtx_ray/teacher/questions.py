@@ -163,12 +163,11 @@ def judge_asks(
     return asks
 
 
-def select_asks(config: JudgeConfig, weighed: bool = False) -> dict[str, list[tuple[str, int]]]:
-    """What selection asks: the top of both rankings of each held-aside document, and, where all
-    sides are to be `weighed` by the answers, as many as of a training document."""
-    k = config.select_k
-    wanted = [("dense", k), ("hybrid", max(k, config.top_k) if weighed else k)]
-    return {"held_aside": [*wanted, ("votes", votes_asked(config))] if weighed else wanted}
+def select_asks(config: JudgeConfig, voted: bool = False) -> dict[str, list[tuple[str, int]]]:
+    """What selection asks: the top of both rankings of each held-aside document, and of the votes
+    of its neighbours where there are any."""
+    rankings = ("dense", "hybrid", "votes") if voted else ("dense", "hybrid")
+    return {"held_aside": [(name, config.select_k) for name in rankings]}
 
 
 def learned_asks(config: JudgeConfig) -> dict[str, list[tuple[str, int]]]:

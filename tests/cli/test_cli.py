@@ -54,14 +54,15 @@ def test_a_plan_counts_inputs_steps_and_judge_calls(tmp_path, capsys, config) ->
     plan = json.loads(out.splitlines()[-1])
     assert code == 0
     assert plan["documents"] == {"train": 20, "held_aside": 10, "test": 6}
-    # both cycles: 20 documents x 4; held aside: 2 rankings x 2 for states 0, 1 and 2; no re-ranking
-    assert plan["judge"]["calls_at_most"] == 2 * 20 * 4 + 3 * 10 * 2 * 2
-    config = {**config, "shortlist": {"memory_documents": 9}}
-    plan = json.loads(lmtx(capsys, "plan", write(tmp_path, config))[1].splitlines()[-1])
-    # in the second cycle 2 more, of neighbours; held aside after each: 2, 4, 2 of those, 2 weighed
-    trained, aside = 20 * 4 + 20 * (4 + 2), 10 * 2 * 2 + 2 * 10 * (2 + 4 + 2 + 2)
+    # 20 documents x 4, in the second cycle 2 more, of neighbours; held aside 2 of 2 rankings, and
+    # after each cycle 2 of these, of the neighbours and of all sides weighed; no re-ranking
+    trained, aside = 20 * 4 + 20 * (4 + 2), 10 * 2 * 2 + 2 * 10 * 4 * 2
     assert plan["judge"]["calls_at_most"] == trained + aside
     assert set(plan["steps"].values()) == {"to do"}
+    config = {**config, "shortlist": {"memory_documents": 0}}
+    plan = json.loads(lmtx(capsys, "plan", write(tmp_path, config))[1].splitlines()[-1])
+    # both cycles: 20 documents x 4; held aside: 2 rankings x 2 for states 0, 1 and 2
+    assert plan["judge"]["calls_at_most"] == 2 * 20 * 4 + 3 * 10 * 2 * 2
     assert not (tmp_path / "run").exists()
 
 

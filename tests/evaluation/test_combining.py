@@ -95,3 +95,22 @@ def test_without_verdicts_it_still_ranks() -> None:
     documents, _, _ = made(5, 5)
     combiners = fit_combiners(documents, {}, histories, DEPTH)
     assert combined(documents[0][1], combiners.whole, histories, DEPTH)[0][0] >= 0
+
+
+def test_a_judge_s_favourites_do_not_come_first_everywhere() -> None:
+    """The judge leans to every fourth label, whatever a document says."""
+    documents, verdicts, _ = made(150, 6)
+    leaning = {
+        (name, label): max(p, 0.6) if label % 4 == 0 else p for (name, label), p in verdicts.items()
+    }
+
+    def known(ids_K: np.ndarray) -> np.ndarray:
+        return np.where(ids_K % 4 == 0, 1.0, -1.0)
+
+    combiners = fit_combiners(documents, leaning, known, DEPTH)
+    others, _, truth = made(200, 7)
+    named = [(name, sides) for name, sides in others if truth[name] in sides.votes[0][:1]]
+    firsts = [combined(sides, combiners.whole, known, DEPTH)[0][0] for _, sides in named]
+    right = np.mean([first == truth[name] for first, (name, _) in zip(firsts, named, strict=True)])
+    assert len(named) > 100
+    assert right > 0.85  # 0.25 with the whole weight of the histories

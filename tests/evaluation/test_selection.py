@@ -73,6 +73,23 @@ def test_the_fused_ranking_ships_unless_the_judge_is_sure(
     assert final_method(best, to_ship(opinions, ship)) == expected
 
 
+@pytest.mark.parametrize(
+    ("ship", "learned", "expected"),
+    [
+        ("auto", 0.55, "learned"),  # not as good as the hybrid, but within its interval
+        ("auto", 0.4, "hybrid"),
+        ("auto", 0.9, "learned"),
+        ("hybrid", 0.9, "hybrid"),
+        ("learned", 0.1, "learned"),
+    ],
+)
+def test_all_sides_weighed_ship_unless_the_judge_is_sure_they_do_not_pay(
+    ship: str, learned: float, expected: str
+) -> None:
+    opinions = {name: opinion(p) for name, p in (("dense", 0.3), ("hybrid", 0.6))}
+    assert to_ship({**opinions, "learned": opinion(learned)}, ship) == expected
+
+
 def accepted(rights: list[int]) -> Accepted:
     return Accepted([f"d{n}" for n in range(len(rights))], np.array(rights, float)[:, None])
 

@@ -92,8 +92,12 @@ def test_what_is_right_is_planned(settings: dict[str, Any]) -> None:
             "corpus.held_aside is 0",
         ),
         (
-            ["judge={teacher: {kind: lexical, prompt: tag}}", "ship=learned"],
-            "set shortlist.memory_documents",
+            [
+                "judge={teacher: {kind: lexical, prompt: tag}}",
+                "ship=learned",
+                "shortlist.memory_documents=0",
+            ],
+            "shortlist.memory_documents must not be 0",
         ),
         (["run=/proc/nothing"], "run: no permission"),
     ],
