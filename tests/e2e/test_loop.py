@@ -31,6 +31,7 @@ from tests.e2e.counted import go
 from tests.small_run import write_inputs
 
 TIMEOUT_SECONDS = 300
+DEPTH = 24
 BEFORE_JUDGING = ("documents-", "labels-", "label-rejects-", "rejects-", "lexical-", "test-")
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(2 * TIMEOUT_SECONDS)]
 
@@ -38,7 +39,9 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(2 * TIMEOUT_SECONDS)]
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Corpus, labels, encoder and a config with the rule-based teacher."""
-    return write_inputs(tmp_path_factory.mktemp("inputs")).parent
+    config = write_inputs(tmp_path_factory.mktemp("inputs"))
+    config.write_text(f"{config.read_text()}ship: learned\n")
+    return config.parent
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -105,7 +108,7 @@ def up_to_judging(whole: Path, run: Path) -> None:
 
 def judged(run: Path) -> list[Path]:
     """Folders of the steps that ask."""
-    names = ("verdicts", "test-verdicts", "selection")
+    names = ("verdicts", "test-verdicts", "selection", "learned-selection")
     return [path for name in names for path in run.glob(f"{name}-*")]
 
 
@@ -118,6 +121,7 @@ def undisturbed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 def test_the_loop_learns_and_reports(undisturbed: tuple[Path, dict]) -> None:
     run, summary = undisturbed
     names = ["bm25", "encoder", "hybrid", "judge_rerank", "cycle_1", "cycle_1_hybrid"]
+    names.append("cycle_1_learned")
     assert list(summary["methods"]) == names
     encoder, student = (summary["methods"][name]["P@1"] for name in ("encoder", "cycle_1"))
     assert student > encoder + 0.1
@@ -155,11 +159,12 @@ def test_a_run_ends_with_its_report(inputs: Path, undisturbed: tuple[Path, dict]
 
 
 def test_a_bundle_knows_of_held_aside_documents_what_its_tagger_says(
-    undisturbed: tuple[Path, dict],
+    inputs: Path, undisturbed: tuple[Path, dict], tmp_path: Path
 ) -> None:
     """Probabilities are fitted on what the published rankings know, and given by what a tagger
-    finds: to the last bit the same."""
-    run, summary = undisturbed
+    finds: to the last bit the same. (Weights of all sides know no held-aside document's own.)"""
+    run = Path(shutil.copytree(undisturbed[0], tmp_path / "run"))
+    summary = go(inputs / "config.yaml", run, "ship=hybrid")
     bundle = published_bundle(summary["bundle"])
     rows = storage.read_table(bundle.location("judged.parquet")).to_pylist()
     (documents,) = run.glob("documents-*")
@@ -175,10 +180,27 @@ def test_a_bundle_knows_of_held_aside_documents_what_its_tagger_says(
     assert sum(row["right"] is not None for row in rows) >= 3 * len(held)
 
 
+def test_the_bundle_answers_as_the_run_ranked(inputs: Path, undisturbed: tuple[Path, dict]) -> None:
+    run, summary = undisturbed
+    assert summary["final"] == "cycle_1_learned"
+    rows = [json.loads(line) for line in (inputs / "test.jsonl").read_text().splitlines()]
+    texts, titles, ids = ([row[name] for row in rows] for name in ("content", "title", "uid"))
+    tagger = Tagger.load(summary["bundle"])
+    tags = tagger.tag(texts, DEPTH, titles=titles, ids=ids).to_pylist()
+    (ranked,) = run.glob("test-learned-1-*")
+    wanted = {row["doc_id"]: row for row in read_published(str(ranked)).to_pylist()}
+    for row in tags:
+        ranking = wanted[row["doc_id"]]
+        assert row["label_keys"] == [f"L{label}" for label in ranking["label_ids"]]
+        assert row["scores"] == ranking["scores"]
+        assert row["probabilities"] == sorted(row["probabilities"], reverse=True)
+    assert tagger.check() == ""
+
+
 def test_no_pair_is_judged_twice(undisturbed: tuple[Path, dict]) -> None:
     run, summary = undisturbed
     pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
-    assert len(judged(run)) == 3
+    assert len(judged(run)) == 4
     assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"]
 
 
@@ -256,8 +278,8 @@ def test_a_second_cycle_goes_on_from_the_first(
 ) -> None:
     run, first = undisturbed
     summary = finish(start(inputs, run, "--set", "cycles.most=2", "--set", "cycles.patience=2"))
-    assert list(summary["methods"])[-2:] == ["cycle_2", "cycle_2_hybrid"]
+    assert list(summary["methods"])[-3:] == ["cycle_2", "cycle_2_hybrid", "cycle_2_learned"]
     assert summary["methods"]["cycle_1"] == first["methods"]["cycle_1"]
     pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
-    assert len(judged(run)) == 5
+    assert len(judged(run)) == 7
     assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"] > first["judge"]["asked"]

@@ -1,8 +1,8 @@
-"""Learned fusion in a whole run: what ships answers as the run ranked, nothing is asked twice."""
+"""Learned fusion over two cycles: what neighbours bring in is asked about, and nothing twice."""
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,17 +13,13 @@ from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.layout import lay_out
 from tests.small_run import write_inputs
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
-DEPTH = 24
-
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A run of two cycles, that ships all sides weighed, and its summary."""
+def run(tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> dict[str, Any]:
+    """A run of two cycles, and its summary."""
     folder = tmp_path_factory.mktemp("learned")
     config = write_inputs(folder, documents=60)
-    overrides = [f"run={folder / 'run'}", "cycles.most=2", "cycles.patience=2", "ship=learned"]
-    overrides.append("shortlist.memory_documents=1000")
+    overrides = [f"run={folder / 'run'}", "cycles.most=2", "cycles.patience=2"]
     summary = lmtx_ray.run(config, [*overrides, "fit.passes=3"])
     return {"summary": summary, "folder": folder, "config": config, "overrides": overrides}
 
@@ -34,28 +30,8 @@ def step(run: dict[str, Any], name: str) -> PublishedFolder:
     return PublishedFolder(dict(lay_out(settings).steps())[name].uri)
 
 
-def test_the_bundle_answers_as_the_run_ranked(run: dict[str, Any]) -> None:
-    summary = run["summary"]
-    assert summary["final"].endswith("_learned")
-    number = summary["final"].split("_")[1]
-    rows = [json.loads(line) for line in (run["folder"] / "test.jsonl").read_text().splitlines()]
-    tagger = lmtx_ray.Tagger.load(summary["bundle"])
-    tags = tagger.tag(
-        [row["content"] for row in rows],
-        DEPTH,
-        titles=[row["title"] for row in rows],
-        ids=[row["uid"] for row in rows],
-    )
-    ranked = step(run, f"test learned {number}").read().to_pylist()
-    wanted = {row["doc_id"]: (row["label_ids"], row["scores"]) for row in ranked}
-    for row in tags.to_pylist():
-        ids, scores = wanted[row["doc_id"]]
-        assert row["label_keys"] == [f"L{label}" for label in ids]
-        assert row["scores"] == scores
-        assert row["probabilities"] == sorted(row["probabilities"], reverse=True)
-    assert tagger.check() == ""
-
-
+@pytest.mark.ray
+@pytest.mark.slow  # the whole loop's own test does one cycle
 def test_no_pair_is_asked_twice_and_weighed_firsts_are_judged(run: dict[str, Any]) -> None:
     names = ["verdicts", "selection", "learned selection"]
     steps = [step(run, f"{name} {number}") for number in (1, 2) for name in names]
@@ -71,6 +47,8 @@ def test_no_pair_is_asked_twice_and_weighed_firsts_are_judged(run: dict[str, Any
             assert {(row["doc_id"], label) for label in row["label_ids"][:3]} <= pairs
 
 
+@pytest.mark.ray
+@pytest.mark.slow  # the whole loop's own test does one cycle
 def test_a_document_s_own_labels_are_not_among_its_neighbours(run: dict[str, Any]) -> None:
     """In the second cycle training documents are asked what their neighbours' labels are."""
     votes = step(run, "votes 1").read().to_pylist()
@@ -80,10 +58,11 @@ def test_a_document_s_own_labels_are_not_among_its_neighbours(run: dict[str, Any
     assert asked > 0
 
 
-def test_nobody_pays_for_it_unasked(run: dict[str, Any]) -> None:
-    names = dict(lay_out(lmtx_ray.load_config(run["config"], ["run=/r"])).steps())
+def test_without_memory_nobody_pays_for_it(tmp_path: Path) -> None:
+    config = write_inputs(tmp_path, documents=20)
+    without = lay_out(lmtx_ray.load_config(config, ["run=/r", "shortlist.memory_documents=0"]))
+    names = dict(without.steps())
     assert not [name for name in names if "learned" in name or "memory" in name]
-    asked_for = ["run=/r", "shortlist.memory_documents=9"]
-    with_memory = lay_out(lmtx_ray.load_config(run["config"], asked_for))
+    with_memory = dict(lay_out(lmtx_ray.load_config(config, ["run=/r"])).steps())
     encoder = "encoder 1"  # what is trained first does not depend on it
-    assert names[encoder].fingerprint == dict(with_memory.steps())[encoder].fingerprint
+    assert names[encoder].fingerprint == with_memory[encoder].fingerprint
