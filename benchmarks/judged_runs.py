@@ -59,12 +59,13 @@ def read_run(run: Path) -> Given:
     """A run's rankings, gold, and what verdicts there are."""
     final, cycles = shipped(run)
     state = int(final.split("_")[1]) if final.startswith("cycle") else 0
-    fused = final.endswith("hybrid")
+    fused, weighed = final.endswith("hybrid"), final.endswith("learned")
 
     def sides(kind: str) -> Sides:
         dense, lexical = step(run, f"{kind}dense-{state}"), step(run, f"{kind}lexical")
-        ranked = step(run, f"{kind}hybrid-{state}") if fused else dense
-        return Sides(ranked, dense, lexical if fused else None, DEPTH)
+        name = "hybrid" if fused else "learned" if weighed else "dense"
+        ranked = step(run, f"{kind}{name}-{state}")
+        return Sides(ranked, dense, lexical if fused else None, DEPTH, weighed=weighed)
 
     documents = step(run, "documents").read(["doc_id", "split"]).to_pylist()
     gold = step(run, "test-gold").read().to_pylist()

@@ -151,6 +151,7 @@ def test_a_second_run_with_the_same_store_asks_nothing(
     assert not any(read_published(str(verdicts))["asked"].to_pylist())
 
 
+@pytest.mark.slow  # two commands, each with a cluster that has the key of its environment
 def test_a_wrong_key_stops_the_run_at_once_and_the_right_one_finishes_it(
     config: Path, run: Path, judge: FakeJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,7 +45,7 @@ def rankings(labels: list[int]):
 def ended(folder: Path, config: Path, accepted: dict[int, int], *more: str) -> dict:
     """The summary of a run of one cycle whose judge accepts the first label of `accepted[state]` of
     20 held-aside documents."""
-    overrides = [f"run={folder}", "corpus.test=null", *more]
+    overrides = [f"run={folder}", "corpus.test=null", "shortlist.memory_documents=0", *more]
     settings = load_config(RunConfig, str(config), overrides)
     layout = lay_out(settings)
     prepare(settings, layout)

@@ -33,7 +33,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=[pytest.param("title", marks=pytest.mark.slow), "segment"])
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in SOURCES]
+)
 def summary(config: Path, ray_cluster: None, request: pytest.FixtureRequest) -> dict:
     with_gold = [f"corpus.test={config.parent / 'test.jsonl'}"] if request.param == "title" else []
     return running.run(config, [f"source={request.param}", *with_gold])

@@ -68,7 +68,7 @@ FIRST_CHANGED = {
     "shortlist.dense_weight": "hybrid 0",
     "shortlist.lexical_weight": "hybrid 0",
     "shortlist.fusion_constant": "hybrid 0",
-    "shortlist.memory_documents": "selection 1",
+    "shortlist.memory_documents": "memory 1",
     **{
         f"judge.teacher.{name}": "verdicts 1"
         for name in (
