@@ -42,7 +42,28 @@ def _document(value: Any) -> Any:
     return value
 
 
+def _several(value: Any) -> Any:
+    """One key as a list of one, null as none."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value
+
+
 Keys = Annotated[list[Name], Field(max_length=MOST_KEYS), AfterValidator(_distinct)]
+Above = Annotated[Keys, BeforeValidator(_several, json_schema_input_type=Name | list[Name] | None)]
+
+
+class Filtered(BaseModel):
+    """Which labels may be tags. All that is given has to be fulfilled: of the request, and of a
+    document by itself."""
+
+    allow: Keys | None = Field(None, description="label keys that alone may be tags")
+    deny: Keys = Field(default=[], description="label keys that may not be tags")
+    under: Above = Field(
+        default=[],
+        description="a label key, or several: only labels below one of them, by their parents and "
+        "parents' parents, may be tags",
+    )
 
 
 class Document(BaseModel):
@@ -73,12 +94,16 @@ class Document(BaseModel):
         return len(self.title or "") + len(self.text)
 
 
+class TaggedDocument(Document, Filtered):
+    """A document to tag, as it is here alone: with labels that may be its tags."""
+
+
 AnyDocument = Annotated[
-    Document, BeforeValidator(_document, json_schema_input_type=Document | PlainText)
+    TaggedDocument, BeforeValidator(_document, json_schema_input_type=TaggedDocument | PlainText)
 ]
 
 
-class TagRequest(BaseModel):
+class TagRequest(Filtered):
     """Documents, or bare texts, and what tags may look like."""
 
     model_config = ConfigDict(
@@ -112,8 +137,6 @@ class TagRequest(BaseModel):
         strict=True,
         description="tags of less are left out; the bundle's default without it",
     )
-    allow: Keys | None = Field(None, description="label keys that alone may be tags")
-    deny: Keys = Field(default=[], description="label keys that may not be tags")
     explain: bool = Field(False, strict=True, description="give parents and evidence of each tag")
 
 

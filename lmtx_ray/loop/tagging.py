@@ -23,8 +23,10 @@ from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork, run_unit
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle, require_bundle
 from lmtx_ray.bundle.defaults import read_defaults
+from lmtx_ray.bundle.filters import Filters, why_none
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
+from lmtx_ray.corpus.label_set import LABEL_FILES, LabelSet
 from lmtx_ray.io import progress, storage
 from lmtx_ray.io.fence import claimed
 from lmtx_ray.io.latest import resolve
@@ -120,6 +122,15 @@ def _named(job: TagJob) -> TagJob:
     return job.model_copy(update={"bundle": bundle})
 
 
+def _check_filter(job: TagJob) -> None:
+    wanted = job.filter()
+    if wanted:
+        folder = open_bundle(job.bundle, lambda name: name in LABEL_FILES).folder
+        selection = Filters(LabelSet.load(folder)).select([wanted])
+        if selection is not None and not len(selection):
+            raise ValueError(why_none([wanted]))
+
+
 def bundle_identity(job: TagJob) -> dict[str, str]:
     """What tells a job's bundle from others. Raises PublishError where there is no bundle."""
     require_bundle(job.bundle)
@@ -163,10 +174,12 @@ def settled(job: TagJob) -> TagJob:
 
     Raises:
         PublishError: There is no bundle.
-        ValueError: A threshold for a bundle that knows no probabilities.
+        ValueError: A threshold for a bundle that knows no probabilities; a filter that leaves no
+            label. Its subclass UnknownKeys: a filter of keys that are not in the label set.
     """
     job = _named(job)
     require_bundle(job.bundle)
+    _check_filter(job)
     wanted = read_defaults(job.bundle).or_else(job.top_k, job.min_probability)
     return job.model_copy(update=vars(wanted))
 
