@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -15,7 +15,7 @@ from lmtx_ray.config.loading import Config
 from lmtx_ray.corpus.filters import Filter
 
 OutputFormat = Literal["parquet", "jsonl", "csv"]
-FILTERS = ("allow", "deny", "under", "allow_column", "deny_column")
+FILTERS = ("allow", "deny", "under", "allow_column", "deny_column", "self_matches")
 
 
 class TagJob(Config):
@@ -27,7 +27,7 @@ class TagJob(Config):
 
     `allow`, `deny` and `under` are label keys as `Tagger.tag` takes them. `allow_column` and
     `deny_column` name columns with such keys for each row; what a row says holds beside what is
-    said of all.
+    said of all. `self_matches` are keys that may not be a document's tags, by its id.
     """
 
     bundle: str
@@ -44,6 +44,7 @@ class TagJob(Config):
     under: tuple[str, ...] = ()
     allow_column: str | None = None
     deny_column: str | None = None
+    self_matches: dict[str, tuple[str, ...]] = {}
 
     @field_validator("min_probability")
     @classmethod
@@ -87,7 +88,8 @@ class TagJob(Config):
         }
 
 
-def _keys(keys: Collection[str]) -> dict[str, Any]:
-    distinct = sorted(set(keys))
+def _keys(keys: Collection[str] | Mapping[str, Collection[str]]) -> dict[str, Any]:
+    pairs = keys.items() if isinstance(keys, Mapping) else ()
+    distinct = sorted({(doc_id, key) for doc_id, own in pairs for key in own} or set(keys))
     digest = hashlib.sha256(json.dumps(distinct).encode()).hexdigest()
     return {"keys": len(distinct), "sha256": digest}

@@ -15,8 +15,8 @@ from lmtx_ray.corpus.name_lists import names_of
 from lmtx_ray.corpus.values import is_missing
 
 
-def row_filter(fields: Row, job: TagJob, labels: LabelSet) -> tuple[Filter, str]:
-    """(a row's filter, what is wrong with its columns) of what `Chunk.filters` holds.
+def row_filter(doc_id: str, fields: Row, job: TagJob, labels: LabelSet) -> tuple[Filter, str]:
+    """(a document's filter, what is wrong with its columns) of what `Chunk.filters` holds.
 
     An empty field leaves no label out, but an empty list of allowed ones leaves out all. So does a
     field that cannot be read, or of which no key is known: tags that are not allowed are worse than
@@ -27,7 +27,8 @@ def row_filter(fields: Row, job: TagJob, labels: LabelSet) -> tuple[Filter, str]
     for name, column in job.filter_columns().items():
         found[name], problem = _keys(fields[name], labels)
         problems += [f"field {column!r}: {problem}"] if problem else []
-    return Filter.of(found.get("allow"), found.get("deny") or ()), "; ".join(problems)
+    denied = [*(found.get("deny") or ()), *job.self_matches.get(doc_id, ())]
+    return Filter.of(found.get("allow"), denied), "; ".join(problems)
 
 
 def _keys(value: Any, labels: LabelSet) -> tuple[list[str] | None, str]:

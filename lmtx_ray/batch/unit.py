@@ -128,7 +128,10 @@ def _id_rows(chunk: Chunk) -> pa.Table:
 def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, labels: LabelSet) -> pa.Table:
     """`tags` of a chunk's documents, what a person set first. Texts without content, which are
     here for their kept tags alone, are no work for the tagger."""
-    own = [row_filter(fields, job, labels) for fields in chunk.filters]
+    own = [
+        row_filter(row["doc_id"], fields, job, labels)
+        for row, fields in zip(chunk.documents, chunk.filters, strict=True)
+    ]
     full = [
         (row, one)
         for row, (one, _) in zip(chunk.documents, own, strict=True)

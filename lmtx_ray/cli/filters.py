@@ -20,18 +20,31 @@ def add_filter_files(tag: argparse.ArgumentParser) -> None:
             f"--{name}-column", metavar="NAME", help=f"field with a row's own label keys {what}"
         )
 
+    tag.add_argument(
+        "--self-matches",
+        metavar="FILE",
+        help="rows of the input and of the label set, from 0, that are one and the same: such as "
+        "filter_labels_test.txt; no such label is a tag of its document",
+    )
 
-def filter_of_files(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The same as fields of a TagJob. Raises CorpusError for a file without keys."""
+
+def filter_of_files(arguments: argparse.Namespace, source: Any) -> dict[str, Any]:
+    """The same as fields of a TagJob of a `source`. Raises CorpusError for a file without keys."""
     from lmtx_ray.corpus.key_files import read_keys
 
-    allow, deny = arguments.allow_file, arguments.deny_file
+    allow, deny, never = arguments.allow_file, arguments.deny_file, arguments.self_matches
+    matches: dict[str, tuple[str, ...]] = {}
+    if never:
+        from lmtx_ray.loop.self_matching import keys_of_inputs
+
+        matches = keys_of_inputs(never, source, arguments.bundle)
     return {
         "allow": read_keys(allow) if allow else None,
         "deny": read_keys(deny) if deny else (),
         "under": tuple(arguments.under or ()),
         "allow_column": arguments.allow_column,
         "deny_column": arguments.deny_column,
+        "self_matches": matches,
     }
 
 

@@ -16,7 +16,7 @@ from lmtx_ray.cli.filters import (
 )
 from lmtx_ray.io.stage import Stage
 
-FORMATS = ("auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text")
+FORMATS = ("auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text", "lines")
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 BUNDLE = "bundle, or a run for its newest one, local or s3"
 STALE = 3
@@ -94,7 +94,8 @@ def _add_outputs(tag: argparse.ArgumentParser) -> None:
     tag.add_argument(
         "--output",
         required=True,
-        help="one file (.csv, .jsonl or .parquet), or a folder to publish the tags data set in",
+        help="one file (.csv, .jsonl, .parquet, or .xmc.txt for a sparse matrix of scores), or a "
+        "folder to publish the tags data set in",
     )
     tag.add_argument(
         "--output-format", choices=OUTPUT_FORMATS, help="of files in a folder; default: parquet"
@@ -136,12 +137,13 @@ def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError(file_error(arguments, error.said)) from None
 
 
-def _tag(arguments: argparse.Namespace, kind: str | None) -> dict[str, Any]:
-    from lmtx_ray.loop.one_file import plan_file
+def _tag(arguments: argparse.Namespace, kind: Any) -> dict[str, Any]:
+    from lmtx_ray.loop.one_file import inner_format, plan_file
     from lmtx_ray.loop.running import tag_corpus, tag_to_file
     from lmtx_ray.loop.tagging import plan_tags
 
-    job = _job(arguments, kind or arguments.output_format or "parquet")
+    written = inner_format(kind) if kind else arguments.output_format
+    job = _job(arguments, written or "parquet")
     if arguments.dry_run:
         return plan_tags(job) if not kind else plan_file(job)
     how = arguments.actors, arguments.local, arguments.overwrite
@@ -161,9 +163,11 @@ def _refuse_mixed(arguments: argparse.Namespace, kind: str | None) -> None:
         raise ConfigError(f"--output-format {wanted}: the name {output} says {kind}")
     if arguments.long and not kind:
         raise ConfigError("--long needs one file as --output: a name in .csv, .jsonl or .parquet")
+    if kind:
+        return
     ending = output.rsplit(".", 1)[-1].lower()
     if ending in {"tsv", "json", "ndjson", "xlsx", "txt", "gz"}:
-        raise ConfigError(f"--output {output}: one file is .csv, .jsonl or .parquet")
+        raise ConfigError(f"--output {output}: one file is .csv, .jsonl, .parquet or .xmc.txt")
 
 
 def tag_in_words(result: dict[str, Any]) -> str:
@@ -210,7 +214,7 @@ def _job(arguments: argparse.Namespace, output_format: str) -> Any:
         keep_field=arguments.keep_field,
         unit_bytes=arguments.unit_bytes,
         pass_through=tuple(name for name in arguments.pass_through.split(",") if name),
-        **filter_of_files(arguments),
+        **filter_of_files(arguments, source),
     )
 
 

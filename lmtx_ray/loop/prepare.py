@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from lmtx_ray.corpus.left_out import LEFT_OUT
 from lmtx_ray.corpus.lines import Row
 from lmtx_ray.corpus.raw import RawReading
 from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons, no_document
+from lmtx_ray.corpus.self_matches import row_ids
 from lmtx_ray.corpus.settling import Done, rejects_table, with_bases, write_rejects
+from lmtx_ray.corpus.sparse_rows import is_sparse
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset, new_attempt
 from lmtx_ray.io.receipts import DATA, Receipt
@@ -118,7 +121,10 @@ def _gold(corpus: _Files, layout: Layout) -> tuple[GoldReading, list[Row]]:
     rows, files = LabelRows(layout.labels.rows(), left_out), tuple(layout.labels.files())
     if config.gold is None:
         return column_reading(config, rows, files), []
-    gold = read_gold(source_of(config), names_in(files), rows=rows)
+    source = source_of(config)
+    if is_sparse(config.gold):
+        source = replace(source, row_ids=tuple(row_ids(gold_files(config), config)))
+    gold = read_gold(source, names_in(files), rows=rows)
     table = storage.join(corpus.work, "gold", f"{layout.tested.gold.fingerprint}.parquet")
     storage.write_table(table, gold_table(gold))
     logger.info(

@@ -104,13 +104,13 @@ def test_another_filter_is_another_job(bundle: str, source: Path, tmp_path: Path
     ],
 )
 def test_a_wrong_filter_is_refused_before_anything_is_tagged(
-    bundle: str, source: Path, tmp_path: Path, capfd, options: list[str], said: str
+    bundle: str, source: Path, tmp_path: Path, caplog, options: list[str], said: str
 ) -> None:
     keys = tmp_path / "keys.txt"
     keys.write_text("L1\nL77\n")
     options = [str(keys) if option == "KEYS" else option for option in options]
     assert tag(bundle, str(source), str(tmp_path / "out"), *options) != 0
-    assert said in capfd.readouterr().err
+    assert said in caplog.text
     assert not (tmp_path / "out").exists()
 
 
