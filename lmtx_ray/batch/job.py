@@ -44,7 +44,7 @@ class TagJob(Config):
     under: tuple[str, ...] = ()
     allow_column: str | None = None
     deny_column: str | None = None
-    self_matches: dict[str, tuple[str, ...]] = {}
+    self_matches: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     @field_validator("min_probability")
     @classmethod

@@ -71,7 +71,7 @@ def _add_matching(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--rows-of",
         metavar="FILE",
-        help="the documents whose rows --self-matches and matrices (.txt) count (default: the gold)",
+        help="the documents whose rows --self-matches and matrices (.txt) count; default: the gold",
     )
 
 
@@ -166,8 +166,8 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _row_ids(arguments: argparse.Namespace, gold: Any) -> tuple[str, ...] | None:
-    """Ids of the rows that matrices count, by the file that was named or by gold; None where gold is
-    a matrix itself and the rows have numbers alone."""
+    """Ids of the rows that matrices count, by the file that was named or by gold; None where gold
+    is a matrix itself and the rows have numbers alone."""
     from lmtx_ray.config.corpus import ColumnMap, DocumentsConfig
     from lmtx_ray.corpus.gold import gold_row_ids
     from lmtx_ray.corpus.self_matches import row_ids

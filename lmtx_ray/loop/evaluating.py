@@ -57,8 +57,8 @@ def evaluate(
         propensity: A and B of Jain et al. 2016: (0.5, 0.4) for Wikipedia's sets, (0.6, 2.6) for
             Amazon's.
         matched_only: Leave gold documents without an answer out.
-        self_matches: A file of pairs of rows, of a document and of a label, that count on no side: such as
-            the repository's `filter_labels_test.txt`. The result tells how many there were.
+        self_matches: A file of pairs of rows, of a document and of a label, that count on no side,
+            such as the repository's `filter_labels_test.txt`. The result tells how many there were.
         row_ids: The document id of each row that is counted there; by default the rows are those of
             the gold.
         rejects: Write all that is rejected of the gold to this CSV file: source, position, reason
