@@ -56,7 +56,7 @@ class DocumentsConfig(Config):
         "auto",
         description="How all files are written. auto goes by each file's name; set it where names "
         "tell nothing. xmc are JSON lines with uid, title, content and, in a test file, "
-        "target_ind; text is one document a file; lines, or a name in .raw.txt, is one a line, with "
+        "target_ind; text is one document a file; lines, or a name in .raw.txt, one a line, with "
         "its number from 0 as its id. The header of a CSV tells its delimiter.",
     )
     encoding: str = Field(
