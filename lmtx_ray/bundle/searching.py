@@ -58,12 +58,9 @@ def gathered(
     for search, (ids, scores) in zip(asked, found, strict=True):
         for row, place in enumerate(search.places):
             own = selections[place]
-            if search.selection is not None or own is None:
-                kept = slice(None)
-            elif own.left_out <= FEW:
-                kept = own.holds(ids[row])
-            else:
-                continue
+            if search.selection is None and own is not None and own.left_out > FEW:
+                continue  # searched among all for the sake of its probabilities
+            kept = ids[row] != PADDING if own is None else own.holds(ids[row])
             best = ids[row][kept][:k]
             ids_BK[place, : len(best)] = best
             scores_BK[place, : len(best)] = scores[row][kept][:k]

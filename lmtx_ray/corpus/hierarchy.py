@@ -46,4 +46,5 @@ class Hierarchy:
         counts_F = ends_F - starts_F
         before_F = np.cumsum(counts_F) - counts_F
         places = np.arange(counts_F.sum()) + np.repeat(starts_F - before_F, counts_F)
-        return self._children_E[places]
+        children: np.ndarray = self._children_E[places]
+        return children

@@ -133,7 +133,8 @@ class LabelSet(Mapping[str, str]):
         labels = np.flatnonzero(found_L.is_valid().to_numpy(zero_copy_only=False))
         places = np.full(len(asked.dictionary), -1, np.int32)
         places[found_L.drop_null().to_numpy()] = labels
-        return places[asked.indices.to_numpy()]
+        of_keys: np.ndarray = places[asked.indices.to_numpy()]
+        return of_keys
 
     @cached_property
     def _hierarchy(self) -> Hierarchy:

@@ -55,7 +55,9 @@ def read_sparse(uri: str) -> Iterator[tuple[int, Row | BadRow]]:
                 raise CorpusError(f"{uri}: more rows than the {rows} of its first line")
             continue
         yield place, line if isinstance(line, BadRow) else _row(line, labels, len(numbers) == 3)
-    if place < rows:
+    if place == rows - 1:  # the last row is empty, and so is the end of the file
+        yield rows, {"label_ids": [], "scores": []}
+    elif place < rows:
         raise CorpusError(f"{uri}: {place} rows, and its first line says {rows}")
 
 
@@ -89,5 +91,7 @@ def row_id(uri: str, row: int, ids: Sequence[str] | None) -> str:
 
 
 def sparse_line(label_ids: Iterable[int], scores: Iterable[float]) -> str:
-    """A row as text, without its end; a float32 comes back with the same bits."""
-    return " ".join(f"{label}:{score:.9g}" for label, score in zip(label_ids, scores, strict=True))
+    """A row as text, without its end, labels ascending, as readers of this form want them. A
+    float32 comes back with the same bits."""
+    pairs = sorted(zip(label_ids, scores, strict=True))
+    return " ".join(f"{label}:{score:.9g}" for label, score in pairs)
