@@ -94,8 +94,9 @@ class Document(BaseModel):
         return len(self.title or "") + len(self.text)
 
 
-class TaggedDocument(Document, Filtered):
-    """A document to tag, as it is here alone: with labels that may be its tags."""
+class TaggedDocument(Filtered, Document):
+    """A document to tag: `text`, `title` or both, and which labels may be its tags. `id` is given
+    back, a number as text. Further fields are not looked at."""
 
 
 AnyDocument = Annotated[
@@ -103,23 +104,8 @@ AnyDocument = Annotated[
 ]
 
 
-class TagRequest(Filtered):
-    """Documents, or bare texts, and what tags may look like."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"documents": ["Beta blockers after myocardial infarction"], "top_k": 3},
-                {
-                    "documents": [{"id": "a1", "title": "A trial", "text": "of beta blockers"}],
-                    "min_probability": 0.2,
-                    "deny": ["D006801"],
-                    "explain": True,
-                },
-            ]
-        },
-    )
+class Asked(BaseModel):
+    """Documents, and how many tags of which probability."""
 
     documents: list[AnyDocument] = Field(min_length=1, max_length=MOST_DOCUMENTS)
     top_k: int | None = Field(
@@ -137,6 +123,26 @@ class TagRequest(Filtered):
         strict=True,
         description="tags of less are left out; the bundle's default without it",
     )
+
+
+class TagRequest(Filtered, Asked):
+    """Documents, or bare texts, and what tags may look like."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"documents": ["Beta blockers after myocardial infarction"], "top_k": 3},
+                {
+                    "documents": [{"id": "a1", "title": "A trial", "text": "of beta blockers"}],
+                    "min_probability": 0.2,
+                    "deny": ["D006801"],
+                    "explain": True,
+                },
+            ]
+        },
+    )
+
     explain: bool = Field(False, strict=True, description="give parents and evidence of each tag")
 
 

@@ -24,6 +24,7 @@ from lmtx_ray.search.selection import Selection
 from serve_apps.reasons import why_none
 
 Row = dict[str, Any]
+Place = tuple[str | int, ...]  # a path into the request
 UNKNOWN_KEYS = "unknown_keys"
 
 
@@ -66,7 +67,7 @@ class Answer:
     rows: list[Row] = field(default_factory=list)
     partial: bool = False
     error: str = ""
-    problems: tuple[tuple[tuple[str | int, ...], str], ...] = ()
+    problems: tuple[tuple[Place, str], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     shard_seconds: tuple[float, ...] = ()
     batch_documents: int = 0
@@ -168,12 +169,12 @@ class Generation:
         try:
             return list(self.tagger.select(call.asked())), ()
         except UnknownKeys:
-            parts = [(("body",), call.filter)]
+            parts: list[tuple[Place, Filter]] = [(("body",), call.filter)]
             parts += [
                 (("body", "documents", call.first + place), own)
                 for place, own in enumerate(call.filters)
             ]
-        problems: list[tuple[tuple[str | int, ...], str]] = []
+        problems: list[tuple[Place, str]] = []
         for place, own in parts:
             try:
                 self.tagger.select([[own]])

@@ -58,21 +58,24 @@ class Shape:
 
 
 def assemble(files: Sequence[str], shape: Shape, file: BinaryIO) -> int:
-    """Write all rows of files of tags, which are of the shape's kind; returns how many rows."""
-    shape.columns()
-    if shape.kind == "parquet":
-        return _parquet(files, shape, file)
-    return _text(files, shape, file)
+    """Write all rows of files of tags, which are of the shape's kind and no matrix; returns how
+    many rows."""
+    columns = shape.columns()
+    if shape.kind == "csv" or shape.kind == "jsonl":
+        return _text(files, shape, shape.kind, columns, file)
+    return _parquet(files, shape, file)
 
 
-def _text(files: Sequence[str], shape: Shape, file: BinaryIO) -> int:
-    columns, count = shape.columns(), 0
-    if shape.kind == "csv":
+def _text(
+    files: Sequence[str], shape: Shape, kind: OutputFormat, columns: list[str], file: BinaryIO
+) -> int:
+    count = 0
+    if kind == "csv":
         file.write(csv_line(columns).encode())
     for uri in files:
-        for row in rows_of(uri, shape.kind):
+        for row in rows_of(uri, kind):
             for one in _shaped(row, shape):
-                file.write(_line(one, shape.kind).encode())
+                file.write(_line(one, kind).encode())
                 count += 1
     return count
 

@@ -89,7 +89,8 @@ class TagJob(Config):
 
 
 def _keys(keys: Collection[str] | Mapping[str, Collection[str]]) -> dict[str, Any]:
-    pairs = keys.items() if isinstance(keys, Mapping) else ()
-    distinct = sorted({(doc_id, key) for doc_id, own in pairs for key in own} or set(keys))
-    digest = hashlib.sha256(json.dumps(distinct).encode()).hexdigest()
-    return {"keys": len(distinct), "sha256": digest}
+    what: list[Any] = sorted(set(keys))
+    if isinstance(keys, Mapping):
+        what = [[doc_id, *sorted(keys[doc_id])] for doc_id in what]
+    text = json.dumps(what)
+    return {"keys": len(what), "sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -56,11 +56,10 @@ def _add_matching(evaluate: argparse.ArgumentParser) -> None:
     )
     evaluate.add_argument(
         "--propensity",
-        nargs=2,
-        type=float,
-        default=(0.55, 1.5),
-        metavar=("A", "B"),
-        help="of PSP@k: 0.5 0.4 for Wikipedia's sets, 0.6 2.6 for Amazon's (default: 0.55 1.5)",
+        type=_two_numbers,
+        default="0.55,1.5",
+        metavar="A,B",
+        help="of PSP@k: 0.5,0.4 for Wikipedia's sets, 0.6,2.6 for Amazon's; default: 0.55,1.5",
     )
     evaluate.add_argument(
         "--self-matches",
@@ -73,6 +72,14 @@ def _add_matching(evaluate: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the documents whose rows --self-matches and matrices (.txt) count; default: the gold",
     )
+
+
+def _two_numbers(text: str) -> tuple[float, float]:
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers, such as 0.6,2.6") from None
+    return first, second
 
 
 def _add_compare(verbs: Any) -> None:
@@ -158,7 +165,7 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.counts_from:
         counts = count_labels(gold_source(arguments, arguments.counts_from), tags, labels)
     options = {"matched_only": arguments.matched_only, "rejects": arguments.rejects}
-    options |= {"propensity": tuple(arguments.propensity), "row_ids": ids}
+    options |= {"propensity": arguments.propensity, "row_ids": ids}
     options["self_matches"] = arguments.self_matches
     summary = evaluate(tags, gold, labels, **options, **counts)
     print(evaluation_text(summary), file=sys.stderr)

@@ -3,6 +3,7 @@ pair, in CSV, TSV, JSON lines or Parquet, by label key, label text or label inde
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -237,9 +238,9 @@ def gold_row_ids(source: GoldSource) -> list[str]:
 
 
 def repeated_id(ids: Sequence[str]) -> str | None:
-    """The first id that was there before."""
-    seen = {""}
-    return next((one for one in ids if one and (one in seen or seen.add(one))), None)
+    """An id that is there more than once; None without one."""
+    counts = Counter(one for one in ids if one)
+    return next((one for one, count in counts.items() if count > 1), None)
 
 
 def _doc_id(row: Row, column: str) -> str | BadRow:

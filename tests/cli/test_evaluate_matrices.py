@@ -93,7 +93,7 @@ def test_metrics_are_those_of_pyxclib(
 def test_the_command_reads_them_and_says_what_it_left_out(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--counts-from", str(folder / "trn_X_Y.txt"), "--propensity", "0.6", "2.6"]
+    options = ["--counts-from", str(folder / "trn_X_Y.txt"), "--propensity", "0.6,2.6"]
     plain = lmtx(folder, capsys, *options)
     assert (plain["P@1"], plain["PSP@3"]) == (0.666667, 0.611924)
     never = str(folder / "filter_labels_test.txt")

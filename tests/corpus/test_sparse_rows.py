@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmtx_ray.config.corpus import DocumentsConfig
+from lmtx_ray.config.corpus import CorpusConfig, DocumentsConfig
 from lmtx_ray.corpus.gold import GoldSource, LabelRows, gold_row_ids, read_gold
 from lmtx_ray.corpus.label_names import LabelNames
 from lmtx_ray.corpus.lines import BadRow, CorpusError
 from lmtx_ray.corpus.readers import format_of, read_rows
 from lmtx_ray.corpus.self_matches import read_pairs, row_ids
 from lmtx_ray.corpus.sparse_rows import is_sparse, read_sparse, sparse_line
+from tests.prepared import prepare_corpus
 
 
 def written(folder: Path, name: str, text: str) -> str:
@@ -134,3 +135,22 @@ def test_a_line_that_is_no_pair_is_refused_by_its_number(
         read_pairs(uri, ["a", "b", "c"], LabelRows(4))
     with pytest.raises(CorpusError, match="no such file"):
         read_pairs(f"{uri}.absent", ["a"], LabelRows(4))
+
+
+def test_a_raw_set_of_the_repository_is_prepared_with_its_gold(tmp_path: Path) -> None:
+    """Texts line by line, gold as a matrix; an empty line keeps the others in their rows."""
+    documents = written(tmp_path, "trn.raw.txt", "a heart\n\na lung\n")
+    test = written(tmp_path, "tst.raw.txt.gz", "some kidney\n\na liver\n")
+    labels = written(tmp_path, "lbl.raw.txt", "heart\nlung\nkidney\nliver\n")
+    gold = written(tmp_path, "tst_X_Y.txt", "3 4\n2:1\n0:1\n1:1 3:1\n")
+    corpus = CorpusConfig(documents=(documents,), labels=labels, test=test, gold=gold, held_aside=0)
+    prepared = prepare_corpus(tmp_path, corpus)
+    assert prepared.documents["doc_id"].to_pylist() == ["trn.raw.txt#0", "trn.raw.txt#2"]
+    assert prepared.labels["label_key"].to_pylist() == ["0", "1", "2", "3"]
+    assert prepared.test is not None
+    assert prepared.test.gold is not None
+    assert prepared.test.gold.to_pylist() == [
+        {"doc_id": "tst.raw.txt.gz#0", "label_ids": [2]},
+        {"doc_id": "tst.raw.txt.gz#2", "label_ids": [1, 3]},
+    ]
+    assert "empty text" in prepared.test.rejects["reason"].to_pylist()[0]
