@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
+from threading import Lock
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from lmtx_ray.corpus.filters import Filter, UnknownKeys
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.search.selection import Selection, all_in
 
-KEPT = 32  # selections of one label set: a job has few filters, or one for each row
+KEPT = 16  # selections, the last ones: a job has few filters, or one for each row
 EMPTY_ALLOW = "allow is an empty list"
 NOTHING_LEFT = "no label fulfils the filter: allow, deny and under leave none"
 
@@ -22,6 +23,7 @@ class Filters:
     def __init__(self, labels: LabelSet) -> None:
         self._labels = labels
         self._kept: dict[tuple[Filter, ...], Selection] = {}
+        self._selecting = Lock()
 
     def select(self, filters: Iterable[Filter]) -> Selection | None:
         """The labels that fulfil every one of some filters, None for all of them.
@@ -32,13 +34,14 @@ class Filters:
         asked = tuple(dict.fromkeys(one for one in filters if one))
         if not asked:
             return None
-        found = self._kept.pop(asked, None)
-        if found is None:
-            found = all_in([part for one in asked for part in self._parts(one)])
-            assert found is not None  # a filter that leaves something out has a part
-        self._kept[asked] = found
-        while len(self._kept) > KEPT:
-            self._kept.pop(next(iter(self._kept)), None)
+        with self._selecting:
+            found = self._kept.pop(asked, None)
+            if found is None:
+                found = all_in([part for one in asked for part in self._parts(one)])
+                assert found is not None  # a filter that leaves something out has a part
+            self._kept[asked] = found
+            if len(self._kept) > KEPT:
+                del self._kept[next(iter(self._kept))]
         return found
 
     def _parts(self, one: Filter) -> list[Selection]:

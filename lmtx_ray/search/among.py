@@ -26,8 +26,8 @@ def are_few(rows: int, of: int) -> bool:
 def nearest_among(
     vectors_LD: np.ndarray, rows_R: np.ndarray, queries_BD: np.ndarray, k: int
 ) -> list[np.ndarray]:
-    """For each query the up to k rows of `rows_R`, int64 and ascending, with the greatest inner
-    products. Their sums are rounded as float32 is."""
+    """For each query the up to k rows, int64, that have the greatest inner products among `rows_R`,
+    which are ascending. The sums are rounded as float32 is."""
     queries, asked = torch.from_numpy(queries_BD), len(queries_BD)
     best_BK, places_BK = torch.empty(asked, 0), torch.empty(asked, 0, dtype=torch.int64)
     for products_BP, rows_P in _pieces(vectors_LD, rows_R, queries):

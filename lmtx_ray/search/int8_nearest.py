@@ -43,19 +43,14 @@ class Int8Nearest:
         """Rows int64, ascending, that hold the k nearest of each query; None where too many rows
         are too close to tell (or the query is not finite). Of `rows_R`, ascending and at least k,
         those alone."""
-        among = None if rows_R is None else _Among.of(rows_R, len(self._scales_L))
-        step = max(1, MOST_PRODUCTS // self._columns(among))
+        among = _Among.of(rows_R, len(self._scales_L))
+        step = max(1, MOST_PRODUCTS // among.columns)
         found: list[np.ndarray | None] = []
         for queries in torch.from_numpy(queries_BD).split(step):
             found += self._search(queries, k, among)
         return found
 
-    def _columns(self, among: _Among | None) -> int:
-        return len(self._scales_L) if among is None or among.few is None else len(among.few)
-
-    def _search(
-        self, queries_BD: torch.Tensor, k: int, among: _Among | None
-    ) -> list[np.ndarray | None]:
+    def _search(self, queries_BD: torch.Tensor, k: int, among: _Among) -> list[np.ndarray | None]:
         scale_B = queries_BD.abs().amax(1).clamp(min=LEAST) / (MIDDLE - 1)
         in_scale_BD = queries_BD / scale_B[:, None]
         whole_BD = whole(in_scale_BD.clone())
@@ -68,12 +63,12 @@ class Int8Nearest:
         )
         least_B = products_BL.topk(k, sorted=False).values.amin(1) - 2 * off_B
         rows = map(np.flatnonzero, (products_BL >= least_B[:, None]).numpy())
-        if among is not None and among.few is not None:
+        if among.few is not None:
             rows = map(among.few.numpy().__getitem__, rows)
         return [found if k <= len(found) <= SPREAD * k else None for found in rows]
 
-    def _products(self, queries_BD: torch.Tensor, among: _Among | None) -> torch.Tensor:
-        asked, labels = len(queries_BD), self._columns(among)
+    def _products(self, queries_BD: torch.Tensor, among: _Among) -> torch.Tensor:
+        asked, labels = len(queries_BD), among.columns
         if asked > 1:
             queries_BD = torch.nn.functional.pad(queries_BD, (0, 0, 0, -asked % QUERIES))
         multiply = rows_by_few(queries_BD)
@@ -81,25 +76,29 @@ class Int8Nearest:
         step = max(PRODUCTS // len(queries_BD), 1)
         for start in range(0, labels, step):
             own = slice(start, start + step)
-            rows = own if among is None or among.few is None else among.few[own]
+            rows = own if among.few is None else among.few[own]
             products_RB = multiply(self._bytes_LD[rows]).mul_(self._scales_L[rows, None])
             products_BL[:, own] = products_RB.t().contiguous()[:asked]
-            if among is not None and among.without_L is not None:
+            if among.without_L is not None:
                 products_BL[:, own].masked_fill_(among.without_L[own], -torch.inf)
         return products_BL
 
 
 @dataclass(frozen=True)
 class _Among:
-    """Which rows count: the few that do, or a mask of those that do not."""
+    """Which rows count: the few that do, or a mask of those that do not, or all. `columns` is how
+    many products a query has."""
 
+    columns: int
     few: torch.Tensor | None = None
     without_L: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, rows_R: np.ndarray, rows: int) -> _Among:
+    def of(cls, rows_R: np.ndarray | None, rows: int) -> _Among:
+        if rows_R is None:
+            return cls(rows)
         if are_few(len(rows_R), rows):
-            return cls(few=torch.from_numpy(rows_R))
+            return cls(len(rows_R), few=torch.from_numpy(rows_R))
         without_L = torch.ones(rows, dtype=torch.bool)
         without_L[torch.from_numpy(rows_R)] = False
-        return cls(without_L=without_L)
+        return cls(rows, without_L=without_L)

@@ -9,6 +9,7 @@ import pytest
 
 from lmtx_ray.batch.outputs import read_rejects, read_tags
 from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.cli.main import main
 from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.key_files import read_keys
 from lmtx_ray.corpus.lines import CorpusError
@@ -162,3 +163,15 @@ def test_a_column_of_lists_filters_from_parquet_and_a_missing_one_is_an_error(
     assert len(second) == 5
     options = ["--allow-column", "yours"]
     assert tag(bundle, str(tmp_path / "in.parquet"), str(tmp_path / "other"), *options) != 0
+
+
+def test_a_text_is_tagged_with_allowed_labels(bundle: str, capsys, caplog) -> None:
+    def keys(*options: str) -> list[str]:
+        assert main(["tag-text", "--bundle", bundle, *options, "heart pain"]) == 0
+        return [one["key"] for one in json.loads(capsys.readouterr().out)["tags"]]
+
+    assert sorted(keys("--allow", "L3", "--allow", "L12")) == ["L12", "L3"]
+    assert keys("--under", "L6") == ["L7"]
+    assert "L1" not in keys("--deny", "L1")
+    assert main(["tag-text", "--bundle", bundle, "--allow", "L99", "heart pain"]) != 0
+    assert "allow: not a key of this label set: 'L99'" in caplog.text
