@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lmtx_ray.config.corpus import CorpusConfig, DocumentsConfig
+from lmtx_ray.corpus.counting import count_corpus
 from lmtx_ray.corpus.gold import GoldSource, LabelRows, gold_row_ids, read_gold
 from lmtx_ray.corpus.label_names import LabelNames
 from lmtx_ray.corpus.lines import BadRow, CorpusError
@@ -144,6 +145,10 @@ def test_a_raw_set_of_the_repository_is_prepared_with_its_gold(tmp_path: Path) -
     labels = written(tmp_path, "lbl.raw.txt", "heart\nlung\nkidney\nliver\n")
     gold = written(tmp_path, "tst_X_Y.txt", "3 4\n2:1\n0:1\n1:1 3:1\n")
     corpus = CorpusConfig(documents=(documents,), labels=labels, test=test, gold=gold, held_aside=0)
+    assert count_corpus(corpus).test == 2
+    wrong = corpus.model_copy(update={"self_matches": written(tmp_path, "wrong.txt", "2 3\n3 0\n")})
+    with pytest.raises(CorpusError, match="line 2: row 3 of 3 documents"):
+        count_corpus(wrong)
     prepared = prepare_corpus(tmp_path, corpus)
     assert prepared.documents["doc_id"].to_pylist() == ["trn.raw.txt#0", "trn.raw.txt#2"]
     assert prepared.labels["label_key"].to_pylist() == ["0", "1", "2", "3"]
