@@ -23,10 +23,8 @@ from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork, run_unit
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle, require_bundle
 from lmtx_ray.bundle.defaults import read_defaults
-from lmtx_ray.bundle.filters import Filters, why_none
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
-from lmtx_ray.corpus.label_set import LABEL_FILES, LabelSet
 from lmtx_ray.io import progress, storage
 from lmtx_ray.io.fence import claimed
 from lmtx_ray.io.latest import resolve
@@ -34,6 +32,7 @@ from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
+from lmtx_ray.loop.filter_check import check_columns, check_filter
 
 __all__ = ["TagJob", "plan_tags", "tag_corpus"]
 logger = logging.getLogger(__name__)
@@ -99,6 +98,7 @@ def tag_corpus(
     bundle = bundle_identity(job)
     with Stage("looking at the inputs"):
         inputs = list_inputs(job.source.documents)
+        check_columns(job, inputs)
     plans = _without_mistake(job, bundle, inputs, read_plans(job.output), append_new, overwrite)
     tagged = 0
     while plan := _next_plan(job, bundle, inputs, plans, append_new):
@@ -120,15 +120,6 @@ def _named(job: TagJob) -> TagJob:
                 "so none has a probability; leave it out, or run a config with a judge"
             )
     return job.model_copy(update={"bundle": bundle})
-
-
-def _check_filter(job: TagJob) -> None:
-    wanted = job.filter()
-    if wanted:
-        folder = open_bundle(job.bundle, lambda name: name in LABEL_FILES).folder
-        selection = Filters(LabelSet.load(folder)).select([wanted])
-        if selection is not None and not len(selection):
-            raise ValueError(why_none([wanted]))
 
 
 def bundle_identity(job: TagJob) -> dict[str, str]:
@@ -179,7 +170,7 @@ def settled(job: TagJob) -> TagJob:
     """
     job = _named(job)
     require_bundle(job.bundle)
-    _check_filter(job)
+    check_filter(job)
     wanted = read_defaults(job.bundle).or_else(job.top_k, job.min_probability)
     return job.model_copy(update=vars(wanted))
 

@@ -148,6 +148,16 @@ def test_each_row_may_name_its_own_labels(bundle: str, tmp_path: Path) -> None:
     assert alone.to_pylist()[0]["probabilities"] == tags[0]["probabilities"]
 
 
+def test_a_column_that_no_row_has_is_refused(bundle: str, tmp_path: Path, caplog) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0), document(1, mine=["L1"])))
+    out = tmp_path / "out"
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(out), "--allow-column", "mien") != 0
+    assert "no field 'mien' in the first rows; did you mean mine?" in caplog.text
+    assert not out.exists()
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(out), "--allow-column", "mine") == 0
+    assert keys_of(out)[1] == ["L1"]
+
+
 def test_a_column_of_lists_filters_from_parquet_and_a_missing_one_is_an_error(
     bundle: str, tmp_path: Path
 ) -> None:
