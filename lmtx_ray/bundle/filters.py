@@ -8,9 +8,10 @@ from threading import Lock
 
 import numpy as np
 
+from lmtx_ray.bundle.searching import FEW
 from lmtx_ray.corpus.filters import Filter, UnknownKeys
 from lmtx_ray.corpus.label_set import LabelSet
-from lmtx_ray.search.selection import Selection, all_in
+from lmtx_ray.search.selection import Narrowed, Selection, all_in
 
 KEPT = 16  # selections, the last ones: a job has few filters, or one for each row
 EMPTY_ALLOW = "allow is an empty list"
@@ -31,9 +32,18 @@ class Filters:
         Raises:
             UnknownKeys: Keys that are not in the label set.
         """
-        asked = tuple(dict.fromkeys(one for one in filters if one))
-        if not asked:
-            return None
+        each = {one: self._of((one,)) for one in filters if one}
+        wide = tuple(one for one, selection in each.items() if selection.left_out > FEW)
+        few = [selection.ids_left_out for one, selection in each.items() if one not in wide]
+        base = self._of(wide) if wide else None
+        if not few:
+            return base
+        without = np.unique(np.concatenate(few))
+        if base is None:
+            return Selection(len(self._labels), without, but=True)
+        return Narrowed(base, without)
+
+    def _of(self, asked: tuple[Filter, ...]) -> Selection:
         with self._selecting:
             found = self._kept.pop(asked, None)
             if found is None:

@@ -2,7 +2,8 @@
 answers.
 
 Documents without a selection, or with one that leaves few labels out, are searched together among
-all labels, for as many more as are left out at most. The others are searched among their own.
+all labels, for as many more as are left out at most. So are those whose selections leave few out of
+one of them (`Narrowed`), among that. The others are searched among their own.
 Shapes: B documents, K candidates.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmtx_ray.search.candidates import PADDING, Candidates
-from lmtx_ray.search.selection import Selection
+from lmtx_ray.search.selection import Narrowed, Selection
 
 FEW = 64  # labels left out: that many more are found as fast
 Selections = Sequence[Selection | None]
@@ -33,20 +34,29 @@ class Search:
 def searches(selections: Selections, k: int, all_k: int = 0) -> list[Search]:
     """What has to be searched so that each document's `k` best labels of its selection are known,
     and the `all_k` best of all labels for those documents that have a selection."""
-    together: list[int] = []
-    apart: dict[Selection, list[int]] = {}
-    most = 0
+    groups: dict[Selection | None, list[int]] = {}
+    more: dict[Selection | None, int] = {}
     for place, selection in enumerate(selections):
-        if selection is None or selection.left_out <= FEW:
-            together.append(place)
-            most = max(most, 0 if selection is None else selection.left_out)
-        elif len(selection):
-            apart.setdefault(selection, []).append(place)
-    asked = [Search(together, max(k + most, all_k), None)] if together else []
-    if all_k and apart:
-        rest = [place for places in apart.values() for place in places]
-        asked = [Search(sorted(together + rest), max(k + most, all_k), None)]
-    return asked + [Search(places, k, selection) for selection, places in apart.items()]
+        if selection is None or len(selection):
+            base, left_out = _base_of(selection)
+            groups.setdefault(base, []).append(place)
+            more[base] = max(more.get(base, 0), left_out)
+    if all_k and set(groups) - {None}:  # then all are searched among all labels
+        groups[None] = sorted(place for places in groups.values() for place in places)
+    least = {None: all_k}
+    return [
+        Search(places, max(k + more.get(base, 0), least.get(base, 0)), base)
+        for base, places in groups.items()
+    ]
+
+
+def _base_of(selection: Selection | None) -> tuple[Selection | None, int]:
+    """What a document is searched among, and how many labels of that it may not have."""
+    if selection is None or selection.left_out <= FEW:
+        return None, 0 if selection is None else selection.left_out
+    if isinstance(selection, Narrowed):
+        return selection.base, len(selection.without_F)
+    return selection, 0
 
 
 def gathered(

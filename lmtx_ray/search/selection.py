@@ -26,7 +26,7 @@ class Selection:
         if len(ids_S) and not 0 <= ids_S[0] <= ids_S[-1] < labels:
             raise ValueError(f"label ids {ids_S[0]} to {ids_S[-1]} of {labels} labels")
         self.labels, self.ids_S, self.but = labels, ids_S, but
-        if 2 * len(ids_S) > labels:  # the others are fewer
+        if 2 * len(ids_S) + but > labels:  # the others are fewer, or as many and named
             self.ids_S = np.flatnonzero(~_mask(labels, ids_S)).astype(np.int32)
             self.but = not but
 
@@ -42,6 +42,11 @@ class Selection:
     def left_out(self) -> int:
         """How many labels are not in it."""
         return self.labels - len(self)
+
+    @property
+    def ids_left_out(self) -> np.ndarray:
+        """Ids of the labels that are not in it, int32, ascending."""
+        return self.ids_S if self.but else np.flatnonzero(~self.mask_L).astype(np.int32)
 
     @cached_property
     def mask_L(self) -> np.ndarray:
@@ -89,6 +94,37 @@ class Selection:
         if len(self.ids_S) * BITS <= self.labels:
             return Selection, (self.labels, self.ids_S, self.but)
         return _of_bits, (self.labels, np.packbits(self.mask_L))
+
+
+class Narrowed(Selection):
+    """A selection without a few more labels; its ids are not made before they are asked for, as
+    each of many documents may have one of these."""
+
+    def __init__(self, base: Selection, without_F: np.ndarray) -> None:
+        """`without_F` are label ids, ascending, each once."""
+        self.labels, self.base = base.labels, base
+        self.without_F = without_F[base.holds(without_F)]
+
+    def __len__(self) -> int:
+        return len(self.base) - len(self.without_F)
+
+    def holds(self, ids_K: np.ndarray) -> np.ndarray:
+        """As Selection."""
+        return self.base.holds(ids_K) & ~np.isin(ids_K, self.without_F)
+
+    @cached_property
+    def whole(self) -> Selection:
+        """The same as a selection of its own."""
+        return self.base & Selection(self.labels, self.without_F, but=True)
+
+    def __getattr__(self, name: str) -> Any:
+        """The parts of a selection, which the rest of it is made from."""
+        if name not in ("ids_S", "but"):
+            raise AttributeError(name)
+        return getattr(self.whole, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.whole.__reduce__()
 
 
 def _mask(labels: int, ids_S: np.ndarray) -> np.ndarray:

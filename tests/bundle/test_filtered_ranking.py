@@ -13,7 +13,7 @@ from lmtx_ray.search.candidates import PADDING
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.memory import Memory, Remembered
-from lmtx_ray.search.selection import Selection
+from lmtx_ray.search.selection import Narrowed, Selection
 from tests.search.test_index import vectors
 from tests.search.test_selection import brute_force, drawn
 
@@ -62,13 +62,26 @@ def others(selection: Selection) -> Selection:
 def test_a_filtered_ranking_is_a_brute_force_ranking_of_the_allowed_labels(share: float) -> None:
     one = drawn(LABELS, share, 7)
     few_denied = Selection(LABELS, np.argsort(-(QUERIES[3] @ KNOWN.T))[:30], but=True)
+    best = np.argsort(-(QUERIES @ KNOWN.T), axis=1)[:, :40]
+    narrowed = [Narrowed(one, np.sort(best[place]).astype(np.int32)) for place in (6, 7)]
     each = [one, None, others(one), few_denied, Selection(LABELS, [5]), Selection(LABELS, [])]
-    selections = each * 2
+    selections = [*each, *narrowed, one, Narrowed(others(one), narrowed[0].ids_left_out[:9])]
+    selections += [None, few_denied]
     ranked = rank(Ranker(LEXICAL, FUSION, None, None, DEPTH), selections)
     for place, selection in enumerate(selections):
         mask_L = np.ones(LABELS, bool) if selection is None else selection.mask_L
         found = [label for label in ranked.ids_BK[place].tolist() if label != PADDING]
         assert found == fused_by_hand(np.flatnonzero(mask_L), place)
+
+
+def test_documents_that_share_a_filter_are_searched_together() -> None:
+    one = drawn(LABELS, 0.3, 7)
+    own = [Narrowed(one, np.array([place], np.int32)) for place in one.ids_S[:8]]
+    (search,) = searches([one, *own], DEPTH)
+    assert (search.places, search.k, search.selection) == ([*range(9)], DEPTH + 1, one)
+    everything, among = searches([None, *own], DEPTH, DEPTH)
+    assert (everything.places, everything.selection) == ([*range(9)], None)
+    assert (among.places, among.selection) == ([*range(1, 9)], one)
 
 
 def test_a_filter_changes_no_probability() -> None:

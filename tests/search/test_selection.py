@@ -14,7 +14,7 @@ from lmtx_ray.search import index as index_module
 from lmtx_ray.search.candidates import PADDING
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
-from lmtx_ray.search.selection import Selection
+from lmtx_ray.search.selection import Narrowed, Selection
 from tests.search.test_index import vectors
 from tests.search.test_int8 import exact_products
 
@@ -60,6 +60,20 @@ def test_a_selection_is_a_set_of_labels(
     sent = pickle.loads(pickle.dumps(one))
     assert sent == one
     assert hash(sent) == hash(one)
+
+
+@given(base=sets, without=sets, but=st.booleans())
+def test_a_narrowed_selection_is_one_without_some(base: set, without: set, but: bool) -> None:
+    ids = np.array(sorted(without), np.int32)
+    given_base = Selection(30, [*base], but)
+    narrowed = Narrowed(given_base, ids)
+    expected = given_base & Selection(30, ids, but=True)
+    assert (len(narrowed), narrowed.left_out) == (len(expected), expected.left_out)
+    every = np.arange(-1, 30)
+    assert np.array_equal(narrowed.holds(every), expected.holds(every))
+    assert pickle.loads(pickle.dumps(narrowed)) == narrowed == expected
+    assert np.array_equal(narrowed.ids_left_out, expected.ids_left_out)
+    assert np.array_equal(narrowed.rows_between(3, 20), expected.rows_between(3, 20))
 
 
 def test_a_selection_of_a_million_labels_travels_in_few_bytes() -> None:
