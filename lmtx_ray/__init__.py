@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lmtx_ray.batch.job import TagJob
     from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags
     from lmtx_ray.bundle.tagger import Tagger
+    from lmtx_ray.corpus.filters import Filter
     from lmtx_ray.corpus.gold import GoldSource
     from lmtx_ray.loop.comparing import compare
     from lmtx_ray.loop.evaluating import evaluate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Filter",
     "GoldSource",
     "RunConfig",
     "TagJob",
@@ -37,6 +39,7 @@ __all__ = [
     "write_report",
 ]
 _HOMES = {
+    "Filter": "corpus.filters",
     "GoldSource": "corpus.gold",
     "RunConfig": "loop.run_config",
     "TagJob": "batch.job",

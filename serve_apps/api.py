@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lmtx_ray import __version__
+from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import Label
 from serve_apps import contracts
 from serve_apps.feedback import Keeper, rows_of
@@ -114,18 +115,23 @@ def _calls(request: contracts.TagRequest) -> list[TagCall]:
         (one.id, None, "") if _too_long(one) else (one.id, one.title, one.text)
         for one in request.documents
     ]
-    allow = None if request.allow is None else frozenset(request.allow)
+    filters = tuple(_filter(one) for one in request.documents)
     return [
         TagCall(
             documents[start : start + CHUNK_DOCUMENTS],
             request.top_k,
             request.min_probability,
-            allow,
-            frozenset(request.deny),
+            _filter(request),
+            filters[start : start + CHUNK_DOCUMENTS] if any(filters) else (),
             request.explain,
+            first=start,
         )
         for start in range(0, len(documents), CHUNK_DOCUMENTS)
     ]
+
+
+def _filter(said: contracts.Filtered) -> Filter:
+    return Filter.of(said.allow, said.deny, said.under)
 
 
 def _too_long(document: contracts.Document) -> dict[str, str]:

@@ -42,7 +42,28 @@ def _document(value: Any) -> Any:
     return value
 
 
+def _several(value: Any) -> Any:
+    """One key as a list of one, null as none."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value
+
+
 Keys = Annotated[list[Name], Field(max_length=MOST_KEYS), AfterValidator(_distinct)]
+Above = Annotated[Keys, BeforeValidator(_several, json_schema_input_type=Name | list[Name] | None)]
+
+
+class Filtered(BaseModel):
+    """Which labels may be tags. All that is given has to be fulfilled: of the request, and of a
+    document by itself."""
+
+    allow: Keys | None = Field(None, description="label keys that alone may be tags")
+    deny: Keys = Field(default=[], description="label keys that may not be tags")
+    under: Above = Field(
+        default=[],
+        description="a label key, or several: only labels below one of them, by their parents and "
+        "parents' parents, may be tags",
+    )
 
 
 class Document(BaseModel):
@@ -73,28 +94,18 @@ class Document(BaseModel):
         return len(self.title or "") + len(self.text)
 
 
+class TaggedDocument(Filtered, Document):
+    """A document to tag: `text`, `title` or both, and which labels may be its tags. `id` is given
+    back, a number as text. Further fields are not looked at."""
+
+
 AnyDocument = Annotated[
-    Document, BeforeValidator(_document, json_schema_input_type=Document | PlainText)
+    TaggedDocument, BeforeValidator(_document, json_schema_input_type=TaggedDocument | PlainText)
 ]
 
 
-class TagRequest(BaseModel):
-    """Documents, or bare texts, and what tags may look like."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"documents": ["Beta blockers after myocardial infarction"], "top_k": 3},
-                {
-                    "documents": [{"id": "a1", "title": "A trial", "text": "of beta blockers"}],
-                    "min_probability": 0.2,
-                    "deny": ["D006801"],
-                    "explain": True,
-                },
-            ]
-        },
-    )
+class Asked(BaseModel):
+    """Documents, and how many tags of which probability."""
 
     documents: list[AnyDocument] = Field(min_length=1, max_length=MOST_DOCUMENTS)
     top_k: int | None = Field(
@@ -112,8 +123,26 @@ class TagRequest(BaseModel):
         strict=True,
         description="tags of less are left out; the bundle's default without it",
     )
-    allow: Keys | None = Field(None, description="label keys that alone may be tags")
-    deny: Keys = Field(default=[], description="label keys that may not be tags")
+
+
+class TagRequest(Filtered, Asked):
+    """Documents, or bare texts, and what tags may look like."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"documents": ["Beta blockers after myocardial infarction"], "top_k": 3},
+                {
+                    "documents": [{"id": "a1", "title": "A trial", "text": "of beta blockers"}],
+                    "min_probability": 0.2,
+                    "deny": ["D006801"],
+                    "explain": True,
+                },
+            ]
+        },
+    )
+
     explain: bool = Field(False, strict=True, description="give parents and evidence of each tag")
 
 

@@ -20,6 +20,7 @@ from lmtx_ray.bundle.cache import INDEX, open_bundle
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.search.candidates import Candidates
 from lmtx_ray.search.index import use_threads
+from lmtx_ray.search.selection import Selection
 from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
 from serve_apps.gather import Gather
 from serve_apps.generation import Answer, Found, Generation, TagCall, merge_shards
@@ -94,9 +95,12 @@ class Engine:
             answers |= dict(zip(places, own, strict=True))
         return [(answers[place], began) for place in range(len(items))]
 
-    async def _search(self, bundle_id: str, vectors_BD: np.ndarray, k: int) -> Found:
+    async def _search(
+        self, bundle_id: str, vectors_BD: np.ndarray, k: int, selection: Selection | None
+    ) -> Found:
+        asked = bundle_id, vectors_BD, k, selection
         timed = await asyncio.gather(
-            *(_timed(self._ask_shard(one, bundle_id, vectors_BD, k)) for one in self._handles)
+            *(_timed(self._ask_shard(one, *asked)) for one in self._handles)
         )
         parts, seconds_S = zip(*timed, strict=True)
         missing = [number for number, part in enumerate(parts) if part is None]
@@ -105,14 +109,19 @@ class Engine:
         return replace(merge_shards(parts, k), seconds_S=seconds_S)
 
     async def _ask_shard(
-        self, handle: DeploymentHandle, bundle_id: str, vectors_BD: np.ndarray, k: int
+        self,
+        handle: DeploymentHandle,
+        bundle_id: str,
+        vectors_BD: np.ndarray,
+        k: int,
+        selection: Selection | None,
     ) -> Candidates | None:
         give_up = time.monotonic() + SHARD_SECONDS
         for attempt in range(SHARD_TRIES):
             if attempt:
                 await asyncio.sleep(SHARD_WAIT_SECONDS * attempt)
             try:
-                reply = handle.search.remote(bundle_id, vectors_BD, k)
+                reply = handle.search.remote(bundle_id, vectors_BD, k, selection)
                 found = await asyncio.wait_for(_result(reply), give_up - time.monotonic())
             except (RayActorError, RayServeException, TimeoutError):
                 continue

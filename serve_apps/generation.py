@@ -7,50 +7,67 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
 from lmtx_ray.bundle import canary
-from lmtx_ray.bundle.tagger import Ranked, Tagger
+from lmtx_ray.bundle.ranking import Ranked
+from lmtx_ray.bundle.searching import Search, part_of
+from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.defaults import Defaults
+from lmtx_ray.corpus.filters import Filter, UnknownKeys
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.candidates import Candidates, merge_top_k
-from serve_apps.reasons import Reasons
+from lmtx_ray.search.selection import Selection
+from serve_apps.reasons import why_none
 
 Row = dict[str, Any]
+Place = tuple[str | int, ...]  # a path into the request
+UNKNOWN_KEYS = "unknown_keys"
 
 
 @dataclass(frozen=True)
 class TagCall:
     """One request's documents, (id, title, text) each, and what its tags may look like; None is the
-    bundle's default.
+    bundle's default. `filters` are of each document, beside the `filter` of all; none if empty.
 
-    `bundle_id` asks for the answer of that bundle and no other.
+    `bundle_id` asks for the answer of that bundle and no other. `first` is the place of the first
+    document in what the client sent.
     """
 
     documents: list[tuple[str, str | None, str]]
     top_k: int | None = None
     min_probability: float | None = None
-    allow: frozenset[str] | None = None
-    deny: frozenset[str] = frozenset()
+    filter: Filter = field(default_factory=Filter)
+    filters: tuple[Filter, ...] = ()
     explain: bool = False
     bundle_id: str | None = None
+    first: int = 0
 
     def tokens(self, most: int) -> int:
         """About how many tokens the encoder will see; `most` is where a document is cut."""
         return sum(min(len(text) // 4 + 1, most) for _, _, text in self.documents)
 
+    def asked(self) -> list[tuple[Filter, ...]]:
+        """The filters that each document's tags have to fulfil."""
+        if not self.filters:
+            return [(self.filter,)] * len(self.documents)
+        return [(self.filter, own) for own in self.filters]
+
 
 @dataclass
 class Answer:
-    """`rows` like the `tags` table's; `error` instead, where there are none. Seconds by stage, and
-    of the stage search by shard where there are any."""
+    """`rows` like the `tags` table's; `error` instead, where there are none, with `problems`, where
+    in the request and what. Seconds by stage, and of the stage search by shard where there are
+    any."""
 
     bundle_id: str = ""
     rows: list[Row] = field(default_factory=list)
     partial: bool = False
     error: str = ""
+    problems: tuple[tuple[Place, str], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     shard_seconds: tuple[float, ...] = ()
     batch_documents: int = 0
@@ -67,11 +84,38 @@ class Found:
     seconds_S: tuple[float, ...] = ()
 
 
+@dataclass
+class _Work:
+    """One pass: calls whose filters are good, the documents of all of them one after the other, and
+    the answers of the other calls by their place."""
+
+    calls: list[TagCall] = field(default_factory=list)
+    texts: list[list[str]] = field(default_factory=list)
+    selections: list[Selection | None] = field(default_factory=list)
+    refused: dict[int, Answer] = field(default_factory=dict)
+    searches: list[Search] = field(default_factory=list)
+    found: Sequence[Found] = ()
+    vectors_BD: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    @cached_property
+    def documents(self) -> list[str]:
+        return [text for call in self.texts for text in call]
+
+    def in_order(self, answers: Sequence[Answer]) -> list[Answer]:
+        """The answers of the good calls, and between them those of the others."""
+        good = iter(answers)
+        total = len(answers) + len(self.refused)
+        return [self.refused.get(place) or next(good) for place in range(total)]
+
+
 class ShardSearch(Protocol):
     """Searches an index that is elsewhere; MissingShard where it may not leave one out."""
 
-    async def __call__(self, bundle_id: str, vectors_BD: np.ndarray, k: int) -> Found:
-        """Candidates in a bundle's index, k for each of the vectors, float32 [B, D]."""
+    async def __call__(
+        self, bundle_id: str, vectors_BD: np.ndarray, k: int, selection: Selection | None
+    ) -> Found:
+        """Candidates in a bundle's index, k for each of the vectors, float32 [B, D], among all
+        labels or those of a selection."""
 
 
 class Generation:
@@ -90,68 +134,99 @@ class Generation:
 
     async def answer(self, calls: Sequence[TagCall]) -> list[Answer]:
         """An Answer for each call; their documents go through the encoder together."""
-        texts = [
-            [document_text(title, text) for _, title, text in call.documents] for call in calls
-        ]
-        documents = [text for call in texts for text in call]
-        depth = self.tagger.depth(max(self._wanted(call).top_k for call in calls))
         if self._shards is None:
-            answers = await self._run(self._whole, calls, texts, documents, depth)
-        else:
-            started = time.perf_counter()
-            vectors_BD = await self._run(self.tagger.encode, documents)
-            encoded = time.perf_counter()
-            found = await self._shards(self.bundle_id, vectors_BD, depth)
-            spent = {"encode": encoded - started, "search": time.perf_counter() - encoded}
-            given = texts, documents, vectors_BD, found, spent
-            answers = await self._run(self._finish, calls, *given)
-        return answers
-
-    def _whole(
-        self, calls: Sequence[TagCall], texts: list[list[str]], documents: list[str], depth: int
-    ) -> list[Answer]:
+            return list(await self._run(self._whole, calls))
+        work = await self._run(self._begin, calls)
         started = time.perf_counter()
-        vectors_BD = self.tagger.encode(documents)
+        work.vectors_BD = await self._run(self.tagger.encode, work.documents)
         encoded = time.perf_counter()
-        found = Found(self.tagger.search(vectors_BD, depth))
+        work.found = await asyncio.gather(
+            *(
+                self._shards(self.bundle_id, work.vectors_BD[one.places], one.k, one.selection)
+                for one in work.searches
+            )
+        )
         spent = {"encode": encoded - started, "search": time.perf_counter() - encoded}
-        return self._finish(calls, texts, documents, vectors_BD, found, spent)
+        return list(await self._run(self._finish, work, spent))
 
-    def _finish(
-        self,
-        calls: Sequence[TagCall],
-        texts: list[list[str]],
-        documents: list[str],
-        vectors_BD: np.ndarray,
-        found: Found,
-        spent: dict[str, float],
-    ) -> list[Answer]:
+    def _begin(self, calls: Sequence[TagCall]) -> _Work:
+        work = _Work()
+        for place, call in enumerate(calls):
+            selections, problems = self._select(call)
+            if problems:
+                said = Answer(self.bundle_id, error=UNKNOWN_KEYS, problems=problems)
+                work.refused[place] = said
+                continue
+            work.calls.append(call)
+            work.texts.append([document_text(title, text) for _, title, text in call.documents])
+            work.selections += selections
+        depth = max((self.tagger.depth(self._wanted(call).top_k) for call in work.calls), default=0)
+        work.searches = self.tagger.searches(work.selections, depth)
+        return work
+
+    def _select(self, call: TagCall) -> tuple[list[Selection | None], tuple[Any, ...]]:
+        """(the selection of each document, what is wrong with the filters)."""
+        try:
+            return list(self.tagger.select(call.asked())), ()
+        except UnknownKeys:
+            parts: list[tuple[Place, Filter]] = [(("body",), call.filter)]
+            parts += [
+                (("body", "documents", call.first + place), own)
+                for place, own in enumerate(call.filters)
+            ]
+        problems: list[tuple[Place, str]] = []
+        for place, own in parts:
+            try:
+                self.tagger.select([[own]])
+            except UnknownKeys as error:
+                problems += [((*place, name), said) for name, said in error.said.items()]
+        return [], tuple(problems)
+
+    def _whole(self, calls: Sequence[TagCall]) -> list[Answer]:
+        work = self._begin(calls)
         started = time.perf_counter()
+        work.vectors_BD = self.tagger.encode(work.documents)
+        encoded = time.perf_counter()
+        work.found = [
+            Found(self.tagger.search(work.vectors_BD[one.places], one.k, one.selection))
+            for one in work.searches
+        ]
+        spent = {"encode": encoded - started, "search": time.perf_counter() - encoded}
+        return self._finish(work, spent)
+
+    def _finish(self, work: _Work, spent: dict[str, float]) -> list[Answer]:
+        started = time.perf_counter()
+        partial = any(found.partial for found in work.found)
         answers, start = [], 0
-        for call, own in zip(calls, texts, strict=True):
-            span = slice(start, start + len(own))
-            # of its own depth, so that company changes no fused score
-            depth = self.tagger.depth(self._wanted(call).top_k)
-            dense = found.dense[0][span, :depth], found.dense[1][span, :depth]
-            rows = self._rows(call, own, self.tagger.rank(own, vectors_BD[span], dense))
-            answer = Answer(self.bundle_id, rows, found.partial, wanted=self._wanted(call))
-            answers.append(answer)
+        for call, own in zip(work.calls, work.texts, strict=True):
+            ranked = self._ranked(work, call, own, start)
+            rows = self._rows(call, own, ranked)
+            answers.append(Answer(self.bundle_id, rows, partial, wanted=self._wanted(call)))
             start += len(own)
         spent = {**spent, "rank": time.perf_counter() - started}
-        for answer, call in zip(answers, calls, strict=True):
-            answer.seconds, answer.batch_documents = spent, len(documents)
-            answer.shard_seconds = found.seconds_S
+        shard_seconds = [found.seconds_S for found in work.found if found.seconds_S]
+        for answer, call in zip(answers, work.calls, strict=True):
+            answer.seconds, answer.batch_documents = spent, len(work.documents)
+            answer.shard_seconds = tuple(map(max, zip(*shard_seconds, strict=True)))
             answer.tokens = call.tokens(self.most_tokens)
-        return answers
+        return work.in_order(answers)
+
+    def _ranked(self, work: _Work, call: TagCall, documents: list[str], start: int) -> Ranked:
+        """Of a call's own depth, so that company changes no fused score."""
+        depth = self.tagger.depth(self._wanted(call).top_k)
+        span = range(start, start + len(documents))
+        searched, found = part_of(work.searches, [one.dense for one in work.found], span)
+        selections = work.selections[span.start : span.stop]
+        vectors_BD = work.vectors_BD[span.start : span.stop]
+        return self.tagger.rank(documents, vectors_BD, searched, found, selections, depth)
 
     def _rows(self, call: TagCall, documents: list[str], ranked: Ranked) -> list[Row]:
         ids = [doc_id for doc_id, _, _ in call.documents]
         wanted = self._wanted(call)
-        rows = self.tagger.answers(ids, documents, ranked, wanted, call.allow, call.deny)
-        reasons = Reasons(self.tagger, call, ranked, wanted.min_probability)
+        rows = self.tagger.answers(ids, documents, ranked, wanted, call.asked())
         for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
             if not row["label_keys"] and not row["reason"]:
-                row["reason"] = reasons.why_none(document, place)
+                row["reason"] = why_none(self.tagger, ranked, document, place, wanted)
         if call.explain:
             for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
                 keys = row["label_keys"]

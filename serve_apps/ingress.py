@@ -20,7 +20,7 @@ from lmtx_ray.corpus.label_set import Label
 from serve_apps.api import build_api
 from serve_apps.engine import BUNDLE_GONE, SHARD_MISSING
 from serve_apps.feedback import Keeper
-from serve_apps.generation import Answer, TagCall
+from serve_apps.generation import UNKNOWN_KEYS, Answer, TagCall
 from serve_apps.guard import GuardSettings, Refusal
 from serve_apps.ports import HA_PROXY
 from serve_apps.telemetry import Telemetry
@@ -62,6 +62,8 @@ class EngineClient:
         answer: Answer = await self._ask(lambda: self._engine.tag.remote(call), self._seconds)
         if answer.error == SHARD_MISSING:
             raise busy("shard_missing", "a part of the index does not answer")
+        if answer.error == UNKNOWN_KEYS:
+            raise Refusal(422, UNKNOWN_KEYS, answer.problems)
         assert answer.error in {"", BUNDLE_GONE}
         return answer
 

@@ -14,6 +14,7 @@ from lmtx_ray.bundle.cache import DESCRIPTION, LocalBundle, open_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.search.index import IndexShard, load_shard, use_threads
+from lmtx_ray.search.selection import Selection
 from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
 
 
@@ -25,9 +26,11 @@ class HeldShards:
     shards: list[IndexShard]
     held: LocalBundle
 
-    def search(self, vectors_BD: np.ndarray, k: int) -> Candidates:
-        """Merged candidates, as of one index."""
-        return merge_top_k([shard.search(vectors_BD, k) for shard in self.shards], k)
+    def search(
+        self, vectors_BD: np.ndarray, k: int, selection: Selection | None = None
+    ) -> Candidates:
+        """Merged candidates, as of one index; of a selection of all its labels those alone."""
+        return merge_top_k([one.search(vectors_BD, k, selection) for one in self.shards], k)
 
 
 def load_held(uri: str, number: int, of: int) -> HeldShards:
@@ -80,8 +83,14 @@ class Shard:
                 return f"shard from row {shard.start}: ids of other rows"
         return ""
 
-    async def search(self, bundle_id: str, vectors_BD: np.ndarray, k: int) -> Candidates | None:
-        """ids_BK and scores_BK of this part of the label set."""
+    async def search(
+        self,
+        bundle_id: str,
+        vectors_BD: np.ndarray,
+        k: int,
+        selection: Selection | None = None,
+    ) -> Candidates | None:
+        """ids_BK and scores_BK of this part of the label set, or of what a selection has of it."""
         held = self._bundles.get(bundle_id)
         if held is None:
             return None
@@ -89,7 +98,7 @@ class Shard:
             shape = (len(vectors_BD), 0)
             return np.zeros(shape, np.int32), np.zeros(shape, np.float32)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, held.search, vectors_BD, k)
+        return await loop.run_in_executor(self._executor, held.search, vectors_BD, k, selection)
 
     async def state(self) -> ReplicaState:
         """Which replica this is, what it holds, and how a promotion goes."""

@@ -33,6 +33,7 @@ GROUND = {"io", "config", "corpus"}
 HEAVY_FILES = {
     "io.s3",
     "io.s3_client",
+    "search.among",
     "search.hardware",
     "search.clustering",
     "search.index",
@@ -55,6 +56,7 @@ HEAVY_FILES = {
     "student.packed_bert",
     "student.saving",
     "student.telling",
+    "bundle.ranking",
     "bundle.tagger",
     "bundle.folder",
     "teacher.vllm",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,19 +25,24 @@ from lmtx_ray.io.table_writer import TableWriter
 
 EACH = ("key", "label", "score", "probability")  # columns of a tag, in the order of LISTS
 BATCH_ROWS = 4096
+FileKind = OutputFormat | Literal["xmc"]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How one file looks: `id_name` is the column of ids."""
+    """How one file looks: `id_name` is the column of ids. A sparse matrix, "xmc", has none, and
+    neither rows of one tag nor anything that is passed through."""
 
-    kind: OutputFormat
+    kind: FileKind
     id_name: str = "doc_id"
     long: bool = False
     passed: tuple[str, ...] = ()
 
     def columns(self) -> list[str]:
-        """Names of the columns, in order. Raises PublishError where two have one name."""
+        """Names of the columns, in order. Raises PublishError where two have one name, or a matrix
+        would have any."""
+        if self.kind == "xmc" and (self.long or self.passed):
+            raise PublishError("a file in .xmc.txt holds labels and scores: no --long, no columns")
         own = EACH if self.long else [name for name in schemas.TAGS.names if name != "doc_id"]
         columns = [self.id_name, *own, *self.passed]
         if twice := next((name for name in columns if columns.count(name) > 1), None):
@@ -53,21 +58,24 @@ class Shape:
 
 
 def assemble(files: Sequence[str], shape: Shape, file: BinaryIO) -> int:
-    """Write all rows of files of tags, which are of the shape's kind; returns how many rows."""
-    shape.columns()
-    if shape.kind == "parquet":
-        return _parquet(files, shape, file)
-    return _text(files, shape, file)
+    """Write all rows of files of tags, which are of the shape's kind and no matrix; returns how
+    many rows."""
+    columns = shape.columns()
+    if shape.kind == "csv" or shape.kind == "jsonl":
+        return _text(files, shape, shape.kind, columns, file)
+    return _parquet(files, shape, file)
 
 
-def _text(files: Sequence[str], shape: Shape, file: BinaryIO) -> int:
-    columns, count = shape.columns(), 0
-    if shape.kind == "csv":
+def _text(
+    files: Sequence[str], shape: Shape, kind: OutputFormat, columns: list[str], file: BinaryIO
+) -> int:
+    count = 0
+    if kind == "csv":
         file.write(csv_line(columns).encode())
     for uri in files:
-        for row in rows_of(uri, shape.kind):
+        for row in rows_of(uri, kind):
             for one in _shaped(row, shape):
-                file.write(_line(one, shape.kind).encode())
+                file.write(_line(one, kind).encode())
                 count += 1
     return count
 

@@ -20,12 +20,14 @@ CHUNK_CHARACTERS = 16 << 20
 
 @dataclass
 class Chunk:
-    """`places` are (part of the unit, position in it) of `documents`; the columns run along."""
+    """`places` are (part of the unit, position in it) of `documents`; the columns run along.
+    `filters` are fields of the columns that filter, as they were read."""
 
     places: list[tuple[int, int]] = field(default_factory=list)
     documents: list[Row] = field(default_factory=list)
     kept: list[list[str]] = field(default_factory=list)
     extras: Extras = field(default_factory=dict)
+    filters: list[Row] = field(default_factory=list)
     rejects: list[Row] = field(default_factory=list)
     characters: int = 0
 
@@ -53,7 +55,7 @@ def read_chunks(unit: Unit, job: TagJob, tallies: list[Tally]) -> Iterator[Chunk
 
 
 def _reading(job: TagJob) -> Reading:
-    required = (job.keep_field, *job.pass_through)
+    required = (job.keep_field, *job.filter_columns().values(), *job.pass_through)
     return Reading(job.source, tuple(name for name in required if name), job.pass_through)
 
 
@@ -63,6 +65,7 @@ def _add(
     document = row if isinstance(row, BadRow) else _document(row, job)
     kept = _kept(row, job.keep_field) if isinstance(row, dict) else []
     extras = _extras(row, typed, job) if isinstance(row, dict) else {}
+    filters = _filters(row, job) if isinstance(row, dict) else {}
     if isinstance(document, BadRow) or isinstance(kept, BadRow) or isinstance(extras, BadRow):
         bad = next(part for part in (document, kept, extras) if isinstance(part, BadRow))
         chunk.rejects.append(_reject(place, uri, bad))
@@ -70,6 +73,7 @@ def _add(
     chunk.places.append(place)
     chunk.documents.append(document)
     chunk.kept.append(kept)
+    chunk.filters.append(filters)
     chunk.characters += len(document["text"])
     for name, value in extras.items():
         chunk.extras[name].append(value)
@@ -103,6 +107,11 @@ def _kept(row: Row, name: str | None) -> list[str] | BadRow:
         return BadRow(f"field {name!r} needs label keys, but {error}", json_text(row))
     problem = next(filter(None, map(text_problem, keys)), "")
     return BadRow(f"{problem} in field {name!r}", json_text(row)) if problem else keys
+
+
+def _filters(row: Row, job: TagJob) -> Row:
+    """What the columns that filter hold, by what they are."""
+    return {name: row.get(column) for name, column in job.filter_columns().items()}
 
 
 def _extras(row: Row, typed: Row, job: TagJob) -> dict[str, Any] | BadRow:

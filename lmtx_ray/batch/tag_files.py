@@ -15,6 +15,7 @@ from lmtx_ray.corpus.cells import split_items
 from lmtx_ray.corpus.gold import DOCUMENTS
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
 from lmtx_ray.corpus.readers import format_of, read_rows
+from lmtx_ray.corpus.sparse_rows import is_sparse, read_sparse, row_id
 from lmtx_ray.corpus.values import id_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import PublishedFolder
@@ -41,12 +42,15 @@ def is_tags_output(uri: str) -> bool:
     return bool(read_manifests(uri)) and bool(storage.stat(storage.join(uri, name_of("PLAN", 0))))
 
 
-def read_tag_file(uri: str, document: str | None = None) -> pa.Table:
+def read_tag_file(
+    uri: str, document: str | None = None, row_ids: Sequence[str] | None = None
+) -> pa.Table:
     """A row for each document: doc_id, and as lists what there is of label_keys or label_ids,
     labels, scores and probabilities, best first.
 
     Args:
         document: The column of document ids; a usual name, or the one that is left, if None.
+        row_ids: Ids of the rows of a sparse matrix (`sparse_rows`); their numbers from 0 if None.
 
     Raises:
         CorpusError: A file without ids or labels, or with a row that cannot be read.
@@ -56,6 +60,8 @@ def read_tag_file(uri: str, document: str | None = None) -> pa.Table:
         raise CorpusError(f"no such file or folder: {uri}")
     if storage.stat(uri) is None:
         return read_tags(uri) if is_tags_output(uri) else PublishedFolder(uri).read()
+    if is_sparse(uri):
+        return _matrix(uri, row_ids)
     rows = list(_good(uri))
     header = list(rows[0][1]) if rows else []
     column = _document_column(uri, header, document)
@@ -67,6 +73,17 @@ def read_tag_file(uri: str, document: str | None = None) -> pa.Table:
     raise CorpusError(
         f"{uri}: no column label_keys, label_ids, label_key or label; it has: {there}"
     )
+
+
+def _matrix(uri: str, row_ids: Sequence[str] | None) -> pa.Table:
+    rows = []
+    for position, row in read_sparse(uri):
+        if isinstance(row, BadRow):
+            raise CorpusError(f"{uri} row {position}: {row.reason}")
+        if doc_id := row_id(uri, position - 1, row_ids):
+            rows.append({"doc_id": doc_id, **row})
+    schema = pa.schema({"doc_id": pa.string(), IDS: KINDS[IDS], "scores": KINDS["scores"]})
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _good(uri: str) -> Iterator[tuple[int, Row]]:

@@ -6,7 +6,7 @@ whole; the receipt, put if absent, names them and makes them count.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,10 @@ import pyarrow as pa
 from lmtx_ray.batch.chunks import Chunk, read_chunks
 from lmtx_ray.batch.formats import TagWriter
 from lmtx_ray.batch.job import TagJob
+from lmtx_ray.batch.row_filters import row_filter
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.filters import Filter
+from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.lines import Tally
 from lmtx_ray.corpus.settling import rejects_table
 from lmtx_ray.io import progress, storage
@@ -28,6 +31,7 @@ from lmtx_ray.io.table_writer import TableWriter
 from lmtx_ray.io.unique import key_hash
 from lmtx_ray.io.units import Unit
 
+EMPTY = "empty"  # of a document without text
 ID_ROWS = pa.schema([("hash", pa.uint64()), ("part", pa.int32()), ("position", pa.int64())])
 
 
@@ -42,6 +46,10 @@ class Tags(Protocol):
         ids: Sequence[str],
         titles: Sequence[str | None],
         min_probability: float | None,
+        allow: Collection[str] | None,
+        deny: Collection[str],
+        under: Collection[str],
+        filters: Sequence[Filter | None],
     ) -> pa.Table:
         """TAGS of texts, one row each, in order."""
 
@@ -60,7 +68,7 @@ def data_name(unit: Unit, kind: str, attempt: str, ending: str) -> str:
     return "/".join(part for part in parts if part)
 
 
-def run_unit(unit: Unit, work: UnitWork, tagger: Tags, texts: Mapping[str, str]) -> Receipt:
+def run_unit(unit: Unit, work: UnitWork, tagger: Tags, labels: LabelSet) -> Receipt:
     """Tag a unit and commit it; returns the winning receipt, ours or an earlier one.
 
     Raises:
@@ -71,7 +79,7 @@ def run_unit(unit: Unit, work: UnitWork, tagger: Tags, texts: Mapping[str, str])
     endings = {DATA: work.job.output_format, REJECTS: "parquet", IDS: "parquet"}
     with storage.scratch_folder() as folder:
         paths = {kind: Path(folder) / kind for kind in endings}
-        counts = _write(unit, work.job, tagger, texts, paths)
+        counts = _write(unit, work.job, tagger, labels, paths)
         kinds = [kind for kind in endings if kind != REJECTS or counts["rejected"]]
         if output.fence:
             output.fence.check()
@@ -83,7 +91,7 @@ def run_unit(unit: Unit, work: UnitWork, tagger: Tags, texts: Mapping[str, str])
 
 
 def _write(
-    unit: Unit, job: TagJob, tagger: Tags, texts: Mapping[str, str], paths: Mapping[str, Path]
+    unit: Unit, job: TagJob, tagger: Tags, labels: LabelSet, paths: Mapping[str, Path]
 ) -> dict[str, Any]:
     tallies: list[Tally] = []
     rows_in = rows_out = 0
@@ -95,7 +103,7 @@ def _write(
             rows_in += len(chunk.documents) + len(chunk.rejects)
             progress.ahead(len(chunk.documents), all_of_it=False)
             if chunk.documents:
-                table = tag_chunk(chunk, job, tagger, texts)
+                table = tag_chunk(chunk, job, tagger, labels)
                 rows_out += table.num_rows
                 tags.write(table, chunk.extras)
             ids.write(_id_rows(chunk))
@@ -117,29 +125,43 @@ def _id_rows(chunk: Chunk) -> pa.Table:
     return pa.table(columns, schema=ID_ROWS)
 
 
-def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, texts: Mapping[str, str]) -> pa.Table:
+def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, labels: LabelSet) -> pa.Table:
     """`tags` of a chunk's documents, what a person set first. Texts without content, which are
     here for their kept tags alone, are no work for the tagger."""
-    full = [row for row in chunk.documents if row["title"] or row["text"]]
+    own = [
+        row_filter(row["doc_id"], fields, job, labels)
+        for row, fields in zip(chunk.documents, chunk.filters, strict=True)
+    ]
+    full = [
+        (row, one)
+        for row, (one, _) in zip(chunk.documents, own, strict=True)
+        if row["title"] or row["text"]
+    ]
     tags = (
         tagger.tag(
-            [row["text"] for row in full],
+            [row["text"] for row, _ in full],
             job.top_k,
-            ids=[row["doc_id"] for row in full],
-            titles=[row["title"] for row in full],
+            ids=[row["doc_id"] for row, _ in full],
+            titles=[row["title"] for row, _ in full],
             min_probability=job.min_probability,
+            allow=job.allow,
+            deny=job.deny,
+            under=job.under,
+            filters=[one for _, one in full],
         )
         if full
         else schemas.TAGS.empty_table()
     )
-    if not any(chunk.kept):
+    if not any(chunk.kept) and not any(problem for _, problem in own):
         return tags
     assert job.top_k is not None  # settled before the plan was made
     found = iter(tags.to_pylist())
-    rows = [
-        keep(next(found) if row["title"] or row["text"] else empty(row), kept, texts, job.top_k)
-        for row, kept in zip(chunk.documents, chunk.kept, strict=True)
-    ]
+    rows = []
+    for row, kept, (_, problem) in zip(chunk.documents, chunk.kept, own, strict=True):
+        tagged = next(found) if row["title"] or row["text"] else empty(row)
+        if problem and tagged["reason"] != EMPTY:  # it says more than that nothing is allowed
+            tagged = {**tagged, "reason": problem}
+        rows.append(keep(tagged, kept, labels, job.top_k) if kept else tagged)
     return schemas.conform(pa.Table.from_pylist(rows, schema=tags.schema), schemas.TAGS)
 
 
@@ -148,7 +170,7 @@ def empty(document: Mapping[str, Any]) -> dict[str, Any]:
     lists: dict[str, list[Any]] = {
         name: [] for name in ("label_keys", "labels", "scores", "probabilities")
     }
-    return {"doc_id": document["doc_id"], **lists, "reason": "empty"}
+    return {"doc_id": document["doc_id"], **lists, "reason": EMPTY}
 
 
 def keep(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,41 +11,28 @@ import pyarrow as pa
 from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.cache import LocalBundle, check_version, open_bundle
 from lmtx_ray.bundle.evidence import evidence
+from lmtx_ray.bundle.filters import Filters, why_none
+from lmtx_ray.bundle.ranking import Ranked, Ranker
+from lmtx_ray.bundle.searching import Search, Selections, among_all, gathered, searches
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.text_keys import document_text, is_blank
 from lmtx_ray.evaluation.calibration import Calibration
-from lmtx_ray.evaluation.combining import SideLists, combined
-from lmtx_ray.evaluation.pair_features import Known
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import read_about
 from lmtx_ray.io.receipts import PublishError
-from lmtx_ray.search.candidates import PADDING, Candidates, reciprocal_rank_fusion
+from lmtx_ray.search.candidates import PADDING, Candidates
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
-from lmtx_ray.search.memory import VOTED, Memory
+from lmtx_ray.search.memory import Memory
+from lmtx_ray.search.selection import Selection
 from lmtx_ray.student.encoder import Encoder
 
 NO_PROBABILITIES = "nobody judged this bundle: no probabilities, so none reaches min_probability"
 EXAMPLES = 256  # labels that show the encoder the values it works with
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """What was found for B documents: the ranking that counts, and what it was made from."""
-
-    ids_BK: np.ndarray
-    scores_BK: np.ndarray
-    dense: Candidates
-    lexical: Candidates | None
-
-    def known(self, place: int, depth: int) -> Known:
-        """What there is on the document at `place`."""
-        lexical = self.lexical and (self.lexical[0][place], self.lexical[1][place])
-        dense = self.dense[0][place], self.dense[1][place]
-        return Known((self.ids_BK[place], self.scores_BK[place]), dense, lexical, depth)
 
 
 class Tagger:
@@ -78,12 +64,10 @@ class Tagger:
             examples=self.labels.texts[::step][:EXAMPLES],
         )
         self._index = LabelIndex.load(f"{folder}/index") if with_index else None
-        self._fusion = description["fusion"]
-        self._lexical = LexicalIndex.load(f"{folder}/lexical") if self._fusion else None
         self._depth = description["depth"]
         self._calibration = calibration_of(folder, description)
-        self._combiner = calibration_of(folder, description, "combiner")
-        self._memory = Memory.load(f"{folder}/memory") if self._combiner else None
+        self._ranker = ranker_of(folder, description)
+        self._filters = Filters(self.labels)
         self.defaults = Defaults.of(description)
 
     @classmethod
@@ -106,12 +90,15 @@ class Tagger:
         min_probability: float | None = None,
         allow: Collection[str] | None = None,
         deny: Collection[str] = (),
+        under: str | Collection[str] | None = None,
+        filters: Sequence[Filter | None] | None = None,
     ) -> pa.Table:
         """A row of the `tags` contract for each document, in order: doc_id, label_keys, labels,
         scores, probabilities (best first, at most `top_k`), reason.
 
         A document without text has no tags and the reason "empty". An untrained bundle's
-        probabilities are None, and a `min_probability` leaves none of its tags.
+        probabilities are None, and a `min_probability` leaves none of its tags. Which labels are
+        allowed changes the probability of none.
 
         Args:
             top_k: Most tags of a document; the bundle's default, 5 if it has none, if None.
@@ -119,23 +106,31 @@ class Tagger:
             titles: Title of each text, which is read before it; none if None.
             min_probability: Tags of less are left out; the bundle's default, 0 if it has none, if
                 None.
-            allow: Label keys that alone may be tags, of the bundle's top candidates; all if None.
+            allow: Label keys that alone may be tags; all if None.
             deny: Label keys that may not.
+            under: A label key, or several: only labels below one of them may be tags.
+            filters: The same of each document by itself, beside what holds for all.
 
         Raises:
             TypeError: One text instead of a list of them, or something that is no text.
             ValueError: Lists of different lengths, a `top_k` below 1, or a `min_probability`
-                outside 0 to 1.
+                outside 0 to 1. Its subclass UnknownKeys: keys that are not in the label set.
         """
         wanted = self.defaults.or_else(top_k, min_probability)
         ids = [str(doc_id) for doc_id in (range(len(texts)) if ids is None else ids)]
         titles = [None] * len(texts) if titles is None else titles
-        _check(texts, ids, titles)
+        each = [None] * len(texts) if filters is None else filters
+        _check(texts, {"ids": ids, "titles": titles, "filters": each})
         documents = [document_text(title, text) for title, text in zip(titles, texts, strict=True)]
+        general = Filter.of(allow, deny, under)
+        asked = [(general, *([one] if one else [])) for one in each]
+        selections = self.select(asked)
         vectors_BD = self.encode(documents)
-        dense = self.search(vectors_BD, self.depth(wanted.top_k))
-        ranked = self.rank(documents, vectors_BD, dense)
-        rows = self.answers(ids, documents, ranked, wanted, allow, deny)
+        depth = self.depth(wanted.top_k)
+        searched = self.searches(selections, depth)
+        found = [self.search(vectors_BD[one.places], one.k, one.selection) for one in searched]
+        ranked = self.rank(documents, vectors_BD, searched, found, selections, depth)
+        rows = self.answers(ids, documents, ranked, wanted, asked)
         return schemas.conform(pa.Table.from_pylist(rows, schema=schemas.TAGS), schemas.TAGS)
 
     def check(self) -> str:
@@ -152,38 +147,40 @@ class Tagger:
         """float32 unit vectors [B, D] of prepared texts (`document_text`)."""
         return self.encoder.encode(documents, "document")
 
-    def search(self, vectors_BD: np.ndarray, depth: int) -> Candidates:
+    def select(self, asked: Sequence[Sequence[Filter]]) -> Selections:
+        """The labels that fulfil all filters of each document, None for all labels.
+
+        Raises:
+            UnknownKeys: Keys that are not in the label set.
+        """
+        return [self._filters.select(filters) for filters in asked]
+
+    def searches(self, selections: Selections, depth: int) -> list[Search]:
+        """What has to be searched for documents with these selections, see `rank`."""
+        return searches(selections, depth, self._depth if self._calibration else 0)
+
+    def search(
+        self, vectors_BD: np.ndarray, depth: int, selection: Selection | None = None
+    ) -> Candidates:
         """The nearest labels in the bundle's own index."""
         assert self._index is not None
-        return self._index.search(vectors_BD, depth)
+        return self._index.search(vectors_BD, depth, selection)
 
-    def rank(self, documents: Sequence[str], vectors_BD: np.ndarray, dense: Candidates) -> Ranked:
-        """The ranking that counts: the dense one, or it fused with the lexical side, or all sides
-        weighed."""
-        if self._lexical is None:
-            return Ranked(*dense, dense, None)
-        depth = dense[0].shape[1]
-        lexical = self._lexical.search(documents, depth)
-        if self._combiner and self._memory and len(documents):
-            sides = dense, lexical, self._memory.search(vectors_BD, VOTED)
-            rows = [
-                self._weighed(SideLists(*((ids[n], scores[n]) for ids, scores in sides)), depth)
-                for n in range(len(documents))
-            ]
-            ids_BK, scores_BK = (np.stack(column) for column in zip(*rows, strict=True))
-            return Ranked(ids_BK, scores_BK, dense, lexical)
-        fused = reciprocal_rank_fusion(
-            [dense[0], lexical[0]],
-            depth,
-            constant=self._fusion["constant"],
-            weights=[self._fusion["dense"], self._fusion["lexical"]],
-        )
-        return Ranked(*fused, dense, lexical)
-
-    def _weighed(self, sides: SideLists, most: int) -> tuple[np.ndarray, np.ndarray]:
-        assert self._combiner is not None
-        assert self._memory is not None
-        return combined(sides, self._combiner, self._memory.histories, self._depth, most)
+    def rank(
+        self,
+        documents: Sequence[str],
+        vectors_BD: np.ndarray,
+        searched: Sequence[Search],
+        found: Sequence[Candidates],
+        selections: Selections,
+        depth: int,
+    ) -> Ranked:
+        """The ranking that counts, made of what the `searches` of these documents `found`."""
+        dense = gathered(searched, found, selections, depth)
+        everything = None
+        if self._calibration and any(one is not None for one in selections):
+            everything = among_all(searched, found, selections, self._depth)
+        return self._ranker.rank(documents, vectors_BD, dense, selections, everything)
 
     def answers(
         self,
@@ -191,10 +188,10 @@ class Tagger:
         documents: Sequence[str],
         ranked: Ranked,
         wanted: Defaults,
-        allow: Collection[str] | None = None,
-        deny: Collection[str] = (),
+        filters: Sequence[Sequence[Filter]] = (),
     ) -> list[dict[str, Any]]:
-        """The rows of the `tags` table of ranked documents, see `tag`."""
+        """The rows of the `tags` table of ranked documents, see `tag`; `filters` of each document
+        say why it has none where they leave no label."""
         rows = []
         for place, (doc_id, document) in enumerate(zip(ids, documents, strict=True)):
             row: dict[str, Any] = {
@@ -207,34 +204,30 @@ class Tagger:
             }
             if is_blank(document):
                 row["reason"] = "empty"
+            elif ranked.is_empty(place):
+                row["reason"] = why_none(filters[place] if filters else ())
             elif wanted.min_probability > 0 and self._calibration is None:
                 row["reason"] = NO_PROBABILITIES
             else:
-                self._fill(row, ranked.known(place, self._depth), wanted, allow, deny)
+                self._fill(row, ranked, place, wanted)
             rows.append(row)
         return rows
 
-    def _fill(
-        self,
-        row: dict[str, Any],
-        known: Known,
-        wanted: Defaults,
-        allow: Collection[str] | None,
-        deny: Collection[str],
-    ) -> None:
-        ids_K, scores_K = known.ranked
+    def _fill(self, row: dict[str, Any], ranked: Ranked, place: int, wanted: Defaults) -> None:
+        ids_K, scores_K = ranked.ids_BK[place], ranked.scores_BK[place]
         fitted = self._calibration
-        probabilities_K = fitted.of(known).tolist() if fitted else [None] * len(ids_K)
+        probabilities_K = (
+            ranked.probabilities(fitted, place, self._depth).tolist()
+            if fitted
+            else [None] * len(ids_K)
+        )
         for label, score, probability in zip(
             ids_K.tolist(), scores_K.tolist(), probabilities_K, strict=True
         ):
             unlikely = probability is not None and probability < wanted.min_probability
             if label == PADDING or unlikely:
                 continue
-            key = self.labels.keys_by_place[label]
-            if key in deny or (allow is not None and key not in allow):
-                continue
-            row["label_keys"].append(key)
+            row["label_keys"].append(self.labels.keys_by_place[label])
             row["labels"].append(self.labels.texts[label])
             row["scores"].append(score)
             row["probabilities"].append(probability)
@@ -261,10 +254,22 @@ def calibration_of(
         raise PublishError(f"{folder}/bundle.json: {name}: {error}") from error
 
 
-def _check(texts: Sequence[str], ids: Sequence[str], titles: Sequence[str | None]) -> None:
+def ranker_of(folder: str, description: dict[str, Any]) -> Ranker:
+    """What ranks the candidates of a bundle in a folder, by its bundle.json."""
+    fusion, combiner = description["fusion"], calibration_of(folder, description, "combiner")
+    return Ranker(
+        LexicalIndex.load(f"{folder}/lexical") if fusion else None,
+        fusion or {},
+        combiner,
+        Memory.load(f"{folder}/memory") if combiner else None,
+        description["depth"],
+    )
+
+
+def _check(texts: Sequence[str], beside: Mapping[str, Sequence[Any]]) -> None:
     if isinstance(texts, str):
         raise TypeError("tag() takes a list of texts, not one text")
-    for name, values in (("ids", ids), ("titles", titles)):
+    for name, values in beside.items():
         if len(values) != len(texts):
             raise ValueError(f"{len(texts)} texts, but {len(values)} {name}")
     for place, text in enumerate(texts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import Any
 
 from lmtx_ray.cli.arguments import add_verb, said_already
@@ -53,6 +54,32 @@ def _add_matching(evaluate: argparse.ArgumentParser) -> None:
         help="gold of an annotated corpus, to count its labels: adds PSP@k, in which rare labels "
         "weigh more",
     )
+    evaluate.add_argument(
+        "--propensity",
+        type=_two_numbers,
+        default="0.55,1.5",
+        metavar="A,B",
+        help="of PSP@k: 0.5,0.4 for Wikipedia's sets, 0.6,2.6 for Amazon's; default: 0.55,1.5",
+    )
+    evaluate.add_argument(
+        "--self-matches",
+        metavar="FILE",
+        help="rows of a document and of a label, from 0, that count on no side: such as "
+        "filter_labels_test.txt",
+    )
+    evaluate.add_argument(
+        "--rows-of",
+        metavar="FILE",
+        help="the documents whose rows --self-matches and matrices (.txt) count; default: the gold",
+    )
+
+
+def _two_numbers(text: str) -> tuple[float, float]:
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two numbers, such as 0.6,2.6") from None
+    return first, second
 
 
 def _add_compare(verbs: Any) -> None:
@@ -127,18 +154,38 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
         return _opinion(arguments.tags)
     labels = label_set(arguments)
     gold = gold_source(arguments, arguments.gold)
+    ids = _row_ids(arguments, gold)
     if is_run(arguments.tags):
         run = side_of(arguments.tags)
         tags, labels = run.answers(), labels or run.names
     else:
-        tags = read_tag_file(arguments.tags, arguments.id_field)
+        tags = read_tag_file(arguments.tags, arguments.id_field, ids)
+    gold = replace(gold, row_ids=ids)
     counts: dict[str, Any] = {}
     if arguments.counts_from:
         counts = count_labels(gold_source(arguments, arguments.counts_from), tags, labels)
     options = {"matched_only": arguments.matched_only, "rejects": arguments.rejects}
+    options |= {"propensity": arguments.propensity, "row_ids": ids}
+    options["self_matches"] = arguments.self_matches
     summary = evaluate(tags, gold, labels, **options, **counts)
     print(evaluation_text(summary), file=sys.stderr)
     return summary
+
+
+def _row_ids(arguments: argparse.Namespace, gold: Any) -> tuple[str, ...] | None:
+    """Ids of the rows that matrices count, by the file that was named or by gold; None where gold
+    is a matrix itself and the rows have numbers alone."""
+    from lmtx_ray.config.corpus import ColumnMap, DocumentsConfig
+    from lmtx_ray.corpus.gold import gold_row_ids
+    from lmtx_ray.corpus.self_matches import row_ids
+    from lmtx_ray.corpus.sparse_rows import is_sparse
+
+    if arguments.rows_of:
+        columns = ColumnMap(doc_id=arguments.gold_id)
+        files = (arguments.rows_of,)
+        return tuple(row_ids(files, DocumentsConfig(documents=files, columns=columns)))
+    counted = arguments.self_matches or is_sparse(arguments.tags)
+    return None if is_sparse(arguments.gold) or not counted else tuple(gold_row_ids(gold))
 
 
 def _opinion(place: str) -> dict[str, Any]:

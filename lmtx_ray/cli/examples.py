@@ -22,9 +22,11 @@ EXAMPLES = {
     "tag": (
         "lmtx tag --bundle runs/my --input new.csv --output tagged\n"
         "lmtx tag --bundle runs/my/latest --input s3://lake/drop/ --output s3://lake/tags/"
-        " --append-new"
+        " --append-new\n"
+        "lmtx tag --bundle runs/my --input new.csv --output tags.csv --allow-file keys.txt"
     ),
     "tag-text": 'lmtx tag-text --bundle runs/my "A trial of beta blockers"\n'
+    'lmtx tag-text --bundle runs/my --under C14 --deny C14.280 "A trial of beta blockers"\n'
     "cat letter.txt | lmtx tag-text --bundle runs/my -",
     "sweep": "lmtx sweep tagged",
     "serve": "lmtx serve --bundle runs/my\n"
@@ -42,7 +44,9 @@ EXAMPLES = {
     "evaluate": (
         "lmtx evaluate --tags tagged --gold gold.csv\n"
         "lmtx evaluate --tags runs/mine\n"
-        "lmtx evaluate --tags tags.csv --gold gold.csv --labels labels.csv --gold-labels subjects"
+        "lmtx evaluate --tags tags.csv --gold gold.csv --labels labels.csv --gold-labels subjects\n"
+        "lmtx evaluate --tags scores.xmc.txt --gold tst_X_Y.txt --self-matches "
+        "filter_labels_test.txt"
     ),
     "compare": (
         "lmtx compare runs/one runs/two\nlmtx compare tagged-may tagged-june --gold gold.csv"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,15 +14,16 @@ class ServiceAnswer(ValueError):
     """The service gave no tags; the message says why and what to do."""
 
 
-def ask(url: str, text: str, top_k: int, min_probability: float, key_env: str) -> dict[str, Any]:
-    """The tags of a text as a service gives them: {"bundle_id", "tags", "reason"}.
+def ask(url: str, text: str, wanted: Mapping[str, Any], key_env: str) -> dict[str, Any]:
+    """The tags of a text as a service gives them: {"bundle_id", "tags", "reason"}. `wanted` are
+    further fields of the request.
 
     Raises:
         ServiceAnswer: It is not there, refuses, or is no such service.
     """
     import httpx
 
-    body = {"documents": [text], "top_k": top_k, "min_probability": min_probability}
+    body = {"documents": [text], **wanted}
     key = os.environ.get(key_env, "")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:

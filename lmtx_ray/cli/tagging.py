@@ -7,9 +7,16 @@ import sys
 from typing import Any
 
 from lmtx_ray.cli.arguments import add_verb, encoding, positive, probability
+from lmtx_ray.cli.filters import (
+    add_filter_files,
+    add_filter_keys,
+    file_error,
+    filter_of_files,
+    filter_of_keys,
+)
 from lmtx_ray.io.stage import Stage
 
-FORMATS = ("auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text")
+FORMATS = ("auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text", "lines")
 OUTPUT_FORMATS = ("parquet", "jsonl", "csv")
 BUNDLE = "bundle, or a run for its newest one, local or s3"
 STALE = 3
@@ -38,7 +45,9 @@ def add_verbs(verbs: Any) -> None:
     text.add_argument("text", help="the text; - reads standard input")
     text.set_defaults(in_words=text_in_words, kept="nothing was begun")
     tag.set_defaults(in_words=tag_in_words)
+    add_filter_keys(text)
     _add_inputs(tag)
+    add_filter_files(tag)
     _add_outputs(tag)
     _add_running(tag)
     sweep = add_verb(verbs, "sweep", "delete what killed tag jobs left in an output", sweep_output)
@@ -85,7 +94,8 @@ def _add_outputs(tag: argparse.ArgumentParser) -> None:
     tag.add_argument(
         "--output",
         required=True,
-        help="one file (.csv, .jsonl or .parquet), or a folder to publish the tags data set in",
+        help="one file (.csv, .jsonl, .parquet, or .xmc.txt for a sparse matrix of scores), or a "
+        "folder to publish the tags data set in",
     )
     tag.add_argument(
         "--output-format", choices=OUTPUT_FORMATS, help="of files in a folder; default: parquet"
@@ -115,13 +125,25 @@ def _add_running(tag: argparse.ArgumentParser) -> None:
 
 def tag_files(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx tag`."""
-    from lmtx_ray.loop.one_file import kind_of_file, plan_file
-    from lmtx_ray.loop.running import tag_corpus, tag_to_file
-    from lmtx_ray.loop.tagging import plan_tags
+    from lmtx_ray.config.loading import ConfigError
+    from lmtx_ray.corpus.filters import UnknownKeys
+    from lmtx_ray.loop.one_file import kind_of_file
 
     kind = kind_of_file(arguments.output)
     _refuse_mixed(arguments, kind)
-    job = _job(arguments, kind or arguments.output_format or "parquet")
+    try:
+        return _tag(arguments, kind)
+    except UnknownKeys as error:
+        raise ConfigError(file_error(arguments, error.said)) from None
+
+
+def _tag(arguments: argparse.Namespace, kind: Any) -> dict[str, Any]:
+    from lmtx_ray.loop.one_file import inner_format, plan_file
+    from lmtx_ray.loop.running import tag_corpus, tag_to_file
+    from lmtx_ray.loop.tagging import plan_tags
+
+    written = inner_format(kind) if kind else arguments.output_format
+    job = _job(arguments, written or "parquet")
     if arguments.dry_run:
         return plan_tags(job) if not kind else plan_file(job)
     how = arguments.actors, arguments.local, arguments.overwrite
@@ -141,9 +163,11 @@ def _refuse_mixed(arguments: argparse.Namespace, kind: str | None) -> None:
         raise ConfigError(f"--output-format {wanted}: the name {output} says {kind}")
     if arguments.long and not kind:
         raise ConfigError("--long needs one file as --output: a name in .csv, .jsonl or .parquet")
+    if kind:
+        return
     ending = output.rsplit(".", 1)[-1].lower()
     if ending in {"tsv", "json", "ndjson", "xlsx", "txt", "gz"}:
-        raise ConfigError(f"--output {output}: one file is .csv, .jsonl or .parquet")
+        raise ConfigError(f"--output {output}: one file is .csv, .jsonl, .parquet or .xmc.txt")
 
 
 def tag_in_words(result: dict[str, Any]) -> str:
@@ -190,6 +214,7 @@ def _job(arguments: argparse.Namespace, output_format: str) -> Any:
         keep_field=arguments.keep_field,
         unit_bytes=arguments.unit_bytes,
         pass_through=tuple(name for name in arguments.pass_through.split(",") if name),
+        **filter_of_files(arguments, source),
     )
 
 
@@ -244,7 +269,8 @@ def _ask_bundle(arguments: argparse.Namespace, text: str) -> dict[str, Any]:
         from lmtx_ray.bundle.tagger import Tagger
 
         tagger = Tagger.load(arguments.bundle)
-    found = tagger.tag([text], arguments.top_k, min_probability=arguments.min_probability)
+    wanted = {"min_probability": arguments.min_probability, **filter_of_keys(arguments)}
+    found = tagger.tag([text], arguments.top_k, **wanted)
     (row,) = found.to_pylist()
     columns = (row[name] for name in ("label_keys", "labels", "scores", "probabilities"))
     names = ("key", "label", "score", "probability")
@@ -255,7 +281,8 @@ def _ask_bundle(arguments: argparse.Namespace, text: str) -> dict[str, Any]:
 def _ask_service(arguments: argparse.Namespace, text: str) -> dict[str, Any]:
     from lmtx_ray.cli.service_client import ask
 
-    return ask(arguments.url, text, arguments.top_k, arguments.min_probability, arguments.key_env)
+    wanted = {"top_k": arguments.top_k, "min_probability": arguments.min_probability}
+    return ask(arguments.url, text, {**wanted, **filter_of_keys(arguments)}, arguments.key_env)
 
 
 def text_in_words(result: dict[str, Any]) -> str:

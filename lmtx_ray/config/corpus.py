@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lmtx_ray.config.loading import Config
 
@@ -52,11 +52,12 @@ class DocumentsConfig(Config):
         description="Files, folders, globs or manifests, local or s3://; one or a list. In folders "
         "names that begin with . or _ are left out.",
     )
-    format: Literal["auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text"] = Field(
+    format: Literal["auto", "xmc", "jsonl", "csv", "tsv", "parquet", "text", "lines"] = Field(
         "auto",
         description="How all files are written. auto goes by each file's name; set it where names "
         "tell nothing. xmc are JSON lines with uid, title, content and, in a test file, "
-        "target_ind; text is one document a file. The header of a CSV tells its delimiter.",
+        "target_ind; text is one document a file; lines, or a name in .raw.txt, one a line, with "
+        "its number from 0 as its id. The header of a CSV tells its delimiter.",
     )
     encoding: str = Field(
         "utf-8",
@@ -93,6 +94,12 @@ class CorpusConfig(DocumentsConfig):
         description="Documents with gold labels, read for evaluation only and none of the "
         "documents. Adding them later trains nothing again.",
     )
+    self_matches: str | None = Field(
+        None,
+        description="File of pairs that do not count in the evaluation, neither as tags nor as "
+        "gold: on each line a row of `test` and a row of `labels`, from 0. For label sets whose "
+        "labels are documents themselves, such as filter_labels_test.txt of the LF sets.",
+    )
     gold: str | None = Field(
         None,
         description="File with gold labels, by document: of `test`, or, without `test`, of some of "
@@ -121,6 +128,12 @@ class CorpusConfig(DocumentsConfig):
         description="Rows of the label set without key or text, with another field that is none, "
         "or with the key of an earlier row: refused, or made rejects.",
     )
+
+    @model_validator(mode="after")
+    def _matches_have_rows(self) -> CorpusConfig:
+        if self.self_matches and not self.test:
+            raise ValueError("self_matches: its rows are those of `test`, which is not set")
+        return self
 
     @property
     def has_test(self) -> bool:

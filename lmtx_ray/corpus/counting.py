@@ -18,7 +18,7 @@ from lmtx_ray.corpus.gold_reader import (
     GoldReading,
     column_reading,
     gold_files,
-    source_of,
+    run_gold,
 )
 from lmtx_ray.corpus.inputs import InputFile, list_inputs
 from lmtx_ray.corpus.label_names import LabelNames
@@ -28,6 +28,7 @@ from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
 from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons, no_document
 from lmtx_ray.corpus.rows import part_rows
+from lmtx_ray.corpus.self_matches import read_pairs, row_ids
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import remembered
 from lmtx_ray.io.identity import fingerprint
@@ -59,7 +60,7 @@ def count_corpus(config: CorpusConfig) -> Counts:
     Raises:
         CorpusError: A missing file or column, a bad label file, or no readable document.
     """
-    more = [file for file in (config.test, config.gold) if file]
+    more = [file for file in (config.test, config.gold, config.self_matches) if file]
     uris = [*config.documents, config.labels, *more]
     files = [asdict(file) for file in list_inputs(uris)]
     name = fingerprint("counts", __version__, config, files)
@@ -85,6 +86,9 @@ def _count(config: CorpusConfig) -> Counts:
         raw = RawReading(config, config.seed, gold.how)
         tested = _read(files, raw, gold, None, others)
         refuse_no_test(config, tested.documents, tested.rejects)
+    if config.self_matches:
+        rows = LabelRows(labels, tuple(left_out.places))
+        read_pairs(config.self_matches, row_ids(gold_files(config), config), rows)
     rejects = [left_out.reasons(), trained.rejects, gold_rejects]
     rejects += [tested.rejects] if tested else []
     return Counts(
@@ -108,7 +112,7 @@ def _labels(config: CorpusConfig, left_out: LeftOut) -> tuple[GoldReader | None,
     if config.gold is None:
         how = column_reading(config, rows)
         return GoldReader(how, None if how.index else names), len(names), Reasons()
-    found = read_gold(source_of(config), names, rows=rows)
+    found = read_gold(run_gold(config), names, rows=rows)
     how = GoldReading(rows, table=config.gold, others=config.test is None)
     rejects = Reasons.of(found.rejects[:MOST_SHOWN], len(found.rejects))
     return GoldReader(how, by_document=found.labels), len(names), rejects

@@ -3,6 +3,7 @@ pair, in CSV, TSV, JSON lines or Parquet, by label key, label text or label inde
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from lmtx_ray.corpus.left_out import label_at
 from lmtx_ray.corpus.lines import MOST_RAW, UTF8, BadRow, CorpusError, Row
 from lmtx_ray.corpus.name_lists import names_of, usual_separator
 from lmtx_ray.corpus.readers import How, format_of, read_rows
+from lmtx_ray.corpus.sparse_rows import is_sparse, read_sparse, row_id
 from lmtx_ray.corpus.values import id_text, is_missing
 from lmtx_ray.io.plain_json import json_text
 
@@ -32,7 +34,8 @@ NAMES = (
 class GoldSource:
     """Where gold is: files, the columns of document ids and of labels (None: a usual name, or of
     two columns the other one), what separates several labels in one cell (None: what gives known
-    labels), and whether they are indices (None: in columns of INDICES)."""
+    labels), and whether they are indices (None: in columns of INDICES). The rows of a sparse matrix
+    (`sparse_rows`) have the ids of `row_ids`, or their numbers from 0."""
 
     files: tuple[str, ...]
     document: str | None = None
@@ -40,6 +43,7 @@ class GoldSource:
     separator: str | None = None
     index: bool | None = None
     encoding: str = UTF8
+    row_ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,9 @@ def _cells(source: GoldSource) -> Iterator[_Cell]:
     named = [name for name in (source.document, source.labels) if name]
     how = How(Wanted(tuple(named), every=True), source.encoding)
     for file in list_inputs(source.files, identify=False):
+        if is_sparse(file.uri):
+            yield from _matrix(file.uri, source)
+            continue
         columns: tuple[str, str] | None = None
         for position, row in read_rows(file.uri, format_of(file.uri), how=how):
             if isinstance(row, BadRow):
@@ -206,6 +213,34 @@ def _cells(source: GoldSource) -> Iterator[_Cell]:
             index = is_index(columns[1]) if source.index is None else source.index
             doc_id = _doc_id(row, columns[0])
             yield _Cell(file.uri, position, doc_id, row.get(columns[1]), index)
+
+
+def _matrix(uri: str, source: GoldSource) -> Iterator[_Cell]:
+    for position, row in read_sparse(uri):
+        doc_id = row_id(uri, position - 1, source.row_ids)
+        if isinstance(row, BadRow):
+            yield _Cell(uri, position, row)
+        else:
+            yield _Cell(uri, position, doc_id, row["label_ids"], index=True)
+
+
+def gold_row_ids(source: GoldSource) -> list[str]:
+    """The document id of each row of gold, "" for a row without. Raises CorpusError where a row is
+    not a document but a pair, and as `read_gold`."""
+    cells = _cells(source)
+    ids = ["" if isinstance(cell.doc_id, BadRow) else cell.doc_id for cell in cells]
+    if again := repeated_id(ids):
+        raise CorpusError(
+            f"{source.files[0]}: {again!r} is there twice, so its rows are no documents: name the "
+            "file of the documents that rows are counted in"
+        )
+    return ids
+
+
+def repeated_id(ids: Sequence[str]) -> str | None:
+    """An id that is there more than once; None without one."""
+    counts = Counter(one for one in ids if one)
+    return next((one for one, count in counts.items() if count > 1), None)
 
 
 def _doc_id(row: Row, column: str) -> str | BadRow:

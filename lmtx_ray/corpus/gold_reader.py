@@ -4,7 +4,7 @@ of its own that was read before."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lmtx_ray.config.corpus import CorpusConfig
@@ -24,6 +24,8 @@ from lmtx_ray.corpus.label_names import LabelNames, names_in
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
 from lmtx_ray.corpus.parquet import open_parquet
 from lmtx_ray.corpus.readers import How, read_rows
+from lmtx_ray.corpus.self_matches import row_ids
+from lmtx_ray.corpus.sparse_rows import is_sparse
 from lmtx_ray.io import storage
 
 GOLD_COLUMNS = ("gold", "gold_id")  # of a column map
@@ -103,6 +105,14 @@ def source_of(config: CorpusConfig) -> GoldSource:
     index = None if config.gold_by == "auto" else config.gold_by == "index"
     named = columns.gold_id, columns.gold, config.gold_separator
     return GoldSource((config.gold,), *named, index, config.encoding)
+
+
+def run_gold(config: CorpusConfig) -> GoldSource:
+    """The same where it is read for a run's own documents: rows of a sparse matrix are theirs."""
+    source = source_of(config)
+    if not is_sparse(source.files[0]):
+        return source
+    return replace(source, row_ids=tuple(row_ids(gold_files(config), config)))
 
 
 def column_reading(

@@ -9,18 +9,25 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from lmtx_ray.corpus.hierarchy import Hierarchy
 from lmtx_ray.corpus.label_words import FILE as WORDS_FILE
 from lmtx_ray.corpus.label_words import LabelWords, index_table, save_words
 
 MOST_PARENTS = 20  # a longer chain is a circle
+MANY_KEYS = 1000  # and more are looked up together, through a table of all
+NEAR, MOST_COMPARED = 3, 400  # keys that are told and compared: more would take longer than tags
 FILE = "labels.arrow"
+LABEL_FILES = (FILE, WORDS_FILE)  # in a bundle
 SCHEMA = pa.schema(
     [
         ("key", pa.large_string()),
@@ -65,8 +72,10 @@ class LabelSet(Mapping[str, str]):
     def __init__(self, table: pa.Table, words: LabelWords | None = None) -> None:
         """`table` as `table_of` makes it, in one piece; without `words` they are indexed when the
         first search comes."""
-        key, text, self._parents, by_key = (table[name].combine_chunks() for name in SCHEMA.names)
-        self.keys_by_place, self.texts = Strings(key), Strings(text)
+        self._keys, text, self._parents, by_key = (
+            table[name].combine_chunks() for name in SCHEMA.names
+        )
+        self.keys_by_place, self.texts = Strings(self._keys), Strings(text)
         self._by_key = by_key.to_numpy()
         self._words, self._indexing = words, Lock()
 
@@ -114,6 +123,28 @@ class LabelSet(Mapping[str, str]):
             raise KeyError(key)
         return place
 
+    def places(self, keys: Sequence[str]) -> np.ndarray:
+        """The label_id of each key, int32; -1 for a key that is not in the set."""
+        if len(keys) < MANY_KEYS:
+            found = [self.place(key) if key in self else -1 for key in keys]
+            return np.array(found, np.int32)
+        asked = pa.array(keys, self._keys.type).dictionary_encode()
+        found_L = pc.index_in(self._keys, value_set=asked.dictionary)  # a table of few, not of all
+        labels = np.flatnonzero(found_L.is_valid().to_numpy(zero_copy_only=False))
+        places = np.full(len(asked.dictionary), -1, np.int32)
+        places[found_L.drop_null().to_numpy()] = labels
+        of_keys: np.ndarray = places[asked.indices.to_numpy()]
+        return of_keys
+
+    @cached_property
+    def _hierarchy(self) -> Hierarchy:
+        return Hierarchy.of(self._keys, self._parents)
+
+    def below(self, key: str) -> np.ndarray:
+        """label_id of all labels that have a label among their parents, or parents' parents and so
+        on, int32, ascending. KeyError for a key that is not in the set."""
+        return self._hierarchy.below(self.place(key))
+
     def label(self, key: str) -> Label | None:
         """The label of a key, None for a key that is not in the set."""
         return Label(key, self[key]) if key in self else None
@@ -150,6 +181,12 @@ class LabelSet(Mapping[str, str]):
         after = bisect_left(self._by_key, key, key=self.keys_by_place.__getitem__)
         beside = self._by_key[max(after - most // 2, 0) : after + most // 2]
         return [self.keys_by_place[place] for place in beside]
+
+    def near_keys(self, key: str) -> list[str]:
+        """Up to NEAR keys that somebody may have meant by `key`: of the label that is called so,
+        else keys written nearly so."""
+        called = [label.key for label in self.search(key, NEAR)]
+        return called or get_close_matches(key, self.keys_beside(key, MOST_COMPARED), NEAR)
 
 
 def table_of(labels: pa.Table) -> pa.Table:

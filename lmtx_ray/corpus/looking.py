@@ -73,6 +73,9 @@ def look(uris: Sequence[str], kind: str = "auto") -> Look:
         text = data.decode(encoding, "replace")
         if kind == "text":
             columns, rows = ["id", "text"], [{"id": first.rsplit("/", 1)[-1], "text": text}]
+        elif kind == "lines":
+            lines = enumerate(text.splitlines()[:HEAD_ROWS])
+            columns, rows = ["id", "text"], [{"id": str(n), "text": line} for n, line in lines]
         elif kind == "jsonl":
             columns, rows = _json(first, text)
         else:

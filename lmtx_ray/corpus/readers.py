@@ -38,6 +38,7 @@ ENDINGS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
+    ".raw.txt": "lines",
     ".txt": "text",
 }
 
@@ -89,6 +90,8 @@ def read_rows(
         yield from (read_csv if kind == "csv" else read_tsv)(uri, lines, wanted, how.given)
     elif kind == "text":
         yield from _text(uri, etag, how)
+    elif kind == "lines":
+        yield from _rows_of_lines(uri, etag, tally, how)
     elif span is None and may_be_values(uri):
         yield from _json(uri, etag, tally, how)
     else:
@@ -169,6 +172,16 @@ def _unreadable(batch: pa.RecordBatch) -> BadRow:
         except (ValueError, OverflowError, pa.ArrowException) as error:
             return BadRow(f"field {name!r} cannot be read: {error}")
     raise AssertionError("a row of readable fields is readable")
+
+
+def _rows_of_lines(
+    uri: str, etag: str, tally: Tally | None, how: How
+) -> Iterator[tuple[int, Row | BadRow]]:
+    """Each line is a row, an empty one too, as others count them. Its id is its number from 0, of a
+    document with the file's name, as there are several files of documents."""
+    for number, line in read_text_lines(uri, None, etag, tally, how.encoding):
+        row_id = f"{how.name}#{number - 1}" if how.name else str(number - 1)
+        yield number, line if isinstance(line, BadRow) else {"id": row_id, "text": line}
 
 
 def _text(uri: str, etag: str, how: How) -> Iterator[tuple[int, Row | BadRow]]:

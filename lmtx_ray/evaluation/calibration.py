@@ -8,17 +8,19 @@ Shapes: N pairs, F features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lmtx_ray.evaluation.pair_features import NAMES, Known, pair_features
+from lmtx_ray.search.candidates import PADDING
 
 RIDGE = 1.0  # of a weight on a standardised feature: what that many pairs say counts as much
 ROUNDS, SWEEPS, HALVINGS = 100, 200, 30
 CLOSE = 1e-10
 TINY = 1e-4  # a judge that is surer is taken to be as sure as this
+NO_LABEL = -2  # neither an id nor padding
 MOST_LOG_ODDS = 30.0  # where exp stays finite and float32 still tells a probability from 1
 
 
@@ -58,6 +60,19 @@ class Calibration:
     def of(self, known: Known) -> np.ndarray:
         """Probabilities of a document's candidates, float32 [K]."""
         return self.apply(pair_features(known, self.features))
+
+    def of_labels(self, known: Known, ids_K: np.ndarray) -> np.ndarray:
+        """Probabilities of any labels of a document whose candidates are known, float32 [K]: a
+        candidate's own, and of any other label that of one that stands behind the last of each
+        list, which is the most it may have. Padding has some probability too."""
+        ids_M, scores_M = (values_M[known.ranked[0] != PADDING] for values_M in known.ranked)
+        least = scores_M[-1:] if len(scores_M) else np.zeros(1, np.float32)
+        behind = np.append(ids_M, NO_LABEL), np.append(scores_M, least)
+        values_M1 = self.of(replace(known, ranked=behind))
+        order_M = np.argsort(ids_M, kind="stable")
+        place_K = np.searchsorted(ids_M, ids_K, sorter=order_M)
+        at_K = np.append(order_M, len(ids_M))[place_K]
+        return np.where(behind[0][at_K] == ids_K, values_M1[at_K], values_M1[-1])
 
     def to_dict(self) -> dict[str, Any]:
         """As it is kept in a file."""

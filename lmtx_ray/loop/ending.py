@@ -21,6 +21,7 @@ from lmtx_ray.loop.method_table import CALLS
 from lmtx_ray.loop.naming import name_bundle
 from lmtx_ray.loop.record import write_end
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.self_matching import pairs_of_run
 from lmtx_ray.loop.shipping import UNTRAINED, Choice, choose
 from lmtx_ray.loop.stopping import outputs_of
 
@@ -111,12 +112,14 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
         table = layout.labels.where("label_key", keys, ["label_id"])
         excluded = set(table["label_id"].to_pylist())
     frequency, counted = frequency_of(config, layout)
-    readers, units = outcome.unit_readers(layout, result.ran), layout.tested.gold.unit_files()
+    never = pairs_of_run(config.corpus, layout)
+    readers = outcome.unit_readers(layout, result.ran, never)
+    units = layout.tested.gold.unit_files()
     calls = outcome.calls_per_document(layout)
     summary: dict[str, Any] = {"frequency": counted}
     for name, labels in (("methods", frozenset()), ("methods_excluding", frozenset(excluded))):
         if name == "methods" or labels:
-            rows = outcome.method_rows(layout, result.ran, settings, labels)
+            rows = outcome.method_rows(layout, readers, settings, labels)
             sliced = by_frequency(readers, units, frequency, settings, labels)
             summary[name] = {
                 method: {

@@ -15,6 +15,7 @@ from lmtx_ray.evaluation import evaluation
 from lmtx_ray.evaluation.frequency import Frequency, summary_of, sums_of
 from lmtx_ray.evaluation.thresholds import at_thresholds
 from lmtx_ray.loop.matching import Given, Matched, has_probabilities, match, overlap
+from lmtx_ray.loop.self_matching import rows_of_gold, without_pairs
 
 
 def evaluate(
@@ -27,6 +28,8 @@ def evaluate(
     propensity: tuple[float, float] = (0.55, 1.5),
     matched_only: bool = False,
     rejects: str | None = None,
+    self_matches: str | None = None,
+    row_ids: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Mean metrics with 95 % bootstrap intervals: {"P@1": …, "P@1_ci": [low, high], …,
     "documents": n}. Beside them "matched", the documents that both sides have, "only_gold" and
@@ -54,6 +57,10 @@ def evaluate(
         propensity: A and B of Jain et al. 2016: (0.5, 0.4) for Wikipedia's sets, (0.6, 2.6) for
             Amazon's.
         matched_only: Leave gold documents without an answer out.
+        self_matches: A file of pairs of rows, of a document and of a label, that count on no side,
+            such as the repository's `filter_labels_test.txt`. The result tells how many there were.
+        row_ids: The document id of each row that is counted there; by default the rows are those of
+            the gold.
         rejects: Write all that is rejected of the gold to this CSV file: source, position, reason
             and what stood there. The result names the first few.
 
@@ -62,8 +69,11 @@ def evaluate(
             are no `labels`; no gold label is one of the label set; an unknown metric.
     """
     found = match(answers, gold, labels, rejects)
+    filtered: dict[str, Any] = {}
+    if self_matches is not None:
+        found, filtered = without_pairs(found, self_matches, row_ids or rows_of_gold(gold))
     told, right = overlap(found, matched_only)
-    summary = evaluation.summarise(evaluation.evaluate(found.ranked, right, ks)) | told
+    summary = evaluation.summarise(evaluation.evaluate(found.ranked, right, ks)) | told | filtered
     if has_probabilities(found.ranked):
         summary["thresholds"] = at_thresholds(found.ranked, right)
     if counts is None:

@@ -289,6 +289,8 @@ class _Planner:
             counts = self._config.evaluation.counts
             counted = _content_hashes([counts]) if counts else {}
             inputs += [test.documents.fingerprint, asked, written, settings, counted]
+            never = self._config.corpus.self_matches
+            inputs += [_content_hashes([never])] if never else []
         return self._step("evaluation", bundle.fingerprint, *inputs)
 
 

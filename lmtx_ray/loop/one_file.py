@@ -9,17 +9,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from lmtx_ray.batch.assemble import Shape, assemble, write_rejects
+from lmtx_ray.batch.assemble import FileKind, Shape, assemble, write_rejects
 from lmtx_ray.batch.job import OutputFormat, TagJob
 from lmtx_ray.batch.outputs import published_files, read_manifests
 from lmtx_ray.batch.plan import name_of, new_inputs, read_plans
+from lmtx_ray.batch.xmc_file import write_matrix
+from lmtx_ray.bundle.cache import open_bundle
+from lmtx_ray.corpus import sparse_rows
 from lmtx_ray.corpus.columns import IDS
 from lmtx_ray.corpus.documents import first_field
 from lmtx_ray.corpus.inputs import InputFile, list_inputs
+from lmtx_ray.corpus.label_set import FILE as LABELS
+from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.lines import CorpusError, Tally
 from lmtx_ray.corpus.rows import Reading, part_rows
+from lmtx_ray.corpus.self_matches import row_ids
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import REJECTS, PublishError
@@ -27,12 +33,18 @@ from lmtx_ray.io.units import Part
 from lmtx_ray.loop.tagging import bundle_identity, plan_tags, settled
 
 logger = logging.getLogger(__name__)
-KINDS: dict[str, OutputFormat] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
+KINDS: dict[str, FileKind] = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".parquet": "parquet",
+    sparse_rows.NAME: "xmc",
+}
+ENDINGS = ".csv, .jsonl, .parquet or .xmc.txt"
 RECORD = "FILE.json"
 Tag = Callable[[TagJob], dict[str, Any]]
 
 
-def kind_of_file(output: str) -> OutputFormat | None:
+def kind_of_file(output: str) -> FileKind | None:
     """The kind of file that a name asks for; None where it is the name of a folder."""
     name = output.rstrip("/").rsplit("/", 1)[-1].lower()
     kind = next((kind for ending, kind in KINDS.items() if name.endswith(ending)), None)
@@ -48,7 +60,10 @@ def work_folder(output: str) -> str:
 
 
 def rejects_name(output: str) -> str:
-    """Where the rows go that were not tagged: `tags.rejects.csv` beside `tags.csv`."""
+    """Where the rows go that were not tagged: `tags.rejects.csv` beside `tags.csv` or
+    `tags.xmc.txt`."""
+    if output.endswith(sparse_rows.NAME):
+        return f"{output.removesuffix(sparse_rows.NAME)}.rejects.csv"
     stem, dot, ending = output.rpartition(".")
     return f"{stem}.rejects{dot}{ending}"
 
@@ -58,9 +73,11 @@ def tag_to_file(job: TagJob, long: bool, overwrite: bool, tag: Tag) -> dict[str,
     output = storage.absolute(job.output)
     kind = kind_of_file(output)
     if kind is None:
-        raise PublishError(f"{output}: one file is .csv, .jsonl or .parquet")
+        raise PublishError(f"{output}: one file is {ENDINGS}")
     work = work_folder(output)
-    inner = settled(job).model_copy(update={"output": work, "output_format": kind})
+    inner = settled(job).model_copy(update={"output": work, "output_format": inner_format(kind)})
+    if kind == "xmc" and job.keep_field:
+        raise PublishError(f"{output}: a tag that a person set has no score, as .xmc.txt needs")
     _refuse_among_inputs(output, job.source.documents)
     inputs = list_inputs(job.source.documents)
     shape = Shape(kind, _id_name(job, inputs), long, job.pass_through)
@@ -76,7 +93,12 @@ def tag_to_file(job: TagJob, long: bool, overwrite: bool, tag: Tag) -> dict[str,
         )
     _begin_anew(inner, inputs)
     result = tag(inner)
-    return _write(output, work, shape, result)
+    return _write(output, inner, shape, result)
+
+
+def inner_format(kind: FileKind) -> OutputFormat:
+    """What the tags are that one file of a kind is made of."""
+    return "parquet" if kind == "xmc" else kind
 
 
 def plan_file(job: TagJob) -> dict[str, Any]:
@@ -154,11 +176,12 @@ def _id_name(job: TagJob, inputs: Sequence[InputFile]) -> str:
     return "doc_id"
 
 
-def _write(output: str, work: str, shape: Shape, result: dict[str, Any]) -> dict[str, Any]:
+def _write(output: str, job: TagJob, shape: Shape, result: dict[str, Any]) -> dict[str, Any]:
+    work = job.output
     with storage.scratch_folder() as folder:
         path = Path(folder) / "tags"
         with path.open("wb") as file:
-            rows = assemble(published_files(work), shape, file)
+            rows = _assembled(job, shape, file)
         result = {**result, "tags": output, "rows": rows} | _write_rejects(output, work, shape)
         digest = storage.sha256_of(str(path))
         record = {"sha256": digest, "shape": shape.to_dict(), "result": result}
@@ -168,11 +191,20 @@ def _write(output: str, work: str, shape: Shape, result: dict[str, Any]) -> dict
     return result
 
 
+def _assembled(job: TagJob, shape: Shape, file: BinaryIO) -> int:
+    files = published_files(job.output)
+    if shape.kind != "xmc":
+        return assemble(files, shape, file)
+    folder = open_bundle(job.bundle, lambda name: name == LABELS).folder
+    rows = row_ids(job.source.documents, job.source)
+    return write_matrix(files, rows, LabelSet.load(folder), file)
+
+
 def _write_rejects(output: str, work: str, shape: Shape) -> dict[str, Any]:
     files, uri = published_files(work, REJECTS), rejects_name(output)
     if not files and not storage.stat(uri):  # one from before is emptied
         return {}
-    write_rejects(files, shape.kind, uri)
+    write_rejects(files, "csv" if shape.kind == "xmc" else shape.kind, uri)
     return {"rejected": uri}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmtx_ray.corpus.self_matches import Pairs, without
 from lmtx_ray.evaluation import evaluation
 from lmtx_ray.evaluation.rendering import gain_text, judged_text
 from lmtx_ray.io import storage
@@ -106,8 +107,9 @@ def rerank(rankings: pa.Table, verdicts: pa.Table) -> pa.Table:
     return candidates.to_rankings(doc_ids, ids_BK, scores_BK)
 
 
-def unit_readers(layout: Layout, ran: int) -> dict[str, ReadUnit]:
-    """Row name -> what reads the rankings and the gold of one unit."""
+def unit_readers(layout: Layout, ran: int, never: Pairs | None = None) -> dict[str, ReadUnit]:
+    """Row name -> what reads the rankings and the gold of one unit, both without the pairs of a
+    document and a label that must `never` count."""
     gold = layout.tested.gold.unit_files()
     judged = {name: step.unit_files() for name, step in judged_steps(layout).items()}
 
@@ -116,7 +118,8 @@ def unit_readers(layout: Layout, ran: int) -> dict[str, ReadUnit]:
             rankings = storage.read_table(files[unit])
             if name in judged:
                 rankings = rerank(rankings, storage.read_table(judged[name][unit], PAIRS))
-            return rankings, storage.read_table(gold[unit])
+            right = storage.read_table(gold[unit])
+            return (without(rankings, never), without(right, never)) if never else (rankings, right)
 
         return read
 
@@ -125,17 +128,20 @@ def unit_readers(layout: Layout, ran: int) -> dict[str, ReadUnit]:
 
 
 def method_rows(
-    layout: Layout, ran: int, config: EvaluationConfig, exclude: frozenset[int] = frozenset()
+    layout: Layout,
+    readers: Mapping[str, ReadUnit],
+    config: EvaluationConfig,
+    exclude: frozenset[int] = frozenset(),
 ) -> dict[str, pa.Table]:
-    """Row name -> per-document metric rows; `exclude` takes labels out of rankings and gold. One
-    unit of each ranking is in memory."""
+    """Row name -> per-document metric rows of what its `unit_readers` read; `exclude` takes labels
+    out of rankings and gold. One unit of each ranking is in memory."""
     ks = {"P": config.precision_at, "R": config.recall_at, "nDCG": config.ndcg_at}
     return {
         name: pa.concat_tables(
             evaluation.evaluate(*read(unit), ks, exclude)
             for unit in layout.tested.gold.unit_files()
         )
-        for name, read in unit_readers(layout, ran).items()
+        for name, read in readers.items()
     }
 
 

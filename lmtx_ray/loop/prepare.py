@@ -16,7 +16,7 @@ from lmtx_ray.corpus.counting import refuse_held_aside, refuse_no_test
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.gathering import Assembling, Gathered, final_units, gather, hold_aside
 from lmtx_ray.corpus.gold import LabelRows, gold_table, read_gold
-from lmtx_ray.corpus.gold_reader import GoldReading, column_reading, gold_files, source_of
+from lmtx_ray.corpus.gold_reader import GoldReading, column_reading, gold_files, run_gold
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import names_in
 from lmtx_ray.corpus.labels import publish_labels
@@ -31,6 +31,7 @@ from lmtx_ray.io.receipts import DATA, Receipt
 from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.self_matching import pairs_of_run
 from lmtx_ray.stages.prepare import AssembleDocuments, ReadDocuments
 from lmtx_ray.stages.units import Work, do_units, run_units
 
@@ -107,6 +108,7 @@ def _test(corpus: _Files, layout: Layout, trained: Gathered) -> int:
     refuse_no_test(config, len(gathered), reasons_of(test.rejects))
     for table, step in (("documents", test.documents), ("gold", test.gold)):
         corpus.assemble(gathered, Assembling(table, "test"), step)
+    pairs_of_run(config, layout)  # what is wrong with its file is better known now than at the end
     return len(gathered)
 
 
@@ -118,7 +120,7 @@ def _gold(corpus: _Files, layout: Layout) -> tuple[GoldReading, list[Row]]:
     rows, files = LabelRows(layout.labels.rows(), left_out), tuple(layout.labels.files())
     if config.gold is None:
         return column_reading(config, rows, files), []
-    gold = read_gold(source_of(config), names_in(files), rows=rows)
+    gold = read_gold(run_gold(config), names_in(files), rows=rows)
     table = storage.join(corpus.work, "gold", f"{layout.tested.gold.fingerprint}.parquet")
     storage.write_table(table, gold_table(gold))
     logger.info(

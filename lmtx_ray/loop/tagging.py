@@ -32,6 +32,7 @@ from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
+from lmtx_ray.loop.filter_check import check_columns, check_filter
 
 __all__ = ["TagJob", "plan_tags", "tag_corpus"]
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def tag_corpus(
     bundle = bundle_identity(job)
     with Stage("looking at the inputs"):
         inputs = list_inputs(job.source.documents)
+        check_columns(job, inputs)
     plans = _without_mistake(job, bundle, inputs, read_plans(job.output), append_new, overwrite)
     tagged = 0
     while plan := _next_plan(job, bundle, inputs, plans, append_new):
@@ -163,10 +165,12 @@ def settled(job: TagJob) -> TagJob:
 
     Raises:
         PublishError: There is no bundle.
-        ValueError: A threshold for a bundle that knows no probabilities.
+        ValueError: A threshold for a bundle that knows no probabilities; a filter that leaves no
+            label. Its subclass UnknownKeys: a filter of keys that are not in the label set.
     """
     job = _named(job)
     require_bundle(job.bundle)
+    check_filter(job)
     wanted = read_defaults(job.bundle).or_else(job.top_k, job.min_probability)
     return job.model_copy(update=vars(wanted))
 

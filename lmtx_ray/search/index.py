@@ -16,10 +16,12 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from lmtx_ray.search.among import nearest_among
 from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.int8_rows import Int8Rows, is_worth
+from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.shard_file import (
     check_finite,
     read_shard,
@@ -49,10 +51,13 @@ class IndexShard:
     def __len__(self) -> int:
         return len(self.vectors_LD)
 
-    def search(self, queries_BD: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """ids_BK int32 (of the whole index) and scores_BK float32, best first, padded with -1."""
+    def search(
+        self, queries_BD: np.ndarray, k: int, selection: Selection | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """ids_BK int32 (of the whole index) and scores_BK float32, best first, padded with -1; of a
+        `selection` of the whole index's labels those alone."""
         queries_BD = np.ascontiguousarray(queries_BD, dtype=np.float32)
-        near = self._near(queries_BD, k)
+        near = self._near(queries_BD, k, self._allowed(selection))
         shape = len(near), max(map(len, near), default=0)
         ids_BK, scores_BK = np.full(shape, PADDING), np.zeros(shape, np.float32)
         for place, (query_D, rows) in enumerate(zip(queries_BD, near, strict=True)):
@@ -60,24 +65,42 @@ class IndexShard:
             scores_BK[place, : len(rows)] = self._score(query_D, rows)
         return top_k(ids_BK, scores_BK, k)
 
-    def _near(self, queries_BD: np.ndarray, k: int) -> list[np.ndarray]:
-        """For each query rows that hold its k nearest."""
+    def _allowed(self, selection: Selection | None) -> np.ndarray | None:
+        """The rows here that a selection has, int64 and ascending; None for all."""
+        end = self.start + len(self)
+        if selection is None or selection.count_between(self.start, end) == len(self):
+            return None
+        return selection.rows_between(self.start, end)
+
+    def _near(self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None) -> list[np.ndarray]:
+        """For each query rows that hold its k nearest, of `rows_R` if they are not None."""
+        count = len(self) if rows_R is None else len(rows_R)
+        if not count:
+            return [np.zeros(0, np.int64)] * len(queries_BD)
         near: list[np.ndarray | None] = [None] * len(queries_BD)
-        if self._int8 is not None and is_worth(len(self), k):
-            near = self._int8.search(queries_BD, k)
+        if self._int8 is not None and is_worth(count, k):
+            near = self._int8.search(queries_BD, k, rows_R)
         unsure = [place for place, rows in enumerate(near) if rows is None]
         sure = {place: rows for place, rows in enumerate(near) if rows is not None}
         if unsure:
-            rows_BK = self._in_float32(queries_BD[unsure], min(k + SPARE, len(self)))
-            sure |= zip(unsure, rows_BK, strict=True)
+            sure |= zip(
+                unsure, self._in_float32(queries_BD[unsure], k + SPARE, rows_R), strict=True
+            )
         return [sure[place] for place in range(len(near))]
 
-    def _in_float32(self, queries_BD: np.ndarray, k: int) -> np.ndarray:
+    def _in_float32(
+        self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None
+    ) -> Sequence[np.ndarray]:
+        if rows_R is not None:
+            return nearest_among(self.vectors_LD, rows_R, queries_BD, k)
         # FAISS compares queries times dimensions with this, not queries
         faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * queries_BD.shape[1] + 1
         # of bare arrays: an index would copy the vectors into this process
         inner = faiss.METRIC_INNER_PRODUCT
-        return faiss.knn(queries_BD, self.vectors_LD, k, metric=inner)[1]
+        found_BK: np.ndarray = faiss.knn(
+            queries_BD, self.vectors_LD, min(k, len(self)), metric=inner
+        )[1]
+        return list(found_BK)
 
     def _score(self, query_D: np.ndarray, rows_K: np.ndarray) -> np.ndarray:
         products = self.vectors_LD[rows_K].astype(np.float64) @ query_D.astype(np.float64)
@@ -104,9 +127,12 @@ class LabelIndex:
         starts = np.cumsum([0, *map(len, parts)]).tolist()
         return cls([IndexShard(*part) for part in zip(parts, starts, strict=False)])
 
-    def search(self, queries_BD: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """ids_BK int32 and scores_BK float32, best first; padded with -1 beyond L labels."""
-        return merge_top_k([shard.search(queries_BD, k) for shard in self.shards], k)
+    def search(
+        self, queries_BD: np.ndarray, k: int, selection: Selection | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """ids_BK int32 and scores_BK float32, best first; padded with -1 beyond L labels, or beyond
+        those of a `selection`."""
+        return merge_top_k([shard.search(queries_BD, k, selection) for shard in self.shards], k)
 
     def __len__(self) -> int:
         return sum(len(shard) for shard in self.shards)

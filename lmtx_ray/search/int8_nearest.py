@@ -12,10 +12,12 @@ Shapes: L rows, D dimensions, B queries.
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from lmtx_ray.search.among import are_few
 from lmtx_ray.search.int8_product import rows_by_few, whole
 from lmtx_ray.search.int8_rows import LEAST, MIDDLE, SPREAD, Int8Rows
 
@@ -35,21 +37,25 @@ class Int8Nearest:
             self._scales_L = torch.from_numpy(rows.scales_L)
         self._error, self._longest = rows.bounds_2.tolist()
 
-    def search(self, queries_BD: np.ndarray, k: int) -> list[np.ndarray | None]:
+    def search(
+        self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None = None
+    ) -> list[np.ndarray | None]:
         """Rows int64, ascending, that hold the k nearest of each query; None where too many rows
-        are too close to tell (or the query is not finite)."""
-        step = max(1, MOST_PRODUCTS // len(self._scales_L))
+        are too close to tell (or the query is not finite). Of `rows_R`, ascending and at least k,
+        those alone."""
+        among = _Among.of(rows_R, len(self._scales_L))
+        step = max(1, MOST_PRODUCTS // among.columns)
         found: list[np.ndarray | None] = []
         for queries in torch.from_numpy(queries_BD).split(step):
-            found += self._search(queries, k)
+            found += self._search(queries, k, among)
         return found
 
-    def _search(self, queries_BD: torch.Tensor, k: int) -> list[np.ndarray | None]:
+    def _search(self, queries_BD: torch.Tensor, k: int, among: _Among) -> list[np.ndarray | None]:
         scale_B = queries_BD.abs().amax(1).clamp(min=LEAST) / (MIDDLE - 1)
         in_scale_BD = queries_BD / scale_B[:, None]
         whole_BD = whole(in_scale_BD.clone())
         # products in each query's own scale: only comparisons within a row are needed
-        products_BL = self._products(whole_BD.to(torch.int8))
+        products_BL = self._products(whole_BD.to(torch.int8), among)
         off_B = (
             whole_BD.norm(dim=1) * self._error
             + (in_scale_BD - whole_BD).norm(dim=1) * self._longest
@@ -57,10 +63,12 @@ class Int8Nearest:
         )
         least_B = products_BL.topk(k, sorted=False).values.amin(1) - 2 * off_B
         rows = map(np.flatnonzero, (products_BL >= least_B[:, None]).numpy())
+        if among.few is not None:
+            rows = map(among.few.numpy().__getitem__, rows)
         return [found if k <= len(found) <= SPREAD * k else None for found in rows]
 
-    def _products(self, queries_BD: torch.Tensor) -> torch.Tensor:
-        asked, labels = len(queries_BD), len(self._scales_L)
+    def _products(self, queries_BD: torch.Tensor, among: _Among) -> torch.Tensor:
+        asked, labels = len(queries_BD), among.columns
         if asked > 1:
             queries_BD = torch.nn.functional.pad(queries_BD, (0, 0, 0, -asked % QUERIES))
         multiply = rows_by_few(queries_BD)
@@ -68,6 +76,29 @@ class Int8Nearest:
         step = max(PRODUCTS // len(queries_BD), 1)
         for start in range(0, labels, step):
             own = slice(start, start + step)
-            products_RB = multiply(self._bytes_LD[own]).mul_(self._scales_L[own, None])
+            rows = own if among.few is None else among.few[own]
+            products_RB = multiply(self._bytes_LD[rows]).mul_(self._scales_L[rows, None])
             products_BL[:, own] = products_RB.t().contiguous()[:asked]
+            if among.without_L is not None:
+                products_BL[:, own].masked_fill_(among.without_L[own], -torch.inf)
         return products_BL
+
+
+@dataclass(frozen=True)
+class _Among:
+    """Which rows count: the few that do, or a mask of those that do not, or all. `columns` is how
+    many products a query has."""
+
+    columns: int
+    few: torch.Tensor | None = None
+    without_L: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, rows_R: np.ndarray | None, rows: int) -> _Among:
+        if rows_R is None:
+            return cls(rows)
+        if are_few(len(rows_R), rows):
+            return cls(len(rows_R), few=torch.from_numpy(rows_R))
+        without_L = torch.ones(rows, dtype=torch.bool)
+        without_L[torch.from_numpy(rows_R)] = False
+        return cls(rows, without_L=without_L)

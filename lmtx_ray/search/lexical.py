@@ -46,14 +46,17 @@ class LexicalIndex:
         """Index label texts, [L]. A text without a word is never found."""
         return cls(weigh(texts, words))
 
-    def search(self, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The k best labels for each document: ids_BK int32, scores_BK float32, all above 0."""
+    def search(
+        self, texts: Sequence[str], k: int, allowed_L: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k best labels for each document: ids_BK int32, scores_BK float32, all above 0; of
+        those alone that a bool mask allows, if one is given."""
         ids_BK = np.full((len(texts), k), PADDING, dtype=np.int32)
         scores_BK = np.full((len(texts), k), -np.inf, dtype=np.float32)
         for start in range(0, len(texts), BLOCK):
             counts_BV = self._counts(texts[start : start + BLOCK])
             for first, end in self._blocks(counts_BV):
-                found = self._best(counts_BV[first:end], k)
+                found = self._best(counts_BV[first:end], k, allowed_L)
                 own = slice(start + first, start + end)
                 ids_BK[own], scores_BK[own] = found
         return ids_BK, scores_BK
@@ -87,18 +90,26 @@ class LexicalIndex:
             found += most
         yield first, len(most_B)
 
-    def _best(self, counts_BV: sparse.csr_matrix, k: int) -> Candidates:
+    def _best(
+        self, counts_BV: sparse.csr_matrix, k: int, allowed_L: np.ndarray | None
+    ) -> Candidates:
         labels = self._weights.labels
         if counts_BV.shape[0] > 1 or labels <= MOST_FOUND:
-            return _best(_scores(counts_BV, self._bm25_VL, self._share_VL), k)
+            scores_BL = _scores(counts_BV, self._bm25_VL, self._share_VL)
+            return _best(_allowed(scores_BL, allowed_L), k)
         parts = [
-            self._best_between(counts_BV, first, min(first + MOST_FOUND, labels), k)
+            self._best_between(counts_BV, first, min(first + MOST_FOUND, labels), k, allowed_L)
             for first in range(0, labels, MOST_FOUND)
         ]
         return merge_top_k(parts, k)
 
     def _best_between(
-        self, counts_1V: sparse.csr_matrix, first: int, end: int, k: int
+        self,
+        counts_1V: sparse.csr_matrix,
+        first: int,
+        end: int,
+        k: int,
+        allowed_L: np.ndarray | None,
     ) -> Candidates:
         """Of one document, among the labels from `first` to before `end`."""
         weights, own = self._weights, counts_1V.indices
@@ -118,7 +129,8 @@ class LexicalIndex:
         counts_1W = sparse.csr_matrix(
             (counts_1V.data, np.arange(len(own)), [0, len(own)]), (1, len(own))
         )
-        ids_1K, scores_1K = _best(_scores(counts_1W, bm25_WL, share_WL), k)
+        own_L = None if allowed_L is None else allowed_L[first:end]
+        ids_1K, scores_1K = _best(_allowed(_scores(counts_1W, bm25_WL, share_WL), own_L), k)
         return np.where(ids_1K == PADDING, PADDING, ids_1K + first), scores_1K
 
     def save(self, folder: str | Path) -> None:
@@ -159,6 +171,16 @@ def _scores(
         scores_BL.sort_indices()
     scores_BL.data *= share_BL.data**2
     return scores_BL
+
+
+def _allowed(scores_BL: sparse.csr_matrix, allowed_L: np.ndarray | None) -> sparse.csr_matrix:
+    """The scores without those of labels that a mask does not allow."""
+    if allowed_L is None:
+        return scores_BL
+    kept_N = allowed_L[scores_BL.indices]
+    ends_N = np.concatenate([[0], np.cumsum(kept_N)])
+    arrays = scores_BL.data[kept_N], scores_BL.indices[kept_N], ends_N[scores_BL.indptr]
+    return sparse.csr_matrix(arrays, scores_BL.shape)
 
 
 def _best(scores_BL: sparse.csr_matrix, k: int) -> Candidates:

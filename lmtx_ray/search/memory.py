@@ -17,6 +17,7 @@ import numpy as np
 
 from lmtx_ray.search.candidates import PADDING, Candidates, top_k
 from lmtx_ray.search.index import IndexShard
+from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 
 FILE = "memory.safetensors"
@@ -103,13 +104,18 @@ class Memory:
             raise ValueError(f"{file}: not a memory ({error})") from error
 
     def search(
-        self, vectors_BD: np.ndarray, k: int, keys_B: Sequence[int] | None = None
+        self,
+        vectors_BD: np.ndarray,
+        k: int,
+        keys_B: Sequence[int] | None = None,
+        selection: Selection | None = None,
     ) -> Candidates:
         """The k labels with most votes: ids_BK int32, scores_BK float32, the share of the
         neighbours' weight that accepts the label, weighted by P(yes).
 
         Args:
             keys_B: Keys of the documents themselves, which are not their own neighbours.
+            selection: Labels that alone may be found, by the votes of the same neighbours.
         """
         ids_BK = np.full((len(vectors_BD), k), PADDING, np.int32)
         scores_BK = np.full((len(vectors_BD), k), -np.inf, np.float32)
@@ -118,11 +124,16 @@ class Memory:
         rows_BM, cosines_BM = self._nearest.search(vectors_BD, min(NEIGHBOURS + 1, len(self)))
         for place, (rows, cosines) in enumerate(zip(rows_BM, cosines_BM, strict=True)):
             own = None if keys_B is None else keys_B[place]
-            ids_BK[place], scores_BK[place] = self._votes(rows, cosines, k, own)
+            ids_BK[place], scores_BK[place] = self._votes(rows, cosines, k, own, selection)
         return ids_BK, scores_BK
 
     def _votes(
-        self, rows_M: np.ndarray, cosines_M: np.ndarray, k: int, own: int | None
+        self,
+        rows_M: np.ndarray,
+        cosines_M: np.ndarray,
+        k: int,
+        own: int | None,
+        selection: Selection | None,
     ) -> Candidates:
         kept, there = self._kept, rows_M != PADDING
         if own is not None:
@@ -137,6 +148,9 @@ class Memory:
         votes = np.repeat(weights, [len(span) for span in spans]) * kept.p_yes_P[pairs]
         labels, place = np.unique(kept.labels_P[pairs], return_inverse=True)
         shares = np.bincount(place, votes, minlength=len(labels))
+        if selection is not None:
+            allowed = selection.holds(labels)
+            labels, shares = labels[allowed], shares[allowed]
         ids_1K, scores_1K = top_k(labels[None].astype(np.int32), shares[None], k)
         return ids_1K[0], scores_1K[0]
 

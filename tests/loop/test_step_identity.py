@@ -58,7 +58,7 @@ def other_value(config: Path, field: str, default: Any) -> Any:
         return OTHERS[field]
     if field == "corpus.gold":
         return str(config.parent / "test.jsonl")
-    if field == "evaluation.counts":
+    if field in ("evaluation.counts", "corpus.self_matches"):
         return str(config.parent / "test.jsonl")
     if field in ("corpus.labels", "corpus.test"):
         return str(config.parent / f"other-{field.split('.')[1]}.jsonl")
@@ -97,6 +97,7 @@ def test_what_changes_a_result_begins_anew_at_its_step_and_not_before(
     changed = [name for name in before if after.get(name) != before[name]]
     assert changed[0] == FIRST_CHANGED[field]
     only_evaluated = ("evaluation", "corpus.test", "corpus.gold", "corpus.columns.gold")
+    only_evaluated += ("corpus.self_matches",)
     asked_for_it = ("judge.rerank", "judge.icxml", "judge.freq")
     assert "bundle" in changed or field.startswith((*only_evaluated, *asked_for_it))
 

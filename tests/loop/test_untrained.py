@@ -122,3 +122,18 @@ def test_its_run_is_its_name(summary: dict, capsys) -> None:
     assert main(["runs", summary["run"]]) == 0
     (row,) = json.loads(capsys.readouterr().out.splitlines()[-1])["runs"]
     assert (row["state"], row["documents"], row["cycles"]) == ("finished", 40, 0)
+
+
+def test_pairs_that_are_one_and_the_same_count_on_no_side(config: Path, summary: dict) -> None:
+    """All gold of three test documents is taken away; nothing but the evaluation is done anew."""
+    pairs = config.parent / "filter_labels_test.txt"
+    gold = [json.loads(line)["target_ind"] for line in (config.parent / "test.jsonl").open()]
+    pairs.write_text("".join(f"{n} {label}\n" for n in (0, 5, 9) for label in gold[n]))
+    found = running.run(config, [f"corpus.self_matches={pairs}"])
+    before, after = (one["methods"]["hybrid"] for one in (summary, found))
+    assert (before["documents"], after["documents"]) == (40, 37)
+    assert found["bundle"] == summary["bundle"]
+    pairs.write_text("".join(f"{n} 0\n" for n in range(40)))  # label 0 is gold of every eighth
+    found = running.run(config, [f"corpus.self_matches={pairs}"])
+    assert found["methods"]["hybrid"]["documents"] == 40
+    assert found["methods"]["hybrid"]["P@1"] != before["P@1"]

@@ -56,6 +56,7 @@ FIRST_CHANGED = {
     },
     "corpus.columns.gold": "test documents",
     "corpus.columns.gold_id": "test documents",
+    "corpus.self_matches": "evaluation",
     "corpus.gold": "test documents",
     "corpus.gold_by": "test documents",
     "corpus.gold_separator": "test documents",

@@ -72,7 +72,8 @@ class Canned:
         found = [
             (key, probability)
             for key, probability in CANNED
-            if probability >= wanted.min_probability and (call.allow is None or key in call.allow)
+            if probability >= wanted.min_probability
+            and (call.filter.allow is None or key in call.filter.allow)
         ]
         found = found[: wanted.top_k] if text.strip() and "nothing fits" not in text else []
         reason = "" if found else "no label was found" if text.strip() else "empty"

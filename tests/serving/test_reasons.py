@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lmtx_ray.bundle.tagger import Tagger
-from serve_apps.generation import Generation, TagCall
-from serve_apps.reasons import near_keys
+from lmtx_ray.corpus.filters import Filter
+from serve_apps.generation import UNKNOWN_KEYS, Generation, TagCall
 
 DOCUMENT = ("a", None, "heart pain in the lung")
 
@@ -31,11 +31,9 @@ def answer(tagger: Tagger, *documents: tuple[str, str | None, str], **wishes: An
     ("wishes", "said"),
     [
         ({"min_probability": 1.0}, "no tag has a probability of 1 or more: the best has 0."),
-        ({"allow": frozenset()}, "allow is an empty list"),
-        ({"allow": frozenset({"heart pain"})}, "'heart pain' (near: 'L1')"),
-        ({"allow": frozenset({"L99"})}, "not a key of this label set: 'L99' (near: 'L9'"),
-        ({"allow": frozenset("!?+*")}, "'!'; '*'; '+'; and 1 more"),
-        ({"deny": frozenset(f"L{n}" for n in range(16))}, "every candidate is in deny"),
+        ({"filter": Filter.of([])}, "allow is an empty list"),
+        ({"filter": Filter.of(deny=[f"L{n}" for n in range(16)])}, "no label fulfils the filter"),
+        ({"filter": Filter.of(["L1"]), "min_probability": 1.0}, "probability of 1 or more"),
     ],
 )
 def test_a_document_without_tags_has_a_reason(
@@ -47,11 +45,25 @@ def test_a_document_without_tags_has_a_reason(
     assert said in second["reason"]
 
 
-def test_tags_need_no_reason_also_where_some_keys_are_unknown(tagger: Tagger) -> None:
-    (row,) = answer(tagger, DOCUMENT, allow=frozenset({"L1", "L99"}))
-    assert (row["label_keys"], row["reason"]) == (["L1"], "")
+def test_unknown_keys_refuse_one_request_and_no_other(tagger: Tagger) -> None:
+    """Each is named where it stands; requests that share the pass have their answers."""
+    own = (Filter(), Filter.of(["L1", "heart pain"]))
+    calls = [
+        TagCall([DOCUMENT]),
+        TagCall([DOCUMENT, DOCUMENT], filter=Filter.of(deny=list("!?+*")), filters=own, first=32),
+        TagCall([DOCUMENT], filter=Filter.of(["L9"])),
+    ]
+    with ThreadPoolExecutor(1) as pool:
+        first, wrong, last = asyncio.run(Generation(tagger, pool, None).answer(calls))
+    assert (wrong.error, wrong.rows) == (UNKNOWN_KEYS, [])
+    said = dict(wrong.problems)
+    assert list(said) == [("body", "deny"), ("body", "documents", 33, "allow")]
+    assert "'!'; '*'; '+'; and 1 more" in said["body", "deny"]
+    assert "'heart pain' (near: 'L1')" in said["body", "documents", 33, "allow"]
+    assert (len(first.rows[0]["label_keys"]), last.rows[0]["label_keys"]) == (5, ["L9"])
+    assert not first.error + last.error
 
 
 def test_the_key_of_a_label_that_is_called_so_is_nearest(tagger: Tagger) -> None:
-    assert near_keys(tagger.labels, "lung disease") == ["L2"]
-    assert near_keys(tagger.labels, "") == []
+    assert tagger.labels.near_keys("lung disease") == ["L2"]
+    assert tagger.labels.near_keys("") == []

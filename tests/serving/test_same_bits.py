@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.defaults import Defaults
+from lmtx_ray.corpus.filters import Filter
+from lmtx_ray.search.selection import Selection
 from serve_apps.generation import Answer, Found, Generation, TagCall, merge_shards
 from serve_apps.shard import load_held
 from tests.tiny import TOPICS
@@ -28,8 +32,11 @@ def bundle(request: pytest.FixtureRequest, encoder: str, tmp_path_factory) -> st
 def sharded(bundle: str, executor: ThreadPoolExecutor) -> Generation:
     parts = [load_held(bundle, number, 2) for number in range(2)]
 
-    async def search(bundle_id: str, vectors_BD: np.ndarray, k: int) -> Found:
-        return merge_shards([part.search(vectors_BD, k) for part in parts], k)
+    async def search(
+        bundle_id: str, vectors_BD: np.ndarray, k: int, selection: Selection | None
+    ) -> Found:
+        sent = pickle.loads(pickle.dumps(selection))  # as Ray sends it
+        return merge_shards([part.search(vectors_BD, k, sent) for part in parts], k)
 
     held = open_bundle(bundle)
     return Generation(Tagger(held.folder, 1, with_index=False, held=held), executor, search)
@@ -53,6 +60,37 @@ def test_a_sharded_service_answers_as_batch_does(bundle: str) -> None:
         expected = tagger.tag(texts, call.top_k, ids=ids).to_pylist()
         assert answer.rows == expected
         assert answer.wanted == Defaults(call.top_k or 5, 0.0)
+
+
+def test_each_request_of_a_pass_has_its_own_filters(bundle: str) -> None:
+    """Of all documents, of one, of few labels and of most; sharded, as in batch."""
+    filters = [
+        Filter.of(["L1", "L5", "L8", "L13"]),
+        Filter(),
+        Filter.of(deny=["L2"]),
+        Filter.of(under=["L0", "L4", "L6"]),
+    ]
+    own = [Filter.of(deny=["L5"]), Filter(), Filter.of(under="L4"), Filter.of([])]
+    asked = [
+        replace(
+            call,
+            filter=one,
+            filters=tuple(own[n % 4] for n in range(len(call.documents))) if one else (),
+        )
+        for call, one in zip(calls(), filters, strict=True)
+    ]
+    tagger = Tagger.load(bundle, threads=1)
+    with ThreadPoolExecutor(1) as executor:
+        whole = asyncio.run(Generation(tagger, executor, None).answer(asked))
+        answers = asyncio.run(sharded(bundle, executor).answer(asked))
+    for call, one, answer, same in zip(asked, filters, answers, whole, strict=True):
+        ids, texts = [row[0] for row in call.documents], [row[2] for row in call.documents]
+        said = {"allow": one.allow, "deny": one.deny, "under": one.under}
+        expected = tagger.tag(texts, call.top_k, ids=ids, filters=call.filters or None, **said)
+        assert answer.rows == same.rows
+        assert [{**row, "reason": ""} for row in answer.rows] == [
+            {**row, "reason": ""} for row in expected.to_pylist()
+        ]
 
 
 def test_a_probability_does_not_depend_on_how_many_tags_are_asked_for(encoder, tmp_path) -> None:

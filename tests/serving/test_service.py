@@ -76,6 +76,37 @@ def test_tags_can_be_filtered_and_explained(client: httpx.Client) -> None:
     assert tags["L1"]["evidence"]["lexical_rank"] == 1
 
 
+def test_each_document_has_its_own_filter_beside_that_of_the_request(client: httpx.Client) -> None:
+    body = {
+        "documents": [
+            "heart pain",
+            {"text": "heart pain", "allow": ["L3", "L9", "L2"]},
+            {"text": "heart pain", "under": "L8", "deny": []},
+            {"text": "heart pain", "allow": []},
+        ],
+        "top_k": 16,
+        "under": ["L0", "L2", "L8"],
+    }
+    results = client.post("/v1/tag", json=body).json()["results"]
+    keys = [{tag["key"] for tag in result["tags"]} for result in results]
+    assert keys == [{"L1", "L3", "L9"}, {"L3", "L9"}, {"L9"}, set()]
+    assert results[3]["reason"] == "allow is an empty list"
+
+
+def test_a_key_that_no_label_has_is_refused_by_name(client: httpx.Client) -> None:
+    documents: list[object] = ["heart pain"] * 40
+    documents[37] = {"text": "heart", "deny": ["lung pain"]}  # asked in another chunk
+    for body, loc, said in (
+        ({"documents": ["heart"], "under": "L77"}, ["body", "under"], "'L77' (near: "),
+        ({"documents": documents}, ["body", "documents", 37, "deny"], "'lung pain' (near: 'L3')"),
+    ):
+        reply = client.post("/v1/tag", json=body)
+        assert (reply.status_code, reply.json()["error"]) == (422, "unknown_keys")
+        (problem,) = reply.json()["detail"]
+        assert problem["loc"] == loc
+        assert f"not a key of this label set: {said}" in problem["msg"]
+
+
 def test_a_response_tells_what_its_tags_had_to_fulfil(client: httpx.Client) -> None:
     body = {"documents": ["heart pain"], "min_probability": 0.25}
     reply = client.post("/v1/tag", json=body).json()

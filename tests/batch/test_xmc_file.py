@@ -1,0 +1,91 @@
+"""`lmtx tag --output scores.xmc.txt`, and documents that are labels themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lmtx_ray.batch.outputs import read_tags
+from lmtx_ray.batch.tag_files import read_tag_file
+from lmtx_ray.cli.main import main
+from tests.batch.tagging import document, lines, tag
+from tests.tiny_bundle import LABELS
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    file = tmp_path / "tst.json"
+    rows = [document(0), {"id": "empty", "text": ""}, document(2), document(3), document(2)]
+    file.write_bytes(lines(*rows))
+    return str(file)
+
+
+def test_a_matrix_has_a_row_for_each_input_row_and_is_read_back(
+    bundle: str, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "scores.xmc.txt")
+    options = ["--unit-bytes", "150", "--top-k", "3"]
+    assert tag(bundle, source, out, *options) == 0
+    head, *rows = Path(out).read_text().splitlines()
+    assert head == f"5 {len(LABELS)}"
+    assert [len(row.split()) for row in rows] == [3, 0, 3, 3, 0]
+    assert (tmp_path / "scores.rejects.csv").exists()
+    assert tag(bundle, source, str(tmp_path / "out"), *options) == 0
+    tags = read_tags(str(tmp_path / "out")).to_pylist()
+    back = {row["doc_id"]: row for row in read_tag_file(out).to_pylist()}
+    for number, row in zip((0, 2, 3), tags, strict=True):
+        keys = [f"L{label}" for label in back[str(number)]["label_ids"]]
+        assert keys == row["label_keys"]
+        assert back[str(number)]["scores"] == row["scores"]
+    written = Path(out).stat().st_mtime_ns
+    assert tag(bundle, source, out, *options) == 0
+    assert Path(out).stat().st_mtime_ns == written
+    (tmp_path / "tst_X_Y.txt").write_text("5 16\n0:1 1:1\n\n4:1 5:1\n6:1\n\n")
+    capsys.readouterr()
+    assert main(["evaluate", "--tags", out, "--gold", str(tmp_path / "tst_X_Y.txt")]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (found["matched"], found["documents"]) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    "options", [["--long"], ["--pass-through", "title"], ["--keep-field", "title"]]
+)
+def test_what_a_matrix_cannot_hold_is_refused(
+    bundle: str, source: str, tmp_path: Path, caplog, options: list[str]
+) -> None:
+    assert tag(bundle, source, str(tmp_path / "scores.xmc.txt"), *options) != 0
+    assert ".xmc.txt" in caplog.text
+
+
+def test_a_document_is_not_tagged_with_itself(
+    bundle: str, source: str, tmp_path: Path, caplog
+) -> None:
+    whole = str(tmp_path / "whole.jsonl")
+    assert tag(bundle, source, whole, "--top-k", "16") == 0
+    matches = tmp_path / "filter_labels_test.txt"
+    matches.write_text("0 1\n2 4\n2 5\n")
+    out = str(tmp_path / "tags.jsonl")
+    options = ["--self-matches", str(matches), "--top-k", "16"]
+    assert tag(bundle, source, out, *options) == 0
+    never = {"d0": {"L1"}, "d2": {"L4", "L5"}}
+    rows = [json.loads(line) for line in Path(out).read_text().splitlines()]
+    for row in rows:
+        assert set(row["label_keys"]) == {f"L{n}" for n in range(16)} - never.get(row["id"], set())
+    matches.write_text("0 1\n2 4\n")
+    assert tag(bundle, source, out, *options) != 0
+    assert "self_matches" in caplog.text
+    matches.write_text("0 16\n")
+    assert tag(bundle, source, str(tmp_path / "other.jsonl"), *options) != 0
+    assert "line 1: row 16 of 16 labels" in caplog.text
+
+
+def test_raw_text_is_tagged_line_by_line(bundle: str, tmp_path: Path) -> None:
+    (tmp_path / "tst.raw.txt").write_text("heart pain\n\nkidney disease\n")
+    out = str(tmp_path / "scores.xmc.txt")
+    assert tag(bundle, str(tmp_path / "tst.raw.txt"), out, "--top-k", "1") == 0
+    assert [len(row) > 0 for row in Path(out).read_text().splitlines()[1:]] == [True, False, True]
+    assert tag(bundle, str(tmp_path / "tst.raw.txt"), str(tmp_path / "out")) == 0
+    ids = read_tags(str(tmp_path / "out"))["doc_id"].to_pylist()
+    assert ids == ["tst.raw.txt#0", "tst.raw.txt#2"]
