@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FIELDS = ("text", "description", "aliases", "parents")
 PLAIN = "{text}"  # the label's text alone
@@ -58,15 +58,21 @@ class LabelTemplate:
 
 def _parts(pieces: list[tuple[str, str | None]]) -> list[Part]:
     parts: list[Part] = []
-    for text, name in pieces:
-        closing = CLOSING.match(text) if parts else None
-        if closing:
-            last = parts.pop()
-            parts.append(Part(last.field, last.before, closing[0]))
-            text = text[closing.end() :]
+    before = ""
+    for text, name in pieces:  # a brace that is written twice ends a piece without a field
+        before += text
         if name is not None:
-            parts.append(Part(name, text, ""))
-        elif parts:  # the end belongs to the last field
-            last = parts.pop()
-            parts.append(Part(last.field, last.before, last.closing + text))
-    return parts
+            parts, before = _closed(parts, before)
+            parts.append(Part(name, before, ""))
+            before = ""
+    *others, last = parts
+    return [*others, replace(last, closing=before)]  # the end belongs to the last field
+
+
+def _closed(parts: list[Part], between: str) -> tuple[list[Part], str]:
+    """The parts, the last with what closes behind it, and the rest of what stands between."""
+    found = CLOSING.match(between)
+    if not parts or not found:
+        return parts, between
+    *others, last = parts
+    return [*others, replace(last, closing=found[0])], between[found.end() :]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO
 
 from rdflib import Graph
@@ -22,6 +23,7 @@ from rdflib.term import BNode, Literal
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io.locations import StorageError
 from lmtx_ray.vocabularies.concepts import Concept, Text
+from lmtx_ray.vocabularies.xml_entities import refuse_growth
 
 XL = Namespace("http://www.w3.org/2008/05/skos-xl#")
 ISO = Namespace("http://purl.org/iso25964/skos-thes#")
@@ -45,6 +47,7 @@ NO_LABELS = {
     XL.Label,
     ISO.ConceptGroup,
 }
+Opener = Callable[[], AbstractContextManager[BinaryIO]]
 BASE = "relative:/"  # what relative addresses are kept under
 
 
@@ -113,28 +116,36 @@ def _text(literal: Literal) -> Text:
     return Text((literal.language or "").lower(), str(literal))
 
 
-def read_skos(files: Iterable[tuple[str, str, BinaryIO]]) -> list[Concept]:
-    """The concepts of (name, format of rdflib, stream), which are one vocabulary together, by key.
+def read_skos(files: Iterable[tuple[str, str, Opener]]) -> list[Concept]:
+    """The concepts of (name, format of rdflib, what opens it), which are one vocabulary together,
+    by key.
 
     Raises:
         CorpusError: A file that cannot be read, or that would have something fetched.
     """
     kept = Kept()
     graph = Graph(store=kept, bind_namespaces="none")
-    for uri, kind, stream in files:
-        source = InputSource()
-        source.setPublicId(BASE)
+    for uri, kind, opened in files:
         try:
-            if kind == "json-ld":
-                stream = _local(uri, stream)
-            source.setByteStream(stream)
-            graph.parse(source=source, format=kind)
+            if kind == "xml":
+                with opened() as stream:
+                    refuse_growth(uri, stream)
+            with opened() as stream:
+                _parse(graph, _local(uri, stream) if kind == "json-ld" else stream, kind)
         except (CorpusError, StorageError):
             raise
         except Exception as error:  # each parser has its own
             said = " ".join(str(error).split())[:300]
+            said = "it ends within a statement" if isinstance(error, IndexError) else said
             raise CorpusError(f"{uri}: cannot be read as {kind}: {said}") from error
     return list(kept.concepts())
+
+
+def _parse(graph: Graph, stream: BinaryIO, kind: str) -> None:
+    source = InputSource()
+    source.setPublicId(BASE)
+    source.setByteStream(stream)
+    graph.parse(source=source, format=kind)
 
 
 def _local(uri: str, stream: BinaryIO) -> BinaryIO:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.inputs import list_inputs
@@ -113,7 +115,8 @@ def _table(files: Sequence[str], kind: str, header: bool, asked: Asked) -> Vocab
     columns = named.get(kind)
     if columns is None:
         head = tables.head_of(files, kind, header)
-        columns = choose_columns(head, asked.columns)
+        places = {} if header or len(head.columns) < 2 else {"key": "1", "text": "2"}
+        columns = choose_columns(head, {**places, **asked.columns})
     elif asked.columns:
         raise ConfigError(f"--{next(iter(asked.columns))}: a file of format {kind} has no columns")
     if asked.number and columns.language:
@@ -150,9 +153,11 @@ def _concepts(files: Sequence[str]) -> list[Concept]:
         if error.name and error.name.split(".")[0] in ("rdflib", "pyparsing"):
             raise ConfigError(f"{files[0]}: {SKOS_EXTRA}") from None
         raise
-    with ExitStack() as stack:
-        opened = []
-        for uri in files:
-            raw = stack.enter_context(storage.open_input(uri))
-            opened.append((uri, RDF.get(_bare(uri)[1], "json-ld"), inflated(uri, raw)))
-        return read_skos(opened)
+    kinds = ((uri, RDF.get(_bare(uri)[1], "json-ld")) for uri in files)
+    return read_skos((uri, kind, partial(_opened, uri)) for uri, kind in kinds)
+
+
+@contextmanager
+def _opened(uri: str) -> Iterator[io.BufferedReader]:
+    with storage.open_input(uri) as raw:
+        yield inflated(uri, raw)

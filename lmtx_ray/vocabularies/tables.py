@@ -23,7 +23,6 @@ from lmtx_ray.vocabularies.columns import Columns
 from lmtx_ray.vocabularies.concepts import Concept, Text, preferred, to_row, usual_languages
 
 Rows = Iterator[tuple[str, int, Row | BadRow]]  # file, position, row as it was read
-LIST, ANNIF = ("text",), ("key", "text", "notation")  # what the columns of these are
 ARROW = "->"  # between key and text in the Yf.txt of some XMC sets
 
 
@@ -41,7 +40,7 @@ def _rows(
     if kind == "list":
         return _listed(uri, encoding)
     if kind == "annif":
-        return _headless(uri, "tsv", encoding, ANNIF)
+        return _annif(uri, encoding)
     if kind in ("csv", "tsv") and not header:
         return _headless(uri, kind, encoding)
     how = How(Wanted(tuple(used), every=not used), encoding)
@@ -58,28 +57,34 @@ def _listed(uri: str, encoding: str) -> Iterator[tuple[int, Row | BadRow]]:
         yield number, {"key": key, "text": text} if arrow else {"key": line, "text": line}
 
 
-def _headless(
-    uri: str, kind: str, encoding: str, names: Sequence[str] = ()
-) -> Iterator[tuple[int, Row | BadRow]]:
-    """Rows of a table without a header, whose columns are called `names`, else 1, 2, 3, …"""
+def _annif(uri: str, encoding: str) -> Iterator[tuple[int, Row | BadRow]]:
+    """<address>, tab, label, and perhaps more, which is a notation."""
+    for number, line in read_text_lines(uri, encoding=encoding):
+        if isinstance(line, BadRow):
+            yield number, line
+        elif line.strip():
+            key, *rest = line.split("\t")
+            yield number, {"key": _address(key), "text": rest[0] if rest else None}
+
+
+def _address(key: str) -> str:
+    """Without the brackets that some write around it."""
+    key = key.strip()
+    return key[1:-1] if key.startswith("<") and key.endswith(">") else key
+
+
+def _headless(uri: str, kind: str, encoding: str) -> Iterator[tuple[int, Row | BadRow]]:
+    """Rows of a table without a header, whose columns are called 1, 2, 3, …"""
     lines = read_text_lines(uri, encoding=encoding)
     first = next(((n, line) for n, line in lines if not isinstance(line, BadRow) and line), None)
     if first is None:
         raise CorpusError(f"{uri}: there is no row")
-    line = str(first[1])
-    delimiter = "\t" if kind == "tsv" else delimiter_of(line)
-    width = len(next(csv.reader([line], delimiter=delimiter)))
-    called = [*names[:width], *(str(place + 1) for place in range(len(names), width))]
+    delimiter = "\t" if kind == "tsv" else delimiter_of(first[1])
+    width = len(next(csv.reader([str(first[1])], delimiter=delimiter)))
+    header = delimiter.join(str(place + 1) for place in range(width))
     read = read_tsv if kind == "tsv" else read_csv
-    rows = read(uri, chain([(-1, delimiter.join(called)), first], lines), Wanted(every=True))
-    return ((number, _plain_key(row) if names else row) for number, row in rows)
-
-
-def _plain_key(row: Row | BadRow) -> Row | BadRow:
-    """Annif writes addresses as <address>."""
-    if isinstance(row, BadRow) or not (row["key"].startswith("<") and row["key"].endswith(">")):
-        return row
-    return {**row, "key": row["key"][1:-1]}
+    for number, row in read(uri, chain([(-1, header), first], lines), Wanted(every=True)):
+        yield number, row if isinstance(row, BadRow) else {**row, "1": _address(row["1"])}
 
 
 def head_of(files: Sequence[str], kind: str, header: bool) -> Look:

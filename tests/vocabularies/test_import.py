@@ -23,7 +23,7 @@ ANNIF_CSV = (
 
 
 @pytest.fixture
-def take(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def take(tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture):
     def run(name: str, data: str | bytes, *more: str, out: str = "out.parquet") -> tuple[dict, str]:
         """(the result, what people read) of an import of a file."""
         source = tmp_path / name
@@ -31,7 +31,7 @@ def take(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         source.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
         code = main(["labels", "import", str(source), str(tmp_path / out), *more])
         shown = capsys.readouterr()
-        return (json.loads(shown.out) if code == 0 else {}), shown.err
+        return (json.loads(shown.out) if code == 0 else {}), shown.err or caplog.text
 
     return run
 
@@ -79,7 +79,7 @@ def test_several_rows_of_a_label_in_several_languages_are_one(take) -> None:
         ("1", "horse", ["Pferd", "Ross", "Gaul"]),
         ("2", "cat", None),
     ]
-    assert rejected(told) == [(4, "field 'name' needs a text, got ''")]
+    assert rejected(told) == [(5, "field 'name' needs a text, got ''")]
     assert take("m.csv", data, "--number", out="m.parquet")[1].count("--number: a label has")
 
 

@@ -129,13 +129,19 @@ def test_entities_of_xml_read_no_file_and_no_address(tmp_path: Path, offline: li
 def test_entities_that_grow_and_grow_end_in_an_error(tmp_path: Path) -> None:
     grown = "".join(f'<!ENTITY e{n + 1} "{f"&e{n};" * 20}">' for n in range(9))
     text = XML.replace("<!ENTITY v", f'<!ENTITY e0 "{"x" * 99}">{grown}<!ENTITY v')
-    with pytest.raises(CorpusError, match="cannot be read as xml"):
+    with pytest.raises(CorpusError, match=r"t\.rdf: entity 'e1' .* other entities"):
         taken(tmp_path, "t.rdf", text.replace("Oil lamps", "&e9;"))
 
 
 def test_what_is_no_vocabulary_says_so(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"t\.ttl: cannot be read as turtle: .*line 2"):
+        taken(tmp_path, "t.ttl", "@prefix a: <b:> .\na:b a:c .\n")
+    with pytest.raises(CorpusError, match=r"as turtle: it ends within a statement"):
         taken(tmp_path, "t.ttl", "@prefix a: <b:> .\na:b a:c")
+    with pytest.raises(CorpusError, match=r"t\.rdf: cannot be read as xml: .*unclosed token"):
+        taken(tmp_path, "t.rdf", XML[:400])
+    with pytest.raises(CorpusError, match=r"t\.jsonld: cannot be read as json-ld: "):
+        taken(tmp_path, "t.jsonld", JSON_LD[:400])
     with pytest.raises(CorpusError, match=r"t\.ttl: no skos:Concept and no skos:prefLabel"):
         taken(tmp_path, "t.ttl", "<http://a/b> a <http://a/c> .")
     with pytest.raises(ConfigError, match="--key: SKOS has no columns"):
