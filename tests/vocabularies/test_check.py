@@ -12,6 +12,7 @@ import pytest
 from lmtx_ray.cli.main import main
 from lmtx_ray.vocabularies.repeats import Names, is_slip, one_letter_apart
 from tests.small_run import write
+from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
 
 FINE = [
@@ -110,7 +111,7 @@ def test_tags_tell_what_is_never_suggested_and_what_comes_together(check, tmp_pa
 
 
 def test_a_bundle_is_checked_as_its_file_is(check, tmp_path: Path) -> None:
-    bundle = publish_bundle(tmp_path / "bundle")
+    bundle = publish_bundle(tmp_path / "bundle", save_encoder(tmp_path))
     code, told, said = check(bundle)
     assert code == 0
     assert told["labels"] > 3
@@ -118,7 +119,7 @@ def test_a_bundle_is_checked_as_its_file_is(check, tmp_path: Path) -> None:
 
 
 def test_tokens_are_those_of_the_encoder(tmp_path: Path, capsys) -> None:
-    write(tmp_path / "l.jsonl", [{"uid": "a", "title": "unhyphenated " * 12}, FINE[0]])
+    write(tmp_path / "l.jsonl", [{"uid": "z", "title": "unhyphenated " * 12}, FINE[0]])
     assert main(["labels", "check", str(tmp_path / "l.jsonl"), "--tokens", "20"]) == 0
     shown = capsys.readouterr()
     assert json.loads(shown.out)["findings"] == {"long_text": 1}
