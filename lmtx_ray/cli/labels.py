@@ -180,7 +180,9 @@ def _import_in_words(result: dict[str, Any], reasons: str) -> list[str]:
     )
     lines = [f"read as {result['format']}{columns and f'; {columns}'}"]
     if result["languages"]:
-        lines.append(f"languages, first wanted first: {', '.join(result['languages'])}")
+        shown = ", ".join(f"{count:,} in {one}" for one, count in result["shown_in"].items())
+        wanted = ", ".join(result["languages"])
+        lines.append(f"languages, first wanted first: {wanted}{shown and f'; shown: {shown}'}")
     lines.append(f"{result['labels']:,} labels in {result['output']}{having and f'; {having}'}")
     if result["rejected"]:
         lines.append(f"{reasons}; all of them: {result['rejects']}")

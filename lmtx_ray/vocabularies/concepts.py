@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 
 from lmtx_ray.corpus.lines import Row
 from lmtx_ray.corpus.text_keys import is_blank
@@ -60,7 +59,7 @@ def usual_languages(concepts: Iterable[Concept]) -> list[str]:
 def to_row(concept: Concept, languages: Sequence[str], aliases_in: Sequence[str] = ()) -> Row:
     """The fields of a label, unchecked: the name of the first language there is as its text, the
     other names as aliases (only of `aliases_in`, where that names some), and what is told about it
-    in one language. Without any name the text is None."""
+    in one language. Without any name the text is None. `shown_in` is the language of the text."""
     names = preferred(concept.names, languages)
     others = [*names[1:], *preferred(concept.others, languages)]
     if aliases_in:
@@ -71,6 +70,7 @@ def to_row(concept: Concept, languages: Sequence[str], aliases_in: Sequence[str]
         "description": _told(preferred(concept.about, languages)),
         "aliases": [text.text for text in others],
         "parent_keys": list(dict.fromkeys(concept.parents)),
+        "shown_in": names[0].language if names else "",
     }
 
 
@@ -78,6 +78,3 @@ def _told(texts: Sequence[Text]) -> str | None:
     """All of the first one's language, as paragraphs of one text."""
     own = [text.text.strip() for text in texts if text.language == texts[0].language]
     return " ".join(dict.fromkeys(own)) or None
-
-
-by_language = attrgetter("language", "text")

@@ -22,12 +22,14 @@ FIELDS = ("description", "aliases", "parent_keys")
 
 @dataclass
 class Imported:
-    """What became of a vocabulary. `filled` says how many labels have each further field."""
+    """What became of a vocabulary: how many labels have each further field (`filled`), and how many
+    are shown in each language (`shown_in`)."""
 
     source: Vocabulary
     output: str
     labels: int = 0
     filled: Counter[str] = field(default_factory=Counter)
+    shown_in: Counter[str] = field(default_factory=Counter)
     reasons: Reasons = field(default_factory=Reasons)
     rejects: str = ""  # where they are; "" without any
 
@@ -42,6 +44,7 @@ class Imported:
             "rejects": self.rejects or None,
             "columns": dict(self.source.columns),
             "languages": list(self.source.languages),
+            "shown_in": dict(self.shown_in.most_common()),
         }
 
 
@@ -88,6 +91,7 @@ def _good(made: Imported, rejects: TextIO) -> Iterator[Row]:
         bad = label if isinstance(label, BadRow) else _repeated(label, seen, position)
         if bad is None and not isinstance(label, BadRow):
             made.filled.update(name for name in FIELDS if label[name])
+            made.shown_in.update([language] if (language := label.pop("shown_in")) else [])
             yield label
         elif bad is not None:
             made.reasons.add(uri, position, bad.reason)

@@ -13,24 +13,13 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.lines import BadRow, CorpusError, inflated
 from lmtx_ray.corpus.looking import encoding_of
-from lmtx_ray.corpus.readers import ENDINGS
+from lmtx_ray.corpus.readers import ENDINGS, RDF
 from lmtx_ray.io import storage
 from lmtx_ray.vocabularies import tables
 from lmtx_ray.vocabularies.asked import Asked, Found, Vocabulary
 from lmtx_ray.vocabularies.columns import Columns, choose_columns
 from lmtx_ray.vocabularies.concepts import Concept, usual_languages
 
-RDF = {  # ending -> format of rdflib
-    ".ttl": "turtle",
-    ".n3": "n3",
-    ".nt": "nt",
-    ".rdf": "xml",
-    ".owl": "xml",
-    ".skos": "xml",
-    ".xml": "xml",
-    ".jsonld": "json-ld",
-    ".json-ld": "json-ld",
-}
 ADDRESS = re.compile(
     r"\s*(<[^<>\s]+>|https?://[^\s,;]+)\s*[\t,;]"
 )  # a row's first field, no header's

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
 
@@ -17,10 +18,11 @@ from lmtx_ray.corpus.looking import HEAD_ROWS, Look, encoding_at
 from lmtx_ray.corpus.name_lists import pieces
 from lmtx_ray.corpus.readers import How, read_rows
 from lmtx_ray.corpus.text_keys import is_blank
+from lmtx_ray.corpus.values import is_missing, texts_of
 from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.vocabularies.asked import Asked, Found
 from lmtx_ray.vocabularies.columns import Columns
-from lmtx_ray.vocabularies.concepts import Concept, Text, preferred, to_row, usual_languages
+from lmtx_ray.vocabularies.concepts import Concept, Text, to_row, usual_languages
 
 Rows = Iterator[tuple[str, int, Row | BadRow]]  # file, position, row as it was read
 ARROW = "->"  # between key and text in the Yf.txt of some XMC sets
@@ -125,11 +127,13 @@ def _converter(
         fields = {role: (name, row.get(name)) for role, name in names.items()}
         for role in ("aliases", "parent_keys"):
             fields[role] = fields[role][0], _several(fields[role][1], asked.separator)
+        language = ""
         if columns.texts:
-            fields |= _in_languages(row, columns, fields["aliases"], asked, languages)
+            own, language = _in_languages(row, columns, fields["aliases"], asked, languages)
+            fields |= own
         if asked.number:
             fields["label_key"] = "row number", str(place)
-        return clean(checked_label(row, fields), asked.html)
+        return clean(checked_label(row, fields), asked.html, language)
 
     return convert
 
@@ -141,17 +145,20 @@ def _several(value: Any, separator: str) -> Any:
 
 def _in_languages(
     row: Row, columns: Columns, aliases: tuple[str, Any], asked: Asked, languages: Sequence[str]
-) -> dict[str, tuple[str, Any]]:
-    """text and aliases of a row with a column of names for each language."""
-    given = [Text(language, row.get(name) or "") for language, name in columns.texts]
-    if odd := next((one for one in given if not isinstance(one.text, str)), None):
-        name = next(name for language, name in columns.texts if language == odd.language)
-        return {"text": (name, odd.text)}  # whoever checks it says what is wrong with it
-    made = to_row(Concept("", given), languages, asked.aliases_in)
-    shown = preferred(given, languages)
-    name = next((n for one, n in columns.texts if shown and one == shown[0].language), columns.text)
-    own = aliases[1] if isinstance(aliases[1], list) else pieces(aliases[1] or "", "|")
-    return {"text": (name, made["text"]), "aliases": (aliases[0], [*made["aliases"], *own])}
+) -> tuple[dict[str, tuple[str, Any]], str]:
+    """(text and aliases of a row with a column of names for each language, the language shown).
+    What is no text is left to who checks it and says so."""
+    values = {language: row.get(name) for language, name in columns.texts}
+    names = dict(columns.texts)
+    given = {one: "" if is_missing(value) else value for one, value in values.items()}
+    if odd := next((one for one, value in given.items() if not isinstance(value, str)), None):
+        return {"text": (names[odd], given[odd])}, odd
+    made = to_row(Concept("", [Text(*one) for one in given.items()]), languages, asked.aliases_in)
+    language = made["shown_in"]
+    fields = {"text": (names.get(language, columns.text), made["text"])}
+    with suppress(ValueError):
+        fields["aliases"] = aliases[0], [*made["aliases"], *(texts_of(aliases[1]) or ())]
+    return fields, language
 
 
 def _gathered(
@@ -172,7 +179,7 @@ def _gathered(
         _add(concept, one, str(row.get(columns.language) or "").strip().lower())
     languages = asked.languages or tuple(usual_languages(concepts.values()))
     good = (
-        (*places[key], clean(_checked(to_row(one, languages, asked.aliases_in)), False))
+        (*places[key], _label_of(to_row(one, languages, asked.aliases_in), unescape=False))
         for key, one in concepts.items()
     )
     return chain(bad, good), languages
@@ -194,11 +201,8 @@ def checked_concepts(concepts: Iterable[Concept], uri: str, asked: Asked) -> Ite
             reason = "a concept without an address, which no tag could name"
         elif not concept.names and not reason:
             reason = "a concept without a name (skos:prefLabel)"
-        yield (
-            uri,
-            place,
-            BadRow(reason, json_text(row)) if reason else clean(_checked(row), asked.html),
-        )
+        bad = BadRow(reason, json_text(row)) if reason else None
+        yield uri, place, bad or _label_of(row, asked.html)
 
 
 def _why_not(concept: Concept) -> str:
@@ -207,12 +211,16 @@ def _why_not(concept: Concept) -> str:
     return f"deprecated{concept.replaced and f', replaced by {concept.replaced}'}"
 
 
-def _checked(row: Row) -> Row | BadRow:
-    return checked_label(row, {name: (name, value) for name, value in row.items()})
+def _label_of(row: Row, unescape: bool) -> Row | BadRow:
+    """Of what `to_row` made."""
+    language = row.pop("shown_in")
+    fields = {name: (name, value) for name, value in row.items()}
+    return clean(checked_label(row, fields), unescape, language)
 
 
-def clean(label: Row | BadRow, unescape: bool) -> Row | BadRow:
-    """A label with its texts as they are kept: spaces squeezed, no empty alias and none twice."""
+def clean(label: Row | BadRow, unescape: bool, language: str = "") -> Row | BadRow:
+    """A label with its texts as they are kept: spaces squeezed, no empty alias and none twice.
+    `shown_in` is the language of its text, where that is known."""
     if isinstance(label, BadRow):
         return label
     plain = (lambda text: tidy(html.unescape(text))) if unescape else tidy
@@ -225,4 +233,5 @@ def clean(label: Row | BadRow, unescape: bool) -> Row | BadRow:
         "description": plain(label["description"] or "") or None,
         "aliases": [alias for alias in aliases if alias and alias != text] or None,
         "parent_keys": list(dict.fromkeys(label["parent_keys"] or ())) or None,
+        "shown_in": language,
     }

@@ -67,9 +67,10 @@ def test_annifs_csv_falls_back_to_another_language(take) -> None:
         (f"{U}2", "pronssikausi", None),
     ]
     assert rejected(told) == [(4, "field 'label_en' needs a text, got None")]
+    assert told["shown_in"] == {"en": 1, "fi": 1}
     told, _ = take("subjects.csv", ANNIF_CSV, "--language", "fi", "--overwrite")
     assert rows(told["output"], "text", "aliases")[0] == ("arkeologia", ["archaeology"])
-    assert told["languages"] == ["fi", "en"]
+    assert (told["languages"], told["shown_in"]) == (["fi", "en"], {"fi": 2})
 
 
 def test_several_rows_of_a_label_in_several_languages_are_one(take) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
 from lmtx_ray.vocabularies.asked import Asked
@@ -146,6 +148,13 @@ def test_what_is_no_vocabulary_says_so(tmp_path: Path) -> None:
         taken(tmp_path, "t.ttl", "<http://a/b> a <http://a/c> .")
     with pytest.raises(ConfigError, match="--key: SKOS has no columns"):
         taken(tmp_path, "t.ttl", TURTLE, columns={"key": "uri"})
+
+
+def test_a_run_says_how_skos_becomes_its_labels(tmp_path: Path) -> None:
+    (tmp_path / "t.ttl").write_text(TURTLE)
+    config = CorpusConfig(documents=("-",), labels=str(tmp_path / "t.ttl"))
+    with pytest.raises(CorpusError, match=r"type: lmtx labels import .*t\.ttl labels\.parquet"):
+        next(label_tables(config, 10))
 
 
 def test_without_rdflib_the_extra_is_named(tmp_path: Path, monkeypatch) -> None:
