@@ -179,14 +179,13 @@ def checked_label(row: Row, fields: Mapping[str, tuple[str, Any]]) -> Row | BadR
         fields: label_key, text, description, aliases and parent_keys -> (what the row calls it,
             the value).
     """
-    values = {
-        role: _needed(role, name, value)
-        if role in ("label_key", "text")
-        else _further(role, name, value)
-        for role, (name, value) in fields.items()
-    }
-    bad = next((value for value in values.values() if isinstance(value, BadRow)), None)
-    return BadRow(bad.reason, json_text(row)) if bad else values
+    values: dict[str, Any] = {}
+    for role, (name, value) in fields.items():
+        check = _needed if role in ("label_key", "text") else _further
+        values[role] = made = check(role, name, value)
+        if isinstance(made, BadRow):
+            return BadRow(made.reason, json_text(row))
+    return values
 
 
 def _absent(row: Row, setting: str, name: str) -> str:
@@ -208,7 +207,8 @@ def _needed(role: str, name: str, value: Any) -> str | BadRow:
 
 def tidy(text: str) -> str:
     """A label's text as it is kept: NFC, spaces squeezed."""
-    return unicodedata.normalize("NFC", squeezed(text))
+    text = squeezed(text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _further(role: str, name: str, value: Any) -> Any:
@@ -220,6 +220,7 @@ def _further(role: str, name: str, value: Any) -> Any:
     except ValueError as error:
         inside = "an item " if isinstance(value, list) else ""
         return BadRow(f"field {name!r}: {inside}{error}")
-    texts = [found] if isinstance(found, str) else found or []
-    problem = next(filter(None, map(text_problem, texts)), "")
-    return BadRow(f"{problem} in field {name!r}") if problem else found
+    for text in (found,) if isinstance(found, str) else found or ():
+        if problem := text_problem(text):
+            return BadRow(f"{problem} in field {name!r}")
+    return found

@@ -122,10 +122,11 @@ def _converter(
     """A function of a row and its place to the label."""
     names = {"label_key": columns.key, "text": columns.text, "description": columns.description}
     names |= {"aliases": columns.aliases, "parent_keys": columns.parents}
+    cut = () if asked.separator == "|" else ("aliases", "parent_keys")  # who checks cuts at "|"
 
     def convert(row: Row, place: int) -> Row | BadRow:
         fields = {role: (name, row.get(name)) for role, name in names.items()}
-        for role in ("aliases", "parent_keys"):
+        for role in cut:
             fields[role] = fields[role][0], _several(fields[role][1], asked.separator)
         language = ""
         if columns.texts:
@@ -139,8 +140,7 @@ def _converter(
 
 
 def _several(value: Any, separator: str) -> Any:
-    """A cell of several, cut; "|" is cut by who checks it."""
-    return pieces(value, separator) if isinstance(value, str) and separator != "|" else value
+    return pieces(value, separator) if isinstance(value, str) else value
 
 
 def _in_languages(
@@ -223,15 +223,18 @@ def clean(label: Row | BadRow, unescape: bool, language: str = "") -> Row | BadR
     `shown_in` is the language of its text, where that is known."""
     if isinstance(label, BadRow):
         return label
-    plain = (lambda text: tidy(html.unescape(text))) if unescape else tidy
-    text, aliases = plain(label["text"]), dict.fromkeys(map(plain, label["aliases"] or ()))
-    if is_blank(text):
-        return BadRow("nothing but spaces in its text", json_text(label))
+    text, about, aliases = label["text"], label["description"], label["aliases"] or ()
+    if unescape:
+        text, about = tidy(html.unescape(text)), html.unescape(about or "")
+        aliases = map(html.unescape, aliases)
+        if is_blank(text):
+            return BadRow("nothing but spaces in its text", json_text(label))
+    others = dict.fromkeys(map(tidy, aliases))
     return {
         "label_key": label["label_key"],
         "text": text,
-        "description": plain(label["description"] or "") or None,
-        "aliases": [alias for alias in aliases if alias and alias != text] or None,
+        "description": tidy(about) or None if about else None,
+        "aliases": [alias for alias in others if alias and alias != text] or None,
         "parent_keys": list(dict.fromkeys(label["parent_keys"] or ())) or None,
         "shown_in": language,
     }
