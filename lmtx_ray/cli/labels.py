@@ -67,7 +67,8 @@ def _add_columns(take: argparse.ArgumentParser) -> None:
         "parents": "keys of the labels above it",
     }
     for role in ROLES:
-        table.add_argument(f"--{role}", metavar="COLUMN", help=f"{says[role]}; '' for none")
+        none = "" if role in ("key", "text") else "; '' takes none"
+        table.add_argument(f"--{role}", metavar="COLUMN", help=f"{says[role]}{none}")
     table.add_argument(
         "--language-column",
         metavar="COLUMN",
@@ -111,8 +112,8 @@ def _add_check(actions: Any) -> None:
     check.add_argument(
         "--tags",
         metavar="OUT",
-        help="tags of many documents (an output of `lmtx tag`, a run or a file): finds labels that "
-        "are never suggested, and labels that always come together",
+        help="tags of many documents, an output of `lmtx tag` or a file: finds labels that are "
+        "never suggested, and labels that always come together",
     )
     check.add_argument(
         "--output",
@@ -122,14 +123,12 @@ def _add_check(actions: Any) -> None:
     check.add_argument(
         "--tokens",
         type=positive,
-        default=32,
-        help="a text of more is too long: encoder.label_tokens of the run; default: 32",
+        help="what is longer is cut: encoder.label_tokens of the run; default: the bundle's, or 32",
     )
     check.add_argument(
         "--model",
-        default="minilm",
-        help="the encoder whose tokens are counted: encoder.model of the run; default: minilm; "
-        "none: count words",
+        help="the encoder whose tokens are counted: encoder.model of the run; default: the "
+        "bundle's, or minilm where it is installed; none: count words",
     )
     check.add_argument(
         "--strict", action="store_true", help="exit code 1 for warnings too, for automation"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 
 from lmtx_ray.batch.tag_files import read_tag_file
-from lmtx_ray.bundle.cache import open_bundle
+from lmtx_ray.bundle.cache import LocalBundle, open_bundle
+from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.config.corpus import CorpusConfig
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.label_texts import encoder_texts
 from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.left_out import LeftOut
 from lmtx_ray.io import storage
@@ -21,32 +27,50 @@ from lmtx_ray.vocabularies.repeats import Names, one_letter_apart, same_names, t
 from lmtx_ray.vocabularies.usage import odd_usage
 
 ROWS = 8192
-IN_BUNDLE = "labels.parquet"
+LABELS, ABOUT, TOKENIZER = "labels.parquet", "bundle.json", "tokenizer.json"  # of a bundle
 Count = Callable[[Sequence[str]], list[int]]
 
 
+@dataclass(frozen=True)
+class LabelSource:
+    """A `labels` table, the rows of a file that are no labels, and what reads them, where that is
+    known: the folder of an encoder and its settings. A bundle's copy stays as long as `held`."""
+
+    table: pa.Table
+    bad: LeftOut = field(default_factory=LeftOut)
+    encoder: str | None = None
+    settings: EncoderConfig = field(default_factory=EncoderConfig)
+    held: LocalBundle | None = None
+
+
 def check_labels(
-    labels: str, tags: str | None, model: str, tokens: int, output: str | None = None
+    labels: str,
+    tags: str | None = None,
+    model: str | None = None,
+    tokens: int | None = None,
+    output: str | None = None,
 ) -> Report:
     """Everything that is odd in the labels at a URI.
 
     Args:
         tags: Where tags of many documents are, to see how the labels are used.
-        model: The encoder whose tokens are counted; "none" counts words.
-        tokens: The most that a text should have.
+        model: The encoder whose tokens are counted, by default a bundle's own, or minilm; "none"
+            counts words.
+        tokens: The most that a text should have, by default what the encoder reads.
         output: A CSV file for all findings.
 
     Raises:
         CorpusError: A file that cannot be read at all.
         ConfigError: There is no such encoder.
     """
-    table, bad = read_labels(labels)
-    names = Names(table["label_key"].to_pylist(), table["text"].to_pylist())
+    source = read_labels(labels)
+    names = Names(source.table["label_key"].to_pylist(), source.table["text"].to_pylist())
     report = Report(len(names.keys))
-    count, unit = token_counter(model)
+    count, unit = token_counter(model or source.encoder)
     report.checked = ["names", "aliases", "parents", f"lengths in {unit}"]
-    findings = _findings(table, bad, names, count, tokens, tags)
     report.checked += [f"tags at {tags}"] if tags else []
+    long = _long(source, names, count, tokens or source.settings.label_tokens)
+    findings = chain(_findings(source, names), long, _usage(source.table, names, tags))
     if output is None:
         report.gather(findings)
         return report
@@ -58,23 +82,23 @@ def check_labels(
     return report
 
 
-def _findings(
-    table: pa.Table, bad: LeftOut, names: Names, count: Count, tokens: int, tags: str | None
-) -> Iterator[Finding]:
-    for reject in bad.rejects:
+def _findings(source: LabelSource, names: Names) -> Iterator[Finding]:
+    for reject in source.bad.rejects:
         place = f"{reject['source'].rsplit('/', 1)[-1]} row {reject['position']}"
         yield Finding("not_a_label", place, "", (), reject["reason"])
-    yield from odd_parents(table, names)
+    yield from odd_parents(source.table, names)
     yield from same_names(names)
-    yield from taken_aliases(names, (value.as_py() for value in table["aliases"]))
+    yield from taken_aliases(names, (value.as_py() for value in source.table["aliases"]))
     yield from one_letter_apart(names)
-    yield from _long(names, count, tokens)
+
+
+def _usage(table: pa.Table, names: Names, tags: str | None) -> Iterator[Finding]:
     if tags:
         yield from odd_usage(table, names, read_tag_file(tags))
 
 
-def read_labels(uri: str) -> tuple[pa.Table, LeftOut]:
-    """(a `labels` table, the rows of a file that are no labels).
+def read_labels(uri: str) -> LabelSource:
+    """The labels of a file as a run reads it, of a bundle or of a published step.
 
     Raises:
         CorpusError: There is no label, or a file that cannot be read.
@@ -82,35 +106,43 @@ def read_labels(uri: str) -> tuple[pa.Table, LeftOut]:
     """
     if storage.exists(storage.join(uri, MANIFEST)):
         folder = PublishedFolder(uri)
-        if not folder.manifest().files:
-            return folder.read(), LeftOut()
-        held = open_bundle(uri, lambda name: name == IN_BUNDLE)
-        return storage.read_table(str(Path(held.folder) / IN_BUNDLE)), LeftOut()
+        return _of_bundle(uri) if folder.manifest().files else LabelSource(folder.read())
     bad = LeftOut()
     config = CorpusConfig(documents=(uri,), labels=uri, bad_labels="leave_out")
-    return pa.concat_tables(label_tables(config, ROWS, bad)), bad
+    return LabelSource(pa.concat_tables(label_tables(config, ROWS, bad)), bad)
 
 
-def _long(names: Names, count: Count, tokens: int) -> Iterator[Finding]:
+def _of_bundle(uri: str) -> LabelSource:
+    wanted = {LABELS, ABOUT, f"encoder/{TOKENIZER}"}
+    held = open_bundle(uri, wanted.__contains__)
+    folder = Path(held.folder)
+    encoder = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["encoder"]
+    table = storage.read_table(str(folder / LABELS))
+    return LabelSource(table, LeftOut(), str(folder / "encoder"), EncoderConfig(**encoder), held)
+
+
+def _long(source: LabelSource, names: Names, count: Count, tokens: int) -> Iterator[Finding]:
     """A text of few bytes has few tokens, so only others are counted."""
-    places = [place for place, text in enumerate(names.texts) if len(text.encode()) + 2 > tokens]
+    texts = encoder_texts(source.table, source.settings.label_template)
+    places = [place for place, text in enumerate(texts) if len(text.encode()) + 2 > tokens]
     for start in range(0, len(places), ROWS):
         part = places[start : start + ROWS]
-        counted = count([names.texts[place] for place in part])
+        counted = count([texts[place] for place in part])
         for place, number in zip(part, counted, strict=True):
             if number > tokens:
                 yield names.finding("long_text", (place,), f"{number:,}, and {tokens:,} are read")
 
 
-def token_counter(model: str) -> tuple[Count, str]:
-    """(a function to the tokens of texts as an encoder counts them, what it counts). Words, where
-    the encoder is "none" or its tokenizer is not on this machine.
+def token_counter(model: str | None) -> tuple[Count, str]:
+    """(a function to the tokens of texts as an encoder counts them, what it counts). None is minilm
+    where that is installed. Words are counted where the encoder is "none" or its tokenizer is not
+    on this machine.
 
     Raises:
         ConfigError: The encoder is asked for by a folder that holds none.
     """
-    file = Path() if model == "none" else Path(model_folder(model)) / "tokenizer.json"
-    if model == "none" or not file.is_file():
+    file = _tokenizer_of(model)
+    if file is None or not file.is_file():
         return lambda texts: [len(text.split()) for text in texts], "words"
     from tokenizers import Tokenizer
 
@@ -118,3 +150,16 @@ def token_counter(model: str) -> tuple[Count, str]:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return lambda texts: [len(one.ids) for one in tokenizer.encode_batch(list(texts))], "tokens"
+
+
+def _tokenizer_of(model: str | None) -> Path | None:
+    if model == "none":
+        return None
+    if model and (own := Path(model) / TOKENIZER).is_file():  # of a bundle that is held in parts
+        return own
+    try:
+        return Path(model_folder(model or "minilm")) / TOKENIZER
+    except ConfigError:
+        if model is None:
+            return None
+        raise

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from lmtx_ray.corpus.lines import BadRow, Row
 
-FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "skos", "annif", "xmc", "list")
 Found = tuple[str, int, Row | BadRow]  # file, position from 1, a checked label without its id
 
 
@@ -16,6 +15,7 @@ class Asked:
     """How a vocabulary is read.
 
     Attributes:
+        format: csv, tsv, jsonl, parquet, skos, annif, xmc or list; auto goes by name and beginning.
         columns: Role (see `columns.ROLES`) -> column; "" takes none for a role.
         languages: Those a label is shown in, the first that it has; none takes the most frequent.
         aliases_in: Languages whose other texts become aliases; none takes all.

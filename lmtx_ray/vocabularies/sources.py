@@ -76,7 +76,7 @@ def _bare(uri: str) -> tuple[str, str]:
 
 
 def _kind(uri: str, head: str) -> str:
-    """One of FORMATS but auto."""
+    """What a file is, as `Asked.format` names it."""
     ending = _bare(uri)[1]
     if ending in RDF or (ending in (".json", ".jsonl") and JSON_LD.search(head)):
         return "skos"

@@ -44,7 +44,8 @@ def check(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
             place = rows
         else:
             write(Path(place), rows)
-        code = main(["labels", "check", place, "--model", "none", "--tokens", "3", *more])
+        options = ["--model", "none", "--tokens", "3"] if isinstance(rows, list) else []
+        code = main(["labels", "check", place, *options, *more])
         shown = capsys.readouterr()
         return code, json.loads(shown.out.splitlines()[-1]), shown.err
 
@@ -113,9 +114,9 @@ def test_tags_tell_what_is_never_suggested_and_what_comes_together(check, tmp_pa
 def test_a_bundle_is_checked_as_its_file_is(check, tmp_path: Path) -> None:
     bundle = publish_bundle(tmp_path / "bundle", save_encoder(tmp_path))
     code, told, said = check(bundle)
-    assert code == 0
-    assert told["labels"] > 3
-    assert "looked at names, aliases, parents, lengths in words" in said
+    assert (code, told["findings"]) == (0, {})
+    assert "looked at names, aliases, parents, lengths in tokens" in said
+    assert check(bundle, "--tokens", "1")[1]["findings"] == {"long_text": told["labels"]}
 
 
 def test_tokens_are_those_of_the_encoder(tmp_path: Path, capsys) -> None:
