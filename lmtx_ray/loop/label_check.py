@@ -18,12 +18,21 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.label_texts import encoder_texts
 from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.left_out import LeftOut
+from lmtx_ray.corpus.parquet import open_parquet
+from lmtx_ray.corpus.schemas import LABELS as LABELS_SCHEMA
+from lmtx_ray.corpus.schemas import contract_of
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
 from lmtx_ray.student.model_folder import model_folder
 from lmtx_ray.vocabularies.circles import odd_parents
 from lmtx_ray.vocabularies.findings import Finding, Report
-from lmtx_ray.vocabularies.repeats import Names, one_letter_apart, same_names, taken_aliases
+from lmtx_ray.vocabularies.repeats import (
+    Names,
+    groups,
+    one_letter_apart,
+    same_names,
+    taken_aliases,
+)
 from lmtx_ray.vocabularies.usage import odd_usage
 
 ROWS = 8192
@@ -86,6 +95,8 @@ def _findings(source: LabelSource, names: Names) -> Iterator[Finding]:
     for reject in source.bad.rejects:
         place = f"{reject['source'].rsplit('/', 1)[-1]} row {reject['position']}"
         yield Finding("not_a_label", place, "", (), reject["reason"])
+    for group in groups(names.keys):
+        yield names.finding("not_a_label", group, f"{len(group):,} labels have this key")
     yield from odd_parents(source.table, names)
     yield from same_names(names)
     yield from taken_aliases(names, (value.as_py() for value in source.table["aliases"]))
@@ -107,9 +118,20 @@ def read_labels(uri: str) -> LabelSource:
     if storage.exists(storage.join(uri, MANIFEST)):
         folder = PublishedFolder(uri)
         return _of_bundle(uri) if folder.manifest().files else LabelSource(folder.read())
+    if (table := _clean_table(uri)) is not None:
+        return LabelSource(table)
     bad = LeftOut()
     config = CorpusConfig(documents=(uri,), labels=uri, bad_labels="leave_out")
     return LabelSource(pa.concat_tables(label_tables(config, ROWS, bad)), bad)
+
+
+def _clean_table(uri: str) -> pa.Table | None:
+    """What an import wrote as Parquet and looked at, row by row; None of any other file."""
+    if not uri.endswith(".parquet") or not storage.exists(uri):
+        return None
+    with open_parquet(uri) as file:
+        is_ours = contract_of(file.schema_arrow) == contract_of(LABELS_SCHEMA)
+    return storage.read_table(uri) if is_ours else None
 
 
 def _of_bundle(uri: str) -> LabelSource:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from lmtx_ray.vocabularies.findings import Finding
 MOST_OTHERS = 20  # keys told of one finding
 SHORTEST = 5  # letters of a word in which one letter more or less is a typing error
 MOST_COMPARED = 48  # texts of a block that are compared with each other; of more, with neighbours
-NEIGHBOURS = 8
+NEIGHBOURS = 4
 
 
 class Names:
@@ -37,21 +37,21 @@ def _folded(text: str) -> str:
 
 def same_names(names: Names) -> Iterator[Finding]:
     """One finding for each group of labels that are called alike, by the nearest likeness."""
-    exact = _groups(names.texts)
+    exact = groups(names.texts)
     yield from (names.finding("same_text", group) for group in exact)
     known = {frozenset(group) for group in exact}
     for kind, texts in (
         ("nearly_same_text", names.folded),
         ("same_words", [" ".join(sorted(text.split())) for text in names.folded]),
     ):
-        for group in _groups(texts):
+        for group in groups(texts):
             if frozenset(group) not in known:
                 known.add(frozenset(group))
                 shown = dict.fromkeys(names.texts[place] for place in group[:MOST_OTHERS])
                 yield names.finding(kind, group, " / ".join(shown))
 
 
-def _groups(texts: Sequence[str]) -> list[list[int]]:
+def groups(texts: Sequence[str]) -> list[list[int]]:
     """Places of equal texts that are there more than once, in order."""
     by_text: dict[str, int | list[int]] = {}
     for place, text in enumerate(texts):
@@ -89,9 +89,9 @@ def one_letter_apart(names: Names) -> Iterator[Finding]:
         wide = len(block) > MOST_COMPARED
         for place, one in enumerate(block):
             for other in block[place + 1 : place + 1 + NEIGHBOURS] if wide else block[place + 1 :]:
-                pair = different[texts[one]], different[texts[other]]
-                if pair not in found and is_slip(texts[one], texts[other]):
-                    found.add(pair)
+                if is_slip(texts[one], texts[other]) and (one, other) not in found:
+                    found.add((one, other))
+                    pair = different[texts[one]], different[texts[other]]
                     yield names.finding("one_letter_apart", pair, names.texts[pair[1]])
 
 
@@ -101,29 +101,36 @@ def _blocks(texts: Sequence[str]) -> Iterator[list[int]]:
     for first in (True, False):
         hashes, places = _halves(texts, first)
         order = np.argsort(hashes, kind="stable")
-        ends = np.flatnonzero(np.diff(hashes[order])) + 1
-        for group in np.split(places[order], ends):
-            if len(group) > 1:
-                yield np.unique(group).tolist()
+        hashes, places = hashes[order], places[order]
+        starts = np.flatnonzero(np.diff(hashes, prepend=hashes[:1] - 1))
+        ends = np.append(starts[1:], len(hashes))
+        several = ends - starts > 1
+        for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):
+            block = np.unique(places[start:end]).tolist()
+            if len(block) > 1:
+                yield block
 
 
 def _halves(texts: Sequence[str], first: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(hashes uint64 [M], places int64 [M]) of the first or the last halves."""
-    hashes, places = [], []
+    """(hashes int64 [M], places int64 [M]) of the first or the last halves. Equal hashes of
+    different halves cost a comparison and nothing else."""
+    hashes, places = array("q"), array("q")
     for place, text in enumerate(texts):
-        for shorter in (len(text), len(text) - 1):
+        size = len(text)
+        for shorter in (size, size - 1):
             middle = shorter // 2
-            half = text[:middle] if first else text[len(text) - (shorter - middle) :]
-            digest = blake2b(f"{shorter}\0{half}".encode(), digest_size=8).digest()
-            hashes.append(int.from_bytes(digest, "little"))
+            half = text[:middle] if first else text[size - shorter + middle :]
+            hashes.append(hash((shorter, half)))
             places.append(place)
-    return np.array(hashes, np.uint64), np.array(places, np.int64)
+    return np.frombuffer(hashes, np.int64), np.frombuffer(places, np.int64)
 
 
 def is_slip(one: str, other: str) -> bool:
     """Whether two texts differ in one letter (another, one more or one less), or in two that
     changed places, of one long word without digits. Short words differ on purpose: hepatitis A
     and B."""
+    if abs(len(one) - len(other)) > 1 or not _may_be_slip(one, other):
+        return False
     first, second = one.split(), other.split()
     differing = [pair for pair in zip(first, second, strict=False) if pair[0] != pair[1]]
     if len(first) != len(second) or len(differing) != 1:
@@ -132,6 +139,21 @@ def is_slip(one: str, other: str) -> bool:
     if len(short) < SHORTEST or any(map(str.isdigit, short + long)):
         return False
     return _is_one_edit(short, long)
+
+
+def _may_be_slip(one: str, other: str) -> bool:
+    """Whether all is equal but for a quarter at one end, or both ends are: of a slip one of these
+    is so, and of few other pairs, so that most are passed over quickly."""
+    size = min(len(one), len(other))
+    quarter = size // 4
+    most = size - quarter - 2
+    if quarter == 0 or most <= 0:
+        return True
+    return (
+        (one[:quarter] == other[:quarter] and one[-quarter:] == other[-quarter:])
+        or one[:most] == other[:most]
+        or one[-most:] == other[-most:]
+    )
 
 
 def _is_one_edit(short: str, long: str) -> bool:

@@ -153,7 +153,8 @@ def _in_languages(
     given = {one: "" if is_missing(value) else value for one, value in values.items()}
     if odd := next((one for one, value in given.items() if not isinstance(value, str)), None):
         return {"text": (names[odd], given[odd])}, odd
-    made = to_row(Concept("", [Text(*one) for one in given.items()]), languages, asked.aliases_in)
+    texts = [Text(one, str(value)) for one, value in given.items()]
+    made = to_row(Concept("", texts), languages, asked.aliases_in)
     language = made["shown_in"]
     fields = {"text": (names.get(language, columns.text), made["text"])}
     with suppress(ValueError):

@@ -70,8 +70,10 @@ def _writer(path: Path, kind: str) -> Iterator[Write]:
         with path.open("wb") as binary:
             table = TableWriter(binary)
             table.write(schemas.LABELS.empty_table())
-            yield lambda rows: table.write(pa.Table.from_pylist(rows, schema=schemas.LABELS))
-            table.close()
+            try:
+                yield lambda rows: table.write(pa.Table.from_pylist(rows, schema=schemas.LABELS))
+            finally:  # also of a draft that nobody will see: pyarrow complains of an open one
+                table.close()
         return
     with path.open("w", encoding="utf-8", newline="") as file:
         if kind == "jsonl":
