@@ -34,6 +34,17 @@ EXAMPLES = {
     "promote": "lmtx promote --bundle runs/my/latest",
     "rollback": "lmtx rollback",
     "key": "lmtx key anna",
+    "labels": "lmtx labels import thesaurus.ttl labels.parquet",
+    "labels import": (
+        "lmtx labels import thesaurus.ttl labels.parquet --language de,en\n"
+        "lmtx labels import subjects.tsv labels.parquet        # of Annif\n"
+        "lmtx labels import tags.csv labels.csv --key code --text name --aliases synonyms"
+        " --separator ';'"
+    ),
+    "labels check": (
+        "lmtx labels check labels.parquet\n"
+        "lmtx labels check runs/my/latest --tags tagged --output odd.csv"
+    ),
     "judge-check": "lmtx judge-check my.yaml\n"
     "lmtx judge-check my.yaml --expected pairs.csv --pairs 400",
     "verdicts": "lmtx verdicts stats my.yaml",

@@ -20,6 +20,7 @@ from lmtx_ray.cli import (
     evaluating,
     examples,
     init,
+    labels,
     reporting,
     reviewing,
     runs,
@@ -38,7 +39,8 @@ VERBS = "lmtx_ray.verbs"  # entry points: functions that add verbs to the comman
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0 done, 1 failed with a message, 2 bad usage, 3 another
+    """Entry point; returns the exit code: 0 done, 1 failed with a message (or `labels check` found
+    errors), 2 bad usage, 3 another
     driver took over the output, 130 and 143 stopped by Ctrl-C and SIGTERM.
 
     Without `argv` this process is ours: its standard error becomes a log file, see `cli.logs`.
@@ -70,7 +72,7 @@ def carry_out(arguments: argparse.Namespace, log: str = "") -> int:
         running.leave_ray()
     if result is not None:
         print_result(arguments, result)
-    return 0
+    return getattr(arguments, "exit_code", 0)  # a check that found something says so
 
 
 def _failed(arguments: argparse.Namespace, error: Exception, log: str) -> int:
@@ -116,6 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     tagging.add_verbs(verbs)
     for entry in metadata.entry_points(group=VERBS):  # the service has its own, see pyproject.toml
         entry.load()(verbs)
+    labels.add_verbs(verbs)
     verdicts.add_verbs(verbs, _load, running.start_ray)
     evaluating.add_verbs(verbs)
     reviewing.add_verbs(verbs)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from lmtx_ray.config.label_template import PLAIN, LabelTemplate
 from lmtx_ray.config.loading import Config, ConfigError
 from lmtx_ray.config.recipes import RECIPES
 from lmtx_ray.io.published import folder_of
@@ -31,6 +32,12 @@ class EncoderConfig(Config):
         "late, as far as the model goes (often 256 or 512); time grows with it.",
     )
     label_tokens: int = Field(32, ge=4, description="The same of a label.")
+    label_template: str = Field(
+        PLAIN,
+        description="What the encoder reads of a label: {text}, {description}, {aliases} and "
+        "{parents} (their texts), with anything between them. A missing field takes the signs "
+        "before it along. Raise label_tokens with it, here and in fit.",
+    )
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto",
         description="Number format. auto is bfloat16 where the hardware multiplies it. float32 for "
@@ -45,6 +52,12 @@ class EncoderConfig(Config):
     threads: int | None = Field(
         None, ge=1, description="Threads of one encoder; without it those that Ray gives an actor."
     )
+
+    @field_validator("label_template")
+    @classmethod
+    def _is_template(cls, template: str) -> str:
+        LabelTemplate(template)
+        return template
 
 
 class FitConfig(Config):

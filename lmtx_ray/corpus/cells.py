@@ -17,5 +17,7 @@ def split_items(cell: str) -> list[str]:
     """The list that `join_items` wrote; an empty cell is an empty list."""
     if not cell:
         return []
+    if "\\" not in cell:
+        return cell.split("|")
     items = re.findall(r"(?:^|\|)((?:[^\\|]|\\.)*)", cell)
     return [re.sub(r"\\(.)", r"\1", item) for item in items]

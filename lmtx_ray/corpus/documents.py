@@ -70,7 +70,7 @@ def text_problem(text: str) -> str:
     """What a text holds that no table or UTF-8 can; empty for nothing."""
     if "\0" in text:
         return "NUL character"
-    return "lone surrogate" if SURROGATES.search(text) else ""
+    return "" if text.isascii() or not SURROGATES.search(text) else "lone surrogate"
 
 
 def _missing(row: Row, name: str, usual: Sequence[str]) -> BadRow:

@@ -9,7 +9,7 @@ way, as nobody knows how many rows it was. Of rows with one key the first stays.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -160,45 +160,67 @@ def _rows(config: CorpusConfig) -> Iterator[tuple[str, int, Row | BadRow]]:
 
 def _label(row: Row, columns: ColumnMap) -> Row | BadRow:
     """One row of the label set, or what is wrong with it, with the field."""
-    key_name, key = first_field(row, columns.label_key, KEYS)
-    text_name, text = first_field(row, columns.label_text, LABEL_TEXTS)
     fields = {
-        "label_key": _needed(row, "label_key", key_name, key),
-        "text": _needed(row, "label_text", text_name, text),
-        **{name: _further(name, *first_field(row, None, (name,))) for name in LABEL_FURTHER},
+        "label_key": first_field(row, columns.label_key, KEYS),
+        "text": first_field(row, columns.label_text, LABEL_TEXTS),
+        **{name: first_field(row, None, (name,)) for name in LABEL_FURTHER},
     }
-    bad = next((value for value in fields.values() if isinstance(value, BadRow)), None)
-    return BadRow(bad.reason, json_text(row)) if bad else fields
+    for setting, field in (("label_key", "label_key"), ("label_text", "text")):
+        if fields[field][0] not in row:
+            return BadRow(_absent(row, setting, fields[field][0]), json_text(row))
+    return checked_label(row, fields)
 
 
-def _needed(row: Row, setting: str, name: str, value: Any) -> str | BadRow:
-    if name not in row:
-        has = ", ".join(map(str, row))
-        return BadRow(f"missing field {name!r}: set corpus.columns.{setting}; the file has {has}")
+def checked_label(row: Row, fields: Mapping[str, tuple[str, Any]]) -> Row | BadRow:
+    """A label of the `labels` contract but its id, or what is wrong with it.
+
+    Args:
+        row: As it was read, for the reject.
+        fields: label_key, text, description, aliases and parent_keys -> (what the row calls it,
+            the value).
+    """
+    values: dict[str, Any] = {}
+    for role, (name, value) in fields.items():
+        check = _needed if role in ("label_key", "text") else _further
+        values[role] = made = check(role, name, value)
+        if isinstance(made, BadRow):
+            return BadRow(made.reason, json_text(row))
+    return values
+
+
+def _absent(row: Row, setting: str, name: str) -> str:
+    has = ", ".join(map(str, row))
+    return f"missing field {name!r}: set corpus.columns.{setting}; the file has {has}"
+
+
+def _needed(role: str, name: str, value: Any) -> str | BadRow:
     try:
-        text = "" if value is None else (id_text if setting == "label_key" else plain_text)(value)
+        text = "" if value is None else (id_text if role == "label_key" else plain_text)(value)
     except ValueError as error:
         return BadRow(f"field {name!r} {error}")
     if problem := text_problem(text):
         return BadRow(f"{problem} in field {name!r}")
     if is_blank(text):
         return BadRow(f"field {name!r} needs a text, got {value!r}")
-    return text.strip() if setting == "label_key" else _squeezed(text)
+    return text.strip() if role == "label_key" else tidy(text)
 
 
-def _squeezed(text: str) -> str:
-    return unicodedata.normalize("NFC", squeezed(text))
+def tidy(text: str) -> str:
+    """A label's text as it is kept: NFC, spaces squeezed."""
+    text = squeezed(text)
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def _further(field_name: str, name: str, value: Any) -> Any:
+def _further(role: str, name: str, value: Any) -> Any:
     """A description, or a list of aliases or parents: a list, or a text with "|" between them."""
     if is_missing(value):
         return None
     try:
-        found = plain_text(value) if field_name == "description" else texts_of(value)
+        found = plain_text(value) if role == "description" else texts_of(value)
     except ValueError as error:
         inside = "an item " if isinstance(value, list) else ""
         return BadRow(f"field {name!r}: {inside}{error}")
-    texts = [found] if isinstance(found, str) else found or []
-    problem = next(filter(None, map(text_problem, texts)), "")
-    return BadRow(f"{problem} in field {name!r}") if problem else found
+    for text in (found,) if isinstance(found, str) else found or ():
+        if problem := text_problem(text):
+            return BadRow(f"{problem} in field {name!r}")
+    return found

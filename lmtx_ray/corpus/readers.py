@@ -41,6 +41,17 @@ ENDINGS = {
     ".raw.txt": "lines",
     ".txt": "text",
 }
+RDF = {  # what only an import of labels reads: ending -> format of rdflib
+    ".ttl": "turtle",
+    ".n3": "n3",
+    ".nt": "nt",
+    ".rdf": "xml",
+    ".owl": "xml",
+    ".skos": "xml",
+    ".xml": "xml",
+    ".jsonld": "json-ld",
+    ".json-ld": "json-ld",
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,10 @@ def format_of(uri: str) -> str:
     for ending, kind in ENDINGS.items():
         if name.endswith(ending):
             return kind
+    if name.endswith(tuple(RDF)):
+        raise CorpusError(
+            f"{uri}: RDF is not read here; of SKOS type: lmtx labels import {uri} labels.parquet"
+        )
     known = f"{', '.join(ENDINGS)}, but for .parquet also with .gz or .zst behind"
     raise CorpusError(f"{uri}: cannot tell the format from the name; known: {known}")
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from lmtx_ray.corpus.cells import split_items
 
+TEXTS, FRACTIONS = (str, bytes), (float, Decimal)  # not made anew for each of a million values
 EXACT = 1 << 53  # beyond this a float is no longer one whole number
 
 
 def is_missing(value: Any) -> bool:
     """Whether a field holds nothing: null, or the NaN that pandas writes for it."""
-    return value is None or (isinstance(value, float | Decimal) and value != value)
+    return value is None or (isinstance(value, FRACTIONS) and value != value)
 
 
 def id_text(value: Any) -> str:
@@ -22,7 +23,7 @@ def id_text(value: Any) -> str:
     Raises:
         ValueError: It says what the value is, where no text is surely the same id.
     """
-    if isinstance(value, str | bytes):
+    if isinstance(value, TEXTS):
         return plain_text(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -55,7 +56,9 @@ def texts_of(value: Any) -> list[str] | None:
     """
     if is_missing(value):
         return None
-    items = split_items(value) if isinstance(value, str) else value
-    items = items if isinstance(items, list) else [items]
-    texts = [id_text(item).strip() for item in items if not is_missing(item)]
+    if isinstance(value, str):
+        texts = [item.strip() for item in split_items(value)]
+    else:
+        items = value if isinstance(value, list) else [value]
+        texts = [id_text(item).strip() for item in items if not is_missing(item)]
     return [text for text in texts if text]

@@ -9,6 +9,7 @@ from itertools import cycle, islice
 import pyarrow as pa
 
 from lmtx_ray.corpus.counting import first_documents
+from lmtx_ray.corpus.label_texts import with_parents
 from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.left_out import LeftOut
 from lmtx_ray.corpus.text_keys import document_keys
@@ -47,6 +48,8 @@ def sample_corpus(config: RunConfig, prompt: Prompt) -> Sample:
     """The corpus's first documents, each with `top_k` labels of the first thousands."""
     documents = first_documents(config.corpus, DOCUMENTS)
     table = next(iter(label_tables(config.corpus, LABELS, LeftOut())))
+    if prompt.shows_parents:  # those among the first ones
+        table = with_parents(table, table)
     texts = cycle(prompt.label_text(row) for row in table.to_pylist())
     each = max(min(config.judge.top_k, table.num_rows), 1)
     return Sample(

@@ -194,7 +194,11 @@ def embed_step(config: RunConfig, layout: Layout, state: State) -> None:
     works = [Work(state.labels, fragments(layout.labels))]
     for documents, _, made in sides(layout, state):
         works.append(Work(made.vectors, fragments(documents)))
-    kwargs = {"config": config.encoder, "model": model_of(layout, state)}
+    kwargs = {
+        "config": config.encoder,
+        "model": model_of(layout, state),
+        "labels": layout.labels.files(),
+    }
     run_units(works, Embed, kwargs, config.resources.embed, f"embed {state.number}")
 
 

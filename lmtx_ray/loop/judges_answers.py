@@ -12,13 +12,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from lmtx_ray.io import storage
 from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.teacher.priors import Calibration, document_key, priors_in
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.questions import Key, first_by_key
 from lmtx_ray.teacher.reading import decide
+from lmtx_ray.teacher.shown import shown_table, shown_tables
 from lmtx_ray.verdicts.lookup import Lookup
 
 COLUMNS = ("label_id", "label_key", "text", "description", "aliases")
@@ -75,9 +75,12 @@ def shown_labels(
     labels: PublishedFolder, prompt: Prompt, keys: Collection[str] | None = None
 ) -> Iterator[Shown]:
     """All labels of a run, or those of these keys."""
-    tables: Iterable[pa.Table] = (storage.read_table(file, COLUMNS) for file in labels.files())
+    files = labels.files()
+    tables: Iterable[pa.Table] = shown_tables(prompt, files, COLUMNS)
     if keys is not None:
-        tables = [labels.where("label_key", pa.array(sorted(keys), pa.string()), COLUMNS)]
+        wanted = pa.array(sorted(keys), pa.string())
+        table = labels.where("label_key", wanted, (*COLUMNS, "parent_keys"))
+        tables = [shown_table(prompt, table, files)]
     for table in tables:
         for row in table.to_pylist():
             yield Shown(row["label_id"], row["label_key"], row["text"], prompt.label_text(row))

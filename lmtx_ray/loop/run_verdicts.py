@@ -17,6 +17,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.loop.layout import Layout, lay_out
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.teacher.prompts import Prompt
+from lmtx_ray.teacher.shown import shown_tables
 from lmtx_ray.verdicts.exchange import Resolver, Row, from_hex, read_file
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Partition, VerdictStore
@@ -78,8 +79,9 @@ def _named(verdict: Row, document: Row, label: tuple[str, str] | None) -> Row:
 def _labels_by_key(layout: Layout, prompt: Prompt) -> dict[bytes, tuple[str, str]]:
     """Key of a label's name, and of what the judge sees of it -> (label_key, name)."""
     found: dict[bytes, tuple[str, str]] = {}
-    for file in layout.labels.files():
-        for row in storage.read_table(file).to_pylist():
+    columns = ["label_key", "text", "description", "aliases"]
+    for table in shown_tables(prompt, layout.labels.files(), columns):
+        for row in table.to_pylist():
             for text in {row["text"], prompt.label_text(row)}:
                 found.setdefault(text_key(text), (row["label_key"], row["text"]))
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import pyarrow as pa
 
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.label_texts import encoder_texts_of
 from lmtx_ray.corpus.text_keys import document_text
 
 
@@ -16,18 +18,21 @@ class Embed:
 
     expands: ClassVar[bool] = False
 
-    def __init__(self, config: EncoderConfig, model: str) -> None:
+    def __init__(self, config: EncoderConfig, model: str, labels: Sequence[str] = ()) -> None:
+        """`labels` are the files of the whole label set, where a label's parents are found."""
         from lmtx_ray.student.encoder import (
             Encoder,  # takes seconds to import, and the driver needs none
         )
 
         self._encoder = Encoder(config, model=model)
+        self._template, self._files = config.label_template, labels
 
     def __call__(self, fragment: pa.Table) -> pa.Table:
         """A `vectors` table, one row for each of the fragment, in order."""
         if "label_id" in fragment.column_names:
             ids = fragment["label_id"].cast(pa.string())
-            vectors_ND = self._encoder.encode(fragment["text"].to_pylist(), "label")
+            texts = encoder_texts_of(fragment, self._template, self._files)
+            vectors_ND = self._encoder.encode(texts, "label")
         else:
             ids = fragment["doc_id"]
             texts = fragment.select(["title", "text"]).to_pylist()

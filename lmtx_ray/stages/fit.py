@@ -63,7 +63,7 @@ def fit(
         "work": work_uri,
         "units": example_units(documents, examples),
         "labels": labels.files(),
-        "cuts": (used.max_tokens, used.label_tokens),
+        "reading": (used.max_tokens, used.label_tokens, used.label_template),
     }
     trainer = _Trainer(
         train_loop,
@@ -129,8 +129,8 @@ def train_loop(loop: dict[str, Any]) -> None:
 
     context = ray.train.get_context()
     train(
-        **{name: value for name, value in loop.items() if name != "cuts"},
-        lengths=Lengths(*loop["cuts"]),
+        **{name: value for name, value in loop.items() if name != "reading"},
+        lengths=Lengths(*loop["reading"]),
         report=ray.train.report,
         rank=context.get_world_rank(),
         world=context.get_world_size(),

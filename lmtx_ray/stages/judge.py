@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import document_keys, text_key
-from lmtx_ray.io import disk, halting, locks, progress, storage
+from lmtx_ray.io import disk, halting, locks, progress
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
 from lmtx_ray.stages.label_priors import Priors
@@ -24,6 +24,7 @@ from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Halted, Interrupted, JudgeRefused, Teacher, Usage
 from lmtx_ray.teacher.questions import Candidate, Key
 from lmtx_ray.teacher.registry import build_teacher
+from lmtx_ray.teacher.shown import shown_tables
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Snapshot, VerdictStore, as_stored
 
@@ -74,9 +75,9 @@ class AskTeacher:
 
     def __init__(self, asking: Asking, labels: Sequence[str]) -> None:
         self._asking = asking
-        columns = ["text", "description", "aliases"]
-        tables = [storage.read_table(uri).select(columns) for uri in labels]
-        self._labels = pa.concat_tables(tables)
+        self._labels = pa.concat_tables(
+            shown_tables(asking.prompt, labels, ["text", "description", "aliases"])
+        )
         self._known, self._human = Lookup(asking.known), Lookup(asking.human)
         prompt, teacher = asking.identity
         self._partition = VerdictStore(asking.store).partition(teacher, prompt)

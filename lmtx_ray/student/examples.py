@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmtx_ray.config.label_template import PLAIN
+from lmtx_ray.corpus.label_texts import encoder_texts_of
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.student.order import Order
@@ -74,15 +76,17 @@ def read_unit(unit: ExampleUnit) -> pa.Table:
 
 
 class LabelTexts:
-    """The text of each label by its id, in a mapped file of this machine and not in memory."""
+    """What the encoder reads of each label, by its id, in a mapped file of this machine and not in
+    memory."""
 
-    def __init__(self, files: Sequence[str]) -> None:
+    def __init__(self, files: Sequence[str], template: str = PLAIN) -> None:
         with storage.scratch_folder() as folder:  # a mapping outlives its file's name
             path = f"{folder}/labels.arrow"
             schema = pa.schema([("text", pa.string())])
             with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
                 for uri in files:
-                    writer.write_table(storage.read_table(uri).select(["text"]).cast(schema))
+                    texts = encoder_texts_of(storage.read_table(uri), template, files)
+                    writer.write_table(pa.table({"text": texts}, schema=schema))
             self._texts = pa.ipc.open_file(pa.memory_map(path)).read_all()["text"]
 
     def __len__(self) -> int:

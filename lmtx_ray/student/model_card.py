@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from lmtx_ray.config.components import MINILM_PACKAGE, FitConfig
+from lmtx_ray.config.label_template import PLAIN
 
 UNKNOWN = "unknown"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -30,7 +31,7 @@ scores = encoder.encode_document(["title. text"]) @ encoder.encode_query(["a lab
 ```
 
 {pooling} Vectors have length 1. No prompt goes before a text. A text is cut after {tokens} tokens;
-in lmtx_ray a label is after {label_tokens}.
+in lmtx_ray a label is after {label_tokens}.{put}
 
 ## Data
 {examples} documents, each with labels that were accepted for it and labels that were refused, out
@@ -106,6 +107,7 @@ def model_card(
     config: FitConfig,
     tokens: int,
     label_tokens: int,
+    label_template: str,
     dimensions: int,
     pooling: str | None,
     counts: Mapping[str, int],
@@ -130,6 +132,7 @@ def model_card(
         pooling=f"The pooling is `{pooling}`." if pooling else "",
         tokens=tokens,
         label_tokens=label_tokens,
+        put=f" What a label is put as: `{label_template}`." if label_template != PLAIN else "",
         recipe=config.recipe,
         settings="\n".join(f"| {name} | {value} |" for name, value in values.items()),
         scores=_scores(last),

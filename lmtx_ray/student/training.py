@@ -16,6 +16,7 @@ from sentence_transformers import SentenceTransformer
 from torch import nn
 
 from lmtx_ray.config.components import FitConfig
+from lmtx_ray.config.label_template import PLAIN
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.student import batching, contrast, losses, text_pairs, triplet
 from lmtx_ray.student.any_model import load_model
@@ -35,10 +36,12 @@ ALONE = Workers()
 
 @dataclass(frozen=True)
 class Lengths:
-    """Where the encoder cuts texts when it is used, in tokens; training may cut earlier."""
+    """Where the encoder cuts texts when it is used, in tokens; training may cut earlier. And what a
+    label's text is made by."""
 
     document: int = 128
     label: int = 32
+    label_template: str = PLAIN
 
 
 def train(
@@ -65,7 +68,7 @@ def train(
     torch.utils.deterministic.fill_uninitialized_memory = False  # all is written before it is read
     student = load_model(model, device=device).train()
     order = example_order(units, config)
-    reader, names = ExampleReader(units, order), LabelTexts(labels)
+    reader, names = ExampleReader(units, order), LabelTexts(labels, lengths.label_template)
     total = total_steps(order.steps, config)
     optimizer = new_optimizer(student, config)
     first = restore(student, optimizer, work, rank)
@@ -126,6 +129,7 @@ def publish(
         config,
         lengths.document,
         lengths.label,
+        lengths.label_template,
         int(student.get_embedding_dimension() or 0),
         str(pooling[0]) if pooling else None,
         counts,

@@ -25,7 +25,12 @@ from lmtx_ray.teacher.reading import Reading, decide
 STATED = 0.9  # P of an answer that came without a probability
 SURE = 1e-6  # nearer to 0 or 1 than this, one judge would outvote all others
 BETWEEN = " | "
-SHOWN = {"text": "a label", "description": "what it means", "aliases": ["another name"]}
+SHOWN = {
+    "text": "a label",
+    "description": "what it means",
+    "aliases": ["another name"],
+    "parents": ["what is above it"],
+}
 
 
 class EnsembleTeacher:

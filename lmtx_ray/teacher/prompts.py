@@ -22,7 +22,7 @@ from lmtx_ray.config.loading import Config, ConfigError, load_config
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.teacher.reading import YES_NO, Words
 
-PLACEHOLDERS = ("label", "description", "aliases")
+PLACEHOLDERS = ("label", "description", "aliases", "parents")
 MISPLACED = ("{document}", "{title}", "{text}", *(f"{{{name}}}" for name in PLACEHOLDERS))
 WORD = re.compile(r"\w+")
 START, END = re.compile(r"^\s*([^\w\s]+)"), re.compile(r"([^\w\s]+)\s*$")
@@ -34,9 +34,10 @@ ENDINGS = (".yaml", ".yml")
 class Prompt:
     """`before` document `label` `after`, answered by one of `answers`.
 
-    `label` has the placeholders {label}, {description} and {aliases}; what stands before the first
-    of them is shared by all labels. `cue` ends the prompt of a model without a chat template: in a
-    chat the model's own turn begins there instead. `system` is a message for chat templates.
+    `label` has the placeholders {label}, {description}, {aliases} and {parents}; what stands before
+    the first of them is shared by all labels. `cue` ends the prompt of a model without a chat
+    template: in a chat the model's own turn begins there instead. `system` is a message for chat
+    templates.
     `control` says that the fixed parts are made of a model's own control tokens (a judge trained
     for this format), which is never allowed inside documents and labels; `instruct` says that a
     chat template, where the model has one, goes around the whole.
@@ -98,15 +99,22 @@ class Prompt:
                 break
         return text, self.label[written:]
 
-    def label_text(self, label: Mapping[str, Any]) -> str:
-        """What the judge sees of a label (a row of LABELS), from the first placeholder on.
+    @property
+    def shows_parents(self) -> bool:
+        """Whether labels above a label are part of the question."""
+        return "parents" in _names(self.label)
 
-        A line whose description or aliases the label lacks is left out.
+    def label_text(self, label: Mapping[str, Any]) -> str:
+        """What the judge sees of a label (a row of LABELS, with the texts of its `parents` where
+        they are shown), from the first placeholder on.
+
+        A line is left out where the label lacks all that the line shows of it.
         """
         values = {
             "label": label["text"],
             "description": label.get("description") or "",
             "aliases": ", ".join(label.get("aliases") or ()),
+            "parents": ", ".join(label.get("parents") or ()),
         }
         values = {name: self.guarded(value) for name, value in values.items()}
         lines = []

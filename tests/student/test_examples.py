@@ -5,16 +5,21 @@ from __future__ import annotations
 import gc
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.stages.embed import Embed
+from lmtx_ray.student.encoder import Encoder
 from lmtx_ray.student.examples import ExampleReader, LabelTexts, example_units
 from lmtx_ray.student.order import Order
+from tests.tiny import save_encoder
 
 SIZES = st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any)
 
@@ -149,3 +154,22 @@ def test_label_texts_are_found_by_id_over_all_files(tmp_path: Path) -> None:
         storage.write_table(file, pa.table({"text": [f"label {number}{n}" for n in range(4)]}))
     names = LabelTexts(files)
     assert [names[label] for label in (0, 5, 11)] == ["label 00", "label 11", "label 23"]
+
+
+def test_training_reads_of_a_label_what_its_vector_is_made_of(tmp_path: Path) -> None:
+    """By one template, with parents from another file of the label set."""
+    rows = [{"label_key": f"k{n}", "text": f"label {n}"} for n in range(4)]
+    rows[3] |= {"parent_keys": ["k0"], "description": "the last"}
+    table = pa.Table.from_pylist([{"label_id": 0, **row} for row in rows], schema=schemas.LABELS)
+    files = [str(tmp_path / f"{number}.parquet") for number in range(2)]
+    storage.write_table(files[0], table.slice(0, 2))
+    storage.write_table(files[1], table.slice(2))
+    template = "{parents}: {text} ({description})"
+    config = EncoderConfig(
+        model=save_encoder(tmp_path), dtype="float32", label_template=template, threads=1
+    )
+    names = LabelTexts(files, template)
+    assert [names[2], names[3]] == ["label 2", "label 0: label 3 (the last)"]
+    vectors = Embed(config, config.model, files)(table.slice(2))["vector"].to_pylist()
+    expected = Encoder(config).encode([names[2], names[3]], "label")
+    assert np.array_equal(np.array(vectors, np.float32), expected)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus import schemas
+from lmtx_ray.io import storage
 from lmtx_ray.teacher.prompts import PROMPTS, Prompt, get_prompt
+from lmtx_ray.teacher.shown import shown_tables
 
-HEART = {"text": "Heart", "description": "Pumps blood", "aliases": ["Cor", "Herz"]}
+HEART = {
+    "text": "Heart",
+    "description": "Pumps blood",
+    "aliases": ["Cor", "Herz"],
+    "parents": ["Organs"],
+}
 OWN = {
     "before": "A text:\n",
     "label": "\nIts label: {label}\nThat is: {description}\nOr: {aliases}",
@@ -50,6 +59,26 @@ def test_a_file_of_ones_own_shows_what_a_label_has(tmp_path: Path) -> None:
     assert prompt.label_text(HEART) == "Heart\nThat is: Pumps blood\nOr: Cor, Herz"
     assert prompt.label_text({"text": "Heart"}) == "Heart"
     assert prompt.label_text({**HEART, "description": None}) == "Heart\nOr: Cor, Herz"
+
+
+def test_labels_above_a_label_are_shown_where_there_is_a_place_for_them(tmp_path: Path) -> None:
+    prompt = get_prompt(written(tmp_path, label="\nLabel: {label}\nBelow: {parents}"))
+    assert (prompt.shows_parents, get_prompt(written(tmp_path)).shows_parents) == (True, False)
+    rows = [
+        {"label_key": "o", "text": "Organs"},
+        {"label_key": "h", "text": "Heart", "parent_keys": ["o", "nowhere"]},
+        {"label_key": "v", "text": "Valve", "parent_keys": ["h", "o"]},
+    ]
+    files = [str(tmp_path / f"{number}.parquet") for number in range(2)]
+    table = pa.Table.from_pylist([{"label_id": 0, **row} for row in rows], schema=schemas.LABELS)
+    for file, part in zip(files, (table.slice(0, 1), table.slice(1)), strict=True):
+        storage.write_table(file, part)
+    shown = pa.concat_tables(shown_tables(prompt, files, ["text"])).to_pylist()
+    assert [prompt.label_text(row) for row in shown] == [
+        "Organs",
+        "Heart\nBelow: Organs",
+        "Valve\nBelow: Heart, Organs",
+    ]
 
 
 @pytest.mark.parametrize(

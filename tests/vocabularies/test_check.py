@@ -1,0 +1,164 @@
+"""`lmtx labels check`: what is odd in a label set, and how bad that is."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from lmtx_ray.cli.main import main
+from lmtx_ray.vocabularies.repeats import Names, is_slip, one_letter_apart
+from tests.small_run import write
+from tests.tiny import save_encoder
+from tests.tiny_bundle import publish_bundle
+
+FINE = [
+    {"uid": "a", "title": "heart disease"},
+    {"uid": "b", "title": "lung disease", "parent_keys": ["a"]},
+    {"uid": "c", "title": "hepatitis A"},
+    {"uid": "d", "title": "hepatitis B"},
+]
+ODD = [
+    *FINE,
+    {"uid": "e", "title": "Heart Diseases!"},
+    {"uid": "f", "title": "lung disease", "aliases": ["Hepatitis, B"]},
+    {"uid": "g", "title": "disease of the heart", "parent_keys": ["nowhere"]},
+    {"uid": "h", "title": "radiocarbon", "parent_keys": ["i"]},
+    {"uid": "i", "title": "radiocarbn", "parent_keys": ["j", "a"]},
+    {"uid": "j", "title": "x" * 70, "parent_keys": ["h"]},
+    {"uid": "k", "title": "own", "parent_keys": ["k"]},
+    {"uid": "a", "title": "again"},
+    {"uid": "", "title": "keyless"},
+]
+
+
+@pytest.fixture
+def check(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def run(rows: list[dict] | str, *more: str) -> tuple[int, dict, str]:
+        """(exit code, result, what people read)."""
+        place = str(tmp_path / "labels.jsonl")
+        if isinstance(rows, str):
+            place = rows
+        else:
+            write(Path(place), rows)
+        options = ["--model", "none", "--tokens", "3"] if isinstance(rows, list) else []
+        code = main(["labels", "check", place, *options, *more])
+        shown = capsys.readouterr()
+        return code, json.loads(shown.out.splitlines()[-1]), shown.err
+
+    return run
+
+
+def test_a_label_set_with_nothing_odd_passes(check) -> None:
+    code, told, said = check(FINE)
+    assert (code, told["findings"]) == (0, {})
+    assert said.splitlines()[-1] == "0 errors, 0 warnings, 0 notes"
+
+
+def test_each_kind_is_found_and_told(check, tmp_path: Path) -> None:
+    output = tmp_path / "odd.csv"
+    code, told, said = check(ODD, "--output", str(output))
+    assert code == 1
+    with output.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    by_kind = {(row["kind"], row["label_key"]): (row["others"], row["detail"]) for row in found}
+    assert set(by_kind) == {
+        ("not_a_label", "labels.jsonl row 12"),
+        ("not_a_label", "labels.jsonl row 13"),
+        ("circle", "h"),
+        ("circle", "k"),
+        ("unknown_parent", "g"),
+        ("same_text", "b"),
+        ("nearly_same_text", "a"),
+        ("same_words", "a"),
+        ("taken_alias", "f"),
+        ("one_letter_apart", "i"),
+        ("long_text", "g"),
+    }
+    assert by_kind["circle", "h"] == ("i|j", "h > i > j > h")
+    assert by_kind["same_text", "b"][0] == "f"
+    assert by_kind["nearly_same_text", "a"] == ("e", "heart disease / Heart Diseases!")
+    assert by_kind["same_words", "a"][0] == "e|g"
+    assert by_kind["long_text", "g"][1] == "4, and 3 are read"
+    assert "duplicate key 'a'" in by_kind["not_a_label", "labels.jsonl row 12"][1]
+    assert (told["errors"], told["warnings"], told["notes"]) == (4, 5, 2)
+    assert "error: 2 circles in the hierarchy" in said
+
+
+def test_warnings_fail_where_they_are_asked_to(check) -> None:
+    rows = [*FINE, {"uid": "e", "title": "heart disease"}]
+    assert check(rows)[0] == 0
+    assert check(rows, "--strict")[0] == 1
+
+
+def test_tags_tell_what_is_never_suggested_and_what_comes_together(check, tmp_path: Path) -> None:
+    tags = tmp_path / "tags.jsonl"
+    rows = [{"doc_id": f"d{n}", "label_keys": ["a", "c"]} for n in range(6)]
+    rows += [{"doc_id": "z", "label_keys": ["b", "gone"]}, {"doc_id": "y", "label_keys": ["b"]}]
+    write(tags, rows)
+    code, told, said = check(FINE, "--tags", str(tags))
+    assert (code, told["findings"]) == (
+        0,
+        {"unknown_tag": 1, "never_suggested": 1, "always_together": 1},
+    )
+    assert told["first"]["never_suggested"][0]["label_key"] == "d"
+    together = told["first"]["always_together"][0]
+    assert (together["label_key"], together["others"]) == ("a", ["c"])
+    assert together["detail"] == "on 6 documents"
+    assert "gone" in said
+
+
+def test_a_bundle_is_checked_as_its_file_is(check, tmp_path: Path) -> None:
+    bundle = publish_bundle(tmp_path / "bundle", save_encoder(tmp_path))
+    code, told, said = check(bundle)
+    assert (code, told["findings"]) == (0, {})
+    assert "looked at names, aliases, parents, lengths in tokens" in said
+    assert check(bundle, "--tokens", "1")[1]["findings"] == {"long_text": told["labels"]}
+
+
+def test_tokens_are_those_of_the_encoder(tmp_path: Path, capsys) -> None:
+    write(tmp_path / "l.jsonl", [{"uid": "z", "title": "unhyphenated " * 12}, FINE[0]])
+    assert main(["labels", "check", str(tmp_path / "l.jsonl"), "--tokens", "20"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["findings"] == {"long_text": 1}
+    assert "lengths in tokens" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("radiocarbon dating", "radiocarbn dating", True),
+        ("radiocarbon dating", "radoicarbon dating", True),
+        ("radiocarbon", "radiocarbom", True),
+        ("hepatitis a", "hepatitis b", False),  # short words differ on purpose
+        ("interleukin2", "interleukin3", False),  # and so do numbers
+        ("radiocarbon", "radiocarb", False),
+        ("cat", "cats eye", False),
+    ],
+)
+def test_a_slip_is_one_letter_of_a_long_word(one: str, other: str, expected: bool) -> None:
+    assert is_slip(one, other) is expected
+    assert is_slip(other, one) is expected
+
+
+def test_every_slip_is_found_as_by_comparing_all_with_all() -> None:
+    draw = random.Random(3)
+    made = ["".join(draw.choices("abcd", k=draw.randint(5, 12))) for _ in range(120)]
+    made += [f"{text[:place]}{draw.choice('abcd')}{text[place + draw.randint(0, 1) :]}"
+             for text in made for place in [draw.randrange(len(text))]]  # fmt: skip
+    names = Names([str(n) for n in range(len(made))], made)
+    texts = {text: str(place) for place, text in reversed(list(enumerate(names.folded)))}
+    expected = {
+        frozenset((texts[one], texts[other]))
+        for one in texts
+        for other in texts
+        if one < other and is_slip(one, other)
+    }
+    found = [frozenset((one.label_key, *one.others)) for one in one_letter_apart(names)]
+    long = {pair for pair in expected if all(len(names.folded[int(n)]) > 5 for n in pair)}
+    assert long <= set(found) <= expected
+    assert len(found) == len(set(found))
+    assert len(long) > 50
