@@ -1,0 +1,114 @@
+"""What further texts of labels and stems are worth to the lexical side.
+
+    python -m benchmarks.label_texts --data FOLDER [--vocabulary FILE] [--output FILE]
+
+German: documents of tib-gnd-core whose title is German, asked by title and by the whole text, with
+the words cut by several sets of languages. Its label texts are English, so German words find only
+what both languages share. Debtags: the tag's name as an alias, and its description (from the
+vocabulary of Debian's package `debtags`) as an alias or as part of the text. Gold only evaluates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality_sets import Document, Gold, Sizes, gold_of, texts_of
+from lmtx_ray.corpus.languages import language_of
+from lmtx_ray.evaluation.metrics import precision_at_k, recall_at_k
+from lmtx_ray.search.lexical import LexicalIndex
+
+DEPTH, CUTS, ALL = 100, (10, 100), 10**6
+RULES = ((), ("de",), ("en",), ("de", "en"))
+Label = str | Sequence[str]
+
+
+def measured(
+    labels: Sequence[Label], languages: Sequence[str], asked: Sequence[str], truth: Sequence
+) -> dict[str, float]:
+    """Per cent of what an index finds for texts."""
+    ids_BK, _ = LexicalIndex.build(labels, languages).search(asked, DEPTH)
+    recalls = {f"R@{k}": recall_at_k(ids_BK, truth, k) for k in CUTS}
+    values = {"P@1": precision_at_k(ids_BK, truth, 1), **recalls}
+    return {name: round(100 * float(value.mean()), 2) for name, value in values.items()}
+
+
+def documents_of(folder: Path) -> tuple[list[str], list[Document], Gold]:
+    """Labels, and all documents that have gold."""
+    texts, gold = texts_of(folder, 0, Sizes(documents=ALL)), gold_of(folder)
+    every = (*texts.train, *texts.held, *texts.test)
+    return texts.labels, [one for one in every if gold[one.doc_id]], gold
+
+
+def german(folder: Path) -> dict[str, object]:
+    labels, documents, gold = documents_of(folder)
+    own = [one for one in documents if language_of(one.title or "") == "German"]
+    truth = [gold[one.doc_id] for one in own]
+    asked = {"titles": [one.title or "" for one in own], "whole": [one.whole for one in own]}
+    found = {
+        f"{name}, {' '.join(rule) or 'English plurals'}": measured(labels, rule, texts, truth)
+        for name, texts in asked.items()
+        for rule in RULES
+    }
+    return {"documents": len(own), **found}
+
+
+def descriptions(vocabulary: Path) -> dict[str, str]:
+    """Of each tag, without its first line, which is the label's own text."""
+    found = {}
+    for block in vocabulary.read_text(encoding="utf-8").split("\n\n"):
+        lines = block.strip().splitlines()
+        if lines and lines[0].startswith("Tag: "):
+            kept = [line.strip() for line in lines if line.startswith(" ") and line.strip() != "."]
+            found[lines[0].removeprefix("Tag: ").strip()] = " ".join(kept)
+    return found
+
+
+def tagged(folder: Path, described: dict[str, str]) -> Iterator[tuple[str, list[Label]]]:
+    """(way, labels) of debtags."""
+    import gzip
+
+    with gzip.open(folder / "labels.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    names = [row["title"].partition(": ")[2] or row["title"] for row in rows]
+    own = [row["title"] for row in rows]
+    further = [described.get(row["uid"], "") for row in rows]
+    yield "own text", list(own)
+    yield "and the name alone", [list(pair) for pair in zip(own, names, strict=True)]
+    if any(further):
+        yield "and the description", [list(pair) for pair in zip(own, further, strict=True)]
+        yield "all three", [list(three) for three in zip(own, names, further, strict=True)]
+        yield "description in the text", [" ".join(pair) for pair in zip(own, further, strict=True)]
+
+
+def debtags(folder: Path, vocabulary: Path | None) -> dict[str, object]:
+    _, documents, gold = documents_of(folder)
+    truth = [gold[one.doc_id] for one in documents]
+    asked = [one.whole for one in documents]
+    described = descriptions(vocabulary) if vocabulary else {}
+    found = {way: measured(labels, (), asked, truth) for way, labels in tagged(folder, described)}
+    share = float(np.mean([bool(text) for text in described.values()])) if described else 0.0
+    return {"documents": len(documents), "described_share": round(share, 3), **found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the sets")
+    parser.add_argument("--vocabulary", type=Path, help="what the package debtags holds")
+    parser.add_argument("--output", type=Path, help="write the result there too")
+    arguments = parser.parse_args()
+    result = {
+        "german": german(arguments.data / "tib-gnd-core"),
+        "debtags": debtags(arguments.data / "debtags", arguments.vocabulary),
+    }
+    if arguments.output:
+        arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
