@@ -82,7 +82,9 @@ def known(tags: Iterable[str | None]) -> tuple[str, ...]:
 
 def _near(code: str) -> str:
     names = {**{name: own for own, name in LANGUAGES.items()}, **{own: own for own in LANGUAGES}}
-    found = known([code]) or difflib.get_close_matches(code.lower(), names, n=3, cutoff=0.5)
+    name = code.lower()
+    found = known([code]) or ([name] if name in names else ())
+    found = found or difflib.get_close_matches(name, names, n=3)
     near = dict.fromkeys(f"{names[name]} ({LANGUAGES[names[name]]})" for name in found)
     if near:
         return f"did you mean {', '.join(near)}?"

@@ -69,7 +69,7 @@ class Weights:
         texts, words = len(self.scale_T), len(self.words)
         pairs = len(self.keys_N)
         fits = (
-            _within(self.words.ends_V, 0, len(self.words.bytes_N) + 1)
+            _is_partition(np.r_[0, self.words.ends_V], words, len(self.words.bytes_N))
             and _is_partition(self.firsts_V, words, pairs)
             and _is_partition(self.starts_T, texts, len(self.words_N))
             and len(self.idf_V) == words

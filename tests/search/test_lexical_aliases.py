@@ -78,7 +78,7 @@ WORD = st.sampled_from([f"w{n}" for n in range(12)])
 TEXT = st.lists(WORD, min_size=1, max_size=4).map(" ".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(TEXT, min_size=2, max_size=12), st.data())
 def test_an_alias_never_lowers_its_labels_own_rank(texts: list[str], data: st.DataObject) -> None:
     """Of words that labels have in texts of their own, or none has: counted over those alone."""
