@@ -87,13 +87,12 @@ class LexicalIndex:
         return [weights.words[int(place)].decode() for place in most]
 
     def _counts(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """Places of the words that are known, ascending, and how often each is there."""
-        counts = (
-            (self._place(word), count) for word, count in Counter(self.words.document(text)).items()
-        )
-        known = sorted((place, count) for place, count in counts if place is not None)
-        words_W, counts_W = np.array(known, np.int64).reshape(-1, 2).T
-        return words_W, counts_W
+        """Places of the words that are known, and how often each is there."""
+        counts = Counter(self.words.document(text))
+        places = map(self._place, counts)
+        known = [pair for pair in zip(places, counts.values(), strict=True) if pair[0] is not None]
+        words_W, counts_W = zip(*known, strict=True) if known else ((), ())
+        return np.array(words_W, np.int64), np.array(counts_W, np.int64)
 
     def save(self, folder: str | Path) -> None:
         """Write one file of plain arrays."""

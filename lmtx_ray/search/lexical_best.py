@@ -52,11 +52,14 @@ class Asker:
         each = max(LEAST_EACH, LOOKED_AT * self._k // max(len(words_W), 1))
         looked_W = np.minimum(firsts_W + each, ends_W)
         best = self._better(firsts_W, looked_W, (np.empty(0, np.int32), np.empty(0, np.float32)))
+        more_W = looked_W < ends_W
+        words_W, looked_W, ends_W = words_W[more_W], looked_W[more_W], ends_W[more_W]
         if len(best[1]) == self._k:  # what scores no less than the last of them
             bound = float(best[1][-1]) / (most_asked * SLACK)
             line_W = key(words_W, level(np.array(bound), self._weights.top))
-            under_W = np.searchsorted(self._weights.keys_N, line_W, side="right")
-            ends_W = np.clip(under_W, looked_W, ends_W)
+            above_W = self._weights.keys_N[looked_W] <= line_W  # of most words nothing more is
+            looked_W = looked_W[above_W]
+            ends_W = np.searchsorted(self._weights.keys_N, line_W[above_W], side="right")
         return self._better(looked_W, ends_W, best)
 
     def _better(self, firsts_W: np.ndarray, ends_W: np.ndarray, best: Best) -> Best:
@@ -90,12 +93,14 @@ class Asker:
 def _texts(texts_N: np.ndarray, firsts_W: np.ndarray, ends_W: np.ndarray) -> Iterator[np.ndarray]:
     """The texts of all spans, each once, in pieces of at most MOST_AT_ONCE."""
     lengths_W = ends_W - firsts_W
-    before_W = np.cumsum(lengths_W) - lengths_W
-    for start in range(0, int(lengths_W.sum()), MOST_AT_ONCE):
-        low_W = np.clip(start - before_W, 0, lengths_W)
-        high_W = np.clip(start + MOST_AT_ONCE - before_W, 0, lengths_W)
+    before_W, total = np.cumsum(lengths_W) - lengths_W, int(lengths_W.sum())
+    for start in range(0, total, MOST_AT_ONCE):
+        low_W = np.minimum(np.maximum(start - before_W, 0), lengths_W)
+        high_W = np.minimum(np.maximum(start + MOST_AT_ONCE - before_W, 0), lengths_W)
         found = np.sort(texts_N[_ranges(firsts_W + low_W, high_W - low_W)])
-        yield found[np.diff(found, prepend=-1) > 0]
+        first = np.ones(len(found), bool)
+        np.not_equal(found[1:], found[:-1], out=first[1:])
+        yield found[first]
 
 
 def _ranges(firsts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
