@@ -3,9 +3,10 @@
     python -m benchmarks.lexical [--quick] [--labels N] [--data FOLDER] [--only speed|sets]
 
 Speed: made labels of two to five words by a law like Zipf's, documents of 150 such words. The index
-is built and saved by one process, then mapped and searched by two, half of the documents each.
-Memory is the resident set of a process, mapped pages included. Sets: Recall@10 and @100 of the
-untouched encoder, of words, and of both fused, on the sets of `benchmarks/quality_sets.py`. With
+is built and saved by one process, then mapped and searched by two, half of the documents each. What
+is asked is counted in time of the processor, which other work on the machine changes less than the
+clock. Memory is the resident set of a process, mapped pages included. Sets: Recall@10 and @100 of
+the untouched encoder, of words, and of both fused, on the sets of `benchmarks/quality_sets.py`. With
 --quick few documents, and of large label sets the gold labels and a sample. One line of JSON last.
 """
 
@@ -29,7 +30,11 @@ RESULTS = Path(__file__).resolve().parent / "results"
 LABELS, DOCUMENTS = 1_000_000, 4000
 VOCABULARY, WORDS = 200_000, 150
 DEPTH, CUTS, BLOCK = 100, (10, 100), 256
-MOST_BUILD, LEAST_SPEED, MOST_MEMORY = 60.0, 500.0, 2.0  # seconds, documents a second, GiB
+LIMITS = (
+    ("build, seconds of a core", "build_cpu_seconds", "<", 60.0),
+    ("documents a second on 2 cores", "documents_a_second_of_2_cores", ">=", 500.0),
+    ("memory of a searching process, GiB", "search_gib", "<", 2.0),
+)
 SYLLABLES = "ba be bi co da de fe ga la lo ma mi na no pa ri sa so ta ti va zu".split()
 QUICK = {"documents": 150, "labels": 12_000}
 FULL = {"documents": 600, "labels": 0}
@@ -81,7 +86,7 @@ def build(folder: str, labels: int) -> dict[str, float]:
     began, spent = time.perf_counter(), time.process_time()
     LexicalIndex.build(made).save(folder)
     seconds, cpu = time.perf_counter() - began, time.process_time() - spent
-    return {"build_seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "gib": peak_gib()}
+    return {"build_clock_seconds": seconds, "build_cpu_seconds": cpu, "build_gib": peak_gib()}
 
 
 def search(folder: str, documents: int, seed: int) -> dict[str, float]:
@@ -137,14 +142,15 @@ def speed(labels: int, documents: int) -> dict[str, Any]:
             process.stdin.write("go\n")
             process.stdin.flush()
         found = [result_of(process) for process in processes]
-    seconds = max(one["seconds"] for one in found)
+    seconds, cpu = max(one["seconds"] for one in found), sum(one["cpu"] for one in found)
     return {
         "labels": labels,
         "documents": documents,
         **{name: round(value, 2) for name, value in built.items()},
         "index_mib": round(size),
-        "documents_a_second": round(documents / seconds),
-        "ms_of_a_core_a_document": round(1000 * sum(one["cpu"] for one in found) / documents, 3),
+        "documents_a_second_by_the_clock": round(documents / seconds),
+        "documents_a_second_of_2_cores": round(2 * documents / cpu),
+        "ms_of_a_core_a_document": round(1000 * cpu / documents, 3),
         "one_by_one_ms": round(sum(one["alone_ms"] for one in found) / 2, 3),
         "search_gib": round(max(one["gib"] for one in found), 3),
         "of_which_before_loading_gib": round(max(one["libraries"] for one in found), 3),
@@ -201,18 +207,9 @@ def recalls(folder: Path, documents: int, labels: int) -> dict[str, Any]:
 def asked_of(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Everything that was asked for, and whether it is met."""
     found = []
-    if "speed" in result:
+    for what, name, sign, limit in LIMITS if "speed" in result else ():
         own = result["speed"]
-        what = f"at {own['labels']} labels: "
-        found += [
-            _asked(what + "build, seconds", own["build_seconds"], "<", MOST_BUILD),
-            _asked(
-                what + "documents a second on 2 cores", own["documents_a_second"], ">=", LEAST_SPEED
-            ),
-            _asked(
-                what + "memory of a searching process, GiB", own["search_gib"], "<", MOST_MEMORY
-            ),
-        ]
+        found.append(_asked(f"{own['labels']} labels: {what}", own[name], sign, limit))
     for name, own in result.get("sets", {}).items():
         for k in CUTS:
             gain, _ = own[f"{FUSED}, R@{k}"]

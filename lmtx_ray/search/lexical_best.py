@@ -16,7 +16,7 @@ import numpy as np
 
 from lmtx_ray.search.lexical_weights import SLACK, Weights, key, level
 
-LOOKED_AT = 24  # texts for each label wanted, of all words together, before the line is drawn
+LOOKED_AT = 48  # texts for each label wanted, of all words together, before the line is drawn
 LEAST_EACH = 8  # of each word's
 MOST_AT_ONCE = 1 << 19  # texts scored at once: about 100 MiB
 
