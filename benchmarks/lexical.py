@@ -3,11 +3,12 @@
     python -m benchmarks.lexical [--quick] [--labels N] [--data FOLDER] [--only speed|sets]
 
 Speed: made labels of two to five words by a law like Zipf's, documents of 150 such words. The index
-is built and saved by one process, then mapped and searched by two, half of the documents each. What
-is asked is counted in time of the processor, which other work on the machine changes less than the
-clock. Memory is the resident set of a process, mapped pages included. Sets: Recall@10 and @100 of
-the untouched encoder, of words, and of both fused, on the sets of `benchmarks/quality_sets.py`. With
---quick few documents, and of large label sets the gold labels and a sample. One line of JSON last.
+is built and saved by one process, then mapped and searched by two, half of the documents each.
+Speed counts time of the processor, which other work on the machine changes less than the clock.
+Memory is the resident set of a process, mapped pages included. Sets: Recall@10 and @100 of the
+untouched encoder, of words, and of both fused by default and otherwise, on the sets of
+`benchmarks/quality_sets.py`. With --quick few documents, and of large label sets the gold labels
+and a sample. One line of JSON last.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ SYLLABLES = "ba be bi co da de fe ga la lo ma mi na no pa ri sa so ta ti va zu".
 QUICK = {"documents": 150, "labels": 12_000}
 FULL = {"documents": 600, "labels": 0}
 FUSED = "fused over the better of both"
+OTHERWISE = {  # ways of fusing: weights of both sides, and the constant
+    "fused, constant 10": ([1.0, 1.0], 10),
+    "fused, words twice": ([1.0, 2.0], 60),
+    "fused, words twice, constant 10": ([1.0, 2.0], 10),
+}
 
 
 def made_words(draw: np.random.Generator) -> list[str]:
@@ -189,11 +195,14 @@ def recalls(folder: Path, documents: int, labels: int) -> dict[str, Any]:
     lexical, _ = LexicalIndex.build(own).search([one.whole for one in asked.test], DEPTH)
     fused, _ = reciprocal_rank_fusion([dense, lexical], DEPTH)
     sides = {"dense": dense, "lexical": lexical, "fused": fused}
+    for name, (weights, constant) in OTHERWISE.items():
+        sides[name], _ = reciprocal_rank_fusion([dense, lexical], DEPTH, weights, constant)
     values = {
         name: {k: 100 * recall_at_k(ids_BK, truth, k) for k in CUTS}
         for name, ids_BK in sides.items()
     }
-    found: dict[str, Any] = {"documents": len(truth), "labels": len(own)}
+    named = float((lexical >= 0).sum(axis=1).mean())  # labels a document that words find
+    found: dict[str, Any] = {"documents": len(truth), "labels": len(own), "named": round(named, 1)}
     for name, by_cut in values.items():
         found[name] = {f"R@{k}": round(float(value.mean()), 2) for k, value in by_cut.items()}
     for k in CUTS:

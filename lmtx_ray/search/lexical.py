@@ -12,7 +12,7 @@ A label may have several texts, its own and aliases: the best of them is its sco
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ import numpy as np
 from lmtx_ray.corpus.stems import Words
 from lmtx_ray.search.candidates import PADDING
 from lmtx_ray.search.lexical_best import Asker
-from lmtx_ray.search.lexical_weights import Cut, Weights, weigh
+from lmtx_ray.search.lexical_texts import Label, moved, weigh
+from lmtx_ray.search.lexical_weights import Weights
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 from lmtx_ray.search.vocabulary import finder
 
@@ -53,7 +54,21 @@ class LexicalIndex:
             ValueError: An unknown language.
         """
         words = Words(languages)
-        return cls(weigh(_cut(labels, words)), words)
+        return cls(weigh(_cut(label, words) for label in labels), words)
+
+    def moved(
+        self, now_L0: np.ndarray, fresh: Mapping[int, str | Sequence[str]], labels: int
+    ) -> LexicalIndex:
+        """The index of an edited label set of `labels` labels, as `build` makes it, but that only
+        fresh texts are read.
+
+        Args:
+            now_L0: int32, the place of each label now; PADDING where it is no more, or its text or
+                aliases are others now.
+            fresh: Place of each other label -> its texts, as `build` takes them.
+        """
+        cut = ((place, _cut(label, self.words)) for place, label in fresh.items())
+        return LexicalIndex(moved(self._weights, now_L0, cut, labels), self.words)
 
     def search(
         self, texts: Sequence[str], k: int, allowed_L: np.ndarray | None = None
@@ -132,13 +147,11 @@ def _rule(words: Words) -> str:
     return f"{LEXICAL_VERSION}/{words.identity}"
 
 
-def _cut(labels: Iterable[str | Sequence[str]], words: Words) -> Iterator[tuple[Cut, Cut]]:
-    for label in labels:
-        if isinstance(label, str):
-            yield words.label(label), ()
-        else:
-            own = words.label(label[0])
-            further = {tuple(sorted(cut)): cut for text in label[1:] for cut in words.label(text)}
-            for cut in own:
-                further.pop(tuple(sorted(cut)), None)
-            yield own, list(further.values())
+def _cut(label: str | Sequence[str], words: Words) -> Label:
+    if isinstance(label, str):
+        return words.label(label), ()
+    own = words.label(label[0])
+    further = {tuple(sorted(cut)): cut for text in label[1:] for cut in words.label(text)}
+    for cut in own:
+        further.pop(tuple(sorted(cut)), None)
+    return own, list(further.values())

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmtx_ray.search.lexical_weights import SLACK, Weights, key, level
+from lmtx_ray.search.lexical_weights import SLACK, Weights, key, level, ranges
 
 LOOKED_AT = 48  # texts for each label wanted, of all words together, before the line is drawn
 LEAST_EACH = 8  # of each word's
@@ -84,7 +84,7 @@ class Asker:
             return np.empty(0, np.float32)
         firsts_N = weights.starts_T[texts_N]
         lengths_N = weights.starts_T[texts_N + 1] - firsts_N
-        asked = self._asked_V[weights.words_N[_ranges(firsts_N, lengths_N)]]
+        asked = self._asked_V[weights.words_N[ranges(firsts_N, lengths_N)]]
         sums_N = np.add.reduceat(asked, np.cumsum(lengths_N) - lengths_N)
         found = sums_N.real * sums_N.imag**2 * weights.scale_T[texts_N]
         return found.astype(np.float32)
@@ -97,16 +97,10 @@ def _texts(texts_N: np.ndarray, firsts_W: np.ndarray, ends_W: np.ndarray) -> Ite
     for start in range(0, total, MOST_AT_ONCE):
         low_W = np.minimum(np.maximum(start - before_W, 0), lengths_W)
         high_W = np.minimum(np.maximum(start + MOST_AT_ONCE - before_W, 0), lengths_W)
-        found = np.sort(texts_N[_ranges(firsts_W + low_W, high_W - low_W)])
+        found = np.sort(texts_N[ranges(firsts_W + low_W, high_W - low_W)])
         first = np.ones(len(found), bool)
         np.not_equal(found[1:], found[:-1], out=first[1:])
         yield found[first]
-
-
-def _ranges(firsts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """first, first + 1, … of each span after the other."""
-    ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(firsts - (ends - lengths), lengths)
 
 
 def _foremost(labels_N: np.ndarray, scores_N: np.ndarray, k: int) -> Best:

@@ -9,9 +9,7 @@ have, over those.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -20,7 +18,6 @@ from lmtx_ray.search.vocabulary import SortedWords
 K1, B = 3.0, 1.0
 MOST_LEVEL = (1 << 32) - 2  # of a bound: levels count down in the lower half of a key
 SLACK = 1 + 1e-6  # more than sums of another order can differ by
-Cut = Sequence[Sequence[str]]  # texts as lists of their words
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,8 @@ class Weights:
     words_N: np.ndarray  # int32, the rarest of each text first
     scale_T: np.ndarray  # float64
     labels_T: np.ndarray  # int32, ascending: whose text it is
+    lengths_T: np.ndarray  # int32: its words, repeated ones too
+    own_T: np.ndarray  # uint8: 1 of a label's own text, 0 of an alias
     top: float
     labels: int  # L
 
@@ -74,7 +73,7 @@ class Weights:
             and _is_partition(self.starts_T, texts, len(self.words_N))
             and len(self.idf_V) == words
             and len(self.texts_N) == pairs == len(self.words_N)
-            and len(self.labels_T) == texts
+            and len(self.labels_T) == len(self.lengths_T) == len(self.own_T) == texts
             and _within(self.texts_N, 0, texts)
             and _within(self.words_N, 0, words)
             and _within(self.labels_T, 0, self.labels)
@@ -96,51 +95,48 @@ def _is_partition(starts: np.ndarray, parts: int, whole: int) -> bool:
     return bool(ends and (np.diff(starts) > 0).all())
 
 
-@dataclass
-class _Texts:
-    """Texts as they come; numbers are kept, not texts."""
-
-    numbers: dict[str, int] = field(default_factory=dict)  # of the words as they come
-    pairs: array[int] = field(default_factory=lambda: array("i"))
-    distinct: array[int] = field(default_factory=lambda: array("i"))
-    lengths: array[int] = field(default_factory=lambda: array("i"))
-    labels: array[int] = field(default_factory=lambda: array("i"))
-    own: array[int] = field(default_factory=lambda: array("b"))
-
-    def add(self, label: int, texts: Cut, own: bool) -> None:
-        numbers = self.numbers
-        for text in texts:
-            if text:
-                words = {numbers.setdefault(word, len(numbers)) for word in text}
-                self.pairs.extend(words)
-                self.distinct.append(len(words))
-                self.lengths.append(len(text))
-                self.labels.append(label)
-                self.own.append(own)
-
-
-def weigh(labels: Iterable[tuple[Cut, Cut]]) -> Weights:
-    """Weights of labels, [L]: the words of each one's own text, in each language, and of its
-    aliases. A text without words is left out."""
-    texts, count, empty = _Texts(), 0, 0
-    for count, (own, aliases) in enumerate(labels, 1):
-        texts.add(count - 1, own, own=True)
-        texts.add(count - 1, aliases, own=False)
-        empty += not any(own)
-    vocabulary = sorted(texts.numbers)
-    places = np.empty(len(vocabulary), np.int32)
-    places[[texts.numbers[word] for word in vocabulary]] = np.arange(len(vocabulary))
-    words_N = places[np.frombuffer(texts.pairs, np.int32)]
-    distinct_T, lengths_T, labels_T = (
-        np.frombuffer(values, np.int32) for values in (texts.distinct, texts.lengths, texts.labels)
+def weights_of(
+    vocabulary: list[str],
+    words_N: np.ndarray,
+    distinct_T: np.ndarray,
+    lengths_T: np.ndarray,
+    labels_T: np.ndarray,
+    own_T: np.ndarray,
+    labels: int,
+) -> Weights:
+    """Weights of texts: of each, in turn, how many places of words of a sorted vocabulary it has in
+    words_N, each once, how many words there are with repeated ones, and whose text it is."""
+    own = own_T.astype(bool)
+    idf_V = _idf(words_N, np.repeat(labels_T, distinct_T), np.repeat(own, distinct_T), labels)
+    empty = labels - len(np.unique(labels_T[own]))  # a label without a word counts as one word long
+    mean = (lengths_T[own].sum() + empty) / max(own.sum() + empty, 1)
+    saturation_T = 1.0 / (1.0 + K1 * (1.0 - B + B * lengths_T / max(mean, 1e-9)))
+    texts_N = np.repeat(np.arange(len(distinct_T), dtype=np.int32), distinct_T)
+    words_N = words_N[np.lexsort((words_N, -idf_V[words_N], texts_N))]
+    starts_T = np.concatenate([[0], np.cumsum(distinct_T, dtype=np.int64)])
+    totals_T = np.add.reduceat(idf_V[words_N], starts_T[:-1]) if len(words_N) else np.zeros(0)
+    scale_T = saturation_T / totals_T**2
+    rest_N = _rest(idf_V[words_N], texts_N, starts_T, totals_T)
+    bounds_N = rest_N**3 * scale_T[texts_N] * SLACK
+    top = float(bounds_N.max(initial=1e-9))
+    keys_N = key(words_N.astype(np.int64), level(bounds_N, top))
+    order_N = np.argsort(keys_N, kind="stable")
+    counts_V = np.bincount(words_N, minlength=len(vocabulary))
+    return Weights(
+        words=SortedWords.of(vocabulary),
+        idf_V=idf_V,
+        firsts_V=np.concatenate([[0], np.cumsum(counts_V, dtype=np.int64)]),
+        keys_N=keys_N[order_N],
+        texts_N=texts_N[order_N],
+        starts_T=starts_T,
+        words_N=words_N,
+        scale_T=scale_T,
+        labels_T=labels_T,
+        lengths_T=lengths_T,
+        own_T=own_T,
+        top=top,
+        labels=labels,
     )
-    own_T = np.frombuffer(texts.own, np.int8).astype(bool)
-    idf_V = _idf(words_N, np.repeat(labels_T, distinct_T), np.repeat(own_T, distinct_T), count)
-    # one that has no word counts as one word long
-    mean = (lengths_T[own_T].sum() + empty) / (own_T.sum() + empty) if count else 1.0
-    saturation_T = 1.0 / (1.0 + K1 * (1.0 - B + B * lengths_T / mean))
-    made = SortedWords.of(vocabulary)
-    return _weights(made, words_N, distinct_T, idf_V, saturation_T, labels_T, count)
 
 
 def _idf(words_N: np.ndarray, labels_N: np.ndarray, own_N: np.ndarray, labels: int) -> np.ndarray:
@@ -154,41 +150,13 @@ def _idf(words_N: np.ndarray, labels_N: np.ndarray, own_N: np.ndarray, labels: i
     return np.log1p(labels / np.where(own_V > 0, own_V, aliases_V))
 
 
-def _weights(
-    words: SortedWords,
-    words_N: np.ndarray,
-    distinct_T: np.ndarray,
-    idf_V: np.ndarray,
-    saturation_T: np.ndarray,
-    labels_T: np.ndarray,
-    labels: int,
-) -> Weights:
-    texts_N = np.repeat(np.arange(len(distinct_T), dtype=np.int32), distinct_T)
-    words_N = words_N[np.lexsort((words_N, -idf_V[words_N], texts_N))]
-    starts_T = np.concatenate([[0], np.cumsum(distinct_T, dtype=np.int64)])
-    idf_N = idf_V[words_N]
-    totals_T = np.add.reduceat(idf_N, starts_T[:-1]) if len(idf_N) else np.zeros(0)
-    scale_T = saturation_T / totals_T**2
+def _rest(
+    idf_N: np.ndarray, texts_N: np.ndarray, starts_T: np.ndarray, totals_T: np.ndarray
+) -> np.ndarray:
+    """Of each word of a text what it and those after it weigh together."""
     before_N = np.cumsum(idf_N) - idf_N
-    rest_N = totals_T[texts_N] - (before_N - before_N[starts_T[texts_N]])
-    bounds_N = rest_N**3 * scale_T[texts_N] * SLACK
-    top = float(bounds_N.max(initial=1e-9))
-    keys_N = key(words_N.astype(np.int64), level(bounds_N, top))
-    order_N = np.argsort(keys_N, kind="stable")
-    firsts_V = np.concatenate([[0], np.cumsum(np.bincount(words_N, minlength=len(words)))])
-    return Weights(
-        words=words,
-        idf_V=idf_V,
-        firsts_V=firsts_V.astype(np.int64),
-        keys_N=keys_N[order_N],
-        texts_N=texts_N[order_N],
-        starts_T=starts_T,
-        words_N=words_N,
-        scale_T=scale_T,
-        labels_T=labels_T,
-        top=top,
-        labels=labels,
-    )
+    rest_N: np.ndarray = totals_T[texts_N] - (before_N - before_N[starts_T[texts_N]])
+    return rest_N
 
 
 def level(bounds: np.ndarray, top: float) -> np.ndarray:
@@ -199,3 +167,9 @@ def level(bounds: np.ndarray, top: float) -> np.ndarray:
 def key(words: np.ndarray, levels: np.ndarray | int) -> np.ndarray:
     """int64: ascending by word, then from the best level down."""
     return words << 32 | (MOST_LEVEL - levels)
+
+
+def ranges(firsts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """first, first + 1, … of each span after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(firsts - (ends - lengths), lengths)

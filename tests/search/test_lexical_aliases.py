@@ -97,3 +97,24 @@ def test_an_alias_never_lowers_its_labels_own_rank(texts: list[str], data: st.Da
         ids = LexicalIndex.build(labels).search([document], len(labels))[0][0].tolist()
         places.append(ids.index(changed) if changed in ids else len(labels))
     assert places[1] <= places[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(TEXT | st.just("the"), min_size=1, max_size=3), max_size=8), st.data())
+def test_an_edited_index_is_that_of_the_edited_labels(
+    before: list[list[str]], data: st.DataObject
+) -> None:
+    places = st.sampled_from(range(len(before))) if before else st.nothing()
+    kept = data.draw(st.lists(places, unique=True))
+    fresh = data.draw(st.lists(st.lists(TEXT, min_size=1, max_size=3), max_size=4))
+    after = [(place, before[place]) for place in sorted(kept)] + [(-1, label) for label in fresh]
+    after = data.draw(st.permutations(after))
+    now_L0 = np.full(len(before), PADDING, np.int32)
+    for place, (earlier, _) in enumerate(after):
+        if earlier >= 0:
+            now_L0[earlier] = place
+    others = {place: label for place, (earlier, label) in enumerate(after) if earlier < 0}
+    found = LexicalIndex.build(before).moved(now_L0, others, len(after))
+    expected = LexicalIndex.build([label for _, label in after])
+    for name, values in expected._weights.arrays().items():
+        assert np.array_equal(found._weights.arrays()[name], values), name
