@@ -1,16 +1,19 @@
 """What further texts of labels and stems are worth to the lexical side.
 
-    python -m benchmarks.label_texts --data FOLDER [--vocabulary FILE] [--output FILE]
+    python -m benchmarks.label_texts --data FOLDER [--vocabulary FILE] [--fused] [--output FILE]
 
 German: documents of tib-gnd-core whose title is German, asked by title and by the whole text, with
 the words cut by several sets of languages. Its label texts are English, so German words find only
 what both languages share. Debtags: the tag's name as an alias, and its description (from the
-vocabulary of Debian's package `debtags`) as an alias or as part of the text. Gold only evaluates.
+vocabulary of Debian's package `debtags`) as an alias or as part of the text; with --fused also fused
+with the untouched encoder, which reads the own text alone, on every third document. Gold only
+evaluates.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,21 +23,45 @@ import numpy as np
 from benchmarks.quality_sets import Document, Gold, Sizes, gold_of, texts_of
 from lmtx_ray.corpus.languages import language_of
 from lmtx_ray.evaluation.metrics import precision_at_k, recall_at_k
+from lmtx_ray.search.candidates import reciprocal_rank_fusion
 from lmtx_ray.search.lexical import LexicalIndex
 
-DEPTH, CUTS, ALL = 100, (10, 100), 10**6
+DEPTH, CUTS, ALL, THIRD = 100, (10, 100), 10**6, 3
 RULES = ((), ("de",), ("en",), ("de", "en"))
 Label = str | Sequence[str]
 
 
 def measured(
-    labels: Sequence[Label], languages: Sequence[str], asked: Sequence[str], truth: Sequence
+    labels: Sequence[Label],
+    languages: Sequence[str],
+    asked: Sequence[str],
+    truth: Sequence[frozenset[int]],
+    dense_BK: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Per cent of what an index finds for texts."""
+    """Per cent of what an index finds for texts, alone and fused with what the encoder finds."""
     ids_BK, _ = LexicalIndex.build(labels, languages).search(asked, DEPTH)
+    found = shares(ids_BK, truth)
+    if dense_BK is not None:
+        fused_BK, _ = reciprocal_rank_fusion([dense_BK, ids_BK], DEPTH)
+        found |= {f"fused {name}": value for name, value in shares(fused_BK, truth).items()}
+    return found
+
+
+def shares(ids_BK: np.ndarray, truth: Sequence[frozenset[int]]) -> dict[str, float]:
+    """P@1 and R@k in per cent."""
     recalls = {f"R@{k}": recall_at_k(ids_BK, truth, k) for k in CUTS}
     values = {"P@1": precision_at_k(ids_BK, truth, 1), **recalls}
     return {name: round(100 * float(value.mean()), 2) for name, value in values.items()}
+
+
+def nearest_labels(labels: Sequence[str], documents: Sequence[Document]) -> np.ndarray:
+    """ids_BK of the untouched encoder."""
+    from benchmarks.quality_states import nearest, vectors_of
+    from lmtx_ray.config.components import EncoderConfig
+    from lmtx_ray.student.encoder import Encoder
+
+    encoder = Encoder(EncoderConfig())
+    return nearest(vectors_of(encoder, documents), encoder.encode(labels, "label"))[0]
 
 
 def documents_of(folder: Path) -> tuple[list[str], list[Document], Gold]:
@@ -70,8 +97,6 @@ def descriptions(vocabulary: Path) -> dict[str, str]:
 
 def tagged(folder: Path, described: dict[str, str]) -> Iterator[tuple[str, list[Label]]]:
     """(way, labels) of debtags."""
-    import gzip
-
     with gzip.open(folder / "labels.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     names = [row["title"].partition(": ")[2] or row["title"] for row in rows]
@@ -85,25 +110,29 @@ def tagged(folder: Path, described: dict[str, str]) -> Iterator[tuple[str, list[
         yield "description in the text", [" ".join(pair) for pair in zip(own, further, strict=True)]
 
 
-def debtags(folder: Path, vocabulary: Path | None) -> dict[str, object]:
-    _, documents, gold = documents_of(folder)
+def debtags(folder: Path, vocabulary: Path | None, fused: bool) -> dict[str, object]:
+    labels, documents, gold = documents_of(folder)
+    documents = documents[::THIRD] if fused else documents
     truth = [gold[one.doc_id] for one in documents]
-    asked = [one.whole for one in documents]
+    dense_BK = nearest_labels(labels, documents) if fused else None
     described = descriptions(vocabulary) if vocabulary else {}
-    found = {way: measured(labels, (), asked, truth) for way, labels in tagged(folder, described)}
-    share = float(np.mean([bool(text) for text in described.values()])) if described else 0.0
-    return {"documents": len(documents), "described_share": round(share, 3), **found}
+    asked = [one.whole for one in documents]
+    found = {
+        way: measured(made, (), asked, truth, dense_BK) for way, made in tagged(folder, described)
+    }
+    return {"documents": len(documents), **found}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder of the sets")
     parser.add_argument("--vocabulary", type=Path, help="what the package debtags holds")
+    parser.add_argument("--fused", action="store_true", help="also with the untouched encoder")
     parser.add_argument("--output", type=Path, help="write the result there too")
     arguments = parser.parse_args()
     result = {
         "german": german(arguments.data / "tib-gnd-core"),
-        "debtags": debtags(arguments.data / "debtags", arguments.vocabulary),
+        "debtags": debtags(arguments.data / "debtags", arguments.vocabulary, arguments.fused),
     }
     if arguments.output:
         arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
