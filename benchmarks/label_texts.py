@@ -5,8 +5,8 @@
 German: documents of tib-gnd-core whose title is German, asked by title and by the whole text, with
 the words cut by several sets of languages. Its label texts are English, so German words find only
 what both languages share. Debtags: the tag's name as an alias, and its description (from the
-vocabulary of Debian's package `debtags`) as an alias or as part of the text; with --fused also fused
-with the untouched encoder, which reads the own text alone, on every third document. Gold only
+vocabulary of Debian's package `debtags`) as an alias or as part of the text; with --fused also
+fused with the untouched encoder, which reads the own text alone, on every third document. Gold only
 evaluates.
 """
 

@@ -4,6 +4,7 @@ A word's texts lie from the best down: by the most that a text can score if the 
 that it shares with the document. A few of each word's first texts are scored, and what the k-th
 label of them scores then says how far down each word's texts have to be looked at. The answer is
 that of scoring everything: whichever text scores more lies above that line for one of its words.
+Of few labels everything is scored, which is quicker there.
 
 Shapes: W words of a document that the index knows, N texts looked at, K labels kept.
 """
@@ -18,6 +19,7 @@ from lmtx_ray.search.lexical_weights import SLACK, Weights, key, level, ranges
 
 LOOKED_AT = 48  # texts for each label wanted, of all words together, before the line is drawn
 LEAST_EACH = 8  # of each word's
+SMALL = 1 << 17  # texts of an index that are all scored
 MOST_AT_ONCE = 1 << 19  # texts scored at once: about 100 MiB
 
 Best = tuple[np.ndarray, np.ndarray]  # labels int32 and scores float32, best first
@@ -41,11 +43,28 @@ class Asker:
         """
         asked_W = 1.0 + np.log(counts_W)
         idf_W = self._weights.idf_V[words_W]
+        if len(self._weights.scale_T) <= SMALL:
+            return self._best_of_all(words_W, idf_W * asked_W, idf_W)
         self._asked_V[words_W] = idf_W * asked_W + 1j * idf_W
         try:
             return self._best(words_W, float(asked_W.max(initial=1.0)))
         finally:
             self._asked_V[words_W] = 0
+
+    def _best_of_all(self, words_W: np.ndarray, asked_W: np.ndarray, idf_W: np.ndarray) -> Best:
+        weights = self._weights
+        firsts_W = weights.firsts_V[words_W]
+        lengths_W = weights.firsts_V[words_W + 1] - firsts_W
+        texts_N, texts = weights.texts_N[ranges(firsts_W, lengths_W)], len(weights.scale_T)
+        sums_T, shares_T = (
+            np.bincount(texts_N, np.repeat(values_W, lengths_W), minlength=texts)
+            for values_W in (asked_W, idf_W)
+        )
+        found_N = np.flatnonzero(shares_T)
+        if self._allowed_L is not None:
+            found_N = found_N[self._allowed_L[weights.labels_T[found_N]]]
+        scores_N = sums_T[found_N] * shares_T[found_N] ** 2 * weights.scale_T[found_N]
+        return _foremost(weights.labels_T[found_N], scores_N.astype(np.float32), self._k)
 
     def _best(self, words_W: np.ndarray, most_asked: float) -> Best:
         firsts_W, ends_W = self._weights.firsts_V[words_W], self._weights.firsts_V[words_W + 1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,14 @@ from lmtx_ray.search.candidates import PADDING
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.lexical_weights import Weights
 from lmtx_ray.search.vocabulary import SortedWords, finder
+from tests.search.made_texts import Made, made_texts
+
+
+@pytest.fixture(autouse=True, params=[0, 1 << 17], ids=["large", "small"])
+def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index is searched in the one way or the other by the number of its texts."""
+    monkeypatch.setattr(lexical_best, "SMALL", request.param)
+
 
 LABELS = ["Heart Failure", "Heart", "Kidney Failure, Chronic", "Études", "the", "Lenses"]
 
@@ -38,21 +45,9 @@ def test_scores_are_those_of_the_formula() -> None:
     assert scores[1, 0] == pytest.approx(alone)
 
 
-Made = tuple[list[list[str]], list[str]]
-
-
 @pytest.fixture(scope="module")
 def made() -> Made:
-    """Labels, some with aliases, and documents of the same words, few of them in most."""
-    draw = random.Random(1)
-    known = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 7))) for _ in range(300)]
-
-    def text(most: int) -> str:
-        places = (min(int(draw.paretovariate(0.5)), 299) for _ in range(draw.randint(0, most)))
-        return " ".join(known[place] for place in places)
-
-    labels = [[text(5), *(text(4) for _ in range(draw.choice([0, 0, 3])))] for _ in range(3000)]
-    return labels, [text(60) for _ in range(70)]
+    return made_texts()
 
 
 def of_every_text(weights: Weights, index: LexicalIndex, document: str, k: int) -> list[tuple]:
@@ -83,59 +78,6 @@ def test_the_answer_is_that_of_looking_at_every_text(made: Made, k: int) -> None
         for label, score in zip(ids_1K[0][kept].tolist(), scores_1K[0][kept], strict=True):
             # of equal scores other ones may come first where sums round otherwise
             assert by_label.get(label, expected[-1][0]) == pytest.approx(score, rel=1e-6)
-
-
-@pytest.mark.parametrize(("most", "looked_at"), [(100, 24), (7000, 1), (1 << 19, 10_000)])
-def test_however_much_is_scored_at_once_the_answer_has_the_same_bits(
-    made: Made, most: int, looked_at: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    labels, documents = made
-    index = LexicalIndex.build(labels)
-    expected = index.search(documents, 20)
-    monkeypatch.setattr(lexical_best, "MOST_AT_ONCE", most)
-    monkeypatch.setattr(lexical_best, "LOOKED_AT", looked_at)
-    for found, whole in zip(index.search(documents, 20), expected, strict=True):
-        assert np.array_equal(found, whole)
-    one = [index.search([document], 20) for document in documents]
-    for place, whole in enumerate(expected):
-        assert np.array_equal(np.concatenate([found[place] for found in one]), whole)
-
-
-def test_no_more_texts_are_scored_at_once_than_may_be(
-    made: Made, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    labels, documents = made
-    index = LexicalIndex.build(labels)
-    sizes: list[int] = []
-    scores = lexical_best.Asker._scores
-
-    def counted(asker: lexical_best.Asker, texts_N: np.ndarray) -> np.ndarray:
-        sizes.append(len(texts_N))
-        return scores(asker, texts_N)
-
-    monkeypatch.setattr(lexical_best.Asker, "_scores", counted)
-    monkeypatch.setattr(lexical_best, "MOST_AT_ONCE", 500)
-    index.search(documents, 400)
-    assert 0 < max(sizes) <= 500
-
-
-def test_only_few_of_the_texts_with_a_frequent_word_are_looked_at(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    draw = random.Random(3)
-    labels = [f"history of w{draw.randrange(3000)} w{draw.randrange(3000)}" for _ in range(20_000)]
-    index = LexicalIndex.build([*labels, "w1 w2"])
-    looked: list[int] = []
-    scores = lexical_best.Asker._scores
-
-    def counted(asker: lexical_best.Asker, texts_N: np.ndarray) -> np.ndarray:
-        looked.append(len(texts_N))
-        return scores(asker, texts_N)
-
-    monkeypatch.setattr(lexical_best.Asker, "_scores", counted)
-    ids_1K, _ = index.search(["a history of w1, w2, " + " ".join(labels[:9])], 10)
-    assert 20_000 in ids_1K[0].tolist()
-    assert sum(looked) < 2000
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.9])
