@@ -60,7 +60,7 @@ class Asker:
             np.bincount(texts_N, np.repeat(values_W, lengths_W), minlength=texts)
             for values_W in (asked_W, idf_W)
         )
-        found_N = np.flatnonzero(shares_T)
+        found_N = np.flatnonzero(shares_T > 0)
         if self._allowed_L is not None:
             found_N = found_N[self._allowed_L[weights.labels_T[found_N]]]
         scores_N = sums_T[found_N] * shares_T[found_N] ** 2 * weights.scale_T[found_N]
