@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from lmtx_ray.search.candidates import PADDING
-from lmtx_ray.search.lexical_weights import Weights, ranges, weights_of
+from lmtx_ray.search.lexical_weights import Texts, Weights, ranges, weights_of
 
 Cut = Sequence[Sequence[str]]  # texts as lists of their words
 Label = tuple[Cut, Cut]  # its own text, in each language, and its aliases
@@ -41,11 +41,16 @@ class Gathered:
                 self.labels.append(place)
                 self.own.append(own)
 
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """words_N, by `numbers`, then distinct_T, lengths_T, labels_T and own_T."""
-        values = self.pairs, self.distinct, self.lengths, self.labels
-        numbers = [np.array(value, np.int32) for value in values]
-        return *numbers, np.array(self.own, np.uint8)
+    def texts(self, vocabulary: Sequence[str]) -> Texts:
+        """As arrays, with words by their places in a vocabulary that has them all."""
+        places = _places(vocabulary, list(self.numbers))
+        return Texts(
+            places[np.array(self.pairs, np.int32)],
+            np.array(self.distinct, np.int32),
+            np.array(self.lengths, np.int32),
+            np.array(self.labels, np.int32),
+            np.array(self.own, np.uint8),
+        )
 
 
 def weigh(labels: Iterable[Label]) -> Weights:
@@ -54,10 +59,8 @@ def weigh(labels: Iterable[Label]) -> Weights:
     for label in labels:
         texts.add(count, label)
         count += 1
-    words_N, *of_texts = texts.arrays()
     vocabulary = sorted(texts.numbers)
-    places = _places(vocabulary, list(texts.numbers))
-    return weights_of(vocabulary, places[words_N], *of_texts, count)
+    return weights_of(vocabulary, texts.texts(vocabulary), count)
 
 
 def moved(
@@ -72,7 +75,6 @@ def moved(
     texts = Gathered()
     for place, label in fresh:
         texts.add(place, label)
-    fresh_words_N, *of_fresh = texts.arrays()
     distinct_T, labels_T = np.diff(old.starts_T).astype(np.int32), now_L0[old.labels_T]
     kept_T = labels_T != PADDING
     kept_words_N = old.words_N[np.repeat(kept_T, distinct_T)]
@@ -81,14 +83,30 @@ def moved(
     vocabulary = sorted(texts.numbers.keys() | set(kept))
     places_V = np.zeros(len(old.words), np.int32)
     places_V[used_V] = _places(vocabulary, kept)
-    own_N = _places(vocabulary, list(texts.numbers))[fresh_words_N]
-    words_N = np.concatenate([places_V[kept_words_N], own_N])
-    of_kept = (distinct_T[kept_T], old.lengths_T[kept_T], labels_T[kept_T], old.own_T[kept_T])
-    both = [np.concatenate(pair) for pair in zip(of_kept, of_fresh, strict=True)]
-    order_T = np.argsort(both[2], kind="stable")
-    firsts_T = np.cumsum(both[0]) - both[0]
-    words_N = words_N[ranges(firsts_T[order_T], both[0][order_T])]
-    return weights_of(vocabulary, words_N, *(values[order_T] for values in both), labels)
+    kept_texts = Texts(
+        places_V[kept_words_N],
+        distinct_T[kept_T],
+        old.lengths_T[kept_T],
+        labels_T[kept_T],
+        old.own_T[kept_T],
+    )
+    return weights_of(vocabulary, _merged(kept_texts, texts.texts(vocabulary)), labels)
+
+
+def _merged(some: Texts, others: Texts) -> Texts:
+    """Both, label after label; no label has texts in both."""
+    pairs = ((getattr(some, one.name), getattr(others, one.name)) for one in fields(Texts))
+    both = Texts(*map(np.concatenate, pairs))
+    order_T = np.argsort(both.labels_T, kind="stable")
+    distinct_T = both.distinct_T[order_T]
+    firsts_T = (np.cumsum(both.distinct_T) - both.distinct_T)[order_T]
+    return Texts(
+        both.words_N[ranges(firsts_T, distinct_T)],
+        distinct_T,
+        both.lengths_T[order_T],
+        both.labels_T[order_T],
+        both.own_T[order_T],
+    )
 
 
 def _places(vocabulary: Sequence[str], words: Sequence[str]) -> np.ndarray:

@@ -95,18 +95,21 @@ def _is_partition(starts: np.ndarray, parts: int, whole: int) -> bool:
     return bool(ends and (np.diff(starts) > 0).all())
 
 
-def weights_of(
-    vocabulary: list[str],
-    words_N: np.ndarray,
-    distinct_T: np.ndarray,
-    lengths_T: np.ndarray,
-    labels_T: np.ndarray,
-    own_T: np.ndarray,
-    labels: int,
-) -> Weights:
-    """Weights of texts: of each, in turn, how many places of words of a sorted vocabulary it has in
-    words_N, each once, how many words there are with repeated ones, and whose text it is."""
-    own = own_T.astype(bool)
+@dataclass(frozen=True)
+class Texts:
+    """Texts as numbers of words, each word of a text once, label after label."""
+
+    words_N: np.ndarray  # int32
+    distinct_T: np.ndarray  # int32: how many of words_N are a text's
+    lengths_T: np.ndarray  # int32: how many words it has, repeated ones too
+    labels_T: np.ndarray  # int32
+    own_T: np.ndarray  # uint8: 1 of a label's own text, 0 of an alias
+
+
+def weights_of(vocabulary: list[str], texts: Texts, labels: int) -> Weights:
+    """Weights of so many labels, whose words are numbered as in a sorted vocabulary."""
+    words_N, distinct_T, lengths_T = texts.words_N, texts.distinct_T, texts.lengths_T
+    labels_T, own = texts.labels_T, texts.own_T.astype(bool)
     idf_V = _idf(words_N, np.repeat(labels_T, distinct_T), np.repeat(own, distinct_T), labels)
     empty = labels - len(np.unique(labels_T[own]))  # a label without a word counts as one word long
     mean = (lengths_T[own].sum() + empty) / max(own.sum() + empty, 1)
@@ -133,7 +136,7 @@ def weights_of(
         scale_T=scale_T,
         labels_T=labels_T,
         lengths_T=lengths_T,
-        own_T=own_T,
+        own_T=texts.own_T,
         top=top,
         labels=labels,
     )
