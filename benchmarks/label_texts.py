@@ -127,13 +127,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder of the sets")
     parser.add_argument("--vocabulary", type=Path, help="what the package debtags holds")
+    parser.add_argument("--only", choices=("german", "debtags"))
     parser.add_argument("--fused", action="store_true", help="also with the untouched encoder")
     parser.add_argument("--output", type=Path, help="write the result there too")
     arguments = parser.parse_args()
-    result = {
-        "german": german(arguments.data / "tib-gnd-core"),
-        "debtags": debtags(arguments.data / "debtags", arguments.vocabulary, arguments.fused),
-    }
+    result: dict[str, object] = {}
+    if arguments.only != "debtags":
+        result["german"] = german(arguments.data / "tib-gnd-core")
+    if arguments.only != "german":
+        folder = arguments.data / "debtags"
+        result["debtags"] = debtags(folder, arguments.vocabulary, arguments.fused)
     if arguments.output:
         arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result))

@@ -47,7 +47,7 @@ class Asker:
             return self._best_of_all(words_W, idf_W * asked_W, idf_W)
         self._asked_V[words_W] = idf_W * asked_W + 1j * idf_W
         try:
-            return self._best(words_W, float(asked_W.max(initial=1.0)))
+            return self._best(words_W, asked_W)
         finally:
             self._asked_V[words_W] = 0
 
@@ -66,15 +66,15 @@ class Asker:
         scores_N = sums_T[found_N] * shares_T[found_N] ** 2 * weights.scale_T[found_N]
         return _foremost(weights.labels_T[found_N], scores_N.astype(np.float32), self._k)
 
-    def _best(self, words_W: np.ndarray, most_asked: float) -> Best:
+    def _best(self, words_W: np.ndarray, asked_W: np.ndarray) -> Best:
         firsts_W, ends_W = self._weights.firsts_V[words_W], self._weights.firsts_V[words_W + 1]
         each = max(LEAST_EACH, LOOKED_AT * self._k // max(len(words_W), 1))
         looked_W = np.minimum(firsts_W + each, ends_W)
         best = self._better(firsts_W, looked_W, (np.empty(0, np.int32), np.empty(0, np.float32)))
-        more_W = looked_W < ends_W
+        more_W = looked_W < ends_W  # what was not looked at has none of the other words
         words_W, looked_W, ends_W = words_W[more_W], looked_W[more_W], ends_W[more_W]
         if len(best[1]) == self._k:  # what scores no less than the last of them
-            bound = float(best[1][-1]) / (most_asked * SLACK)
+            bound = float(best[1][-1]) / (float(asked_W[more_W].max(initial=1.0)) * SLACK)
             line_W = key(words_W, level(np.array(bound), self._weights.top))
             above_W = self._weights.keys_N[looked_W] <= line_W  # of most words nothing more is
             looked_W = looked_W[above_W]
