@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.quality_sets import SETS, Sizes, gold_of, texts_of
+
 RESULTS = Path(__file__).resolve().parent / "results"
 LABELS, DOCUMENTS = 1_000_000, 4000
 VOCABULARY, WORDS = 200_000, 150
@@ -37,7 +39,7 @@ LIMITS = (
     ("memory of a searching process, GiB", "search_gib", "<", 2.0),
 )
 SYLLABLES = "ba be bi co da de fe ga la lo ma mi na no pa ri sa so ta ti va zu".split()
-QUICK = {"documents": 150, "labels": 12_000}
+QUICK = {"documents": 150, "labels": 6_000}
 FULL = {"documents": 600, "labels": 0}
 FUSED = "fused over the better of both"
 OTHERWISE = {  # ways of fusing: weights of both sides, and the constant
@@ -179,7 +181,6 @@ def chosen(texts_L: list[str], truth: list[frozenset[int]], most: int) -> tuple[
 
 def recalls(folder: Path, documents: int, labels: int) -> dict[str, Any]:
     """R@k in per cent of each side of a set, and how sure the difference is."""
-    from benchmarks.quality_sets import Sizes, gold_of, texts_of
     from benchmarks.quality_states import nearest, vectors_of
     from lmtx_ray.config.components import EncoderConfig
     from lmtx_ray.evaluation.metrics import recall_at_k
@@ -236,7 +237,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few documents and labels of the sets")
     parser.add_argument("--labels", type=int, default=LABELS, help="how many are made")
     parser.add_argument("--data", type=Path, help="the folder of the sets")
+    parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--only", choices=("speed", "sets"))
+    parser.add_argument("--add", action="store_true", help="to what a file of today holds")
     parser.add_argument("--note", default="", help="kept with the result, such as what else ran")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -245,19 +248,25 @@ def main() -> None:
         work = {"build": build, "search": search}[name]
         print(json.dumps(work(folder, *map(int, numbers))))
         return
-    result: dict[str, Any] = {"note": arguments.note} if arguments.note else {}
-    if arguments.only != "sets":
-        result["speed"] = speed(arguments.labels, DOCUMENTS)
-    if arguments.only != "speed" and arguments.data:
-        from benchmarks.quality_sets import SETS
-
-        sizes = QUICK if arguments.quick else FULL
-        result["sets"] = {name: recalls(arguments.data / name, **sizes) for name in SETS}
-    result["asked"] = asked_of(result)
     kind = f"{'-quick' if arguments.quick else ''}{f'-{arguments.only}' if arguments.only else ''}"
     path = RESULTS / f"lexical-{datetime.date.today().isoformat()}{kind}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    result = json.loads(path.read_text()) if arguments.add and path.exists() else {}
+    result |= {"note": arguments.note} if arguments.note else {}
+    for part in measured(arguments):
+        result = {**result, **part, "sets": {**result.get("sets", {}), **part.get("sets", {})}}
+        result["asked"] = asked_of(result)
+        path.write_text(json.dumps(result, indent=1) + "\n")  # what is measured is kept
     print(json.dumps(result))
+
+
+def measured(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """One part of the result after the other."""
+    if arguments.only != "sets":
+        yield {"speed": speed(arguments.labels, DOCUMENTS)}
+    if arguments.only != "speed" and arguments.data:
+        sizes = QUICK if arguments.quick else FULL
+        for name in arguments.sets:
+            yield {"sets": {name: recalls(arguments.data / name, **sizes)}}
 
 
 if __name__ == "__main__":
