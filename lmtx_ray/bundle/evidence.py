@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lmtx_ray.corpus.words import document_words, words
-
 
 def evidence(
-    document: str,
-    label: str,
     label_id: int,
     dense: tuple[np.ndarray, np.ndarray],
     lexical_K: np.ndarray | None,
+    words: Sequence[str],
 ) -> dict[str, Any]:
     """cosine and place in the dense list, place in the lexical list (None where it is in neither),
     and the label's words that the document names. Places count from 1.
@@ -22,13 +20,14 @@ def evidence(
     Args:
         dense: ids_K and scores_K of this document.
         lexical_K: ids_K, None for a bundle without a lexical side.
+        words: Those that label and document share, in alphabetical order.
     """
     dense_rank = _place(dense[0], label_id)
     return {
         "cosine": None if dense_rank is None else float(dense[1][dense_rank - 1]),
         "dense_rank": dense_rank,
         "lexical_rank": None if lexical_K is None else _place(lexical_K, label_id),
-        "words": sorted(set(document_words(document)) & set(words(label))),
+        "words": list(words),
     }
 
 

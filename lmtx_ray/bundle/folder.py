@@ -17,6 +17,7 @@ from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_set import save_labels
+from lmtx_ray.corpus.label_texts import label_texts
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
@@ -34,7 +35,8 @@ class BundleParts:
     it is None; `fusion` holds the weights "dense" and "lexical" and the "constant" of
     reciprocal rank fusion, None for the dense ranking alone; `learned`, where all sides are weighed
     instead, writes the memory of judged documents and holds the weights; `depth` is the candidates
-    a document gets from each side. `calibration` is None where nothing is known to make
+    a document gets from each side; `languages` are those of the lexical index, where it is built
+    here. `calibration` is None where nothing is known to make
     probabilities of.
     `judged` is what is known of held-aside tags (JUDGED_TAGS), to choose a threshold by.
     """
@@ -50,6 +52,7 @@ class BundleParts:
     save_lexical: Callable[[Path], object] | None = None
     judged: pa.Table | None = None
     learned: tuple[Callable[[Path], object], Calibration] | None = None
+    languages: tuple[str, ...] = ()
 
     def description(self, index_rows: list[int]) -> dict[str, Any]:
         """The content of bundle.json; `index_rows` are the rows of each shard of the index, so that
@@ -75,8 +78,8 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
     save_labels(parts.labels, folder)
     texts = parts.labels["text"].to_pylist()
     if parts.fusion:
-        save = parts.save_lexical or LexicalIndex.build(texts).save
         (folder / "lexical").mkdir()
+        save = parts.save_lexical or _built(parts).save
         save(folder / "lexical")
     if parts.learned:
         (folder / "memory").mkdir()
@@ -87,6 +90,10 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
     (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
     answers = Tagger(str(folder), parts.encoder.threads).tag
     canary.make(texts, answers).save(folder)
+
+
+def _built(parts: BundleParts) -> LexicalIndex:
+    return LexicalIndex.build(label_texts([parts.labels]), parts.languages)
 
 
 def _copy_model(model: str, folder: Path) -> None:

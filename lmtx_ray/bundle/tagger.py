@@ -20,6 +20,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.text_keys import document_text, is_blank
+from lmtx_ray.corpus.words import document_words, words
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import read_about
@@ -239,7 +240,12 @@ class Tagger:
         label = self.labels.place(key)
         known = ranked.known(place, self._depth)
         lexical_K = None if known.lexical is None else known.lexical[0]
-        return evidence(document, self.labels.texts[label], label, known.dense, lexical_K)
+        return evidence(label, known.dense, lexical_K, self._named(document, label))
+
+    def _named(self, document: str, label: int) -> list[str]:
+        if self._lexical is not None:
+            return self._lexical.named(document, label)
+        return sorted(set(document_words(document)) & set(words(self.labels.texts[label])))
 
 
 def calibration_of(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
 
+from pydantic import Field, field_validator
+
+from lmtx_ray.config.languages import checked
 from lmtx_ray.config.loading import Config
 
 
@@ -35,6 +38,12 @@ class ShortlistConfig(Config):
     fusion_constant: int = Field(
         60, ge=1, description="Of reciprocal rank fusion: lower trusts first places more."
     )
+    languages: tuple[str, ...] = Field(
+        (),
+        description="ISO 639-1 codes of the languages of labels and documents, such as [de, en]: "
+        "words are compared by their stems in each of them, without function words. Without any, "
+        "English plurals are folded. zh, ja, ko and th have no stems: they need nothing.",
+    )
     memory_documents: int = Field(
         100_000,
         ge=0,
@@ -44,3 +53,15 @@ class ShortlistConfig(Config):
         "judge is asked about some more pairs for it; 0 leaves it out. Each takes four bytes for "
         "each dimension of the encoder.",
     )
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _norwegian(cls, value: Any) -> Any:
+        """YAML reads `no` as false."""
+        codes = value if isinstance(value, list | tuple) else [value]
+        return tuple("no" if code is False else code for code in codes)
+
+    @field_validator("languages")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return checked(value)

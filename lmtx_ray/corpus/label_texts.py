@@ -1,9 +1,9 @@
-"""The texts of labels as the encoder reads them: the one place where they are made, for label
-vectors and for training, in runs, in bundles and for labels that come later."""
+"""The texts of labels as the encoder and the search by words read them: the one place where they
+are made, for label vectors and for training, in runs, in bundles and for labels that come later."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import pyarrow as pa
@@ -14,6 +14,15 @@ from lmtx_ray.io import storage
 
 PARENTS = "parents"  # the column of the parents' texts
 BETWEEN = ", "  # of several aliases or parents
+
+
+def label_texts(tables: Iterable[pa.Table]) -> Iterator[list[str]]:
+    """Of each label of `labels` tables, in order, what words are searched in: its own text, then
+    its aliases."""
+    for table in tables:
+        own, aliases = table["text"].to_pylist(), table["aliases"].to_pylist()
+        for text, further in zip(own, aliases, strict=True):
+            yield [text, *(further or ())]
 
 
 def encoder_texts(labels: pa.Table, template: str, known: pa.Table | None = None) -> list[str]:

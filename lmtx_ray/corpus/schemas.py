@@ -9,7 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 CONTRACT_KEY = b"lmtx.contract"
-BUNDLE_VERSION = 5  # of the folder that is tagged with
+BUNDLE_VERSION = 6  # of the folder that is tagged with
 
 
 class ContractError(ValueError):

@@ -40,7 +40,34 @@ def words(text: str) -> list[str]:
 def document_words(text: str) -> list[str]:
     """The words of a text that is searched by, or in, for those of labels: where words are pairs of
     letters, single letters too, which a label of one letter is."""
-    return _words(text, lambda run: [*_pairs(run), *(_clusters(run) if len(run) > 1 else ())])
+    return _words(text, _with_letters)
+
+
+def written(text: str) -> Iterator[tuple[str, bool]]:
+    """The words of a text in small letters, with their accents, as stemmers want them, and whether
+    each is a run of letters of which pairs are the words."""
+    composed = unicodedata.normalize("NFC", text).translate(_WRITTEN)
+    for part in unicodedata.normalize("NFC", composed).split():
+        for piece in PIECE.finditer(part):
+            if any(map(str.isalnum, piece[0])):
+                yield piece[0], piece[2] is not None
+
+
+def folded(word: str) -> str:
+    """A written word as `words` has it, before plurals."""
+    if word.isascii():
+        return word
+    return unicodedata.normalize("NFC", word.translate(_SPACED)).replace(" ", "")
+
+
+def pairs(run: str) -> list[str]:
+    """Neighbouring letters of a run that `written` gave, or the one letter that it is."""
+    return _pairs(folded(run))
+
+
+def document_pairs(run: str) -> list[str]:
+    """The same of a document, and its single letters."""
+    return _with_letters(folded(run))
 
 
 def search_key(text: str) -> str:
@@ -71,6 +98,10 @@ def _pieces(part: str, paired: Callable[[str], list[str]]) -> Iterator[str]:
 def _pairs(run: str) -> list[str]:
     letters = _clusters(run)
     return [first + second for first, second in pairwise(letters)] or letters
+
+
+def _with_letters(run: str) -> list[str]:
+    return [*_pairs(run), *(_clusters(run) if len(run) > 1 else ())]
 
 
 def _clusters(run: str) -> list[str]:
@@ -131,4 +162,20 @@ def _plain(char: str) -> str:
     return _mark(char) if kind[0] == "M" else "" if kind == "Cf" else char
 
 
-_SPACED, _PLAIN = _Folding(_letter, APART), _Folding(_plain)
+class _Writing(dict[int, str]):
+    """A character in small letters, with its accent; what separates words and digits as folded."""
+
+    def __missing__(self, code: int) -> str:
+        plain = _SPACED[code]
+        if plain and " " not in plain and not plain.isdecimal():
+            small = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", chr(code)).lower())
+            plain = "".join(_mark(char) if _is_mark(char) else char for char in small)
+        self[code] = plain
+        return plain
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char)[0] == "M"
+
+
+_SPACED, _PLAIN, _WRITTEN = _Folding(_letter, APART), _Folding(_plain), _Writing()

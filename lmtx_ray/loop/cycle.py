@@ -169,7 +169,8 @@ def _state_steps(
 def lexical_step(config: RunConfig, layout: Layout) -> None:
     """The words of labels, indexed once, and the labels that documents name."""
     pool, index = config.resources.shortlist, layout.lexical_index
-    build_files(index, build_lexical, [{"labels": layout.labels.files()}], pool, "lexical index")
+    parts = [{"labels": layout.labels.files(), "languages": config.shortlist.languages}]
+    build_files(index, build_lexical, parts, pool, "lexical index")
     kwargs = {"index": index.uri, "depth": config.shortlist.depth}
     works = [Work(layout.lexical, fragments(layout.documents), "doc_id")]
     if layout.test:

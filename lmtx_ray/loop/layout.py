@@ -17,7 +17,6 @@ from lmtx_ray.config.label_template import PLAIN
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.gold_reader import gold_identity, without_gold
 from lmtx_ray.corpus.inputs import list_inputs
-from lmtx_ray.corpus.words import WORDS_VERSION
 from lmtx_ray.io.fence import Fence
 from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.io.publish import Dataset
@@ -25,12 +24,14 @@ from lmtx_ray.loop.layout_asked import Asked, learned_steps
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.loop.steps import Cycle, Icxml, Rankings, State, Test
+from lmtx_ray.search.lexical import rule_of
 from lmtx_ray.teacher.generating import writer_identity
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 
 TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
 SHIPPING = 4  # the rule by which `ship: auto` chooses: another one makes another bundle
+NOT_FUSION = {"memory_documents", "languages"}  # of the shortlist's settings
 LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result
 
 
@@ -166,8 +167,8 @@ class _Planner:
         self._documents = self._step("documents", documents)
         self._label_rejects = self._step("label-rejects", labels)
         self._rejects = self._step("rejects", documents)
-        self._lexical_index = self._step("lexical-index", labels, WORDS_VERSION)
-        depth = self._config.shortlist.depth
+        depth, languages = self._config.shortlist.depth, self._config.shortlist.languages
+        self._lexical_index = self._step("lexical-index", labels, rule_of(languages))
         lexical = self._lexical_index.fingerprint, depth
         self._lexical = self._step("lexical", documents, *lexical)
         self._test = None
@@ -196,7 +197,7 @@ class _Planner:
             dense = self._step(
                 f"{kind}dense-{number}", index.fingerprint, vectors.fingerprint, depth
             )
-            fusion = self._config.shortlist.model_dump(mode="json", exclude={"memory_documents"})
+            fusion = self._config.shortlist.model_dump(mode="json", exclude=NOT_FUSION)
             hybrid = self._step(
                 f"{kind}hybrid-{number}", dense.fingerprint, lexical.fingerprint, fusion
             )

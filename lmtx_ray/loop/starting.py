@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmtx_ray.config.components import MINILM_PACKAGE
+from lmtx_ray.config.languages import STEMMERS
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.loop.first_look import Found
 from lmtx_ray.loop.judge_choice import Choice
@@ -25,6 +26,7 @@ MOST_QUESTION = 430  # tokens of a document that a judge is shown
 CORES_OF_ONE = 4  # more threads than that make one encoder hardly faster
 AT_ONCE = 16  # requests to an endpoint
 MOSTLY = 0.7  # of the documents
+SPOKEN = 0.1  # share of the documents from which on a language counts
 SMALL = 2000  # documents: so few need small batches to take enough steps
 
 
@@ -51,6 +53,7 @@ def suggest(
         ],
         "corpus": _corpus(found),
         "encoder": _encoder(found, machine, encoder),
+        "shortlist": _shortlist(found),
         "judge": _judge(found, choice, machine),
         "fit": _fit(found, choice, machine),
         "cycles": _cycles(found, choice),
@@ -137,6 +140,14 @@ def _encoder(found: Found, machine: Machine, encoder: ChosenEncoder) -> list[Lin
     budget = 2048 if machine.memory and machine.memory < 8 else 4096
     dtype = Line("dtype", "auto", "bfloat16 where the processor multiplies it, else float32")
     return [*lines, dtype, Line("threads", _threads(machine)), Line("token_budget", budget)]
+
+
+def _shortlist(found: Found) -> list[Line]:
+    shares = {name.lower(): share for name, share in found.languages.items()}
+    codes = [code for code, name in STEMMERS.items() if shares.get(name, 0.0) >= SPOKEN]
+    if not set(codes) - {"en"}:
+        return []  # English plurals are folded as it is
+    return [Line("languages", codes, "words are compared by their stems; add those of the labels")]
 
 
 def _judge(found: Found, choice: Choice, machine: Machine) -> list[Line]:

@@ -54,17 +54,30 @@ def reciprocal_rank_fusion(
     """
     weights = [1.0] * len(rankings) if weights is None else weights
     rows = max((ids.shape[0] for ids in rankings), default=0)
-    ids_BK = np.full((rows, k), PADDING, dtype=np.int32)
-    scores_BK = np.full((rows, k), -np.inf, dtype=np.float32)
-    for row in range(rows):
-        fused: dict[int, float] = {}
-        for ids, weight in zip(rankings, weights, strict=True):
-            for rank, label in enumerate(ids[row].tolist(), start=1):
-                if label != PADDING and weight > 0:
-                    fused[label] = fused.get(label, 0.0) + weight / (constant + rank)
-        best = sorted(fused.items(), key=lambda item: (-item[1], item[0]))[:k]
-        ids_BK[row, : len(best)] = [label for label, _ in best]
-        scores_BK[row, : len(best)] = [score for _, score in best]
+    sides = [(ids, weight) for ids, weight in zip(rankings, weights, strict=True) if weight > 0]
+    if not sides:
+        return _padded(np.empty(0, int), np.empty(0, int), np.empty(0), (rows, k))
+    ids_BN = np.concatenate([ids for ids, _ in sides], axis=1)
+    gains_N = [weight / (constant + np.arange(1, ids.shape[1] + 1)) for ids, weight in sides]
+    rows_M, places_M = np.nonzero(ids_BN != PADDING)
+    pairs, numbers_M = np.unique(
+        rows_M << 32 | ids_BN[rows_M, places_M].astype(np.int64), return_inverse=True
+    )
+    scores = np.bincount(numbers_M, np.concatenate(gains_N)[places_M])  # source after source
+    labels = pairs & 0xFFFFFFFF
+    order = np.lexsort((labels, -scores, pairs >> 32))
+    return _padded((pairs >> 32)[order], labels[order], scores[order], (rows, k))
+
+
+def _padded(
+    rows_M: np.ndarray, labels_M: np.ndarray, scores_M: np.ndarray, shape: tuple[int, int]
+) -> Candidates:
+    """Lists of (row, label, score), row after row and best first, as arrays [B, K]."""
+    ids_BK, scores_BK = np.full(shape, PADDING, np.int32), np.full(shape, -np.inf, np.float32)
+    places_M = np.arange(len(rows_M)) - np.searchsorted(rows_M, rows_M)
+    kept_M = places_M < shape[1]
+    at = rows_M[kept_M], places_M[kept_M]
+    ids_BK[at], scores_BK[at] = labels_M[kept_M], scores_M[kept_M]
     return ids_BK, scores_BK
 
 

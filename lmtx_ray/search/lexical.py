@@ -5,143 +5,120 @@ settings and libraries assume. Three things follow, each worth points of P@1 on 
 outside every sample and test set: full length normalisation (b = 1) with a large k1, query terms
 weighted by 1 + ln(count), and a factor for the share of a label's words (by idf) that the document
 names, squared. With query terms counted once and k1 = 1.2, b = 0.75, P@1 was 28 instead of 78.
+
+A label may have several texts, its own and aliases: the best of them is its score.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
 
-from lmtx_ray.corpus.words import WORDS_VERSION, document_words, words
-from lmtx_ray.search.candidates import PADDING, Candidates, merge_top_k, top_k
-from lmtx_ray.search.lexical_weights import Weights, weigh
+from lmtx_ray.corpus.stems import Words
+from lmtx_ray.search.candidates import PADDING
+from lmtx_ray.search.lexical_best import Asker
+from lmtx_ray.search.lexical_texts import Label, moved, weigh
+from lmtx_ray.search.lexical_weights import Weights
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 from lmtx_ray.search.vocabulary import finder
 
 FILE = "lexical.safetensors"
-BLOCK = 256  # documents read at once
-MOST_FOUND = 1 << 21  # labels found by documents scored at once: about 100 MiB
+LEXICAL_VERSION = 1  # of how labels are scored and what is kept for it
 
 
 class LexicalIndex:
-    """Scores label texts by the words of a document. Ids are positions in the label table.
+    """Scores labels by the words of a document. Ids are positions in the label table.
 
-    Shapes: B documents, L labels, V words, N pairs of label and word, W words of a document.
+    Shapes: B documents, L labels, W words of a document. `words` is the rule that cuts them.
     """
 
-    def __init__(self, weights: Weights) -> None:
-        """ValueError for weights that are no matrices."""
-        self._weights = weights
+    def __init__(self, weights: Weights, words: Words) -> None:
+        self._weights, self.words = weights, words
         self._place = finder(weights.words)
-        self._bm25_VL = weights.matrix(weights.bm25_N)
-        self._share_VL = weights.matrix(weights.share_N)
 
     @classmethod
-    def build(cls, texts: Iterable[str]) -> LexicalIndex:
-        """Index label texts, [L]. A text without a word is never found."""
-        return cls(weigh(texts, words))
+    def build(
+        cls, labels: Iterable[str | Sequence[str]], languages: Sequence[str] = ()
+    ) -> LexicalIndex:
+        """Index labels, [L]: the text of each, or a list of its own text and its aliases. A label
+        without a word is never found.
+
+        Args:
+            languages: Codes of the languages whose stems words are brought to; without any,
+                English plurals are folded.
+
+        Raises:
+            ValueError: An unknown language.
+        """
+        words = Words(languages)
+        return cls(weigh(_cut(label, words) for label in labels), words)
+
+    def moved(
+        self, now_L0: np.ndarray, fresh: Mapping[int, str | Sequence[str]], labels: int
+    ) -> LexicalIndex:
+        """The index of an edited label set of `labels` labels, as `build` makes it, but that only
+        fresh texts are read.
+
+        Args:
+            now_L0: int32, the place of each label now; PADDING where it is no more, or its text or
+                aliases are others now.
+            fresh: Place of each other label -> its texts, as `build` takes them.
+        """
+        cut = ((place, _cut(label, self.words)) for place, label in fresh.items())
+        return LexicalIndex(moved(self._weights, now_L0, cut, labels), self.words)
 
     def search(
         self, texts: Sequence[str], k: int, allowed_L: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The k best labels for each document: ids_BK int32, scores_BK float32, all above 0; of
-        those alone that a bool mask allows, if one is given."""
+        """The k best labels for each document: ids_BK int32, scores_BK float32, all above 0.
+
+        Args:
+            allowed_L: bool, the labels that may be found; all if None.
+        """
         ids_BK = np.full((len(texts), k), PADDING, dtype=np.int32)
         scores_BK = np.full((len(texts), k), -np.inf, dtype=np.float32)
-        for start in range(0, len(texts), BLOCK):
-            counts_BV = self._counts(texts[start : start + BLOCK])
-            for first, end in self._blocks(counts_BV):
-                found = self._best(counts_BV[first:end], k, allowed_L)
-                own = slice(start + first, start + end)
-                ids_BK[own], scores_BK[own] = found
+        asker = Asker(self._weights, k, allowed_L)
+        for row, text in enumerate(texts):
+            ids, scores = asker.best(*self._counts(text))
+            ids_BK[row, : len(ids)], scores_BK[row, : len(ids)] = ids, scores
         return ids_BK, scores_BK
 
-    def _counts(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        data: list[float] = []
-        places: list[int] = []
-        ends = [0]
-        for text in texts:
-            counts = (
-                (self._place(word), count) for word, count in Counter(document_words(text)).items()
+    def named(self, text: str, label: int) -> list[str]:
+        """The words, as they are compared, that a document shares with the one of a label's texts
+        that it shares most with, in alphabetical order."""
+        weights = self._weights
+        words_W, _ = self._counts(text)
+        own = range(*np.searchsorted(weights.labels_T, [label, label + 1]).tolist())
+        shared = (
+            np.intersect1d(
+                weights.words_N[weights.starts_T[one] : weights.starts_T[one + 1]], words_W
             )
-            known = sorted((place, count) for place, count in counts if place is not None)
-            places += [place for place, _ in known]
-            data += [float(count) for _, count in known]
-            ends.append(len(places))
-        shape = (len(texts), len(self._weights.words))
-        return sparse.csr_matrix((np.array(data, float), places, ends), shape=shape)
-
-    def _blocks(self, counts_BV: sparse.csr_matrix) -> Iterator[tuple[int, int]]:
-        """Spans of documents that find at most MOST_FOUND labels together, or are one."""
-        ends_N = np.concatenate(
-            [[0], np.cumsum(np.diff(self._weights.starts_V)[counts_BV.indices])]
+            for one in own
         )
-        most_B = np.diff(ends_N[counts_BV.indptr]).clip(max=self._weights.labels)
-        first, found = 0, 0
-        for document, most in enumerate(most_B.tolist()):
-            if document > first and found + most > MOST_FOUND:
-                yield first, document
-                first, found = document, 0
-            found += most
-        yield first, len(most_B)
+        most = max(shared, key=lambda found_W: weights.idf_V[found_W].sum(), default=())
+        return [weights.words[int(place)].decode() for place in most]
 
-    def _best(
-        self, counts_BV: sparse.csr_matrix, k: int, allowed_L: np.ndarray | None
-    ) -> Candidates:
-        labels = self._weights.labels
-        if counts_BV.shape[0] > 1 or labels <= MOST_FOUND:
-            scores_BL = _scores(counts_BV, self._bm25_VL, self._share_VL)
-            return _best(_allowed(scores_BL, allowed_L), k)
-        parts = [
-            self._best_between(counts_BV, first, min(first + MOST_FOUND, labels), k, allowed_L)
-            for first in range(0, labels, MOST_FOUND)
-        ]
-        return merge_top_k(parts, k)
-
-    def _best_between(
-        self,
-        counts_1V: sparse.csr_matrix,
-        first: int,
-        end: int,
-        k: int,
-        allowed_L: np.ndarray | None,
-    ) -> Candidates:
-        """Of one document, among the labels from `first` to before `end`."""
-        weights, own = self._weights, counts_1V.indices
-        spans = [
-            start + np.searchsorted(weights.labels_N[start:stop], (first, end))
-            for start, stop in zip(weights.starts_V[own], weights.starts_V[own + 1], strict=True)
-        ]
-        pairs_N = np.concatenate([np.arange(*span) for span in spans] or [np.empty(0, int)])
-        starts_W = np.concatenate([[0], np.cumsum([stop - start for start, stop in spans])])
-        shape = len(own), end - first
-        bm25_WL, share_WL = (
-            sparse.csr_matrix(
-                (values_N[pairs_N], weights.labels_N[pairs_N] - first, starts_W), shape
-            )
-            for values_N in (weights.bm25_N, weights.share_N)
-        )
-        counts_1W = sparse.csr_matrix(
-            (counts_1V.data, np.arange(len(own)), [0, len(own)]), (1, len(own))
-        )
-        own_L = None if allowed_L is None else allowed_L[first:end]
-        ids_1K, scores_1K = _best(_allowed(_scores(counts_1W, bm25_WL, share_WL), own_L), k)
-        return np.where(ids_1K == PADDING, PADDING, ids_1K + first), scores_1K
+    def _counts(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the words that are known, and how often each is there."""
+        counts = Counter(self.words.document(text))
+        places = map(self._place, counts)
+        known = [pair for pair in zip(places, counts.values(), strict=True) if pair[0] is not None]
+        words_W, counts_W = zip(*known, strict=True) if known else ((), ())
+        return np.array(words_W, np.int64), np.array(counts_W, np.int64)
 
     def save(self, folder: str | Path) -> None:
         """Write one file of plain arrays."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        version = np.array([WORDS_VERSION])
-        write_tensors(Path(folder) / FILE, {**self._weights.arrays(), "words_version": version})
+        rule = {"languages": " ".join(self.words.languages), "rule": _rule(self.words)}
+        told = {name: np.frombuffer(text.encode(), np.uint8) for name, text in rule.items()}
+        write_tensors(Path(folder) / FILE, {**self._weights.arrays(), **told})
 
     @classmethod
     def load(cls, folder: str | Path) -> LexicalIndex:
-        """Map a saved index.
+        """Map a saved index, which says itself of which languages it is.
 
         Raises:
             FileNotFoundError: The folder holds none.
@@ -150,52 +127,31 @@ class LexicalIndex:
         file = Path(folder) / FILE
         try:
             arrays = open_tensors(file).arrays
-            if (version := int(arrays["words_version"][0])) != WORDS_VERSION:
-                raise ValueError(f"its words are of version {version}, not {WORDS_VERSION}")
-            return cls(Weights.of_arrays(arrays))
+            languages, rule = (arrays[name].tobytes().decode() for name in ("languages", "rule"))
+            words = Words(languages.split())
+            if rule != _rule(words):
+                raise ValueError(f"its words are by rule {rule!r}, not {_rule(words)!r}")
+            return cls(Weights.of_arrays(arrays), words)
         except KeyError as error:
             raise ValueError(f"{file}: holds no {error}") from error
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
 
 
-def _scores(
-    counts_BV: sparse.csr_matrix, bm25_VL: sparse.csr_matrix, share_VL: sparse.csr_matrix
-) -> sparse.csr_matrix:
-    weights_BV, named_BV = counts_BV.copy(), counts_BV.copy()
-    weights_BV.data = 1.0 + np.log(weights_BV.data)
-    named_BV.data[:] = 1.0
-    share_BL, scores_BL = named_BV @ share_VL, weights_BV @ bm25_VL
-    if not np.array_equal(share_BL.indices, scores_BL.indices):  # of one pattern, as factors are
-        share_BL.sort_indices()
-        scores_BL.sort_indices()
-    scores_BL.data *= share_BL.data**2
-    return scores_BL
+def rule_of(languages: Sequence[str]) -> str:
+    """What an index of these languages is made and searched by: another one gives other answers."""
+    return _rule(Words(languages))
 
 
-def _allowed(scores_BL: sparse.csr_matrix, allowed_L: np.ndarray | None) -> sparse.csr_matrix:
-    """The scores without those of labels that a mask does not allow."""
-    if allowed_L is None:
-        return scores_BL
-    kept_N = allowed_L[scores_BL.indices]
-    ends_N = np.concatenate([[0], np.cumsum(kept_N)])
-    arrays = scores_BL.data[kept_N], scores_BL.indices[kept_N], ends_N[scores_BL.indptr]
-    return sparse.csr_matrix(arrays, scores_BL.shape)
+def _rule(words: Words) -> str:
+    return f"{LEXICAL_VERSION}/{words.identity}"
 
 
-def _best(scores_BL: sparse.csr_matrix, k: int) -> Candidates:
-    rows = []
-    for start, end in pairwise(scores_BL.indptr):
-        ids, scores = _foremost(scores_BL.indices[start:end], scores_BL.data[start:end], k)
-        rows.append(top_k(ids[None].astype(np.int32), scores[None], k))
-    return np.concatenate([ids for ids, _ in rows]), np.concatenate([scores for _, scores in rows])
-
-
-def _foremost(ids_N: np.ndarray, scores_N: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Those that are as good as the k-th, which is found without a sort of all."""
-    scores_N = scores_N.astype(np.float32)
-    if len(scores_N) <= k:
-        return ids_N, scores_N
-    least = np.partition(scores_N, len(scores_N) - k)[len(scores_N) - k]
-    kept_N = scores_N >= least
-    return ids_N[kept_N], scores_N[kept_N]
+def _cut(label: str | Sequence[str], words: Words) -> Label:
+    if isinstance(label, str):
+        return words.label(label), ()
+    own = words.label(label[0])
+    further = {tuple(sorted(cut)): cut for text in label[1:] for cut in words.label(text)}
+    for cut in own:
+        further.pop(tuple(sorted(cut)), None)
+    return own, list(further.values())

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.config.resources import Resources
+from lmtx_ray.corpus.label_texts import label_texts
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.lexical import LexicalIndex
@@ -70,8 +71,7 @@ def build_shard(folder: Path, number: int, start: int, pieces: Sequence[Piece]) 
     write_shard(folder / shard_name(number), chain([head], blocks), shape, start)
 
 
-def build_lexical(folder: Path, labels: Sequence[str]) -> None:
-    """Write the lexical index of the labels in these fragments."""
+def build_lexical(folder: Path, labels: Sequence[str], languages: Sequence[str] = ()) -> None:
+    """Write the lexical index of the labels in these fragments, by all their texts."""
     tables = (storage.read_table(uri) for uri in labels)
-    texts = (text for table in tables for text in table["text"].to_pylist())
-    LexicalIndex.build(texts).save(folder)
+    LexicalIndex.build(label_texts(tables), languages).save(folder)

@@ -17,7 +17,7 @@ from tests.tiny_bundle import publish_bundle
 
 def test_a_bundle_of_another_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "bundle.json").write_text(json.dumps({"version": 3, "bundle_id": "old"}))
-    with pytest.raises(PublishError, match=r"a bundle of version 3, .* version 5; .*`lmtx run`"):
+    with pytest.raises(PublishError, match=r"a bundle of version 3, .* version 6; .*`lmtx run`"):
         Tagger(str(tmp_path))
 
 

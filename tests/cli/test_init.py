@@ -228,3 +228,5 @@ def test_other_languages_want_another_encoder(here: Path, capsys) -> None:
     told, said = init(capsys, "--judge", "none")
     assert told["languages"] == {"German": 1.0}
     assert "paraphrase-multilingual" in said  # which nobody can fetch here, and a note says so
+    made = yaml.safe_load((here / "my.yaml").read_text())
+    assert made["shortlist"] == {"languages": ["de"]}

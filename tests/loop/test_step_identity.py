@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lmtx_ray.config.loading import Config, load_config
-from lmtx_ray.loop import layout
+from lmtx_ray.corpus import stems
 from lmtx_ray.loop.layout import lay_out
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.teacher import identity
@@ -137,8 +137,8 @@ def test_words_found_by_other_rules_are_indexed_and_judged_anew(
 ) -> None:
     rule = "judge.teacher={kind: lexical, prompt: tag}"
     before = steps(config), steps(config, rule)
-    for module in (layout, identity):
-        monkeypatch.setattr(module, "WORDS_VERSION", layout.WORDS_VERSION + 1)
+    for module in (stems, identity):
+        monkeypatch.setattr(module, "WORDS_VERSION", stems.WORDS_VERSION + 1)
     after = steps(config), steps(config, rule)
     changed = [name for name in before[0] if before[0][name] != after[0][name]]
     assert changed[0] == "lexical index"

@@ -39,3 +39,32 @@ def test_rankings_round_trip_without_padding() -> None:
     back = candidates.rankings_arrays(table, 3)
     assert np.array_equal(back[0], ids)
     assert np.array_equal(back[1], scores)
+
+
+def fused_one_by_one(
+    rankings: list[np.ndarray], row: int, weights: list[float], k: int
+) -> list[tuple[int, float]]:
+    found: dict[int, float] = {}
+    for ids, weight in zip(rankings, weights, strict=True):
+        for rank, label in enumerate(ids[row].tolist(), start=1):
+            if label != candidates.PADDING and weight > 0:
+                found[label] = found.get(label, 0.0) + weight / (60 + rank)
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:k]
+
+
+def test_documents_are_fused_at_once_as_one_by_one() -> None:
+    draw = np.random.default_rng(0)
+    rankings = [
+        np.stack([draw.permutation(40)[:width] for _ in range(9)]).astype(np.int32)
+        for width in (20, 12, 30)
+    ]
+    rankings[1][:, 7:], rankings[0][3] = candidates.PADDING, candidates.PADDING
+    for weights in ([1.0, 0.5, 2.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]):
+        ids_BK, scores_BK = candidates.reciprocal_rank_fusion(rankings, 25, weights)
+        for row in range(9):
+            expected = fused_one_by_one(rankings, row, weights, 25)
+            kept = ids_BK[row] != candidates.PADDING
+            assert ids_BK[row][kept].tolist() == [label for label, _ in expected]
+            values = np.array([score for _, score in expected], np.float32)
+            assert np.array_equal(scores_BK[row][kept], values)
+    assert candidates.reciprocal_rank_fusion([], 3)[0].shape == (0, 3)

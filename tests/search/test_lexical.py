@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from lmtx_ray.search import lexical
+from lmtx_ray.search import lexical, lexical_best
 from lmtx_ray.search.candidates import PADDING
 from lmtx_ray.search.lexical import LexicalIndex
+from lmtx_ray.search.lexical_weights import Weights
 from lmtx_ray.search.vocabulary import SortedWords, finder
+from tests.search.made_texts import Made, made_texts
+
+
+@pytest.fixture(autouse=True, params=[0, 1 << 17], ids=["large", "small"])
+def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index is searched in the one way or the other by the number of its texts."""
+    monkeypatch.setattr(lexical_best, "SMALL", request.param)
+
 
 LABELS = ["Heart Failure", "Heart", "Kidney Failure, Chronic", "Études", "the", "Lenses"]
 
@@ -38,59 +46,65 @@ def test_scores_are_those_of_the_formula() -> None:
 
 
 @pytest.fixture(scope="module")
-def made() -> tuple[list[str], list[str]]:
-    """Labels and documents of the same words, few of them in most."""
-    draw = random.Random(1)
-    known = ["".join(draw.choices("abcdefghij", k=draw.randint(2, 7))) for _ in range(300)]
-
-    def text(most: int) -> str:
-        places = (min(int(draw.paretovariate(0.5)), 299) for _ in range(draw.randint(0, most)))
-        return " ".join(known[place] for place in places)
-
-    return [text(5) for _ in range(3000)], [text(60) for _ in range(70)]
+def made() -> Made:
+    return made_texts()
 
 
-@pytest.mark.parametrize("most", [1, 40, 2000, 10_000])
-def test_however_much_is_scored_at_once_the_answer_has_the_same_bits(
-    made: tuple[list[str], list[str]], most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def of_every_text(weights: Weights, index: LexicalIndex, document: str, k: int) -> list[tuple]:
+    """(score, label) of the k best, by looking at every text."""
+    counts = dict(zip(*(values.tolist() for values in index._counts(document)), strict=True))
+    best: dict[int, np.float32] = {}
+    for text, label in enumerate(weights.labels_T.tolist()):
+        own = weights.words_N[weights.starts_T[text] : weights.starts_T[text + 1]].tolist()
+        idf = {place: weights.idf_V[place] for place in own if place in counts}
+        asked = sum(value * (1 + np.log(counts[place])) for place, value in idf.items())
+        share = sum(idf.values()) ** 2 * weights.scale_T[text]
+        best[label] = max(best.get(label, np.float32(0)), np.float32(asked * share))
+    found = sorted((-score, label) for label, score in best.items() if score > 0)
+    return [(-score, label) for score, label in found[:k]]
+
+
+@pytest.mark.parametrize("k", [1, 10, 4000])
+def test_the_answer_is_that_of_looking_at_every_text(made: Made, k: int) -> None:
     labels, documents = made
     index = LexicalIndex.build(labels)
-    documents = documents[:3] if most == 1 else documents
-    expected = index.search(documents, 20)
-    monkeypatch.setattr(lexical, "MOST_FOUND", max(most, 30))
-    monkeypatch.setattr(lexical, "BLOCK", 16)
-    for found, whole in zip(index.search(documents, 20), expected, strict=True):
-        assert np.array_equal(found, whole)
+    for document in documents[:6]:
+        ids_1K, scores_1K = index.search([document], k)
+        kept = ids_1K[0] != PADDING
+        expected = of_every_text(index._weights, index, document, k)
+        assert scores_1K[0][kept] == pytest.approx([score for score, _ in expected], rel=1e-6)
+        assert len(set(ids_1K[0][kept].tolist())) == kept.sum() == len(expected)
+        by_label = {label: score for score, label in expected}
+        for label, score in zip(ids_1K[0][kept].tolist(), scores_1K[0][kept], strict=True):
+            # of equal scores other ones may come first where sums round otherwise
+            assert by_label.get(label, expected[-1][0]) == pytest.approx(score, rel=1e-6)
 
 
-def test_blocks_hold_no_more_than_they_may(
-    made: tuple[list[str], list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.9])
+def test_only_allowed_labels_are_found_and_all_of_them(made: Made, share: float) -> None:
     labels, documents = made
     index = LexicalIndex.build(labels)
-    sizes: list[int] = []
-    scores = lexical._scores
-
-    def counted(*arguments: object) -> object:
-        found = scores(*arguments)
-        sizes.append(found.nnz)
-        return found
-
-    monkeypatch.setattr(lexical, "_scores", counted)
-    monkeypatch.setattr(lexical, "MOST_FOUND", 500)
-    index.search(documents, 20)
-    assert len(sizes) > 1
-    assert max(sizes) <= 500
+    allowed_L = np.random.default_rng(0).random(len(labels)) < share
+    every_BK, scores_BK = index.search(documents, len(labels))
+    found_BK, found_scores_BK = index.search(documents, 10, allowed_L)
+    for row in range(len(documents)):
+        own = [
+            n for n in range(len(labels)) if every_BK[row, n] >= 0 and allowed_L[every_BK[row, n]]
+        ]
+        kept = found_BK[row] != PADDING
+        assert found_BK[row][kept].tolist() == every_BK[row][own[:10]].tolist()
+        assert np.array_equal(found_scores_BK[row][kept], scores_BK[row][own[:10]])
 
 
+@pytest.mark.parametrize("languages", [(), ("de", "en")])
 def test_a_lexical_index_is_mapped_and_answers_the_same(
-    made: tuple[list[str], list[str]], tmp_path: Path
+    made: Made, tmp_path: Path, languages: tuple[str, ...]
 ) -> None:
     labels, documents = made
-    index = LexicalIndex.build(iter(labels))
+    index = LexicalIndex.build(iter(labels), languages)
     index.save(tmp_path)
     loaded = LexicalIndex.load(tmp_path)
+    assert loaded.words.languages == languages
     assert "lexical.safetensors" in Path("/proc/self/maps").read_text()
     for found, expected in zip(
         loaded.search(documents, 9), index.search(documents, 9), strict=True
@@ -98,15 +112,20 @@ def test_a_lexical_index_is_mapped_and_answers_the_same(
         assert np.array_equal(found, expected)
 
 
-@pytest.mark.parametrize("broken", ["labels", "starts", "share", "count"])
-def test_weights_that_are_no_matrix_are_refused_by_name(tmp_path: Path, broken: str) -> None:
+@pytest.mark.parametrize(
+    "broken",
+    ["labels_T", "firsts_V", "words_N", "texts_N", "starts_T", "idf_V", "top", "word_ends"],
+)
+def test_arrays_that_do_not_fit_are_refused_by_name(tmp_path: Path, broken: str) -> None:
     LexicalIndex.build(LABELS).save(tmp_path)
     file = tmp_path / "lexical.safetensors"
     arrays = load_file(file)
-    if broken == "share":
-        del arrays["share"]
+    if broken == "top":
+        del arrays["top"]
+    elif broken == "idf_V":
+        arrays[broken] = arrays[broken][1:].copy()
     else:
-        arrays[broken] = arrays[broken] - 5  # labels below 0, or not as many as are named
+        arrays[broken] = arrays[broken] - 5  # numbers below 0, or not as many as are named
     save_file(arrays, file)
     with pytest.raises(ValueError, match=r"lexical.safetensors: "):
         LexicalIndex.load(tmp_path)
@@ -114,13 +133,31 @@ def test_weights_that_are_no_matrix_are_refused_by_name(tmp_path: Path, broken: 
         LexicalIndex.load(tmp_path / "absent")
 
 
-def test_an_index_made_by_other_rules_for_words_is_refused(tmp_path: Path) -> None:
+def test_an_index_made_by_other_rules_for_words_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LexicalIndex.build(LABELS, ["de"]).save(tmp_path)
+    LexicalIndex.load(tmp_path)
+    monkeypatch.setattr(lexical, "LEXICAL_VERSION", 0)
+    with pytest.raises(
+        ValueError, match=r"lexical.safetensors: its words are by rule '1/2 de snow"
+    ):
+        LexicalIndex.load(tmp_path)
+
+
+def test_an_index_of_a_language_that_is_not_known_is_refused(tmp_path: Path) -> None:
     LexicalIndex.build(LABELS).save(tmp_path)
     file = tmp_path / "lexical.safetensors"
-    arrays = load_file(file)
-    save_file({**arrays, "words_version": arrays["words_version"] - 1}, file)
-    with pytest.raises(ValueError, match=r"lexical.safetensors: its words are of version 1, not 2"):
+    save_file({**load_file(file), "languages": np.frombuffer(b"xx", np.uint8).copy()}, file)
+    with pytest.raises(ValueError, match=r"lexical.safetensors: 'xx' is no language"):
         LexicalIndex.load(tmp_path)
+
+
+def test_an_index_of_no_words_finds_nothing(tmp_path: Path) -> None:
+    for labels in ([], ["the", "…"]):
+        LexicalIndex.build(labels).save(tmp_path)
+        ids_BK, _ = LexicalIndex.load(tmp_path).search(["the heart", ""], 3)
+        assert ids_BK.tolist() == [[PADDING] * 3] * 2
 
 
 def test_words_are_found_at_their_places_and_others_are_not() -> None:

@@ -1,0 +1,74 @@
+"""The best labels of a large index, found without scoring all."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from lmtx_ray.search import lexical_best
+from lmtx_ray.search.lexical import LexicalIndex
+from tests.search.made_texts import Made, made_texts
+
+
+@pytest.fixture(autouse=True)
+def _none_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lexical_best, "SMALL", 0)
+
+
+@pytest.fixture(scope="module")
+def made() -> Made:
+    return made_texts()
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many texts are scored at once, each time."""
+    sizes: list[int] = []
+    scores = lexical_best.Asker._scores
+
+    def counting(asker: lexical_best.Asker, texts_N: np.ndarray) -> np.ndarray:
+        sizes.append(len(texts_N))
+        return scores(asker, texts_N)
+
+    monkeypatch.setattr(lexical_best.Asker, "_scores", counting)
+    return sizes
+
+
+@pytest.mark.parametrize(("most", "looked_at"), [(100, 24), (7000, 1), (1 << 19, 10_000)])
+def test_however_much_is_scored_at_once_the_answer_has_the_same_bits(
+    made: Made, most: int, looked_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels, documents = made
+    index = LexicalIndex.build(labels)
+    expected = index.search(documents, 20)
+    monkeypatch.setattr(lexical_best, "MOST_AT_ONCE", most)
+    monkeypatch.setattr(lexical_best, "LOOKED_AT", looked_at)
+    for found, whole in zip(index.search(documents, 20), expected, strict=True):
+        assert np.array_equal(found, whole)
+    one = [index.search([document], 20) for document in documents]
+    for place, whole in enumerate(expected):
+        assert np.array_equal(np.concatenate([found[place] for found in one]), whole)
+
+
+def test_no_more_texts_are_scored_at_once_than_may_be(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels, documents = made
+    index = LexicalIndex.build(labels)
+    sizes = counted(monkeypatch)
+    monkeypatch.setattr(lexical_best, "MOST_AT_ONCE", 500)
+    index.search(documents, 400)
+    assert 0 < max(sizes) <= 500
+
+
+def test_only_few_of_the_texts_with_a_frequent_word_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw = random.Random(3)
+    labels = [f"history of w{draw.randrange(3000)} w{draw.randrange(3000)}" for _ in range(20_000)]
+    index = LexicalIndex.build([*labels, "w1 w2"])
+    looked = counted(monkeypatch)
+    ids_1K, _ = index.search(["a history of w1, w2, " + " ".join(labels[:9])], 10)
+    assert 20_000 in ids_1K[0].tolist()
+    assert sum(looked) < 2000
