@@ -21,6 +21,7 @@ from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, StoredFile
 
 DESCRIPTION, INDEX, JUDGED = "bundle.json", "index/", "judged.parquet"
+ROW_LABELS = f"{INDEX}row_labels.safetensors"  # of a bundle whose labels were edited
 
 
 @dataclass(frozen=True)

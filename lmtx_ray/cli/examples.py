@@ -54,6 +54,15 @@ EXAMPLES = {
         "lmtx optimize runs/my --gold gold.csv --tags tagged"
     ),
     "recalibrate": "lmtx recalibrate runs/my",
+    "labels": "lmtx labels add runs/my new.csv bundles/monday",
+    "labels add": "lmtx labels add runs/my new.csv bundles/monday\n"
+    "lmtx promote --bundle bundles/monday",
+    "labels remove": "lmtx labels remove bundles/monday gone.txt bundles/tuesday",
+    "labels update": (
+        "lmtx labels update bundles/tuesday renamed.csv bundles/wednesday\n"
+        "lmtx labels update bundles/monday --to labels.csv --dry-run\n"
+        "lmtx labels update bundles/monday bundles/tuesday --to labels.csv"
+    ),
     "report": "lmtx report runs/my\nlmtx report my.yaml --output my.html",
     "sample-for-review": (
         "lmtx sample-for-review runs/mine --output review.csv\n"

@@ -20,6 +20,7 @@ from lmtx_ray.cli import (
     evaluating,
     examples,
     init,
+    label_edits,
     reporting,
     reviewing,
     runs,
@@ -120,6 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluating.add_verbs(verbs)
     reviewing.add_verbs(verbs)
     thresholds.add_verbs(verbs)
+    label_edits.add_verbs(verbs)
     reporting.add_verbs(verbs)
     runs.add_verbs(verbs)
     config.add_verbs(verbs)

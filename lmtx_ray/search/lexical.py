@@ -10,15 +10,17 @@ names, squared. With query terms counted once and k1 = 1.2, b = 0.75, P@1 was 28
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
+from lmtx_ray.corpus.label_moves import Moves
 from lmtx_ray.corpus.words import WORDS_VERSION, document_words, words
 from lmtx_ray.search.candidates import PADDING, Candidates, merge_top_k, top_k
+from lmtx_ray.search.lexical_moves import NotTold, moved
 from lmtx_ray.search.lexical_weights import Weights, weigh
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 from lmtx_ray.search.vocabulary import finder
@@ -45,6 +47,17 @@ class LexicalIndex:
     def build(cls, texts: Iterable[str]) -> LexicalIndex:
         """Index label texts, [L]. A text without a word is never found."""
         return cls(weigh(texts, words))
+
+    def moved(
+        self, moves: Moves, texts: Sequence[str], text_before: Callable[[int], str]
+    ) -> LexicalIndex:
+        """The index of an edited label set, of `texts` now, [L]; as `build` makes it, but that only
+        fresh texts are read. `text_before` is asked for the text of a place before."""
+        fresh = [texts[place] for place in moves.fresh().tolist()]
+        try:
+            return LexicalIndex(moved(self._weights, moves, fresh, text_before, words))
+        except NotTold:
+            return LexicalIndex.build(texts)
 
     def search(self, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k best labels for each document: ids_BK int32, scores_BK float32, all above 0."""

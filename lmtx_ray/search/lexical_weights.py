@@ -73,12 +73,15 @@ def weigh(texts: Iterable[str], words: Callable[[str], Sequence[str]]) -> Weight
     words_N = places[np.frombuffer(pairs, np.int32)]
     labels_N = np.repeat(np.arange(len(lengths), dtype=np.int32), distinct)
     order_N = np.argsort(words_N, kind="stable")
-    return _weights(vocabulary, words_N[order_N], labels_N[order_N], np.array(lengths, np.float64))
+    return weights_of(
+        vocabulary, words_N[order_N], labels_N[order_N], np.array(lengths, np.float64)
+    )
 
 
-def _weights(
+def weights_of(
     vocabulary: list[str], words_N: np.ndarray, labels_N: np.ndarray, lengths_L: np.ndarray
 ) -> Weights:
+    """Weights of pairs of word and label, ordered by both, and of the labels' lengths in words."""
     labels = len(lengths_L)
     frequencies_V = np.bincount(words_N, minlength=len(vocabulary))
     idf_N = np.log1p(labels / frequencies_V)[words_N]
