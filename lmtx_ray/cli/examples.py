@@ -54,6 +54,8 @@ EXAMPLES = {
         "lmtx optimize runs/my --gold gold.csv --tags tagged"
     ),
     "recalibrate": "lmtx recalibrate runs/my",
+    "gaps": "lmtx gaps tagged --bundle runs/my\n"
+    "lmtx gaps tags.csv new.csv --bundle runs/my --output gaps.csv",
     "labels": "lmtx labels add runs/my new.csv bundles/monday",
     "labels add": "lmtx labels add runs/my new.csv bundles/monday\n"
     "lmtx promote --bundle bundles/monday",

@@ -19,6 +19,7 @@ from lmtx_ray.cli import (
     config,
     evaluating,
     examples,
+    gaps,
     init,
     label_edits,
     reporting,
@@ -122,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     reviewing.add_verbs(verbs)
     thresholds.add_verbs(verbs)
     label_edits.add_verbs(verbs)
+    gaps.add_verbs(verbs)
     reporting.add_verbs(verbs)
     runs.add_verbs(verbs)
     config.add_verbs(verbs)
