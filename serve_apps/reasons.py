@@ -78,6 +78,8 @@ def _about_allowed(labels: LabelSet, allow: Collection[str]) -> str:
 
 
 def _unknown(labels: LabelSet, key: str) -> str:
+    if day := labels.removed.on(key):
+        return f"{key!r} (removed on {day})"
     key = key if len(key) <= LONGEST_KEY else key[: LONGEST_KEY - 1] + "…"
     near = near_keys(labels, key)
     return f"{key!r}" + (f" (near: {', '.join(map(repr, near))})" if near else "")

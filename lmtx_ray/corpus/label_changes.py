@@ -89,7 +89,7 @@ def read_changes(uri: str, fields: Fields = USUAL, names_only: bool = False) -> 
     seen: dict[str, str] = {}
     for position, row in _rows(uri, fields, names_only):
         place = f"row {position}"
-        change = row if isinstance(row, BadRow) else _change(place, row, fields, names_only)
+        change = row if isinstance(row, BadRow) else change_of(place, row, fields, names_only)
         if isinstance(change, BadRow):
             refusing.add(place, change.reason)
             continue
@@ -124,7 +124,10 @@ def _rows(uri: str, fields: Fields, names_only: bool) -> Iterator[tuple[int, Row
     yield from read_rows(uri, kind, how=How(wanted, fields.encoding))
 
 
-def _change(place: str, row: Row, fields: Fields, names_only: bool) -> Change | BadRow:
+def change_of(
+    place: str, row: Row, fields: Fields = USUAL, names_only: bool = False
+) -> Change | BadRow:
+    """What one row says, or what is wrong with it."""
     name, value = first_field(row, fields.key, KEYS)
     try:
         key = _needed(name, value, id_text).strip()

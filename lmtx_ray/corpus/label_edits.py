@@ -8,7 +8,7 @@ Shapes: L labels now.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -27,8 +27,8 @@ class Wishes:
     """What is to become of a label set: rows of the `labels` contract (their ids count for nothing)
     with keys that it has not and that it has, and keys that are to go."""
 
-    added: pa.Table = NO_LABELS
-    changed: pa.Table = NO_LABELS
+    added: pa.Table = field(default_factory=lambda: NO_LABELS)
+    changed: pa.Table = field(default_factory=lambda: NO_LABELS)
     gone: Sequence[str] = ()
 
 

@@ -31,7 +31,7 @@ def moved(
     ranks_L = np.empty(len(places_L), np.int32)
     ranks_L[places_L] = np.arange(len(places_L), dtype=np.int32)
     reused_L0 = moves.reused()[old.places_L]  # by rank, as all is here
-    now_L0 = np.where(reused_L0 == GONE, GONE, ranks_L[reused_L0]).astype(np.int32)
+    now_L0 = np.append(ranks_L, np.int32(GONE))[reused_L0]  # the last entry is what GONE finds
     fresh = {int(ranks_L[place]): int(place) for place in moves.fresh().tolist()}
     own = _words_of(fresh, text_of, key_of)
     words, ends_V, ranks_P = _pairs(old, now_L0, own, len(places_L))
