@@ -31,7 +31,7 @@ EXAMPLES = {
     "LMTX_API_KEYS_FILE=keys.txt lmtx serve --bundle runs/my --host 0.0.0.0 --port 9000",
     "promote": "lmtx promote --bundle runs/my/latest",
     "rollback": "lmtx rollback",
-    "key": "lmtx key anna",
+    "key": "lmtx key anna\nlmtx key editor --right labels",
     "judge-check": "lmtx judge-check my.yaml\n"
     "lmtx judge-check my.yaml --expected pairs.csv --pairs 400",
     "verdicts": "lmtx verdicts stats my.yaml",
@@ -57,8 +57,7 @@ EXAMPLES = {
     "gaps": "lmtx gaps tagged --bundle runs/my\n"
     "lmtx gaps tags.csv new.csv --bundle runs/my --output gaps.csv",
     "labels": "lmtx labels add runs/my new.csv bundles/monday",
-    "labels add": "lmtx labels add runs/my new.csv bundles/monday\n"
-    "lmtx promote --bundle bundles/monday",
+    "labels add": "lmtx labels add runs/my new.csv bundles/monday",
     "labels remove": "lmtx labels remove bundles/monday gone.txt bundles/tuesday",
     "labels update": (
         "lmtx labels update bundles/tuesday renamed.csv bundles/wednesday\n"

@@ -18,6 +18,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_moves import GONE, Moves
 from lmtx_ray.corpus.removed_labels import KNOWN, Removed
 
+FURTHER = ("description", "aliases", "parent_keys")
 BETWEEN = "\x1f"  # of the items of a list that is compared as one text
 NO_LABELS = schemas.LABELS.empty_table()
 
@@ -110,16 +111,23 @@ def edit(labels: pa.Table, removed: Removed, wishes: Wishes, day: str) -> Edited
 
 
 def to_become(labels: pa.Table, wanted: pa.Table) -> Wishes:
-    """What makes a label set one that is wanted: by key, whatever the order is."""
+    """What makes a label set one that is wanted: by key, whatever the order is. Of descriptions,
+    aliases and parents those that `wanted` says of no label at all stay as they are."""
     at = pc.index_in(wanted["label_key"], value_set=_one(labels["label_key"])).combine_chunks()
     known = wanted.filter(at.is_valid())
     before = labels.take(at.drop_null())
+    for name in (name for name in FURTHER if _says_nothing(wanted[name])):
+        known = known.set_column(known.schema.get_field_index(name), name, before[name])
     differs = np.zeros(len(known), bool)
     for name in KNOWN:
         differs |= _differ(_as_text(before[name]), _as_text(known[name]))
     stays = pc.is_in(labels["label_key"], value_set=_one(wanted["label_key"]))
     gone = labels["label_key"].filter(pc.invert(stays)).to_pylist()
     return Wishes(wanted.filter(at.is_null()), known.filter(pa.array(differs)), gone)
+
+
+def _says_nothing(column: pa.ChunkedArray) -> bool:
+    return not pc.any(pc.not_equal(_as_text(column), "")).as_py()
 
 
 def _numbered(labels: pa.Table) -> pa.Table:

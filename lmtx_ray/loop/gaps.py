@@ -108,7 +108,7 @@ def find_gaps(
         "bundle": bundle,
         "threshold": least,
         "documents": table.num_rows,
-        "without_label": len(ids),
+        "without_label": len(ids) - (len(looked) - len(texts)),  # of the rest there is no text
         "looked_at": len(texts),
         "clusters": [asdict(cluster) for cluster in found],
     }

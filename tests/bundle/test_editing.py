@@ -120,11 +120,12 @@ def test_a_whole_label_set_is_reached_by_difference(bundle: str, tmp_path: Path)
     rows.insert(0, "N9,liver trial")
     file = written(tmp_path / "labels.csv", "\n".join(["key,text", *rows]) + "\n")
     plan = plan_to(bundle, file)
-    # the parents that the bundle knows are not in this file, which is the whole truth
     assert plan.edited.counts() == {
-        "added": 1, "brought_back": 0, "changed": 8, "removed": 1, "unchanged": 7
+        "added": 1, "brought_back": 0, "changed": 1, "removed": 1, "unchanged": 14
     }  # fmt: skip
     assert plan.edited.moves.fresh_L.sum() == 2
+    parents = plan.edited.labels["parent_keys"].to_pylist()
+    assert parents[1] == ["L0"]  # the file says nothing of parents
     labels = Tagger.load(plan.make()).labels
     assert dict(labels) == {**{f"L{n}": t for n, t in enumerate(LABELS) if n != 7},
                             "L2": "lung care", "N9": "liver trial"}  # fmt: skip

@@ -69,12 +69,12 @@ def test_a_lower_threshold_finds_none(
 
 
 def test_tags_that_nobody_judged_tell_no_gap(
-    bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     row = {"doc_id": "d0", "label_keys": ["L0"], "labels": ["a"], "probabilities": [None]}
     (tmp_path / "tags.jsonl").write_bytes(lines(row))
     assert main(["gaps", f"{tmp_path}/tags.jsonl", "--bundle", bundle]) == 1
-    assert "tags without probabilities" in capsys.readouterr().err
+    assert "tags without probabilities" in caplog.text
 
 
 def test_words_tell_a_cluster_from_the_others() -> None:
