@@ -22,6 +22,7 @@ from lmtx_ray.corpus.label_changes import (
 )
 from lmtx_ray.corpus.label_edits import Edited, Wishes, edit, to_become
 from lmtx_ray.corpus.labels import label_tables
+from lmtx_ray.corpus.plain_labels import plain_labels
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
 
@@ -96,4 +97,5 @@ def _whole(labels: str, fields: Fields) -> pa.Table:
     config = CorpusConfig(
         documents=(labels,), labels=labels, columns=columns, encoding=fields.encoding
     )
-    return pa.concat_tables(label_tables(config, ROWS))
+    plain = plain_labels(config)
+    return pa.concat_tables(label_tables(config, ROWS)) if plain is None else plain
