@@ -20,7 +20,8 @@ from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.io import storage
 from lmtx_ray.search.index_moves import NewIndex, move_index
 from lmtx_ray.search.lexical import LexicalIndex
-from lmtx_ray.search.shard_file import shape_of, shard_name
+from lmtx_ray.search.shard_file import shard_name
+from lmtx_ray.search.tensor_file import shape_of
 
 LABELS, EXAMPLES = "labels.parquet", "encoder_examples.json"
 LEXICAL, MEMORY = "lexical", "memory"

@@ -24,8 +24,11 @@ from lmtx_ray.corpus.reasons import Reasons
 from lmtx_ray.corpus.text_keys import is_blank, squeezed
 from lmtx_ray.corpus.values import id_text, is_missing, plain_text, texts_of
 
-FURTHER = {"description": ("description",), "aliases": ("aliases",)}
-FURTHER |= {"parent_keys": ("parent_keys", "parents")}
+FURTHER: dict[str, tuple[str, ...]] = {
+    "description": ("description",),
+    "aliases": ("aliases",),
+    "parent_keys": ("parent_keys", "parents"),
+}
 NEAR, MOST_COMPARED = 3, 400
 
 
@@ -239,9 +242,9 @@ def to_remove(changes: Iterable[Change], labels: LabelSet, source: str) -> Wishe
 def to_put(changes: Iterable[Change], labels: LabelSet, table: pa.Table, source: str) -> Wishes:
     """Labels to add where their keys are not there, and to update where they are. Raises as
     `to_add`."""
-    known, new = [], []
-    for change in changes:
-        (known if change.key in labels else new).append(change)
+    asked = list(changes)
+    new = [change for change in asked if change.key not in labels]
+    known = [change for change in asked if change.key in labels]
     added = to_add(new, labels, source).added
     return Wishes(added, to_update(known, labels, table, source).changed)
 

@@ -153,4 +153,5 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _differ(before: pa.ChunkedArray, now: pa.ChunkedArray) -> np.ndarray:
-    return pc.not_equal(_one(before), _one(now)).to_numpy(zero_copy_only=False)
+    differ: np.ndarray = pc.not_equal(_one(before), _one(now)).to_numpy(zero_copy_only=False)
+    return differ

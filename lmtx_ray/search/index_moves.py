@@ -71,7 +71,9 @@ def move_index(before: Path, now: Path, moves: Moves, vectors_FD: np.ndarray) ->
     shards, fresh = _shards(before, moves), _Fresh(moves.fresh(), vectors_FD)
     none = _Fresh(fresh.labels_F[:0], vectors_FD[:0])
     joins = len(shards[-1].labels_R) < SMALL and len(fresh.labels_F) > 0
-    kept, labels, written = {}, [], 0
+    kept: dict[str, str] = {}
+    labels: list[np.ndarray] = []
+    written = 0
     for place, shard in enumerate(shards):
         name, with_fresh = shard_name(len(labels)), joins and place == len(shards) - 1
         if with_fresh or shard.is_worn:
