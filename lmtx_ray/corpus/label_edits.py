@@ -18,6 +18,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_moves import GONE, Moves
 from lmtx_ray.corpus.removed_labels import KNOWN, Removed
 
+SEEN = ("text", "aliases")  # what search goes by
 FURTHER = ("description", "aliases", "parent_keys")
 BETWEEN = "\x1f"  # of the items of a list that is compared as one text
 NO_LABELS = schemas.LABELS.empty_table()
@@ -91,7 +92,7 @@ def edit(labels: pa.Table, removed: Removed, wishes: Wishes, day: str) -> Edited
     parts = [labels, wishes.changed, wishes.added]
     now = pa.concat_tables([part.select(KNOWN) for part in parts]).take(pa.array(rows_L))
     fresh_L0 = np.zeros(len(labels), bool)
-    fresh_L0[at] = _differ(labels["text"].take(pa.array(at)), wishes.changed["text"])
+    fresh_L0[at] = _any_differ(labels.take(pa.array(at)), wishes.changed, SEEN)
     moves = Moves(
         np.concatenate([kept, np.full(new, GONE)]).astype(np.int32),
         np.concatenate([fresh_L0[kept], np.ones(new, bool)]),
@@ -118,9 +119,7 @@ def to_become(labels: pa.Table, wanted: pa.Table) -> Wishes:
     before = labels.take(at.drop_null())
     for name in (name for name in FURTHER if _says_nothing(wanted[name])):
         known = known.set_column(known.schema.get_field_index(name), name, before[name])
-    differs = np.zeros(len(known), bool)
-    for name in KNOWN:
-        differs |= _differ(_as_text(before[name]), _as_text(known[name]))
+    differs = _any_differ(before, known, KNOWN)
     stays = pc.is_in(labels["label_key"], value_set=_one(wanted["label_key"]))
     gone = labels["label_key"].filter(pc.invert(stays)).to_pylist()
     return Wishes(wanted.filter(at.is_null()), known.filter(pa.array(differs)), gone)
@@ -150,6 +149,14 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """What is compared: a list as one text, nothing as an empty one."""
     lists = pa.types.is_list(column.type)
     return pc.fill_null(pc.binary_join(column, BETWEEN) if lists else column, "")
+
+
+def _any_differ(before: pa.Table, now: pa.Table, names: Sequence[str]) -> np.ndarray:
+    """bool: of each row, whether any of some columns is another."""
+    differs = np.zeros(len(now), bool)
+    for name in names:
+        differs |= _differ(_as_text(before[name]), _as_text(now[name]))
+    return differs
 
 
 def _differ(before: pa.ChunkedArray, now: pa.ChunkedArray) -> np.ndarray:

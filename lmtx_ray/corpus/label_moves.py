@@ -14,7 +14,7 @@ class Moves:
     """Of L labels now and L0 before.
 
     `before_L` int32 is the place that a label of this key had, GONE where there was none.
-    `fresh_L` bool says which labels have a text that was not theirs before: what is computed from
+    `fresh_L` bool says which labels have texts that were not theirs before: what is computed from
     texts is computed anew for these and for no other. Labels that stay keep their order.
     """
 
