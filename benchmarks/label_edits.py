@@ -15,6 +15,7 @@ import datetime
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -97,14 +98,22 @@ def changes(labels: pa.Table, folder: Path, count: int) -> dict[str, str]:
 
 
 def edit(*arguments: str) -> dict[str, Any]:
-    """`lmtx labels …` in a process of its own: what it says, and seconds from start to end."""
+    """`lmtx labels …` in a process of its own: what it says, and seconds from start to end, on the
+    clock and of the processor."""
     command = [sys.executable, "-m", "lmtx_ray.cli", "labels", *arguments]
-    started = time.monotonic()
+    started, before = time.monotonic(), children_seconds()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ)
     if done.returncode:
         raise SystemExit(done.stderr)
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {**said, "seconds": round(time.monotonic() - started, 1)}
+    spent = round(children_seconds() - before, 1)
+    return {**said, "seconds": round(time.monotonic() - started, 1), "cpu_seconds": spent}
+
+
+def children_seconds() -> float:
+    """Seconds of the processor that ended processes of this one have taken."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def new_bytes(before: str, after: str) -> int:
