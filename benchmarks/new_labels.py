@@ -7,7 +7,8 @@ to the trained encoder afterwards, as `lmtx labels add` does.
 `--data` is as for `benchmarks.quality`, whose simulated judge, recipe and documents these are. Test
 documents are those with at least one of the labels that were left out. Each row ranks all labels,
 new ones too: by the untouched encoder, by the one that was trained without them, and by one that
-was trained with them (not in a quick one); alone and fused with words. "new" counts a document's new labels alone.
+was trained with them (not in a quick one); alone and fused with words. "new" counts a document's
+new labels alone.
 Differences are paired over documents, with 95 % intervals. Ends with one line of JSON.
 """
 
