@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.cache import DESCRIPTION, INDEX
@@ -16,7 +17,7 @@ from lmtx_ray.bundle.remaking import dump
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import label_set, label_words, label_words_moves, removed_labels
 from lmtx_ray.corpus.label_edits import Edited
-from lmtx_ray.corpus.label_set import LabelSet
+from lmtx_ray.corpus.label_set import LabelSet, Strings
 from lmtx_ray.io import storage
 from lmtx_ray.search.index_moves import NewIndex, move_index
 from lmtx_ray.search.lexical import LexicalIndex
@@ -71,7 +72,7 @@ def write_relabelled(folder: Path, base: Base, edited: Edited, bundle_id: str) -
     for name, old in kept.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to((base.folder / old).absolute())
-    _write_canaries(folder, edited)
+    _write_canaries(folder)
     return kept
 
 
@@ -89,19 +90,18 @@ def _kept(folder: Path, base: Base, index: NewIndex) -> dict[str, str]:
 def _write_label_set(folder: Path, base: Base, edited: Edited) -> None:
     words = None
     if _is_little(edited):
-        now = LabelSet.of(edited.labels)
-        words = label_words_moves.moved(
-            base.labels.words(),
-            edited.moves,
-            edited.labels["text"].cast("large_string").combine_chunks(),
-            now.texts.__getitem__,
-            now.keys_by_place.__getitem__,
-        )
+        texts, keys = _column(edited, "text"), _column(edited, "label_key")
+        text_of, key_of = Strings(texts).__getitem__, Strings(keys).__getitem__
+        words = label_words_moves.moved(base.labels.words(), edited.moves, texts, text_of, key_of)
     label_set.save_labels(edited.labels, folder, words)
 
 
+def _column(edited: Edited, name: str) -> pa.LargeStringArray:
+    return edited.labels[name].cast(pa.large_string()).combine_chunks()
+
+
 def _write_lexical(folder: Path, base: Base, edited: Edited) -> None:
-    texts = LabelSet.of(edited.labels).texts
+    texts = Strings(_column(edited, "text"))
     if _is_little(edited):
         before = LexicalIndex.load(base.folder / LEXICAL)
         index = before.moved(edited.moves, texts, base.labels.texts.__getitem__)
@@ -151,11 +151,11 @@ def _write_examples(folder: Path, base: Base) -> None:
         (folder / EXAMPLES).write_bytes(storage.to_json(examples))
 
 
-def _write_canaries(folder: Path, edited: Edited) -> None:
+def _write_canaries(folder: Path) -> None:
     from lmtx_ray.bundle.tagger import Tagger
 
     tagger = Tagger(str(folder))
-    texts = LabelSet.of(edited.labels).texts
+    texts = tagger.labels.texts
     asked = texts[:: max(len(texts) // canary.QUERIES, 1)]
     made = canary.make(asked, lambda some, k: tagger.tag(some, k, min_probability=0.0))
     made.save(folder)
