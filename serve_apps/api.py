@@ -17,6 +17,7 @@ from lmtx_ray import __version__
 from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import Label
 from serve_apps import contracts
+from serve_apps.edit_routes import Editor, add_edits
 from serve_apps.feedback import Keeper, rows_of
 from serve_apps.generation import Answer, TagCall
 from serve_apps.guard import (
@@ -44,8 +45,8 @@ class Backend(Protocol):
     async def labels(self, query: str, limit: int) -> tuple[str, int, list[Label]]:
         """(bundle id, size of the label set, labels that fit the query)."""
 
-    async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
-        """(bundle id, the label or None, its parents)."""
+    async def label(self, key: str) -> tuple[str, Label | None, list[Label], str]:
+        """(bundle id, the label or None, its parents, the day on which it was removed or "")."""
 
     async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
         """(bundle id, texts of those keys that the label set has)."""
@@ -61,8 +62,10 @@ def build_api(
     telemetry: Telemetry,
     keeper: Keeper | None = None,
     tracing: Tracing | None = None,
+    editor: Editor | None = None,
 ) -> FastAPI:
-    """The application, guarded and measured, and traced where `tracing` is given."""
+    """The application, guarded and measured, and traced where `tracing` is given. Without an
+    `editor` nobody may edit labels."""
     api = FastAPI(
         title="lmtx tagger",
         version=__version__,
@@ -73,6 +76,7 @@ def build_api(
     api.add_exception_handler(Refusal, _refused)
     _add_tagging(api, backend, telemetry, tracing or Tracing())
     _add_feedback(api, backend, keeper or Keeper())
+    add_edits(api, editor)
     _add_labels(api, backend)
     _add_operations(api, backend, telemetry)
     mount_page(api)
@@ -217,9 +221,10 @@ def _add_labels(api: FastAPI, backend: Backend) -> None:
     )
     async def label(key: Annotated[contracts.Name, PathParameter(min_length=1)]) -> Response:
         """One label, with the way up from it, nearest first."""
-        bundle_id, found, parents = await backend.label(key)
+        bundle_id, found, parents, removed = await backend.label(key)
         if found is None:
-            raise Refusal(404, "no_such_label", [(["path", "key"], "no label has this key")])
+            message = f"it was removed on {removed}" if removed else "no label has this key"
+            raise Refusal(404, "no_such_label", [(["path", "key"], message)])
         entries = [_entry(parent) for parent in parents]
         return JSONResponse({"bundle_id": bundle_id, **_entry(found), "parents": entries})
 

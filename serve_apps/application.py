@@ -5,8 +5,8 @@
     serve deploy serve_apps/tagger.yaml
 
 Ingress (HTTP) → Engine (encoder, labels, lexical side, small indexes) → one Shard deployment for
-each part of a large index. The bundle travels as `user_config`, so another one takes over without a
-restart: see `promotion`.
+each part of a large index; and an Editor where a key may edit labels. The bundle travels as
+`user_config`, so another one takes over without a restart: see `promotion`.
 """
 
 # No `from __future__ import annotations` here: Serve turns arguments into TaggerArgs only where the
@@ -22,8 +22,9 @@ from lmtx_ray.bundle.cache import published_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import resolve
 from serve_apps.bundles import BundleConfig
+from serve_apps.editor import Editor
 from serve_apps.engine import Engine
-from serve_apps.guard import GuardSettings, check_binding
+from serve_apps.guard import LABELS_RIGHT, GuardSettings, check_binding
 from serve_apps.ingress import Ingress
 from serve_apps.shard import Shard
 
@@ -73,7 +74,10 @@ def app(args: TaggerArgs) -> serve.Application:
     ]
     engine = _deployment(Engine).options(user_config=config)
     bound = engine.bind(args.threads, args.partial, handles)
-    return _deployment(Ingress).bind(guard.model_dump(mode="json"), bound, args.feedback_dir)
+    may_edit = any(LABELS_RIGHT in key.rights for key in guard.keys)
+    editor = _deployment(Editor).bind() if may_edit else None
+    told = guard.model_dump(mode="json")
+    return _deployment(Ingress).bind(told, bound, args.feedback_dir, editor)
 
 
 def _deployment(decorated: type) -> serve.Deployment:

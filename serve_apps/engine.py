@@ -136,11 +136,12 @@ class Engine:
         found = await asyncio.to_thread(labels.search, query, limit)
         return generation.bundle_id, len(labels), found
 
-    async def label(self, key: str) -> tuple[str, Any, list[Any]]:
-        """(bundle id, the label or None, its parents)."""
+    async def label(self, key: str) -> tuple[str, Any, list[Any], str]:
+        """(bundle id, the label or None, its parents, the day on which it was removed or "")."""
         generation = self._bundles.active
         labels = generation.tagger.labels
-        return generation.bundle_id, labels.label(key), labels.parents(key)
+        found = labels.label(key), labels.parents(key), labels.removed.on(key) or ""
+        return generation.bundle_id, *found
 
     async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
         """(bundle id, texts of those keys that the label set has)."""

@@ -12,12 +12,17 @@ from typing import Any
 import ray
 from ray import serve
 from ray.exceptions import RayActorError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
+from ray.serve.exceptions import (
+    BackPressureError,
+    DeploymentUnavailableError,
+    RayServeException,
+)
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from lmtx_ray.corpus.label_set import Label
 from serve_apps.api import build_api
+from serve_apps.edit_routes import EditCall
 from serve_apps.engine import BUNDLE_GONE, SHARD_MISSING
 from serve_apps.feedback import Keeper
 from serve_apps.generation import UNKNOWN_KEYS, Answer, TagCall
@@ -27,6 +32,7 @@ from serve_apps.telemetry import Telemetry
 from serve_apps.tracing import tracing_from
 
 TRIES, WAIT_SECONDS, STATE_SECONDS = 4, 0.05, 2.0
+EDIT_SPARE_SECONDS = 1.0  # beyond what the editor was asked to wait
 RETRY = {"Retry-After": "1"}
 
 
@@ -38,8 +44,10 @@ def busy(code: str, message: str) -> Refusal:
 class EngineClient:
     """The engine behind a handle. A call lost with its replica is asked again of another one."""
 
-    def __init__(self, engine: DeploymentHandle, seconds: float) -> None:
-        self._engine, self._seconds = engine, seconds
+    def __init__(
+        self, engine: DeploymentHandle, seconds: float, editor: DeploymentHandle | None = None
+    ) -> None:
+        self._engine, self._seconds, self._editor = engine, seconds, editor
 
     async def _ask(self, call: Callable[[], Any], seconds: float) -> Any:
         give_up = time.monotonic() + seconds
@@ -71,13 +79,29 @@ class EngineClient:
         """(bundle id, size of the label set, labels that fit the query)."""
         return await self._ask(lambda: self._engine.labels.remote(query, limit), self._seconds)
 
-    async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
-        """(bundle id, the label or None, its parents)."""
+    async def label(self, key: str) -> tuple[str, Label | None, list[Label], str]:
+        """(bundle id, the label or None, its parents, the day on which it was removed or "")."""
         return await self._ask(lambda: self._engine.label.remote(key), self._seconds)
 
     async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
         """(bundle id, texts of those keys that the label set has)."""
         return await self._ask(lambda: self._engine.label_texts.remote(keys), self._seconds)
+
+    async def edit(self, call: EditCall, seconds: float) -> dict[str, Any]:
+        """How an edit of labels stands after so many seconds, or when it ended. Begun once: one
+        whose replica is lost is not begun again by another."""
+        assert self._editor is not None
+        try:
+            reply = _result(self._editor.edit.remote(call, seconds))
+            return await asyncio.wait_for(reply, seconds + EDIT_SPARE_SECONDS)
+        except (RayActorError, RayServeException, TimeoutError):
+            raise busy("no_answer", "the editor did not answer: look at the labels") from None
+
+    async def edit_state(self, edit_id: str) -> dict[str, Any] | None:
+        """The same of one that began before; None of one that is not known."""
+        editor = self._editor
+        assert editor is not None
+        return await self._ask(lambda: editor.edit_state.remote(edit_id), STATE_SECONDS)
 
     async def state(self) -> dict[str, Any]:
         """`bundle_id`, `promotion`, `defaults` and `about` of a replica."""
@@ -117,13 +141,18 @@ class Ingress:
     """One process that checks, forwards and renders."""
 
     def __init__(
-        self, guard: dict[str, Any], engine: DeploymentHandle, feedback_dir: str = ""
+        self,
+        guard: dict[str, Any],
+        engine: DeploymentHandle,
+        feedback_dir: str = "",
+        editor: DeploymentHandle | None = None,
     ) -> None:
         self._guard = GuardSettings(**guard)
         if os.environ.get(HA_PROXY) == "1":
             nodes = {node["NodeManagerAddress"] for node in ray.nodes()}
             self._guard = behind_proxy(self._guard, sorted(nodes))
-        self._client = EngineClient(engine, self._guard.request_seconds)
+        self._client = EngineClient(engine, self._guard.request_seconds, editor)
+        self._may_edit = editor is not None
         self._telemetry = Telemetry()
         replica = serve.get_replica_context().replica_id.unique_id
         self._telemetry.replica = replica
@@ -132,4 +161,11 @@ class Ingress:
         _log_requests()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        return build_api(self._client, self._guard, self._telemetry, self._keeper, self._tracing)
+        return build_api(
+            self._client,
+            self._guard,
+            self._telemetry,
+            self._keeper,
+            self._tracing,
+            self._client if self._may_edit else None,
+        )

@@ -14,6 +14,8 @@ import ray
 PRIVATE = {
     # Serve's REST interface
     "ServeSubmissionClient": "ray.dashboard.modules.serve.sdk",
+    # where Ray's dashboard is, told to a process inside the cluster
+    "get_webui_url_from_internal_kv": "ray._private.services",
     # shows Ray's token to a cluster that is named by address
     "maybe_enable_token_auth_if_token_available": (
         "ray._private.authentication.authentication_token_setup"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ray import serve
 
-from lmtx_ray.bundle.cache import DESCRIPTION, LocalBundle, open_bundle
+from lmtx_ray.bundle.cache import DESCRIPTION, ROW_LABELS, LocalBundle, open_bundle
 from lmtx_ray.io import storage
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.search.index import IndexShard, load_shard, use_threads
@@ -40,7 +40,7 @@ def load_held(uri: str, number: int, of: int) -> HeldShards:
     description = storage.read_json(f"{held.folder}/{DESCRIPTION}")
     files, rows = held.published.index_files(), description.get("index_rows")
     mine = files[number::of] if rows else files
-    held = open_bundle(uri, lambda name: name == DESCRIPTION or name in mine)
+    held = open_bundle(uri, lambda name: name in {DESCRIPTION, ROW_LABELS, *mine})
     shards = [
         load_shard(f"{held.folder}/index", file, sum(rows[:file]) if rows else None)
         for file in range(number, len(files), of)
@@ -74,12 +74,12 @@ class Shard:
     async def _check(self, held: HeldShards) -> str:
         """Every vector finds itself first, or an equal one before it."""
         for shard in held.shards:
-            rows = shard.vectors_LD[:4]
+            rows = shard.first_rows(4)
             ids_BK, scores_BK = shard.search(rows, 1)
             own = np.einsum("ld,ld->l", rows.astype(np.float64), rows.astype(np.float64))
             if not np.isfinite(scores_BK).all() or (scores_BK[:, 0] < own - 1e-3).any():
                 return f"shard from row {shard.start}: its own vectors are not found"
-            if (ids_BK < shard.start).any():
+            if shard.labels_L is None and (ids_BK < shard.start).any():
                 return f"shard from row {shard.start}: ids of other rows"
         return ""
 

@@ -10,6 +10,8 @@ from typing import Any
 from lmtx_ray.cli.arguments import add_verb, port_number, positive
 from lmtx_ray.io.stage import Stage
 
+RIGHTS = ("labels",)  # of serve_apps.guard.keys, whose libraries take their time
+
 
 def add_verbs(verbs: Any) -> None:
     """Add them to the command line."""
@@ -23,6 +25,13 @@ def add_verbs(verbs: Any) -> None:
         _add_service(parser)
     key = add_verb(verbs, "key", "make an API key: a secret, and the line to keep", make_key)
     key.add_argument("name", help="what logs and limits call it")
+    key.add_argument(
+        "--right",
+        action="append",
+        default=[],
+        choices=RIGHTS,
+        help="what its user may do beyond asking (repeatable); labels: PUT and DELETE /v1/labels",
+    )
 
 
 def _add_serve(verbs: Any) -> None:
@@ -112,6 +121,6 @@ def make_key(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx key`: a new secret and the line that lets a service know it."""
     from serve_apps.guard import new_key
 
-    secret, line = new_key(arguments.name)
+    secret, line = new_key(arguments.name, dict.fromkeys(arguments.right))
     print("the secret is shown only here; keep the line in LMTX_API_KEYS_FILE", file=sys.stderr)
     return {"secret": secret, "line": line}

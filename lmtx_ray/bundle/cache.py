@@ -6,6 +6,7 @@ name is the hash of its manifest.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, StoredFile
 
 DESCRIPTION, INDEX, JUDGED = "bundle.json", "index/", "judged.parquet"
+ROW_LABELS = f"{INDEX}row_labels.safetensors"  # of a bundle whose labels were edited
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,9 @@ def open_bundle(uri: str, wanted: Callable[[str], bool] = lambda name: True) -> 
         return LocalBundle(own, published)
     copy = copies.hold(copies.BUNDLES, published.key)
     for name in names:
-        fetch(published.location(name), copy.folder / name, published.files[name].sha256)
+        # a bundle that was made of another shares most of its files with that
+        alike = copy.folder.parent.glob(f"*/{glob.escape(name)}")
+        fetch(published.location(name), copy.folder / name, published.files[name].sha256, alike)
     return LocalBundle(str(copy.folder), published, copy)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lmtx_ray.bundle.cache import DESCRIPTION, Published, published_bundle
@@ -39,27 +40,46 @@ def remade(uri: str, bundle_id: str, output: str | None = None) -> Dataset:
 
 
 def publish_changed(uri: str, new: Dataset, changed: Mapping[str, bytes]) -> str:
-    """Publish the bundle at `uri` as `new`, with other content of some files; returns where. Files
-    on one disk are shared, those in s3 copied there. What is published already stays.
+    """Publish the bundle at `uri` as `new`, with other content of some files; returns where. What
+    is published already stays.
 
     Raises:
         PublishError: Not a published bundle, or `new` holds something else.
     """
     if not new.is_complete():
-        _publish(published_bundle(storage.absolute(uri)), new, changed)
+        published = published_bundle(storage.absolute(uri))
+        kept = {name: name for name in published.files if name not in changed}
+        with storage.scratch_folder() as folder:
+            written = {name: Path(folder, str(place)) for place, name in enumerate(changed)}
+            for name, path in written.items():
+                path.write_bytes(changed[name])
+            publish_mixed(published, new, kept, written)
     return new.uri
 
 
-def _publish(published: Published, new: Dataset, changed: Mapping[str, bytes]) -> None:
+def publish_mixed(
+    published: Published, new: Dataset, kept: Mapping[str, str], written: Mapping[str, Path]
+) -> None:
+    """Publish a bundle of files of another one and of local ones, by the names that readers know.
+    Files on one disk are shared, those in s3 copied there; the manifest comes last.
+
+    Args:
+        kept: New name -> name in `published`.
+        written: New name -> a file on this machine.
+
+    Raises:
+        PublishError: `new` holds something else.
+        StorageError: A file cannot be read or written; nothing is left of the attempt then.
+    """
     attempt = f"at-{new_attempt()}"
-    files = {}
-    for name, file in published.files.items():
-        target = storage.join(new.uri, attempt, name)
-        if name in changed:
-            storage.write_bytes(target, changed[name])
-            files[name] = StoredFile(f"{attempt}/{name}", storage.sha256_of(target))
-        else:
-            storage.copy_file(published.location(name), target)
-            files[name] = StoredFile(f"{attempt}/{name}", file.sha256)
-    if new.publish_files(files).files != files:  # another process's equal files count
-        storage.remove_folder(storage.join(new.uri, attempt))
+    counts = False
+    try:
+        files = {name: new.put(path, f"{attempt}/{name}") for name, path in written.items()}
+        for name, old in kept.items():
+            storage.copy_file(published.location(old), storage.join(new.uri, attempt, name))
+            files[name] = StoredFile(f"{attempt}/{name}", published.files[old].sha256)
+        files = dict(sorted(files.items()))
+        counts = new.publish_files(files).files == files
+    finally:
+        if not counts:  # another process's equal files count, or none do
+            storage.remove_folder(storage.join(new.uri, attempt))

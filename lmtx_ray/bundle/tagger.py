@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from lmtx_ray.student.encoder import Encoder
 
 NO_PROBABILITIES = "nobody judged this bundle: no probabilities, so none reaches min_probability"
 EXAMPLES = 256  # labels that show the encoder the values it works with
+EXAMPLES_FILE = "encoder_examples.json"  # in a bundle whose labels were edited
 
 
 class Tagger:
@@ -58,11 +60,10 @@ class Tagger:
         self.bundle_id: str = description["bundle_id"]
         settings = {**description["encoder"], "threads": threads}
         self.labels = LabelSet.load(folder)
-        step = max(len(self.labels) // EXAMPLES, 1)
         self.encoder = Encoder(
             EncoderConfig(**settings),
             model=f"{folder}/encoder",
-            examples=self.labels.texts[::step][:EXAMPLES],
+            examples=examples_of(folder, self.labels),
         )
         self._index = LabelIndex.load(f"{folder}/index") if with_index else None
         self._depth = description["depth"]
@@ -246,6 +247,17 @@ class Tagger:
         if self._lexical is not None:
             return self._lexical.named(document, label)
         return sorted(set(document_words(document)) & set(words(self.labels.texts[label])))
+
+
+def examples_of(folder: str, labels: LabelSet) -> list[str]:
+    """Texts that show the encoder the values it works with: those that the bundle names, as one
+    whose labels were edited does, so that its documents' vectors stay the same; else of its
+    labels."""
+    file = Path(folder, EXAMPLES_FILE)
+    if file.exists():
+        return [str(text) for text in storage.read_json(str(file))]
+    step = max(len(labels) // EXAMPLES, 1)
+    return labels.texts[::step][:EXAMPLES]
 
 
 def calibration_of(

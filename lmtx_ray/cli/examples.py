@@ -33,7 +33,7 @@ EXAMPLES = {
     "LMTX_API_KEYS_FILE=keys.txt lmtx serve --bundle runs/my --host 0.0.0.0 --port 9000",
     "promote": "lmtx promote --bundle runs/my/latest",
     "rollback": "lmtx rollback",
-    "key": "lmtx key anna",
+    "key": "lmtx key anna\nlmtx key editor --right labels",
     "labels": "lmtx labels import thesaurus.ttl labels.parquet",
     "labels import": (
         "lmtx labels import thesaurus.ttl labels.parquet --language de,en\n"
@@ -69,6 +69,16 @@ EXAMPLES = {
         "lmtx optimize runs/my --gold gold.csv --tags tagged"
     ),
     "recalibrate": "lmtx recalibrate runs/my",
+    "gaps": "lmtx gaps tagged --bundle runs/my\n"
+    "lmtx gaps tags.csv new.csv --bundle runs/my --output gaps.csv",
+    "labels": "lmtx labels add runs/my new.csv bundles/monday",
+    "labels add": "lmtx labels add runs/my new.csv bundles/monday",
+    "labels remove": "lmtx labels remove bundles/monday gone.txt bundles/tuesday",
+    "labels update": (
+        "lmtx labels update bundles/tuesday renamed.csv bundles/wednesday\n"
+        "lmtx labels update bundles/monday --to labels.csv --dry-run\n"
+        "lmtx labels update bundles/monday bundles/tuesday --to labels.csv"
+    ),
     "report": "lmtx report runs/my\nlmtx report my.yaml --output my.html",
     "sample-for-review": (
         "lmtx sample-for-review runs/mine --output review.csv\n"

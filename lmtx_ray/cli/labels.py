@@ -1,4 +1,4 @@
-"""The verbs of the label set: labels import, labels check."""
+"""The verbs of the label set: labels import, labels check; and those of `label_edits`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 import sys
 from typing import Any
 
+from lmtx_ray.cli import label_edits
 from lmtx_ray.cli.arguments import add_verb, positive, said_already
 
 FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "skos", "annif", "xmc", "list")
 ROLES = ("key", "text", "description", "aliases", "parents")
-ABOUT = "the label set: bring one in, look for what is odd in it"
+ABOUT = "the label set: bring one in, look for what is odd in it, change a bundle's"
 
 
 def add_verbs(verbs: Any) -> None:
@@ -19,6 +20,7 @@ def add_verbs(verbs: Any) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_import(actions)
     _add_check(actions)
+    label_edits.add_edit_verbs(actions)
 
 
 def _add_import(actions: Any) -> None:

@@ -19,6 +19,7 @@ from lmtx_ray.cli import (
     config,
     evaluating,
     examples,
+    gaps,
     init,
     labels,
     reporting,
@@ -123,6 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluating.add_verbs(verbs)
     reviewing.add_verbs(verbs)
     thresholds.add_verbs(verbs)
+    gaps.add_verbs(verbs)
     reporting.add_verbs(verbs)
     runs.add_verbs(verbs)
     config.add_verbs(verbs)

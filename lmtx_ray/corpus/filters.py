@@ -65,6 +65,8 @@ def unknown_in_words(labels: LabelSet, keys: Sequence[str]) -> str:
 
 
 def _named(labels: LabelSet, key: str) -> str:
+    if day := labels.removed.on(key):
+        return f"{key!r} (removed on {day})"
     key = key if len(key) <= LONGEST_KEY else key[: LONGEST_KEY - 1] + "…"
     near = labels.near_keys(key)
     return f"{key!r}" + (f" (near: {', '.join(map(repr, near))})" if near else "")

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from lmtx_ray.corpus.hierarchy import Hierarchy
 from lmtx_ray.corpus.label_words import FILE as WORDS_FILE
 from lmtx_ray.corpus.label_words import LabelWords, index_table, save_words
+from lmtx_ray.corpus.removed_labels import Removed
 
 MOST_PARENTS = 20  # a longer chain is a circle
 MANY_KEYS = 1000  # and more are looked up together, through a table of all
@@ -78,6 +79,7 @@ class LabelSet(Mapping[str, str]):
         self.keys_by_place, self.texts = Strings(self._keys), Strings(text)
         self._by_key = by_key.to_numpy()
         self._words, self._indexing = words, Lock()
+        self.removed = Removed()
 
     @classmethod
     def of(cls, labels: pa.Table) -> LabelSet:
@@ -104,7 +106,9 @@ class LabelSet(Mapping[str, str]):
         except (pa.ArrowException, ValueError) as error:
             raise ValueError(f"{file}: no file of labels ({error})") from error
         words = Path(folder) / WORDS_FILE  # which older bundles have not
-        return cls(table, LabelWords.load(words) if words.exists() else None)
+        labels = cls(table, LabelWords.load(words) if words.exists() else None)
+        labels.removed = Removed.load(folder)
+        return labels
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -166,10 +170,11 @@ class LabelSet(Mapping[str, str]):
     def search(self, query: str, limit: int) -> list[Label]:
         """Labels by words of their text or key, see `LabelWords.search`; an empty query finds
         none."""
-        places = self._index().search(query, limit, self.texts.__getitem__)
+        places = self.words().search(query, limit, self.texts.__getitem__)
         return [Label(self.keys_by_place[place], self.texts[place]) for place in places]
 
-    def _index(self) -> LabelWords:
+    def words(self) -> LabelWords:
+        """The index of their words."""
         with self._indexing:
             if self._words is None:
                 self._words = LabelWords.of(index_table(self.texts[:], self.keys_by_place[:]))
@@ -206,9 +211,12 @@ def _order(keys: pa.ChunkedArray) -> pa.Array:
     return table.sort_by([("key", "ascending"), ("place", "ascending")])["place"]
 
 
-def save_labels(labels: pa.Table, folder: Path) -> None:
-    """Write a `labels` table as the uncompressed files that `LabelSet.load` maps."""
+def save_labels(labels: pa.Table, folder: Path, words: pa.Table | None = None) -> None:
+    """Write a `labels` table as the uncompressed files that `LabelSet.load` maps; `words` is the
+    index of their words, which is made where it is None."""
     table = table_of(labels)
     with pa.OSFile(str(folder / FILE), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
         writer.write_table(table, max_chunksize=max(len(table), 1))
-    save_words(index_table(*(table[name].to_pylist() for name in ("text", "key"))), folder)
+    if words is None:
+        words = index_table(*(table[name].to_pylist() for name in ("text", "key")))
+    save_words(words, folder)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -179,7 +180,11 @@ def index_table(texts: Sequence[str], keys: Sequence[str]) -> pa.Table:
     by_text = sorted(range(len(places)), key=sorted_by.__getitem__)
     ends_V = np.cumsum([len(ranks) for ranks in pairs], dtype=np.int64)
     ranks_P = np.concatenate([np.zeros(0, np.int32), *pairs])
-    columns = [pa.array(words, pa.large_string()), ends_V, ranks_P, places, by_text]
+    return table_of_columns([pa.array(words, pa.large_string()), ends_V, ranks_P, places, by_text])
+
+
+def table_of_columns(columns: Sequence[Any]) -> pa.Table:
+    """Columns of different lengths as the one row of a table of SCHEMA."""
     lists = [
         pa.LargeListArray.from_arrays([0, len(column)], pa.array(column, field.type.value_type))
         for column, field in zip(columns, SCHEMA, strict=True)

@@ -6,7 +6,9 @@ killed one left is written over.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from lmtx_ray.io import copies, disk, locks, storage
@@ -15,9 +17,10 @@ from lmtx_ray.io.locations import Entry, StorageError
 from lmtx_ray.io.receipts import PublishError
 
 
-def fetch(uri: str, path: Path, sha256: str) -> None:
+def fetch(uri: str, path: Path, sha256: str, alike: Iterable[Path] = ()) -> None:
     """Make `path` a copy of the published file at `uri`, or a link to it where it is on this
-    machine. A copy of other content is fetched again.
+    machine. A copy of other content is fetched again. One of `alike`, files of this machine, that
+    has the content is shared instead.
 
     Raises:
         PublishError: What is at `uri` has another SHA-256.
@@ -30,12 +33,23 @@ def fetch(uri: str, path: Path, sha256: str) -> None:
             copies.make_room(0)
             draft.symlink_to(Path(location.path).absolute())
             check(draft, sha256, uri)
-        else:
+        elif not _shared(alike, draft, sha256):
             _download(_found(uri), draft)
             _refuse_other(storage.sha256_of(str(draft)), sha256, uri)
 
     if _once(path, lambda: file_sha256(path) == sha256, bring):
         remember(path, sha256)
+
+
+def _shared(alike: Iterable[Path], draft: Path, sha256: str) -> bool:
+    """Make `draft` another name of the first file that has the content; whether there was one."""
+    for path in alike:
+        with suppress(OSError):  # others may remove what nobody uses
+            if file_sha256(path) == sha256:
+                os.link(path, draft)
+                remember(path, sha256)  # a link changes the times that a hash is known by
+                return True
+    return False
 
 
 def fetch_version(entry: Entry, path: Path) -> None:

@@ -83,6 +83,11 @@ def write_about(bundle: str, run: str, about: Mapping[str, Any]) -> About:
     return kept
 
 
+def write_own_about(bundle: str, about: Mapping[str, Any]) -> None:
+    """Keep what a bundle is known by that no run made, so that it is nobody's newest."""
+    storage.write_bytes(storage.join(bundle, ABOUT), storage.to_json({**about, "created": now()}))
+
+
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

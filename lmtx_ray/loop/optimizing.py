@@ -55,7 +55,7 @@ def bundle_of(uri: str) -> str:
         if entry.uri.endswith(f"/{MANIFEST}")
     }
     found = sorted(storage.join(uri, name) for name in names if name.startswith("bundle-"))
-    own = [one for one in found if not {"base", "origin"} & {*description_of(one)}]
+    own = [one for one in found if not {"base", "origin", "edited"} & {*description_of(one)}]
     if len(own) == 1:
         return own[0]
     if not own:

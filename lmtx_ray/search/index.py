@@ -21,6 +21,7 @@ from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.int8_rows import Int8Rows, is_worth
+from lmtx_ray.search.row_labels import load_row_labels, search_labels
 from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.shard_file import (
     check_finite,
@@ -39,10 +40,15 @@ class IndexShard:
     """Rows `start` to `start + len` of the label vectors; what one replica of a service holds."""
 
     def __init__(
-        self, vectors_LD: np.ndarray, start: int = 0, int8: Int8Rows | None = None
+        self,
+        vectors_LD: np.ndarray,
+        start: int = 0,
+        int8: Int8Rows | None = None,
+        labels_L: np.ndarray | None = None,
     ) -> None:
-        """`int8` are the same vectors; where they are not given but of use, they are made."""
-        self.start = start
+        """`int8` are the same vectors; where they are not given but of use, they are made.
+        `labels_L`: the label of each row, see `row_labels`; the rows' own numbers if None."""
+        self.start, self.labels_L = start, labels_L
         self.vectors_LD = np.ascontiguousarray(vectors_LD, dtype=np.float32)
         self._int8 = None
         if has_int8() and is_worth(len(self), 1):
@@ -57,13 +63,34 @@ class IndexShard:
         """ids_BK int32 (of the whole index) and scores_BK float32, best first, padded with -1; of a
         `selection` of the whole index's labels those alone."""
         queries_BD = np.ascontiguousarray(queries_BD, dtype=np.float32)
-        near = self._near(queries_BD, k, self._allowed(selection))
+        if self.labels_L is None:
+            rows_BK, scores_BK = self._rows(queries_BD, k, self._allowed(selection))
+            ids_BK = np.where(rows_BK < 0, PADDING, rows_BK + self.start)
+            return ids_BK.astype(np.int32), scores_BK
+        if selection is None:
+            return search_labels(self._rows, self.labels_L, queries_BD, k)
+        rows_R = np.flatnonzero(selection.holds(self.labels_L))
+        rows_BK, scores_BK = self._rows(queries_BD, k + SPARE, rows_R)
+        labels_BK = np.where(rows_BK < 0, PADDING, self.labels_L[rows_BK])
+        return top_k(labels_BK, scores_BK, k)
+
+    def _rows(
+        self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same with rows of this shard, of `rows_R` alone if given, instead of ids."""
+        near = self._near(queries_BD, k, rows_R)
         shape = len(near), max(map(len, near), default=0)
         ids_BK, scores_BK = np.full(shape, PADDING), np.zeros(shape, np.float32)
         for place, (query_D, rows) in enumerate(zip(queries_BD, near, strict=True)):
-            ids_BK[place, : len(rows)] = np.where(rows < 0, PADDING, rows + self.start)
+            ids_BK[place, : len(rows)] = np.where(rows < 0, PADDING, rows)
             scores_BK[place, : len(rows)] = self._score(query_D, rows)
         return top_k(ids_BK, scores_BK, k)
+
+    def first_rows(self, most: int) -> np.ndarray:
+        """Vectors float32 [at most `most`, D] of the first rows that lead to a label."""
+        if self.labels_L is None:
+            return self.vectors_LD[:most]
+        return self.vectors_LD[np.flatnonzero(self.labels_L != PADDING)[:most]]
 
     def _allowed(self, selection: Selection | None) -> np.ndarray | None:
         """The rows here that a selection has, int64 and ascending; None for all."""
@@ -108,7 +135,7 @@ class IndexShard:
 
 
 class LabelIndex:
-    """Label vectors in shards; row number = label id."""
+    """Label vectors in shards; row number = label id, if `row_labels` says nothing else."""
 
     def __init__(self, shards: Sequence[IndexShard]) -> None:
         self.shards = shards
@@ -164,7 +191,11 @@ def load_shard(folder: str | Path, number: int, start: int | None = None) -> Ind
             raise FileNotFoundError(f"{folder}: no index shard {number}, there are {len(rows)}")
         start = sum(rows[:number])
     shard = read_shard(Path(folder) / shard_name(number), start)
-    return IndexShard(shard.vectors_LD, start, shard.int8)
+    labels_R, end = load_row_labels(folder), start + len(shard.vectors_LD)
+    if labels_R is not None and end > len(labels_R):
+        raise ValueError(f"{folder}: labels of {len(labels_R)} rows, and rows up to {end}")
+    labels_L = None if labels_R is None else labels_R[start:end]
+    return IndexShard(shard.vectors_LD, start, shard.int8, labels_L)
 
 
 def shard_rows(folder: str | Path) -> list[int]:

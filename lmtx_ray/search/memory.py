@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from lmtx_ray.corpus.label_moves import GONE, Moves
 from lmtx_ray.search.candidates import PADDING, Candidates, top_k
 from lmtx_ray.search.index import IndexShard
 from lmtx_ray.search.selection import Selection
@@ -62,6 +63,41 @@ class Remembered:
             accepted_L,
         )
 
+    @classmethod
+    def load(cls, folder: str | Path) -> Remembered:
+        """Map a saved memory.
+
+        Raises:
+            FileNotFoundError: The folder holds none.
+            ValueError: Its file is not what `save` writes; the message names it.
+        """
+        file = Path(folder) / FILE
+        try:
+            arrays = dict(open_tensors(file).arrays)
+            arrays["keys_N"] = arrays["keys_N"].view(np.uint64)
+            return cls(**arrays)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{file}: not a memory ({error})") from error
+
+    def moved(self, moves: Moves) -> Remembered:
+        """The memory of an edited label set. A label's history goes with its key; that of a key
+        that is no more, and its votes, are left out, and a new label has none."""
+        now_L0, known_L = moves.now(), moves.before_L != GONE
+        labels_P = now_L0[self.labels_P]
+        kept_P = labels_P != GONE
+        starts_N = np.concatenate([[0], np.cumsum(kept_P)])[self.starts_N].astype(np.int64)
+        asked_L, accepted_L = np.zeros(len(known_L)), np.zeros(len(known_L))
+        asked_L[known_L] = self.asked_L[moves.before_L[known_L]]
+        accepted_L[known_L] = self.accepted_L[moves.before_L[known_L]]
+        return replace(
+            self,
+            starts_N=starts_N,
+            labels_P=labels_P[kept_P],
+            p_yes_P=self.p_yes_P[kept_P],
+            asked_L=asked_L,
+            accepted_L=accepted_L,
+        )
+
     def save(self, folder: str | Path) -> None:
         """Write one file of plain arrays."""
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -95,13 +131,7 @@ class Memory:
             FileNotFoundError: The folder holds none.
             ValueError: Its file is not what `save` writes; the message names it.
         """
-        file = Path(folder) / FILE
-        try:
-            arrays = dict(open_tensors(file).arrays)
-            arrays["keys_N"] = arrays["keys_N"].view(np.uint64)
-            return cls(Remembered(**arrays))
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{file}: not a memory ({error})") from error
+        return cls(Remembered.load(folder))
 
     def search(
         self,

@@ -8,13 +8,23 @@ from serve_apps.guard.errors import (
     error_response,
     install_error_handlers,
 )
-from serve_apps.guard.keys import ApiKey, KeysError, load_keys, new_key, parse_keys
+from serve_apps.guard.keys import (
+    LABELS_RIGHT,
+    RIGHTS,
+    ApiKey,
+    KeysError,
+    load_keys,
+    new_key,
+    parse_keys,
+)
 from serve_apps.guard.limits import GuardSettings
 from serve_apps.guard.middleware import Guard
 from serve_apps.guard.plain_text import PlainText
 
 __all__ = [
     "ERROR_RESPONSES",
+    "LABELS_RIGHT",
+    "RIGHTS",
     "ApiKey",
     "BindingError",
     "ErrorReply",

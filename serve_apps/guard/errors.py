@@ -47,7 +47,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     for status, description in {
         400: "The body is not JSON, or nested too deeply",
         401: "No valid API key",
-        403: "A page of this origin may not ask",
+        403: "A page of this origin may not ask, or the key lacks the right",
         404: "Nothing is there",
         408: "The body came too slowly",
         413: "The body is too large",

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+LABELS_RIGHT = "labels"  # to add, change and remove labels
+RIGHTS = (LABELS_RIGHT,)  # beyond asking, which every key may
 KEYS_VARIABLE, FILE_VARIABLE = "LMTX_API_KEYS", "LMTX_API_KEYS_FILE"
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -26,20 +28,24 @@ class KeysError(ValueError):
 
 
 class ApiKey(BaseModel):
-    """The name that logs and rate limits use, and the hash of the secret."""
+    """The name that logs and rate limits use, the hash of the secret, and what its user may do
+    beyond asking, of RIGHTS."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     sha256: str
+    rights: tuple[str, ...] = ()
 
 
-def new_key(name: str) -> tuple[str, str]:
-    """A fresh secret for its user, and the line `name:sha256` for the list of keys."""
+def new_key(name: str, rights: Iterable[str] = ()) -> tuple[str, str]:
+    """A fresh secret for its user, and the line for the list of keys: `name:sha256`, and of a key
+    with rights `name:sha256:right+right`."""
     if not NAME.fullmatch(name):
         raise KeysError("a key's name has 1 to 64 letters, digits, dots, dashes and underscores")
     secret = "lmtx_" + secrets.token_urlsafe(32)
-    return secret, f"{name}:{hashlib.sha256(secret.encode()).hexdigest()}"
+    entry = (name, hashlib.sha256(secret.encode()).hexdigest(), "+".join(rights))
+    return secret, ":".join(filter(None, entry))
 
 
 def load_keys(environment: Mapping[str, str]) -> tuple[ApiKey, ...]:
@@ -58,7 +64,7 @@ def load_keys(environment: Mapping[str, str]) -> tuple[ApiKey, ...]:
 
 
 def parse_keys(entries: Iterable[str], source: str) -> tuple[ApiKey, ...]:
-    """`name:sha256` entries; empty ones and `#` comments are skipped.
+    """`name:sha256` or `name:sha256:rights` entries; empty ones and `#` comments are skipped.
 
     Two keys may share a name, for a change of keys without a gap.
     """
@@ -67,21 +73,26 @@ def parse_keys(entries: Iterable[str], source: str) -> tuple[ApiKey, ...]:
         entry = entry.strip()
         if not entry or entry.startswith("#"):
             continue
-        name, _, digest = entry.partition(":")
+        name, _, rest = entry.partition(":")
+        digest, _, given = rest.partition(":")
         if not NAME.fullmatch(name) or not HASH.fullmatch(digest.lower()):
             raise KeysError(f"{source}: entry {number} is not name:sha256 (64 hex digits)")
-        keys.append(ApiKey(name=name, sha256=digest.lower()))
+        rights = tuple(right.strip() for right in given.split("+") if right.strip())
+        if set(rights) - set(RIGHTS):
+            known = ", ".join(RIGHTS)
+            raise KeysError(f"{source}: entry {number} has a right that is none of: {known}")
+        keys.append(ApiKey(name=name, sha256=digest.lower(), rights=rights))
     return tuple(keys)
 
 
-def find_key(keys: Iterable[ApiKey], secret: bytes) -> str | None:
-    """The name of the key; every key is compared, whether or not one fitted before."""
+def find_key(keys: Iterable[ApiKey], secret: bytes) -> ApiKey | None:
+    """The key of a secret; every key is compared, whether or not one fitted before."""
     digest = hashlib.sha256(secret[:LONGEST_SECRET]).hexdigest()
-    name = None
+    found = None
     for key in keys:
         if hmac.compare_digest(key.sha256, digest):
-            name = key.name
-    return name
+            found = key
+    return found
 
 
 def presented(headers: Mapping[bytes, bytes]) -> bytes | None:

@@ -3,8 +3,9 @@
     api.add_middleware(Guard, settings=GuardSettings(…))
 
 Cheap checks come first and the body is read last, so that a refused request costs nothing. The
-application finds in `request.state`: `request_id`, `key_name`, `documents` (how many the body
-holds; it may set a better number) and `deadline` (time.monotonic() of this process).
+application finds in `request.state`: `request_id`, `key_name` and `rights` of the key, `documents`
+(how many the body holds; it may set a better number) and `deadline` (time.monotonic() of this
+process).
 """
 
 from __future__ import annotations
@@ -107,13 +108,14 @@ class Guard:
             hops, proxies = self._settings.forwarded_hops, self._settings.forwarded_from
             return f"address {client_network(exchange.scope, hops, proxies)}"
         secret = presented(headers)
-        name = find_key(keys, secret) if secret is not None else None
-        if name is None:
+        key = find_key(keys, secret) if secret is not None else None
+        if key is None:
             message = "this needs an API key" if secret is None else "the API key is not known"
             where = ["header", "Authorization"]
             raise Refusal(401, "unauthorized", [(where, message)], {"WWW-Authenticate": "Bearer"})
-        exchange.key_name = exchange.state["key_name"] = name
-        return f"key {name}"
+        exchange.key_name = exchange.state["key_name"] = key.name
+        exchange.state["rights"] = key.rights
+        return f"key {key.name}"
 
     @contextmanager
     def _slot(self) -> Iterator[None]:

@@ -91,8 +91,8 @@ class Canned:
     async def labels(self, query: str, limit: int) -> tuple[str, int, list[Label]]:
         return BUNDLE, len(LABELS), self._labels.search(query, limit)
 
-    async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
-        return BUNDLE, self._labels.label(key), self._labels.parents(key)
+    async def label(self, key: str) -> tuple[str, Label | None, list[Label], str]:
+        return BUNDLE, self._labels.label(key), self._labels.parents(key), ""
 
     async def label_texts(self, keys: Sequence[str]) -> tuple[str, dict[str, str]]:
         return BUNDLE, {key: LABELS[key] for key in keys if key in LABELS}

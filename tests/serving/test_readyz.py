@@ -44,8 +44,8 @@ class Untrained:
     async def labels(self, query: str, limit: int) -> tuple[str, int, list[Label]]:
         return "b", 1, []
 
-    async def label(self, key: str) -> tuple[str, Label | None, list[Label]]:
-        return "b", None, []
+    async def label(self, key: str) -> tuple[str, Label | None, list[Label], str]:
+        return "b", None, [], ""
 
     async def state(self) -> dict[str, Any]:
         return self._state
