@@ -1,6 +1,6 @@
 """What further texts of labels and stems are worth to the lexical side.
 
-    python -m benchmarks.label_texts --data FOLDER [--vocabulary FILE] [--fused] [--output FILE]
+    python -m benchmarks.lexical_texts --data FOLDER [--vocabulary FILE] [--fused] [--output FILE]
 
 German: documents of tib-gnd-core whose title is German, asked by title and by the whole text, with
 the words cut by several sets of languages. Its label texts are English, so German words find only
