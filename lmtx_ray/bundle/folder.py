@@ -16,8 +16,8 @@ from lmtx_ray.bundle.cache import JUDGED
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.label_aliases import with_aliases
 from lmtx_ray.corpus.label_set import save_labels
+from lmtx_ray.corpus.label_texts import label_texts
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
@@ -93,7 +93,7 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
 
 
 def _built(parts: BundleParts) -> LexicalIndex:
-    return LexicalIndex.build(with_aliases([parts.labels]), parts.languages)
+    return LexicalIndex.build(label_texts([parts.labels]), parts.languages)
 
 
 def _copy_model(model: str, folder: Path) -> None:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.counting import first_documents
-from lmtx_ray.corpus.label_aliases import with_aliases
+from lmtx_ray.corpus.label_texts import label_texts
 from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.lines import BadRow
 from lmtx_ray.corpus.text_keys import document_text
@@ -164,7 +164,7 @@ def _ranked(
         tables = (_of_documents(storage.read_table(file), ids) for file in hybrid.files())
         table = pa.concat_tables(_until(tables, sample.num_rows))
     else:
-        index = LexicalIndex.build(with_aliases([labels]), config.shortlist.languages)
+        index = LexicalIndex.build(label_texts([labels]), config.shortlist.languages)
         rows = sample.select(["title", "text"]).to_pylist()
         texts = [document_text(row["title"], row["text"]) for row in rows]
         table = candidates.to_rankings(sample["doc_id"].to_pylist(), *index.search(texts, k))

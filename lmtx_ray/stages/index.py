@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.config.resources import Resources
-from lmtx_ray.corpus.label_aliases import with_aliases
+from lmtx_ray.corpus.label_texts import label_texts
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.lexical import LexicalIndex
@@ -74,4 +74,4 @@ def build_shard(folder: Path, number: int, start: int, pieces: Sequence[Piece]) 
 def build_lexical(folder: Path, labels: Sequence[str], languages: Sequence[str] = ()) -> None:
     """Write the lexical index of the labels in these fragments, by all their texts."""
     tables = (storage.read_table(uri) for uri in labels)
-    LexicalIndex.build(with_aliases(tables), languages).save(folder)
+    LexicalIndex.build(label_texts(tables), languages).save(folder)

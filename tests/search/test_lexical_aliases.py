@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.label_aliases import with_aliases
+from lmtx_ray.corpus.label_texts import label_texts
 from lmtx_ray.search.candidates import PADDING
 from lmtx_ray.search.lexical import LexicalIndex
 
@@ -67,7 +67,7 @@ def test_texts_of_a_table_are_the_own_one_first() -> None:
         {"label_id": 1, "label_key": "b", "text": "four"},
     ]
     table = pa.Table.from_pylist(rows, schema=schemas.LABELS)
-    assert list(with_aliases([table, table.slice(1)])) == [
+    assert list(label_texts([table, table.slice(1)])) == [
         ["one", "two", "three"],
         ["four"],
         ["four"],

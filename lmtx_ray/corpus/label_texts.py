@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 
 
-def with_aliases(tables: Iterable[pa.Table]) -> Iterator[list[str]]:
+def label_texts(tables: Iterable[pa.Table]) -> Iterator[list[str]]:
     """Of each label, in order: its own text, then its aliases."""
     for table in tables:
         own, aliases = table["text"].to_pylist(), table["aliases"].to_pylist()
