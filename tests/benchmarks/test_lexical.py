@@ -1,0 +1,31 @@
+"""The parts of `benchmarks.lexical` that decide what is measured."""
+
+from __future__ import annotations
+
+from benchmarks.lexical import FUSED, asked_of, chosen, made_labels
+
+
+def test_made_labels_are_the_same_each_time_and_few_words_are_frequent() -> None:
+    first, again = (list(made_labels(3000)) for _ in range(2))
+    assert first == again
+    words = [word for text in first for word in text.split()]
+    assert {len(text.split()) for text in first} == {2, 3, 4, 5}
+    assert max(words.count(word) for word in words[:50]) > 40
+    assert len(set(words)) > len(words) / 4
+
+
+def test_of_many_labels_those_of_gold_are_kept_at_their_new_places() -> None:
+    labels = [f"label {n}" for n in range(100)]
+    truth = [frozenset({3, 90}), frozenset({50}), frozenset()]
+    kept, moved = chosen(labels, truth, 10)
+    assert len(kept) == 10
+    names = [{labels[n] for n in own} for own in truth]
+    assert [{kept[n] for n in own} for own in moved] == names
+    assert chosen(labels, truth, 0) == (labels, truth)
+
+
+def test_what_was_asked_says_what_is_met() -> None:
+    speed = {"labels": 9, "build_cpu_seconds": 61.0, "search_gib": 0.1}
+    sets = {"one": {f"{FUSED}, R@10": [0.5, 0.1], f"{FUSED}, R@100": [-0.5, 0.1]}}
+    found = asked_of({"speed": {**speed, "documents_a_second_of_2_cores": 500}, "sets": sets})
+    assert [one["met"] for one in found] == [False, True, True, True, False]
