@@ -244,8 +244,8 @@ class Tagger:
         return evidence(label, known.dense, lexical_K, self._named(document, label))
 
     def _named(self, document: str, label: int) -> list[str]:
-        if self._lexical is not None:
-            return self._lexical.named(document, label)
+        if (lexical := self._ranker.lexical) is not None:
+            return lexical.named(document, label)
         return sorted(set(document_words(document)) & set(words(self.labels.texts[label])))
 
 

@@ -34,7 +34,8 @@ EXAMPLES = {
     "promote": "lmtx promote --bundle runs/my/latest",
     "rollback": "lmtx rollback",
     "key": "lmtx key anna\nlmtx key editor --right labels",
-    "labels": "lmtx labels import thesaurus.ttl labels.parquet",
+    "labels": "lmtx labels import thesaurus.ttl labels.parquet\n"
+    "lmtx labels add runs/my new.csv bundles/monday",
     "labels import": (
         "lmtx labels import thesaurus.ttl labels.parquet --language de,en\n"
         "lmtx labels import subjects.tsv labels.parquet        # of Annif\n"
@@ -71,7 +72,6 @@ EXAMPLES = {
     "recalibrate": "lmtx recalibrate runs/my",
     "gaps": "lmtx gaps tagged --bundle runs/my\n"
     "lmtx gaps tags.csv new.csv --bundle runs/my --output gaps.csv",
-    "labels": "lmtx labels add runs/my new.csv bundles/monday",
     "labels add": "lmtx labels add runs/my new.csv bundles/monday",
     "labels remove": "lmtx labels remove bundles/monday gone.txt bundles/tuesday",
     "labels update": (

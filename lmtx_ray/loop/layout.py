@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from lmtx_ray import __version__
 from lmtx_ray.config.components import resolve_model
-from lmtx_ray.config.label_template import PLAIN
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.gold_reader import gold_identity, without_gold
 from lmtx_ray.corpus.inputs import list_inputs
@@ -184,8 +183,6 @@ class _Planner:
 
     def _state(self, number: int, encoder: Dataset | None, identity: str) -> State:
         encoding = self._config.encoder.model_dump(mode="json", exclude={"model", *LAID_OUT})
-        if encoding["label_template"] == PLAIN:  # runs from before there was any go on
-            del encoding["label_template"]
         labels = self._step(f"label-vectors-{number}", self._labels.fingerprint, identity, encoding)
         index = self._step(f"index-{number}", labels.fingerprint)
 

@@ -139,9 +139,9 @@ def test_words_find_the_best_of_the_allowed_labels(
     texts = [" ".join(rng.choice(words, rng.integers(1, 5))) for _ in range(2000)]
     documents = [" ".join(rng.choice(words, 40)) for _ in range(6)]
     index, selection = LexicalIndex.build(texts), drawn(2000, share, 6)
-    every_ids, every_scores = index.search(documents, 2000)
-    for most in (1 << 21, 300):  # all labels at once, and spans of them
-        monkeypatch.setattr("lmtx_ray.search.lexical.MOST_FOUND", most)
+    for small in (1 << 17, 0):  # all labels are scored, and those alone that may be among the best
+        monkeypatch.setattr("lmtx_ray.search.lexical_best.SMALL", small)
+        every_ids, every_scores = index.search(documents, 2000)
         ids, scores = index.search(documents, 30, selection.mask_L)
         for row in range(len(documents)):
             kept = selection.holds(every_ids[row])
