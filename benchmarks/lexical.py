@@ -250,10 +250,12 @@ def main() -> None:
         return
     kind = f"{'-quick' if arguments.quick else ''}{f'-{arguments.only}' if arguments.only else ''}"
     path = RESULTS / f"lexical-{datetime.date.today().isoformat()}{kind}.json"
-    result = json.loads(path.read_text()) if arguments.add and path.exists() else {}
-    result |= {"note": arguments.note} if arguments.note else {}
+    result: dict[str, Any] = {}
     for part in measured(arguments):
-        result = {**result, **part, "sets": {**result.get("sets", {}), **part.get("sets", {})}}
+        if arguments.add and path.exists():
+            result = json.loads(path.read_text())
+        sets = {**result.get("sets", {}), **part.pop("sets", {})}
+        result = {**result, "note": arguments.note, **part, "sets": sets}
         result["asked"] = asked_of(result)
         path.write_text(json.dumps(result, indent=1) + "\n")  # what is measured is kept
     print(json.dumps(result))

@@ -12,8 +12,10 @@ from lmtx_ray.config.resources import Resources
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.index import LabelIndex
+from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.shard_file import shard_files
-from lmtx_ray.stages.index import build_index, build_shard, shard_parts
+from lmtx_ray.stages.index import build_index, build_lexical, build_shard, shard_parts
+from lmtx_ray.stages.shortlist import LexicalShortlist
 
 LABELS = 23
 
@@ -67,3 +69,23 @@ def test_workers_build_an_index_and_what_a_killed_run_left_is_no_part_of_it(
     with pytest.raises(ValueError, match="the vector of label 17 is not finite"):
         build_index(broken, lost, 2, Resources(actors=None, cpus=1, gpus=0), "index")
     assert not lost.is_complete()
+
+
+def test_the_words_of_all_fragments_are_one_index_with_aliases_and_languages(
+    tmp_path: Path,
+) -> None:
+    rows = [("Krankenhaus", ["hospital"]), ("Garten", None), ("Schule", [])]
+    keys = ("label_id", "label_key", "text", "aliases")
+    labels = [dict(zip(keys, (n, str(n), *row), strict=True)) for n, row in enumerate(rows)]
+    step = Dataset(str(tmp_path / "labels"), "labels")
+    step.publish_table(pa.Table.from_pylist(labels, schema=schemas.LABELS), 2)
+    index = Dataset(str(tmp_path / "index"), "index")
+    index.publish_folder(lambda folder: build_lexical(folder, step.files(), ("de",)))
+    documents = [
+        {"doc_id": "a", "title": "Gärten", "text": "der Krankenhäuser", "split": "train"},
+        {"doc_id": "b", "title": None, "text": "in a Hospital", "split": "train"},
+    ]
+    table = pa.Table.from_pylist(documents, schema=schemas.DOCUMENTS)
+    found = LexicalShortlist(index.uri, 3)(table).to_pylist()
+    assert {row["doc_id"]: sorted(row["label_ids"]) for row in found} == {"a": [0, 1], "b": [0]}
+    assert LexicalIndex.load(index.folder()).words.languages == ("de",)
