@@ -43,7 +43,7 @@ def searches(selections: Selections, k: int, all_k: int = 0) -> list[Search]:
             more[base] = max(more.get(base, 0), left_out)
     if all_k and set(groups) - {None}:  # then all are searched among all labels
         groups[None] = sorted(place for places in groups.values() for place in places)
-    least = {None: all_k}
+    least: dict[Selection | None, int] = {None: all_k}
     return [
         Search(places, max(k + more.get(base, 0), least.get(base, 0)), base)
         for base, places in groups.items()
