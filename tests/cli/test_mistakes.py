@@ -134,7 +134,7 @@ def test_a_wrong_name_or_value(place, caplog, arguments: list[str], message: str
         (["--input", "documents.jsonl", "--output", "/proc/tags"], "/proc/tags"),
         (
             ["--input", "documents.jsonl", "--output", "tags.xlsx"],
-            ".csv, .jsonl, .parquet or .xmc.txt",
+            ".parquet or .xmc.txt",
         ),
         (["--input", "documents.jsonl", "--output", "labels.jsonl"], "it is there already"),
         (["--input", "documents.jsonl", "--pass-through", "labels"], "a column of the tags"),
