@@ -55,7 +55,7 @@ def names(place: Path) -> dict[str, object]:
 
 
 def test_the_examples_of_the_guide_work(names: dict[str, object]) -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
     assert names["counts"]["rejects"] == 1
     assert names["metrics"]["documents"] == 2
     assert len(names["metrics"]["thresholds"]) == 9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from typing import Any
 
 from lmtx_ray.cli.arguments import add_verb, said_already
@@ -144,6 +143,8 @@ def label_set(arguments: argparse.Namespace) -> Any:
 
 def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx evaluate`: the metrics, also as tables on standard error."""
+    from dataclasses import replace
+
     from lmtx_ray.batch.tag_files import read_tag_file
     from lmtx_ray.evaluation.rendering import evaluation_text
     from lmtx_ray.loop.evaluating import count_labels, evaluate

@@ -19,7 +19,6 @@ def add_filter_files(tag: argparse.ArgumentParser) -> None:
         tag.add_argument(
             f"--{name}-column", metavar="NAME", help=f"field with a row's own label keys {what}"
         )
-
     tag.add_argument(
         "--self-matches",
         metavar="FILE",

@@ -54,13 +54,21 @@ def _pairs(uri: str) -> Iterator[tuple[int, int, int]]:
         if isinstance(line, str) and not cells:
             continue
         try:
-            document, label = (int(float(cell)) for cell in cells)
-        except (ValueError, OverflowError):
+            document, label = map(_row, cells)
+        except ValueError:
             document = label = -1
         if min(document, label) < 0:
             shown = line.reason if isinstance(line, BadRow) else repr(line[:60])
             raise CorpusError(f"{uri} line {number}: no rows of a document and a label: {shown}")
         yield number, document, label
+
+
+def _row(cell: str) -> int:
+    """A row's number, also as 1.0 or 1e0, which array programs write. ValueError for no number."""
+    number = float(cell)
+    if not number.is_integer():
+        raise ValueError(cell)
+    return int(number)
 
 
 def row_ids(uris: Sequence[str], source: DocumentsConfig) -> list[str]:

@@ -166,8 +166,8 @@ def tag_to_file(
     local: bool | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """The same into one file, `job.output`: .csv, .jsonl or .parquet, which appears whole when the
-    job is complete; returns counts.
+    """The same into one file, `job.output`: .csv, .jsonl, .parquet or .xmc.txt, which appears whole
+    when the job is complete; returns counts.
 
     Args:
         long: A row for each tag, not for each document.

@@ -16,7 +16,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from lmtx_ray.search.among import nearest_among
+from lmtx_ray.search.among import are_few, nearest_among
 from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.int8_nearest import Int8Nearest
@@ -119,7 +119,9 @@ class IndexShard:
         self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None
     ) -> Sequence[np.ndarray]:
         if rows_R is not None:
-            return nearest_among(self.vectors_LD, rows_R, queries_BD, k)
+            singly = len(queries_BD) <= MOST_SINGLY and not are_few(len(rows_R), len(self))
+            among = _nearest_singly if singly else nearest_among
+            return among(self.vectors_LD, rows_R, queries_BD, k)
         # FAISS compares queries times dimensions with this, not queries
         faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * queries_BD.shape[1] + 1
         # of bare arrays: an index would copy the vectors into this process
@@ -132,6 +134,29 @@ class IndexShard:
     def _score(self, query_D: np.ndarray, rows_K: np.ndarray) -> np.ndarray:
         products = self.vectors_LD[rows_K].astype(np.float64) @ query_D.astype(np.float64)
         return products.astype(np.float32)
+
+
+def _nearest_singly(
+    vectors_LD: np.ndarray, rows_R: np.ndarray, queries_BD: np.ndarray, k: int
+) -> list[np.ndarray]:
+    """`nearest_among` for few queries: FAISS makes no product of matrices with a selector."""
+    allowed_L = np.zeros(len(vectors_LD), bool)
+    allowed_L[rows_R] = True
+    bits = np.packbits(allowed_L, bitorder="little")
+    scores_BK = np.empty((len(queries_BD), k), np.float32)
+    rows_BK = np.empty(scores_BK.shape, np.int64)
+    faiss.knn_inner_product(
+        faiss.swig_ptr(queries_BD),
+        faiss.swig_ptr(vectors_LD),
+        queries_BD.shape[1],
+        len(queries_BD),
+        len(vectors_LD),
+        k,
+        faiss.swig_ptr(scores_BK),
+        faiss.swig_ptr(rows_BK),
+        faiss.IDSelectorBitmap(len(vectors_LD), faiss.swig_ptr(bits)),
+    )
+    return list(rows_BK)
 
 
 class LabelIndex:

@@ -131,7 +131,7 @@ def test_a_killed_command_leaves_no_file_or_a_whole_one_and_goes_on(
         ("tags.csv", ["--append-new"], "needs a folder"),
         ("tags.csv", ["--output-format", "jsonl"], "says csv"),
         ("tags", ["--long"], "needs one file"),
-        ("tags.xlsx", [], ".jsonl, .parquet or .xmc.txt"),
+        ("tags.xlsx", [], ".parquet or .xmc.txt"),
         ("in/tags.csv", [], "lies in the input"),
         ("tags.csv", ["--pass-through", "id"], "two columns would be called 'id'"),
     ],

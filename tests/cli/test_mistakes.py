@@ -132,7 +132,10 @@ def test_a_wrong_name_or_value(place, caplog, arguments: list[str], message: str
         (["--input", "*.csv"], "*.csv: no file to read is there"),
         (["--input", "ftp://host/file"], "only file paths and s3:// are supported"),
         (["--input", "documents.jsonl", "--output", "/proc/tags"], "/proc/tags"),
-        (["--input", "documents.jsonl", "--output", "tags.xlsx"], ".csv, .jsonl or .parquet"),
+        (
+            ["--input", "documents.jsonl", "--output", "tags.xlsx"],
+            ".parquet or .xmc.txt",
+        ),
         (["--input", "documents.jsonl", "--output", "labels.jsonl"], "it is there already"),
         (["--input", "documents.jsonl", "--pass-through", "labels"], "a column of the tags"),
         (["--input", "documents.jsonl", "--bundle", "absent"], "absent: no such bundle"),

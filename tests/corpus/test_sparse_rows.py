@@ -112,7 +112,7 @@ def test_pairs_are_read_by_rows_also_where_labels_were_left_out(tmp_path: Path) 
     documents = written(tmp_path, "tst.json", text)
     ids = row_ids([documents], DocumentsConfig(documents=(documents,)))
     assert ids == ["a", "", "7"]
-    uri = written(tmp_path, "filter_labels_test.txt", "0 0\n2 3\n\n2 1\n1 2\n")
+    uri = written(tmp_path, "filter_labels_test.txt", "0 0\n2 3.0\n\n2 1e0\n1 2\n")
     assert read_pairs(uri, ids, LabelRows(4)) == {"a": {0}, "7": {1, 3}}
     assert read_pairs(uri, ids, LabelRows(3, left_out=(1,))) == {"a": {0}, "7": {2}}
 
@@ -126,6 +126,7 @@ def test_pairs_are_read_by_rows_also_where_labels_were_left_out(tmp_path: Path) 
         ("0 1 2\n", "line 1: no rows"),
         ("0 -1\n", "line 1: no rows"),
         ("0 inf\n", "line 1: no rows"),
+        ("0 1.5\n", "line 1: no rows"),
     ],
 )
 def test_a_line_that_is_no_pair_is_refused_by_its_number(

@@ -94,8 +94,8 @@ def test_a_search_among_some_labels_is_a_brute_force_ranking_of_them(
     known, queries = vectors(3000, 1), vectors(asked, 2)
     selection = drawn(3000, share, 3)
     expected = brute_force(known, queries, np.flatnonzero(selection.mask_L), 20)
-    for pieces in (1 << 24, 1 << 12):  # at once, and in many pieces
-        monkeypatch.setattr(among, "MOST_PRODUCTS", pieces)
+    for rows in (1 << 13, 50):  # at once, and in many pieces
+        monkeypatch.setattr(among, "PIECE", rows)
         for shards in (1, 3):
             found = LabelIndex.build(known, shards).search(queries, 20, selection)
             for one, other in zip(found, expected, strict=True):
