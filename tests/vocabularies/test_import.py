@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -203,12 +204,16 @@ def test_a_source_without_a_label_writes_nothing_but_its_rejects(take, tmp_path:
         assert hint in take(name, "uid,title\n1,a\n", out=out)[1]
 
 
-def test_a_vocabulary_that_is_cut_off_is_an_error_and_no_smaller_one(take, tmp_path: Path) -> None:
-    packed = gzip.compress(
-        ("uid,title\n" + "".join(f"{n},t{n * 7919}\n" for n in range(999))).encode()
-    )
+@pytest.mark.parametrize("size", [1, 3000])
+def test_a_vocabulary_that_is_cut_off_is_an_error_and_no_smaller_one(
+    take, tmp_path: Path, size: int
+) -> None:
+    """Also where the beginning, which is looked at first, is whole."""
+    lines = (f"{n},{n} {random.Random(n).randbytes(size).hex()}\n" for n in range(999))
+    packed = gzip.compress(("uid,title\n" + "".join(lines)).encode(), 1)
     _, said = take("l.csv.gz", packed[:-200])
     assert "damaged compressed file" in said
+    assert ("the rest is lost" in said) is (size > 1)
     assert not (tmp_path / "out.parquet").exists()
 
 
