@@ -13,12 +13,13 @@ ROLES = ("key", "text", "description", "aliases", "parents")
 ABOUT = "the label set: bring one in, look for what is odd in it"
 
 
-def add_verbs(verbs: Any) -> None:
-    """Add them to the command line."""
+def add_verbs(verbs: Any) -> Any:
+    """Add them to the command line; returns their group, for others that belong to it."""
     parser = verbs.add_parser("labels", help=ABOUT, description=ABOUT)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_import(actions)
     _add_check(actions)
+    return actions
 
 
 def _add_import(actions: Any) -> None:
