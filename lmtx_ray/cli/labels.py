@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from lmtx_ray.cli import label_edits
-from lmtx_ray.cli.arguments import add_verb, positive, said_already
+from lmtx_ray.cli.arguments import add_verb, encoding, positive, said_already
 
 FORMATS = ("auto", "csv", "tsv", "jsonl", "parquet", "skos", "annif", "xmc", "list")
 ROLES = ("key", "text", "description", "aliases", "parents")
@@ -43,6 +43,11 @@ def _add_import(actions: Any) -> None:
     )
     _add_columns(take)
     _add_languages(take)
+    take.add_argument(
+        "--encoding",
+        type=encoding,
+        help="of text that is not UTF-8: cp1252, latin-1, …; without it the beginning tells",
+    )
     take.add_argument(
         "--number",
         action="store_true",
@@ -151,6 +156,7 @@ def import_file(arguments: argparse.Namespace) -> dict[str, Any]:
         _listed(arguments.aliases_in),
         arguments.separator,
         False if arguments.no_header else None,
+        arguments.encoding or "",
         arguments.number,
         arguments.html,
         arguments.keep_deprecated,

@@ -40,9 +40,9 @@ VERBS = "lmtx_ray.verbs"  # entry points: functions that add verbs to the comman
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0 done, 1 failed with a message (or `labels check` found
-    errors), 2 bad usage, 3 another
-    driver took over the output, 130 and 143 stopped by Ctrl-C and SIGTERM.
+    """Entry point; returns the exit code: 0 done, 1 failed with a message or a check that found
+    errors, 2 bad usage, 3 another driver took over the output, 130 and 143 stopped by Ctrl-C and
+    SIGTERM.
 
     Without `argv` this process is ours: its standard error becomes a log file, see `cli.logs`.
     """
@@ -73,7 +73,7 @@ def carry_out(arguments: argparse.Namespace, log: str = "") -> int:
         running.leave_ray()
     if result is not None:
         print_result(arguments, result)
-    return getattr(arguments, "exit_code", 0)  # a check that found something says so
+    return int(getattr(arguments, "exit_code", 0))  # of a check that found something
 
 
 def _failed(arguments: argparse.Namespace, error: Exception, log: str) -> int:

@@ -27,6 +27,7 @@ MANY = 64 << 20
 MAGIC = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd"}
 UTF8 = "utf-8"
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+LOST = "the rest is lost"  # of a file: said where nobody knows how many rows that was
 HINT = "; is it Latin-1 or Windows-1252? Then set corpus.encoding or --encoding"
 
 Row = dict[str, Any]
@@ -117,7 +118,7 @@ def _named(uri: str) -> Iterator[None]:
             raise
         if isinstance(error, OSError) and error.errno is not None:
             raise storage.StorageError(f"{uri}: {error.strerror}") from error
-        raise Damaged(f"damaged compressed file, the rest is lost: {error}") from error
+        raise Damaged(f"damaged compressed file, {LOST}: {error}") from error
 
 
 def read_lines(
@@ -208,7 +209,7 @@ def read_text(uri: str, etag: str, encoding: str) -> Iterator[str]:
             try:
                 yield decoder.decode(piece, final=not piece)
             except UnicodeError as error:
-                raise Damaged(f"{error}, the rest is lost{_hint(encoding)}") from None
+                raise Damaged(f"{error}, {LOST}{_hint(encoding)}") from None
             if not piece:
                 return
 

@@ -22,6 +22,7 @@ class Asked:
         separator: What is between the aliases or parents of one cell.
         header: Whether a table begins with the names of its columns; without them they are called
             1, 2, 3, …; None looks at the first line.
+        encoding: Of text that is not UTF-8; "" looks at the beginning.
         number: A label's key is its row's number from 0, as gold of XMC sets names it.
         html: Texts hold entities like &amp;.
         deprecated: Keep concepts that are marked so.
@@ -33,6 +34,7 @@ class Asked:
     aliases_in: tuple[str, ...] = ()
     separator: str = "|"
     header: bool | None = None
+    encoding: str = ""
     number: bool = False
     html: bool = False
     deprecated: bool = False

@@ -41,8 +41,10 @@ def _circles(below_E: np.ndarray, above_E: np.ndarray, names: Names) -> Iterator
     up: dict[int, int] = {}
     for below, above in zip(below_E[inside_E].tolist(), above_E[inside_E].tolist(), strict=True):
         up.setdefault(below, above)
-    for part in np.unique(part_L[below_E[inside_E]]).tolist():
-        members = np.flatnonzero(part_L == part)
+    round_about = np.unique(below_E[inside_E])  # each has a label above it in its own part
+    round_about = round_about[np.argsort(part_L[round_about], kind="stable")]
+    ends = np.flatnonzero(np.diff(part_L[round_about])) + 1
+    for members in np.split(round_about, ends) if len(round_about) else ():
         way = _way(int(members[0]), up)
         shown = " > ".join(names.keys[place] for place in way[:MOST_SHOWN])
         detail = shown + (" > …" if len(way) > MOST_SHOWN else "")

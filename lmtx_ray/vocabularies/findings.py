@@ -95,12 +95,12 @@ class Report:
         yield f"{self.labels:,} labels; looked at {', '.join(self.checked)}"
         for severity in (ERROR, WARNING, NOTE):
             for kind in self._kinds(severity):
-                yield f"{severity}: {self.counts[kind]:,} {KINDS[kind][1]}"
+                yield f"{severity}: {KINDS[kind][1]}: {self.counts[kind]:,}"
                 yield from (f"    {one.shown()}" for one in self.first[kind])
                 if self.counts[kind] > MOST_SHOWN:
                     yield "    …"
         numbers = (self.count(ERROR), self.count(WARNING), self.count(NOTE))
-        yield "{:,} errors, {:,} warnings, {:,} notes".format(*numbers)
+        yield "errors: {:,}, warnings: {:,}, notes: {:,}".format(*numbers)
 
     def _kinds(self, severity: str) -> Sequence[str]:
         return [kind for kind, (own, _) in KINDS.items() if own == severity and kind in self.counts]

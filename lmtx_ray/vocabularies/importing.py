@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from lmtx_ray.corpus.lines import MOST_RAW, BadRow, CorpusError, Row
+from lmtx_ray.corpus.lines import LOST, MOST_RAW, BadRow, CorpusError, Row
 from lmtx_ray.corpus.reasons import Reasons
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.io import storage
@@ -53,8 +53,8 @@ def import_labels(source: str, output: str, asked: Asked, overwrite: bool = Fals
     `.rejects.jsonl`, a line for each with source, position, reason and raw.
 
     Raises:
-        CorpusError: The source cannot be read, or has no label, or the output's name tells no
-            format.
+        CorpusError: The source cannot be read to its end, or has no label, or the output's name
+            tells no format.
         ConfigError: What was asked for does not fit the source.
         FileExistsError: The output is there.
     """
@@ -94,6 +94,8 @@ def _good(made: Imported, rejects: TextIO) -> Iterator[Row]:
             made.shown_in.update([language] if (language := label.pop("shown_in")) else [])
             yield label
         elif bad is not None:
+            if LOST in bad.reason:  # half a vocabulary looks like a whole one
+                raise CorpusError(f"{uri} row {position}: {bad.reason}")
             made.reasons.add(uri, position, bad.reason)
             line = {"source": uri, "position": position, "reason": bad.reason}
             rejects.write(json_text({**line, "raw": bad.raw[:MOST_RAW]}) + "\n")

@@ -16,13 +16,12 @@ from lmtx_ray.corpus.looking import encoding_of
 from lmtx_ray.corpus.readers import ENDINGS, RDF
 from lmtx_ray.io import storage
 from lmtx_ray.vocabularies import tables
-from lmtx_ray.vocabularies.asked import Asked, Found, Vocabulary
+from lmtx_ray.vocabularies.asked import Asked, Vocabulary
 from lmtx_ray.vocabularies.columns import Columns, choose_columns
 from lmtx_ray.vocabularies.concepts import Concept, usual_languages
 
-ADDRESS = re.compile(
-    r"\s*(<[^<>\s]+>|https?://[^\s,;]+)\s*[\t,;]"
-)  # a row's first field, no header's
+# what a row begins with, and no header
+ADDRESS = re.compile(r"\s*(<[^<>\s]+>|https?://[^\s,;]+)\s*[\t,;]")
 JSON_LD = re.compile(r'"@(context|graph|id)"\s*:')
 SPARSE = re.compile(r"\d+ \d+\s*\n\s*\d+:[-+.\de]")
 NUMBERED = re.compile(r"yf?|output-items|.*label_map", re.IGNORECASE)  # of XMC: rows are the keys
@@ -78,7 +77,7 @@ def _bare(uri: str) -> tuple[str, str]:
 def _kind(uri: str, head: str) -> str:
     """What a file is, as `Asked.format` names it."""
     ending = _bare(uri)[1]
-    if ending in RDF or (ending in (".json", ".jsonl") and JSON_LD.search(head)):
+    if ending in RDF or (ending == ".json" and JSON_LD.search(head)):
         return "skos"
     kind = ENDINGS.get(ending)
     if kind in ("text", "tsv") and ADDRESS.match(head) and "\t" in head.split("\n", 1)[0]:
@@ -103,7 +102,7 @@ def _table(files: Sequence[str], kind: str, header: bool, asked: Asked) -> Vocab
     named = {"list": Columns("key", "text"), "annif": Columns("key", "text")}
     columns = named.get(kind)
     if columns is None:
-        head = tables.head_of(files, kind, header)
+        head = tables.head_of(files, kind, header, asked.encoding)
         places = {} if header or len(head.columns) < 2 else {"key": "1", "text": "2"}
         columns = choose_columns(head, {**places, **asked.columns})
     elif asked.columns:
@@ -112,8 +111,8 @@ def _table(files: Sequence[str], kind: str, header: bool, asked: Asked) -> Vocab
         raise ConfigError(
             f"--number: a label has several rows here, by column {columns.language!r}"
         )
-    is_named = header and kind in ("csv", "tsv", "parquet")
-    rows = tables.rows_of(files, kind, header, columns.used() if is_named else ())
+    used = columns.used() if header and kind in ("csv", "tsv", "parquet") else ()
+    rows = tables.rows_of(files, kind, header, asked.encoding, used)
     if kind == "list" and not asked.number:  # a blank line counts where rows do
         rows = (row for row in rows if isinstance(row[2], BadRow) or row[2]["text"].strip())
     found, languages = tables.labels_of(rows, columns, asked)
@@ -128,11 +127,8 @@ def _skos(files: Sequence[str], asked: Asked) -> Vocabulary:
         raise CorpusError(f"{', '.join(files)}: no skos:Concept and no skos:prefLabel in it")
     languages = asked.languages or tuple(usual_languages(concepts))
     wanted = replace(asked, languages=languages)
-    return Vocabulary("skos", tuple(files), _labels(concepts, files, wanted), {}, languages)
-
-
-def _labels(concepts: Sequence[Concept], files: Sequence[str], asked: Asked) -> Iterator[Found]:
-    return tables.checked_concepts(concepts, ", ".join(files), asked)
+    found = tables.checked_concepts(concepts, ", ".join(files), wanted)
+    return Vocabulary("skos", tuple(files), found, {}, languages)
 
 
 def _concepts(files: Sequence[str]) -> list[Concept]:

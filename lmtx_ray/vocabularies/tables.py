@@ -28,17 +28,19 @@ Rows = Iterator[tuple[str, int, Row | BadRow]]  # file, position, row as it was 
 ARROW = "->"  # between key and text in the Yf.txt of some XMC sets
 
 
-def rows_of(files: Sequence[str], kind: str, header: bool, used: Sequence[str] = ()) -> Rows:
+def rows_of(
+    files: Sequence[str], kind: str, header: bool, encoding: str = "", used: Sequence[str] = ()
+) -> Rows:
     """The rows of all files. Raises CorpusError for a file that has not the columns `used`."""
     for uri in files:
-        for position, row in _rows(uri, kind, header, used):
+        own = encoding or ("utf-8" if kind == "parquet" else encoding_at(uri))
+        for position, row in _rows(uri, kind, header, own.removesuffix("-sig"), used):
             yield uri, position, row
 
 
 def _rows(
-    uri: str, kind: str, header: bool, used: Sequence[str]
+    uri: str, kind: str, header: bool, encoding: str, used: Sequence[str]
 ) -> Iterator[tuple[int, Row | BadRow]]:
-    encoding = "utf-8" if kind == "parquet" else encoding_at(uri).removesuffix("-sig")
     if kind == "list":
         return _listed(uri, encoding)
     if kind == "annif":
@@ -89,9 +91,9 @@ def _headless(uri: str, kind: str, encoding: str) -> Iterator[tuple[int, Row | B
         yield number, row if isinstance(row, BadRow) else {**row, "1": _address(row["1"])}
 
 
-def head_of(files: Sequence[str], kind: str, header: bool) -> Look:
+def head_of(files: Sequence[str], kind: str, header: bool, encoding: str) -> Look:
     """What the first rows of the first file show. Raises CorpusError where there is none."""
-    read = islice(rows_of(files[:1], kind, header), HEAD_ROWS)
+    read = islice(rows_of(files[:1], kind, header, encoding), HEAD_ROWS)
     rows = tuple(row for _, _, row in read if not isinstance(row, BadRow))
     if not rows:
         raise CorpusError(f"{files[0]}: no row in it that can be read as {kind}")

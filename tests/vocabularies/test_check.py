@@ -55,7 +55,7 @@ def check(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
 def test_a_label_set_with_nothing_odd_passes(check) -> None:
     code, told, said = check(FINE)
     assert (code, told["findings"]) == (0, {})
-    assert said.splitlines()[-1] == "0 errors, 0 warnings, 0 notes"
+    assert said.splitlines()[-1] == "errors: 0, warnings: 0, notes: 0"
 
 
 def test_each_kind_is_found_and_told(check, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_each_kind_is_found_and_told(check, tmp_path: Path) -> None:
     assert by_kind["long_text", "g"][1] == "4, and 3 are read"
     assert "duplicate key 'a'" in by_kind["not_a_label", "labels.jsonl row 12"][1]
     assert (told["errors"], told["warnings"], told["notes"]) == (4, 5, 2)
-    assert "error: 2 circles in the hierarchy" in said
+    assert "error: circles in the hierarchy: 2" in said
 
 
 def test_warnings_fail_where_they_are_asked_to(check) -> None:

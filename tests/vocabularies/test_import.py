@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -200,6 +202,27 @@ def test_a_source_without_a_label_writes_nothing_but_its_rejects(take, tmp_path:
     for name, hint in (("l.pdf", "cannot tell the format"), ("l.csv", "labels are written as")):
         out = "out.txt" if name == "l.csv" else "out.csv"
         assert hint in take(name, "uid,title\n1,a\n", out=out)[1]
+
+
+@pytest.mark.parametrize("size", [1, 3000])
+def test_a_vocabulary_that_is_cut_off_is_an_error_and_no_smaller_one(
+    take, tmp_path: Path, size: int
+) -> None:
+    """Also where the beginning, which is looked at first, is whole."""
+    lines = (f"{n},{n} {random.Random(n).randbytes(size).hex()}\n" for n in range(999))
+    packed = gzip.compress(("uid,title\n" + "".join(lines)).encode(), 1)
+    _, said = take("l.csv.gz", packed[:-200])
+    assert "damaged compressed file" in said
+    assert ("the rest is lost" in said) is (size > 1)
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_other_encodings_are_told_by_the_beginning_or_named(take) -> None:
+    told, _ = take("l.csv", "uid,title\n1,Bären im Wald\n".encode("cp1252"))
+    assert rows(told["output"], "text") == [("Bären im Wald",)]
+    told, _ = take("m.csv", "uid,title\n1,熊\n".encode("shift_jis"), "--encoding", "shift_jis",
+                   out="m.csv.parquet")  # fmt: skip
+    assert rows(told["output"], "text") == [("熊",)]
 
 
 def test_several_files_are_one_vocabulary(take, tmp_path: Path) -> None:
