@@ -10,9 +10,10 @@ from lmtx_ray.bundle.folder import BundleParts, write_bundle
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration
-from lmtx_ray.evaluation.pair_features import DENSE, FUSED
+from lmtx_ray.evaluation.pair_features import DENSE, FUSED, LEARNED
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.index import LabelIndex
+from lmtx_ray.search.memory import Remembered
 from lmtx_ray.student.encoder import Encoder
 from tests.tiny import TOPICS
 
@@ -41,6 +42,13 @@ def calibration_of(fusion: dict[str, float] | None, slope: float) -> Calibration
     return Calibration(features, tuple(slope / 4 for _ in ones), (0.0,) * len(ones), ones, 2.0)
 
 
+def learned_weights() -> Calibration:
+    """Weights of all sides, of which votes count most."""
+    zeros, ones = (0.0,) * len(LEARNED), (1.0,) * len(LEARNED)
+    weights = tuple(3.0 if name == "votes" else 0.2 for name in LEARNED)
+    return Calibration(LEARNED, weights, zeros, ones, -1.0)
+
+
 def publish_bundle(
     folder: Path,
     encoder: str,
@@ -50,8 +58,10 @@ def publish_bundle(
     slope: float = 1.0,
     depth: int = 16,
     judged: pa.Table | None = None,
+    remembered: Remembered | None = None,
 ) -> str:
-    """A published bundle at `folder`; other `slope`s give other probabilities."""
+    """A published bundle at `folder`; other `slope`s give other probabilities. With a memory of
+    judged documents all sides are weighed."""
     settings = EncoderConfig(model=encoder, max_tokens=64, dtype="float32", threads=1)
     vectors = Encoder(settings).encode(LABELS, "label")
     parts = BundleParts(
@@ -64,6 +74,7 @@ def publish_bundle(
         fusion=fusion,
         calibration=calibration_of(fusion, slope),
         judged=judged,
+        learned=remembered and (remembered.save, learned_weights()),
     )
     Dataset(str(folder), bundle_id).publish_folder(lambda local: write_bundle(parts, local))
     return str(folder)

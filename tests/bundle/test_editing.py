@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lmtx_ray.bundle.cache import published_bundle
@@ -13,9 +14,11 @@ from lmtx_ray.bundle.editing import plan_changes, plan_to
 from lmtx_ray.bundle.remaking import description_of
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.cli.main import main
+from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError
+from lmtx_ray.search.memory import Remembered
 from lmtx_ray.student.encoder import Encoder
 from tests.tiny import save_encoder
 from tests.tiny_bundle import LABELS, publish_bundle
@@ -71,6 +74,22 @@ def test_a_bundle_by_difference_tags_as_one_made_anew(
     assert history["of"] == description_of(two)["bundle_id"]
     assert history["first"] == "test-bundle"
     assert history["since_first"] == {"added": 2, "changed": 2, "removed": 2}
+
+
+def test_what_was_accepted_of_a_label_goes_with_its_key(tmp_path: Path, encoder: str) -> None:
+    """Documents that were judged lead to label 9 and to one that goes; ids move with the edit."""
+    config = EncoderConfig(model=encoder, max_tokens=64, dtype="float32", threads=1)
+    vectors = Encoder(config).encode(TEXTS, "document")
+    judged = [(n, vector, [9, 2], [1.0, 1.0]) for n, vector in enumerate(vectors)]
+    memory = Remembered.of(judged, np.full(16, 4.0), np.full(16, 2.0))
+    learned = publish_bundle(tmp_path / "bundle-learned", encoder, remembered=memory)
+    before = Tagger.load(learned).tag(TEXTS, 2)["label_keys"].to_pylist()
+    assert {key for row in before for key in row} == {"L2", "L9"}
+    made = edited(learned, "remove", tmp_path / "r.txt", "L2\nL0\n")
+    made = edited(made, "add", tmp_path / "a.csv", "key,text\nN1,eye care\n")
+    after = Tagger.load(made)
+    assert [row[0] for row in after.tag(TEXTS, 1)["label_keys"].to_pylist()] == ["L9"] * len(TEXTS)
+    assert after.check() == ""
 
 
 def test_what_does_not_change_is_the_same_file(
