@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lmtx_ray.config.judge import BudgetConfig, TeacherConfig
+from lmtx_ray.config.judge import BudgetConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.text_keys import text_key
-from lmtx_ray.io import halting, progress
+from lmtx_ray.io import progress
 from lmtx_ray.stages import judge
 from lmtx_ray.stages.judge import CHECKED_DOCUMENTS, AskTeacher
 from lmtx_ray.teacher.budget import Ledger
 from lmtx_ray.teacher.health import JudgeUseless
-from lmtx_ray.teacher.protocol import BudgetReached, Halted, JudgeRefused
+from lmtx_ray.teacher.protocol import BudgetReached, JudgeRefused
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.teacher.registry import build_teacher
 from lmtx_ray.verdicts.store import add_human
@@ -154,30 +153,6 @@ def test_an_interruption_in_the_second_part_keeps_the_first(setting: Setting) ->
     setting.teacher.most = None
     assert worker(*unit(count)).num_rows == 4 * count  # the same process goes on
     assert len(setting.teacher.asked) == len(set(setting.teacher.asked)) == 4 * count
-
-
-def test_answers_of_an_endpoint_are_kept_while_a_unit_is_under_way(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(judge, "ROUNDS", 2)
-    kept: list[int] = []
-
-    def say(text: str, label: str) -> Reading:
-        kept.append(len(setting.stored()))
-        return by_length(text, label)
-
-    setting.teacher = Counting(say)
-    teacher = TeacherConfig(kind="http", model="m", url="http://127.0.0.1:1", concurrency=3)
-    setting.worker(teacher=teacher)(*unit(5))
-    assert kept == [n // 6 * 6 for n in range(20)]
-
-
-def test_a_halted_worker_asks_nothing_more(setting: Setting) -> None:
-    halted = threading.Event()
-    halted.set()
-    with halting.heeding(halted), pytest.raises(Halted):
-        setting.worker()(*unit(2))
-    assert not setting.teacher.asked
 
 
 def test_a_useless_judge_stops_early_and_stops_again_without_a_question(setting: Setting) -> None:

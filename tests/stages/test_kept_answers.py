@@ -1,0 +1,49 @@
+"""What was answered is kept before a unit is through, and a halted worker asks no more."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.io import halting
+from lmtx_ray.stages import judge
+from lmtx_ray.teacher.protocol import Halted
+from lmtx_ray.teacher.reading import Reading
+from tests.stages.asking import Counting, Setting, by_length, documents, fragments
+
+
+@pytest.fixture
+def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
+    return Setting(tmp_path, monkeypatch)
+
+
+def unit(count: int) -> tuple[pa.Table, pa.Table, pa.Table]:
+    return fragments(documents([f"a text of number {n}" for n in range(count)]))
+
+
+def test_answers_of_an_endpoint_are_kept_while_a_unit_is_under_way(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "ROUNDS", 2)
+    kept: list[int] = []
+
+    def say(text: str, label: str) -> Reading:
+        kept.append(len(setting.stored()))
+        return by_length(text, label)
+
+    setting.teacher = Counting(say)
+    teacher = TeacherConfig(kind="http", model="m", url="http://127.0.0.1:1", concurrency=3)
+    setting.worker(teacher=teacher)(*unit(5))
+    assert kept == [n // 6 * 6 for n in range(20)]
+
+
+def test_a_halted_worker_asks_nothing_more(setting: Setting) -> None:
+    halted = threading.Event()
+    halted.set()
+    with halting.heeding(halted), pytest.raises(Halted):
+        setting.worker()(*unit(2))
+    assert not setting.teacher.asked
