@@ -32,7 +32,7 @@ from benchmarks.quality_sets import SETS, Sizes, gold_of, texts_of
 from lmtx_ray.search.lexical import LexicalIndex
 
 RESULTS = Path(__file__).resolve().parent / "results"
-LABELS, DOCUMENTS, PASSES = 1_000_000, 2048, 3
+LABELS, DOCUMENTS, PASSES = 1_000_000, 1024, 3
 VOCABULARY, WORDS = 200_000, 150
 DEPTH, CUTS, BLOCK = 100, (10, 100), 256
 LIMITS = (
