@@ -27,7 +27,7 @@ from lmtx_ray.cli.messages import one_line
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import resolve
 from serve_apps.bundles import BundleConfig, ReplicaState
-from serve_apps.ray_internals import private
+from serve_apps.ray_internals import of_any_thread, private
 from serve_apps.running import APP
 from serve_apps.services import LocalService, http_url
 
@@ -107,7 +107,8 @@ class Service:
         """What replicas of a deployment say of themselves, asked `number` times at once; a handle
         chooses which one it asks, and one that is being replaced does not answer."""
         if deployment not in self._handles:
-            self._handles[deployment] = serve.get_deployment_handle(deployment, self._name)
+            handle = serve.get_deployment_handle(deployment, self._name)
+            self._handles[deployment] = of_any_thread(handle)
         replies = [self._handles[deployment].state.remote() for _ in range(number)]
         return [state for state in map(_answer, replies) if state is not None]
 

@@ -10,6 +10,7 @@ import importlib
 from typing import Any
 
 import ray
+from ray.serve.handle import DeploymentHandle
 
 PRIVATE = {
     # Serve's REST interface
@@ -44,6 +45,13 @@ SWITCHES = {
 
 class RayMovedError(ImportError):
     """This Ray does not have what was private in the one this was written for."""
+
+
+def of_any_thread(handle: DeploymentHandle) -> DeploymentHandle:
+    """A fresh handle that may be called by any thread: in a replica of ours handles live in the
+    event loop of what made them, see `running.ONE_LOOP`."""
+    handle._init(_run_router_in_separate_loop=True)
+    return handle
 
 
 def private(name: str) -> Any:
