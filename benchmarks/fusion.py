@@ -57,6 +57,7 @@ def read_run(run: Path) -> Given:
     split = step(run, "documents").read(["doc_id", "split"]).to_pylist()
     held_ids = [row["doc_id"] for row in split if row["split"] == "held_aside"]
     names = [f"{kind}-{n + 1}" for n in range(cycles) for kind in ("verdicts", "selection")]
+    names += [f"learned-selection-{n}" for n in range(1, cycles)]
     files = open_bundle(step(run, f"memory-{cycles}").uri)
     return Given(
         sides(run, "", cycles, held_ids),

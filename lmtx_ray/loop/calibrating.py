@@ -17,6 +17,7 @@ from lmtx_ray.evaluation.pair_features import DENSE, FUSED, Known, by_document, 
 from lmtx_ray.io.publish import Dataset
 
 RANKED = ("doc_id", "label_ids", "scores")
+WEIGHED = Calibration().features  # the score alone
 KEPT = 20  # candidates of a document that a bundle keeps, beside those that were judged
 UNKNOWN = float("nan")
 Pair = tuple[str, int]  # doc_id, label_id
@@ -37,7 +38,7 @@ class Sides:
     def features(self) -> tuple[str, ...]:
         """What a probability is made from; the scores of weighed sides are log-odds already."""
         if self.weighed:
-            return ("score",)
+            return WEIGHED
         return DENSE if self.lexical is None else FUSED
 
     def known(self, doc_ids: pa.Array) -> Iterator[tuple[str, Known]]:
@@ -132,8 +133,10 @@ class Fitted:
 
 def calibrate(held: Held, names: tuple[str, ...]) -> Fitted:
     """Fit on the judge's P(yes), or, where people reviewed pairs, on what their answers make of it
-    (see `correction`). A reviewed pair counts as reviewed; an unclear answer is no target."""
-    plain = _fit(held, names, held.judged_N)
+    (see `correction`). A reviewed pair counts as reviewed; an unclear answer is no target. Scores
+    of weighed sides are fitted already, and to fit them on the judge's answers again would bring
+    back its leaning to its favourites, which the weights leave out."""
+    plain = Calibration() if names == WEIGHED else _fit(held, names, held.judged_N)
     known_N = ~np.isnan(held.reviewed_N)
     if not known_N.any():
         return Fitted(plain, Correction(), held.accepted_N)

@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 
 from lmtx_ray.corpus import schemas
+from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.evaluation.pair_features import DENSE, Known
-from lmtx_ray.loop.calibrating import KEPT, Held, Said, calibrate, held_of, held_pairs, judged_tags
+from lmtx_ray.loop.calibrating import (
+    KEPT,
+    WEIGHED,
+    Held,
+    Said,
+    calibrate,
+    held_of,
+    held_pairs,
+    judged_tags,
+)
 
 NAN = float("nan")
 
@@ -110,3 +120,12 @@ def test_a_few_reviews_move_little() -> None:
     plain = calibrate(held, ("cosine",)).calibration.apply(held.features_NF)
     moved = two.calibration.apply(held.features_NF)
     assert 0 < plain.mean() - moved.mean() < 0.35
+
+
+def test_log_odds_of_weighed_sides_are_fitted_again_by_people_alone() -> None:
+    held, right_N = overrating()
+    assert calibrate(held, WEIGHED).calibration == Calibration()
+    reviewed_N = np.where(np.arange(3000) < 150, right_N, NAN)
+    reviewed = calibrate(Held(**{**vars(held), "reviewed_N": reviewed_N}), WEIGHED)
+    stated = reviewed.calibration.apply(held.features_NF).mean()
+    assert stated == pytest.approx(right_N.mean(), abs=0.06)
