@@ -31,7 +31,7 @@ def test_an_endpoint_judges_as_its_page_shows(tmp_path: Path, judge: FakeJudge) 
     config = yaml.safe_load(write_inputs(tmp_path, documents=40).read_text())
     config |= {"run": "runs/my", **yaml.safe_load(there)}
     (tmp_path / "my.yaml").write_text(yaml.safe_dump(config))
-    (commands,) = indented_blocks(ENDPOINT)
+    *_, commands = indented_blocks(ENDPOINT)  # what is above is of the settings
     done = walk(commands, tmp_path, environment(tmp_path, MY_KEY=KEY))
     assert "cost" in done.stderr
     assert {request["key"] for request in judge.requests} == {f"Bearer {KEY}"}
