@@ -36,8 +36,8 @@ LABELS, DOCUMENTS, PASSES = 1_000_000, 1024, 3
 VOCABULARY, WORDS = 200_000, 150
 DEPTH, CUTS, BLOCK = 100, (10, 100), 256
 LIMITS = (
-    ("build, seconds of a core", "build_cpu_seconds", "<", 60.0),
-    ("documents a second on 2 cores", "documents_a_second_of_2_cores", ">=", 500.0),
+    ("build, seconds", "build_clock_seconds", "<", 60.0),
+    ("documents a second on 2 cores", "documents_a_second_by_the_clock", ">=", 500.0),
     ("memory of a searching process, GiB", "search_gib", "<", 2.0),
 )
 SYLLABLES = "ba be bi co da de fe ga la lo ma mi na no pa ri sa so ta ti va zu".split()

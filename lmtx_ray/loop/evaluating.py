@@ -80,11 +80,16 @@ def evaluate(
         return summary
     if not counted:
         raise ValueError("counts need `counted`, the number of documents they were counted in")
-    counts_L = _counts(counts, found, right)
-    frequency = Frequency(counts_L, counted, *propensity)
+    frequency = Frequency(_counts(counts, found, right), counted, *propensity)
+    return summary | _by_frequency(found.ranked, right, frequency, ks)
+
+
+def _by_frequency(
+    ranked: pa.Table, right: pa.Table, frequency: Frequency, ks: Mapping[str, Sequence[int]]
+) -> dict[str, Any]:
+    """PSP@k, and recall of rare and frequent labels."""
     at, recall = ks.get("P", (1, 3, 5)), ks.get("R", (10,))[0]
-    sums = sums_of(found.ranked, right, frequency, at, recall)
-    return summary | summary_of([sums], at, recall)
+    return summary_of([sums_of(ranked, right, frequency, at, recall)], at, recall)
 
 
 def _counts(counts: Mapping[Any, int], found: Matched, right: pa.Table) -> np.ndarray:

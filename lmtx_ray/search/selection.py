@@ -30,11 +30,6 @@ class Selection:
             self.ids_S = np.flatnonzero(~_mask(labels, ids_S)).astype(np.int32)
             self.but = not but
 
-    @classmethod
-    def all_of(cls, labels: int) -> Selection:
-        """Every label."""
-        return cls(labels, np.zeros(0, np.int32), but=True)
-
     def __len__(self) -> int:
         return self.labels - len(self.ids_S) if self.but else len(self.ids_S)
 
