@@ -10,8 +10,10 @@ PINS := $(if $(filter gpu,$(ENGINE)),-gpu).txt
 demo: $(INSTALLED)
 	$(BIN)/lmtx demo
 
+# A call of Ray that waits takes no notice of a test's own limit: its process is ended, and says where it was.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		--max-worker-restart 0 -o faulthandler_timeout=500 -o faulthandler_exit_on_timeout=true
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -8,10 +8,12 @@ paid for and end, before the driver raises it.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -156,8 +158,20 @@ def stream(
     )
     try:
         yield from _received(_rows(receipts), board)
+    except (Exception, KeyboardInterrupt) as error:
+        _let_go(error)
+        raise
     finally:
         board.close()
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Ray Data ends a pool when nothing refers to it, and the frames of a failure do: its actors
+    would keep their CPUs as long as the error is kept, and what comes next would wait for them."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
 
 
 def _rows(receipts: ray.data.Dataset) -> Iterator[dict[str, Any]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
 import pytest
+import ray
 
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.io import storage
@@ -36,6 +40,24 @@ class Dies:
         return fragment
 
 
+class Refuses(Dies):
+    """Worker: meets what a user can mend, which comes back as a row."""
+
+    def __call__(self, fragment: pa.Table) -> pa.Table:
+        raise storage.StorageError("the store said no")
+
+
+def cpus() -> float:
+    return ray.available_resources().get("CPU", 0.0)
+
+
+def within_a_minute(holds: Callable[[], bool]) -> bool:
+    ends = time.monotonic() + 60
+    while not holds() and time.monotonic() < ends:
+        time.sleep(0.2)
+    return holds()
+
+
 def work_on(folder: Path, units: int) -> tuple[Work, str]:
     for number in range(units):
         storage.write_table(str(folder / f"in{number}.parquet"), pa.table({"id": [number]}))
@@ -56,3 +78,19 @@ def test_one_that_dies_before_it_worked_ends_the_job(ray_cluster: None, tmp_path
     with pytest.raises(Exception, match="no more"):
         run_units([work], Dies, {"folder": told, "at": 0, "once": False}, Resources(), "judge")
     assert not work.output.is_complete()
+
+
+@pytest.mark.parametrize("message", ["no more", "the store said no"])
+def test_a_broken_off_step_gives_its_workers_back(
+    ray_cluster: None, tmp_path: Path, message: str
+) -> None:
+    work, told = work_on(tmp_path, 4)
+    kwargs = {"folder": told, "at": 0, "once": False}
+    free = cpus()
+    gc.disable()  # whether the collector comes by in time is chance
+    try:
+        with pytest.raises(Exception, match=message) as kept:  # as a caller may keep it
+            run_units([work], Dies if message == "no more" else Refuses, kwargs, Resources(), "x")
+        assert within_a_minute(lambda: cpus() == free), kept
+    finally:
+        gc.enable()
