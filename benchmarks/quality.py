@@ -2,7 +2,7 @@
 search without training, and the judge's own re-ranking.
 
     python -m benchmarks.quality --data FOLDER [--set NAME …] [--seeds 3] [--workers 9]
-    python -m benchmarks.quality --data FOLDER --quick
+    python -m benchmarks.quality --data FOLDER --quick [--set NAME …] [--seeds 1] [--documents 160]
 
 `--data` holds a folder for each set (form: `quality_sets`). The judge is simulated: it says yes to
 so many of the right and of the wrong labels of gold; or `--judge model`, a judge of the product.
@@ -46,6 +46,8 @@ FITS: dict[str, dict[str, Any]] = {
     "title": TITLE,
     "segment": SEGMENT,
 }
+LARGE = {"set": list(SETS), "seeds": 3, "documents": 1800, "held_aside": 250, "test": 0}
+SMALL = {"set": ["debtags"], "seeds": 1, "documents": 160, "held_aside": 60, "test": 200}
 QUICK: dict[str, dict[str, Any]] = {  # of a few hundred documents on a CPU
     "default": {"max_tokens": 64, "batch_size": 24, "negatives": 4, "learning_rate": 1e-4},
     "paper": {"max_tokens": 64, "batch_size": 32},
@@ -58,7 +60,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--data", required=True, help="folder with a folder for each set")
-    add("--set", nargs="+", choices=SETS, default=list(SETS))
+    add("--set", nargs="+", choices=SETS, help="all of them without it")
     add("--encoder", default="minilm")
     add("--judge", choices=("simulated", "model"), default="simulated")
     add("--judge-model", default=JUDGE, help="folder of a judge, with --judge model")
@@ -66,11 +68,11 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--true-yes", type=float, default=0.85, help="share of right labels it says yes to")
     add("--false-yes", type=float, default=0.05, help="share of wrong labels it says yes to")
     add("--writer", default="", help="folder of a model that writes phrases: adds the row icxml")
-    add("--seeds", type=int, default=3)
+    add("--seeds", type=int, help="how many; 3 without it")
     add("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    add("--documents", type=int, default=1800, help="to train on; 0 for all")
-    add("--held-aside", type=int, default=250)
-    add("--test", type=int, default=0, help="to test on; 0 for all")
+    add("--documents", type=int, help="to train on; 0 for all, 1800 without it")
+    add("--held-aside", type=int, help="250 without it")
+    add("--test", type=int, help="to test on; 0 for all, as without it")
     add("--cycles", type=int, default=2)
     add("--top-k", type=int, default=20)
     add("--workers", type=int, default=1, help="jobs side by side, each in a process")
@@ -78,13 +80,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seconds", type=float, help="then no more jobs are waited for")
     add("--work", help="folder for what is made on the way; a temporary one without it")
     add("--output", type=Path, help="JSON file; a .md of the same name lies beside it")
-    add("--quick", action="store_true", help="debtags, few documents, one seed: minutes on a CPU")
+    add("--quick", action="store_true", help="minutes on a CPU: debtags, few documents, one seed")
     for recipe in FITS:
         add(f"--{recipe}", nargs="+", default=[], metavar="KEY=VALUE", help="settings of fit")
     options = parser.parse_args(given)
-    if options.quick:
-        options.set, options.seeds = ["debtags"], 1
-        options.documents, options.held_aside, options.test = 160, 60, 200
+    for name, value in (SMALL if options.quick else LARGE).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
     return options
 
 
