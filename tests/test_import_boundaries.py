@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -98,12 +99,14 @@ HEAVY_FILES = {
 }
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     paths = (path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
     names = {path: path.relative_to(PACKAGE).with_suffix("").as_posix() for path in paths}
     return {name.replace("/__init__", "").replace("/", "."): path for path, name in names.items()}
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -17,7 +17,7 @@ def test_a_run_trains_and_selects_while_its_gold_is_unreadable(
     tmp_path: Path, ray_cluster: None
 ) -> None:
     config = write_inputs(tmp_path, documents=40)
-    overrides = [f"run={tmp_path / 'run'}", "fit.passes=1"]
+    overrides = [f"run={tmp_path / 'run'}", "fit.passes=1", "fit.workers=2"]
     running.run(config, overrides, until="prepare")
     layout = lay_out(running.load_config(config, overrides))
     assert layout.test is not None

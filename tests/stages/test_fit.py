@@ -94,14 +94,16 @@ def accuracy(model: str) -> float:
     return float((scores.argmax(axis=1) == own).mean())
 
 
-# 1: e2e too; four share the two cores of the cluster; of one to four it takes the two that fit
+# four share the two cores; of one to four it takes the two that fit. One worker is trained in e2e,
+# two in loop/test_gold_apart, and that both learn the same is in student/test_workers
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "cpus"),
     [
-        pytest.param(1, 1, marks=pytest.mark.slow),
+        (1, 1),
         (2, 1),
-        pytest.param(4, 0.5, marks=pytest.mark.slow),
-        pytest.param((1, 4), 1, marks=pytest.mark.slow),
+        (4, 0.5),
+        ((1, 4), 1),
     ],
 )
 def test_the_student_learns_what_the_judge_accepted(
