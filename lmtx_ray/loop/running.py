@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Settings = RunConfig | Mapping[str, Any] | str | Path
 
 JOB_FOLDER = "/runtime_resources/working_dir_files/"
+logger = logging.getLogger(__name__)
 _started = False  # whether this process started or joined a cluster by `start_ray`
 
 
@@ -60,8 +61,13 @@ def plan(config: Settings, overrides: Sequence[str] = (), measure: bool = False)
         Interrupted: Measured was a judge that did not answer.
     """
     from lmtx_ray.loop.estimate import describe
+    from lmtx_ray.loop.machine import this_machine
+    from lmtx_ray.loop.preflight import on_cluster
+    from lmtx_ray.loop.room import lack_here
 
     settings = load_config(config, overrides)
+    if not on_cluster() and (lack := lack_here(settings, this_machine())):
+        logger.warning("%s: right on a cluster that has it; here, `lmtx run` would refuse", lack)
     with Stage("reading the corpus"):
         return describe(settings, measure)
 
@@ -82,7 +88,7 @@ def run(
         cycle: Which one of a repeated step; the first if None.
 
     Raises:
-        ConfigError: See `load_config`.
+        ConfigError: See `load_config`; or this machine lacks what a stage asks for.
         CorpusError: An input is missing or cannot be read.
         ValueError: No such step or cycle, or a run folder that a job's end would delete.
     """
@@ -92,8 +98,9 @@ def run(
     from lmtx_ray.loop.layout import lay_out
     from lmtx_ray.loop.naming import name_if_nameless
     from lmtx_ray.loop.outcome import finished
-    from lmtx_ray.loop.preflight import check, check_hub
+    from lmtx_ray.loop.preflight import check, check_hub, on_cluster
     from lmtx_ray.loop.record import write_record
+    from lmtx_ray.loop.room import check_room, warn_of_room
 
     settings = load_config(config, overrides)
     stop = _stop(until, cycle, settings)
@@ -104,12 +111,15 @@ def run(
         return summary
     refuse_passing_folder(settings.run, "run")
     check(settings)
+    if not on_cluster():
+        check_room(settings)
     check_hub(settings)
     write_record(settings)
     # two would pay the judge twice
     with lease.held(f"{settings.run}/LEASE.json", patient=True) as token:
         layout = lay_out(settings, by_lease(settings.run, token))
         start_ray(settings.run)
+        warn_of_room(settings)
         with Stage("loading libraries"):
             from lmtx_ray.loop.cycle import run_cycles
             from lmtx_ray.loop.ending import finish, finish_at
