@@ -148,7 +148,7 @@ def _encode(base: Base, description: Mapping[str, Any], texts: list[str]) -> np.
 
 def _write_examples(folder: Path, base: Base) -> None:
     """Keep the texts that show the encoder its values: others would move all documents' vectors."""
-    from lmtx_ray.bundle.tagger import examples_of
+    from lmtx_ray.bundle.loading import examples_of
 
     if EXAMPLES not in base.names:
         examples = examples_of(str(base.folder), base.labels)

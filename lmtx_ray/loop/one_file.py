@@ -30,6 +30,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import REJECTS, PublishError
 from lmtx_ray.io.units import Part
+from lmtx_ray.loop.search_way import SearchWay
 from lmtx_ray.loop.tagging import bundle_identity, plan_tags, settled
 
 logger = logging.getLogger(__name__)
@@ -101,10 +102,10 @@ def inner_format(kind: FileKind) -> OutputFormat:
     return "parquet" if kind == "xmc" else kind
 
 
-def plan_file(job: TagJob) -> dict[str, Any]:
+def plan_file(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
     """What tagging into a file would read, see `tagging.plan_tags`."""
     output = storage.absolute(job.output)
-    plan = plan_tags(job.model_copy(update={"output": work_folder(output)}))
+    plan = plan_tags(job.model_copy(update={"output": work_folder(output)}), search)
     return {**plan, "output": output, "complete": _is_written(output, _record(work_folder(output)))}
 
 

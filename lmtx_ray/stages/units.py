@@ -156,6 +156,11 @@ def stream(
     receipts = dataset.map_batches(
         run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources, calls)
     )
+    yield from receipts_of(receipts, board)
+
+
+def receipts_of(receipts: ray.data.Dataset, board: Board) -> Iterator[tuple[str, Receipt]]:
+    """Receipts as the rows of a dataset come, by the units' keys. Raises what a worker met."""
     try:
         yield from _received(_rows(receipts), board)
     except (Exception, KeyboardInterrupt) as error:

@@ -125,10 +125,15 @@ def run_references(
             with progress.working_on(key_of(unit, row["target"]), unit.size):
                 receipt = run_one(unit, worker, *target).without_keys().to_dict()
         except tuple(ERRORS.values()) as error:
-            kind = next(name for name, kind in ERRORS.items() if isinstance(error, kind))
-            receipt = {"error": kind, "message": str(error)}
+            receipt = told(error)
         receipts.append(json.dumps({"key": key_of(unit, row["target"]), "receipt": receipt}))
     return pa.table({"receipt": receipts})
+
+
+def told(error: Exception) -> dict[str, Any]:
+    """One of ERRORS in the place of a receipt."""
+    kind = next(name for name, kind in ERRORS.items() if isinstance(error, kind))
+    return {"error": kind, "message": str(error)}
 
 
 def key_of(unit: Unit, target: int) -> str:

@@ -1,0 +1,104 @@
+"""Whether batch tagging maps the whole index in every worker, or sends documents through a chain of
+stages that hold a part each.
+
+Replicated while the index's files are no more than half of the memory of the smallest node: it is
+mapped once a node, and the rest is for the workers themselves. Beyond that pages would be read from
+the disk again for every chunk of documents.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from lmtx_ray.bundle.cache import published_bundle
+from lmtx_ray.io.units import Unit
+from lmtx_ray.loop.machine import GIB, this_machine
+
+logger = logging.getLogger(__name__)
+SearchWay = Literal["auto", "replicated", "chain"]
+SHARE = 0.5  # of a node's memory that a whole index may take
+MOST_UNIT = 256 << 20  # bytes of input: a stage of a chain holds the vectors of a whole unit
+Shards = list[tuple[list[int], int]]  # of each stage: the numbers of its shards, and their bytes
+
+
+def check_way(search: SearchWay, local: bool | None) -> None:
+    """ValueError for a chain in one process."""
+    if search == "chain" and local:
+        raise ValueError("a chain needs Ray: leave out --local, or --search chain")
+
+
+def planned_way(search: SearchWay, bundle: str) -> dict[str, Any]:
+    """What would be done on nodes like this machine, and why."""
+    sizes, memory = shard_sizes(bundle), int(this_machine().memory * GIB)
+    way = _way(search, sum(sizes), memory)
+    said = f"{way}, an index of {sum(sizes) / GIB:,.2f} GiB in {len(sizes)} shards"
+    if search == "auto":
+        said += f"; memory of this machine: {memory / GIB:,.1f} GiB"
+    return {"way": way, "index_bytes": sum(sizes), "memory_bytes": memory, "said": said}
+
+
+def _way(search: SearchWay, index: int, memory: float) -> SearchWay:
+    if search != "auto":
+        return search
+    return "chain" if memory and index > SHARE * memory else "replicated"
+
+
+def shard_sizes(bundle: str) -> list[int]:
+    """Bytes of each file of a bundle's index, in the order of their rows."""
+    published = published_bundle(bundle)
+    return [published.size(name) for name in published.index_files()]
+
+
+def shards_to_chain(search: SearchWay, bundle: str, units: Sequence[Unit]) -> Shards | None:
+    """What each stage of a chain is to hold on the nodes that Ray has now; None for the whole index
+    in every worker.
+
+    Raises:
+        ValueError: `search` is "chain", and a unit is too large for one.
+    """
+    import ray
+
+    there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    memory = [one.get("memory", 0) + one.get("object_store_memory", 0) for one in there]
+    sizes = shard_sizes(bundle)
+    if _way(search, sum(sizes), min(memory, default=0)) == "replicated":
+        return None
+    if large := [unit for unit in units if unit.size > MOST_UNIT]:
+        said = (
+            f"{large[0].uris[0]}: one unit of {large[0].size:,} bytes, and in a chain a unit's "
+            f"vectors are in memory: no more than {MOST_UNIT:,}. JSONL and Parquet are cut by "
+            "--unit-bytes"
+        )
+        if search == "chain":
+            raise ValueError(f"{said}; or give --search replicated")
+        logger.warning("%s. Searching an index that is larger than half a node's memory", said)
+        return None
+    shards = stages_of(sizes)
+    logger.info("tag: a chain of %d stages that search %d bytes", len(shards), sum(sizes))
+    return shards if _have_room(shards, there) else [(numbers, 0) for numbers, _ in shards]
+
+
+def stages_of(sizes: Sequence[int]) -> Shards:
+    """The shards in order, each in a stage of its own; small ones, as labels that were added make
+    them, together in one that is no larger than the largest."""
+    stages: Shards = []
+    for number, size in enumerate(sizes):
+        if stages and stages[-1][1] + size <= max(sizes):
+            stages[-1] = [*stages[-1][0], number], stages[-1][1] + size
+        else:
+            stages.append(([number], size))
+    return stages
+
+
+def _have_room(shards: Shards, nodes: Sequence[dict[str, float]]) -> bool:
+    """Whether Ray finds memory for all; else none asks for it, as it would wait for ever."""
+    free = [node.get("memory", 0) for node in nodes]
+    for _, size in sorted(shards, key=lambda one: -one[1]):
+        place = max(range(len(free)), key=free.__getitem__)
+        if free[place] < size:
+            logger.warning("the index is larger than the cluster's memory: it is read from disks")
+            return False
+        free[place] -= size
+    return True

@@ -1,0 +1,58 @@
+"""A chain of shards: what it hands on, and that what it finds is what the whole index finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmtx_ray.bundle.searching import searches
+from lmtx_ray.io.units import Part, Unit
+from lmtx_ray.search.index import IndexShard, LabelIndex
+from lmtx_ray.search.selection import Selection
+from lmtx_ray.stages.chain import SearchShards
+from lmtx_ray.stages.passed import PASSED, Passed, row_of
+
+UNIT = Unit("u-1", (Part("in.jsonl", "e", 3, 9),), "dt=1", 77)
+MASKS = st.lists(st.lists(st.booleans(), min_size=40, max_size=40) | st.none(), max_size=5)
+
+
+class Held(SearchShards):
+    """The step of shards that are there already."""
+
+    def __init__(self, *shards: IndexShard) -> None:
+        self._shards = LabelIndex(shards)
+
+
+def handed_on(passed: Passed) -> Passed:
+    """As the next stage gets it."""
+    (row,) = pa.Table.from_pylist([passed.to_row()], schema=PASSED).to_pylist()
+    return Passed.of_row(row)
+
+
+@settings(max_examples=60)
+@given(
+    labels=st.integers(1, 40),
+    shards=st.integers(1, 45),
+    k=st.integers(1, 50),
+    values=st.integers(1, 3),
+    masks=MASKS,
+)
+def test_any_chain_finds_what_the_whole_index_finds(
+    labels: int, shards: int, k: int, values: int, masks: list[list[bool] | None]
+) -> None:
+    drawn = np.random.default_rng(labels)
+    known = drawn.integers(-values, values + 1, (labels, 3)).astype(np.float32)  # so many are equal
+    queries = drawn.normal(size=(len(masks), 3)).astype(np.float32)
+    selections = [m and Selection(labels, np.flatnonzero(m[:labels])) for m in masks]
+    asked = searches(selections, k)
+    passed = handed_on(Passed.of_row(row_of(UNIT, 3))).begun(queries, asked)
+    for shard in LabelIndex.build(known, shards).shards:
+        passed = handed_on(Held(shard)(passed))
+    assert (passed.unit, passed.target) == (UNIT, 3)
+    assert list(passed.searches) == asked
+    assert np.array_equal(passed.vectors_ND, queries)
+    for one, found in zip(passed.searches, passed.found, strict=True):
+        expected = LabelIndex.build(known).search(queries[one.places], one.k, one.selection)
+        assert all(map(np.array_equal, found, expected))
