@@ -38,6 +38,12 @@ class EncoderConfig(Config):
         "{parents} (their texts), with anything between them. A missing field takes the signs "
         "before it along. Raise label_tokens with it, here and in fit.",
     )
+    label_vectors: Literal["one", "aliases"] = Field(
+        "one",
+        description="one vector for each label, or with aliases a further one for each of its "
+        "aliases (texts in other languages too): a document near any of them finds the label. The "
+        "index grows by as many rows; training reads the label's own text alone.",
+    )
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto",
         description="Number format. auto is bfloat16 where the hardware multiplies it. float32 for "

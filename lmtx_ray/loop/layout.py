@@ -182,8 +182,11 @@ class _Planner:
             )
 
     def _state(self, number: int, encoder: Dataset | None, identity: str) -> State:
-        encoding = self._config.encoder.model_dump(mode="json", exclude={"model", *LAID_OUT})
-        labels = self._step(f"label-vectors-{number}", self._labels.fingerprint, identity, encoding)
+        settings = self._config.encoder
+        encoding = settings.model_dump(mode="json", exclude={"model", "label_vectors", *LAID_OUT})
+        made_of = [self._labels.fingerprint, identity, encoding]
+        made_of += [] if settings.label_vectors == "one" else [settings.label_vectors]
+        labels = self._step(f"label-vectors-{number}", *made_of)
         index = self._step(f"index-{number}", labels.fingerprint)
 
         def rankings(kind: str, documents: Dataset, lexical: Dataset) -> Rankings:

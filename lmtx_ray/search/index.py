@@ -11,6 +11,7 @@ Shapes: L labels, D dimensions, B queries, K found.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -86,12 +87,12 @@ class IndexShard:
             rows_BK, scores_BK = self._rows(queries_BD, k, self._allowed(selection))
             ids_BK = np.where(rows_BK < 0, PADDING, rows_BK + self.start)
             return ids_BK.astype(np.int32), scores_BK
-        if selection is None:
-            return search_labels(self._rows, self.labels_L, queries_BD, k)
-        rows_R = np.flatnonzero(selection.holds(self.labels_L))
-        rows_BK, scores_BK = self._rows(queries_BD, k + SPARE, rows_R)
-        labels_BK = np.where(rows_BK < 0, PADDING, self.labels_L[rows_BK])
-        return top_k(labels_BK, scores_BK, k)
+        rows_R = None if selection is None else np.flatnonzero(selection.holds(self.labels_L))
+        rows, most = (
+            partial(self._rows, rows_R=rows_R),
+            len(self) if rows_R is None else len(rows_R),
+        )
+        return search_labels(rows, self.labels_L, queries_BD, k, most)
 
     def _rows(
         self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None = None

@@ -43,7 +43,9 @@ class Worker(Protocol):
     (not said: it is not) gets a unit a task, as a task that broke off is done again as a whole.
     """
 
-    expands: ClassVar[bool]
+    @property
+    def expands(self) -> bool:
+        """See above."""
 
     def __call__(self, *fragments: pa.Table) -> pa.Table:
         """The output table of a unit, from one table for each of the unit's files."""
