@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,11 @@ from lmtx_ray.bundle.cache import (
     published_bundle,
 )
 from lmtx_ray.io import storage
+from lmtx_ray.search import row_labels
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.search.index import IndexShard, load_shard
 from lmtx_ray.search.selection import Selection
+from lmtx_ray.search.shard_file import shard_name
 
 
 @dataclass(frozen=True)
@@ -58,3 +60,15 @@ def load_shards(uri: str, numbers: Sequence[int]) -> HeldShards:
         for number in numbers
     ]
     return HeldShards(description["bundle_id"], shards, held)
+
+
+def load_index_shards(uri: str, starts: Mapping[int, int]) -> HeldShards:
+    """Shards of a published index that is in no bundle yet: number -> the rows before it.
+
+    Raises:
+        PublishError: Nothing is published there, or a file was changed.
+    """
+    names = {row_labels.FILE, *map(shard_name, starts)}
+    held = open_bundle(uri, lambda name: name in names)
+    shards = [load_shard(held.folder, number, start) for number, start in starts.items()]
+    return HeldShards(held.published.key, shards, held)

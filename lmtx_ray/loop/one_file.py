@@ -17,6 +17,7 @@ from lmtx_ray.batch.outputs import published_files, read_manifests
 from lmtx_ray.batch.plan import name_of, new_inputs, read_plans
 from lmtx_ray.batch.xmc_file import write_matrix
 from lmtx_ray.bundle.cache import open_bundle
+from lmtx_ray.config.search import SearchWay
 from lmtx_ray.corpus import sparse_rows
 from lmtx_ray.corpus.columns import IDS
 from lmtx_ray.corpus.documents import first_field
@@ -30,7 +31,6 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import REJECTS, PublishError
 from lmtx_ray.io.units import Part
-from lmtx_ray.loop.search_way import SearchWay
 from lmtx_ray.loop.tagging import bundle_identity, plan_tags, settled
 
 logger = logging.getLogger(__name__)

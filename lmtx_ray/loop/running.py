@@ -20,8 +20,8 @@ from lmtx_ray.io.stage import Stage
 
 if TYPE_CHECKING:
     from lmtx_ray.batch.job import TagJob
+    from lmtx_ray.config.search import SearchWay
     from lmtx_ray.loop.run_config import RunConfig
-    from lmtx_ray.loop.search_way import SearchWay
 
     Settings = RunConfig | Mapping[str, Any] | str | Path
 

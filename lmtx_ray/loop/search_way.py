@@ -1,5 +1,5 @@
-"""Whether batch tagging maps the whole index in every worker, or sends documents through a chain of
-stages that hold a part each.
+"""Whether many documents are searched by workers that each map the whole index, or sent through a
+chain of stages that hold a part each.
 
 Replicated while the index's files are no more than half of the memory of the smallest node: it is
 mapped once a node, and the rest is for the workers themselves. Beyond that pages would be read from
@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from lmtx_ray.bundle.cache import published_bundle
+from lmtx_ray.config.search import SearchWay
 from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.machine import GIB, this_machine
 
 logger = logging.getLogger(__name__)
-SearchWay = Literal["auto", "replicated", "chain"]
 SHARE = 0.5  # of a node's memory that a whole index may take
 MOST_UNIT = 256 << 20  # bytes of input: a stage of a chain holds the vectors of a whole unit
 Shards = list[tuple[list[int], int]]  # of each stage: the numbers of its shards, and their bytes
@@ -45,10 +45,11 @@ def _way(search: SearchWay, index: int, memory: float) -> SearchWay:
     return "chain" if memory and index > SHARE * memory else "replicated"
 
 
-def shard_sizes(bundle: str) -> list[int]:
-    """Bytes of each file of a bundle's index, in the order of their rows."""
-    published = published_bundle(bundle)
-    return [published.size(name) for name in published.index_files()]
+def shard_sizes(uri: str) -> list[int]:
+    """Bytes of each shard of a bundle's index, or of an index by itself, in order."""
+    published = published_bundle(uri)
+    names = published.index_files() or sorted(n for n in published.files if n.startswith("shard-"))
+    return [published.size(name) for name in names]
 
 
 def shards_to_chain(search: SearchWay, bundle: str, units: Sequence[Unit]) -> Shards | None:
@@ -76,7 +77,7 @@ def shards_to_chain(search: SearchWay, bundle: str, units: Sequence[Unit]) -> Sh
         logger.warning("%s. Searching an index that is larger than half a node's memory", said)
         return None
     shards = stages_of(sizes)
-    logger.info("tag: a chain of %d stages that search %d bytes", len(shards), sum(sizes))
+    logger.info("a chain of %d stages that search %d bytes", len(shards), sum(sizes))
     return shards if _have_room(shards, there) else [(numbers, 0) for numbers, _ in shards]
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmtx_ray.batch.unit import UnitWork, run_unit
+from lmtx_ray.config.search import SearchWay
 from lmtx_ray.io import progress
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
-from lmtx_ray.loop.search_way import SearchWay, shards_to_chain
+from lmtx_ray.loop.search_way import shards_to_chain
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle, require_bundle
 from lmtx_ray.bundle.defaults import read_defaults
+from lmtx_ray.config.search import SearchWay
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.io import storage
@@ -32,7 +33,7 @@ from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.filter_check import check_columns, check_filter
-from lmtx_ray.loop.search_way import SearchWay, check_way, planned_way
+from lmtx_ray.loop.search_way import check_way, planned_way
 from lmtx_ray.loop.tag_pool import Pool, tag_here, tag_on_ray
 
 __all__ = ["TagJob", "plan_tags", "tag_corpus"]

@@ -43,11 +43,16 @@ def build_index(
     Raises:
         ValueError: There is no label, or a vector is not finite.
     """
-    units = vectors.manifest().units
-    fragments = [(storage.join(vectors.uri, unit.file), unit.rows_out) for unit in units]
+    fragments = fragments_of(vectors)
     parts = shard_parts(fragments, shards)
     parts += [{"vectors": [uri for uri, _ in fragments]}] if repeats else []
     build_files(output, build_part, parts, resources, name)
+
+
+def fragments_of(vectors: Dataset) -> list[tuple[str, int]]:
+    """(URI, rows) of each fragment of published vectors."""
+    units = vectors.manifest().units
+    return [(storage.join(vectors.uri, unit.file), unit.rows_out) for unit in units]
 
 
 def shard_parts(fragments: Sequence[tuple[str, int]], shards: int) -> list[dict[str, Any]]:

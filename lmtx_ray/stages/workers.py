@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,13 @@ from lmtx_ray.batch.outputs import read_tags
 from lmtx_ray.cli.main import main
 from lmtx_ray.config.corpus import DocumentsConfig
 from lmtx_ray.io import storage
+from lmtx_ray.io.receipts import Receipt
 from lmtx_ray.loop import search_way
 from lmtx_ray.loop.search_way import stages_of
 from lmtx_ray.loop.tagging import tag_corpus
+from lmtx_ray.stages import tag_chain
+from lmtx_ray.stages.passed import Passed
+from lmtx_ray.stages.tag_chain import WriteUnit
 from tests.batch.tagging import document, lines
 from tests.chaos.batch_runs import published, write_corpus
 
@@ -61,8 +66,35 @@ def test_a_chain_publishes_the_bytes_of_the_replicated_way_and_resumes_to_them(
     (tmp_path / "002.jsonl").rename(hidden)
     result = tag_corpus(chain, search="chain")
     assert published(chain.output) == published(whole.output)
-    assert result["documents"] == read_tags(whole.output).num_rows == 27
+    assert result["documents"] == read_tags(whole.output).num_rows == 26
     assert tag_corpus(chain, search="replicated", local=True)["tagged_now"] == 0
+
+
+class DiesOnce(WriteUnit):
+    """Its process ends after it committed a unit and before it told so."""
+
+    def __call__(self, passed: Passed) -> Receipt:
+        receipt = super().__call__(passed)
+        try:
+            Path(f"{self._work.job.output}.died").touch(exist_ok=False)
+        except FileExistsError:
+            return receipt
+        os._exit(1)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_stage_that_dies_is_started_again_and_loses_no_unit(
+    bundle: str, tmp_path: Path, monkeypatch
+) -> None:
+    write_inputs(tmp_path / "in")
+    whole, chain = (job(bundle, tmp_path / "in", tmp_path / name) for name in ("whole", "chain"))
+    tag_corpus(whole, local=True)
+    monkeypatch.setattr(tag_chain, "WriteUnit", DiesOnce)
+    assert tag_corpus(chain, search="chain")["tagged_now"] == 27
+    assert Path(f"{chain.output}.died").exists()
+    assert published(chain.output) == published(whole.output)
 
 
 def test_small_shards_share_a_stage() -> None:

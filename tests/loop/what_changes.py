@@ -8,6 +8,7 @@ SAME = {
     "unit_labels": 5,
     "encoder.threads": 2,
     "encoder.token_budget": 512,
+    "index.search": "chain",
     "index.shards": 3,
     "judge.store": "/elsewhere",
     "judge.check": False,

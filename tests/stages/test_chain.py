@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmtx_ray.bundle.searching import searches
+from lmtx_ray.config.resources import Resources
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.units import Part, Unit
+from lmtx_ray.loop.judging import fragments
+from lmtx_ray.loop.search_way import shard_sizes, stages_of
 from lmtx_ray.search.index import IndexShard, LabelIndex
 from lmtx_ray.search.selection import Selection
 from lmtx_ray.stages.chain import SearchShards
 from lmtx_ray.stages.passed import PASSED, Passed, row_of
+from lmtx_ray.stages.shortlist import DenseShortlist
+from lmtx_ray.stages.shortlist_chain import rank_by_chain
+from lmtx_ray.stages.units import Work, run_units
+from tests.stages.test_index_files import published
 
 UNIT = Unit("u-1", (Part("in.jsonl", "e", 3, 9),), "dt=1", 77)
 MASKS = st.lists(st.lists(st.booleans(), min_size=40, max_size=40) | st.none(), max_size=5)
@@ -56,3 +67,23 @@ def test_any_chain_finds_what_the_whole_index_finds(
     for one, found in zip(passed.searches, passed.found, strict=True):
         expected = LabelIndex.build(known).search(queries[one.places], one.k, one.selection)
         assert all(map(np.array_equal, found, expected))
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_run_ranks_the_same_by_a_chain(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(1).normal(size=(23, 4)).astype(np.float32)
+    labels, documents = (published(tmp_path / name, drawn) for name in ("labels", "documents"))
+    index = Dataset(str(tmp_path / "index"), "index")
+    index.publish_folder(lambda folder: LabelIndex.build(drawn, 3).save(folder))
+    whole, chain = (Dataset(str(tmp_path / way), "dense") for way in ("whole", "chain"))
+    works = [[Work(output, fragments(documents), "doc_id")] for output in (whole, chain)]
+    kwargs = {"index": index.uri, "depth": 5}
+    run_units(works[0], DenseShortlist, kwargs, Resources(actors=None), "dense", local=True)
+    shards = stages_of(shard_sizes(index.uri))
+    assert [numbers for numbers, _ in shards] == [[0], [1], [2]]
+    for _ in range(2):  # the second time nothing is left to do
+        rank_by_chain(works[1], labels, index.uri, shards, 5, "dense")
+    assert chain.read().num_rows == 23
+    hashes = [[file.sha256 for file in one.manifest().stored()] for one in (whole, chain)]
+    assert hashes[0] == hashes[1]
