@@ -29,20 +29,32 @@ def check_way(search: SearchWay, local: bool | None) -> None:
         raise ValueError("a chain needs Ray: leave out --local, or --search chain")
 
 
-def planned_way(search: SearchWay, bundle: str) -> dict[str, Any]:
-    """What would be done on nodes like this machine, and why."""
+def planned_way(search: SearchWay, bundle: str, units: Sequence[Unit]) -> dict[str, Any]:
+    """What would be done on nodes like this machine, and why. Raises as `shards_to_chain`."""
     sizes, memory = shard_sizes(bundle), int(this_machine().memory * GIB)
-    way = _way(search, sum(sizes), memory)
+    way = _way(search, sum(sizes), memory, units)
     said = f"{way}, an index of {sum(sizes) / GIB:,.2f} GiB in {len(sizes)} shards"
     if search == "auto":
         said += f"; memory of this machine: {memory / GIB:,.1f} GiB"
     return {"way": way, "index_bytes": sum(sizes), "memory_bytes": memory, "said": said}
 
 
-def _way(search: SearchWay, index: int, memory: float) -> SearchWay:
-    if search != "auto":
-        return search
-    return "chain" if memory and index > SHARE * memory else "replicated"
+def _way(search: SearchWay, index: int, memory: float, units: Sequence[Unit]) -> SearchWay:
+    is_large = bool(memory) and index > SHARE * memory
+    if search == "replicated" or (search == "auto" and not is_large):
+        return "replicated"
+    large = next((unit for unit in units if unit.size > MOST_UNIT), None)
+    if large is None:
+        return "chain"
+    said = (
+        f"{large.uris[0]}: one unit of {large.size:,} bytes, and in a chain, where a unit's "
+        f"vectors are in memory, none may have more than {MOST_UNIT:,}. JSONL and Parquet are cut "
+        "by --unit-bytes"
+    )
+    if search == "chain":
+        raise ValueError(f"{said}; or give --search replicated")
+    logger.warning("%s. Each worker maps an index larger than half a node's memory", said)
+    return "replicated"
 
 
 def shard_sizes(uri: str) -> list[int]:
@@ -52,9 +64,9 @@ def shard_sizes(uri: str) -> list[int]:
     return [published.size(name) for name in names]
 
 
-def shards_to_chain(search: SearchWay, bundle: str, units: Sequence[Unit]) -> Shards | None:
+def shards_to_chain(search: SearchWay, uri: str, units: Sequence[Unit]) -> Shards | None:
     """What each stage of a chain is to hold on the nodes that Ray has now; None for the whole index
-    in every worker.
+    in every worker. `uri` is a bundle, or an index by itself.
 
     Raises:
         ValueError: `search` is "chain", and a unit is too large for one.
@@ -63,18 +75,8 @@ def shards_to_chain(search: SearchWay, bundle: str, units: Sequence[Unit]) -> Sh
 
     there = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     memory = [one.get("memory", 0) + one.get("object_store_memory", 0) for one in there]
-    sizes = shard_sizes(bundle)
-    if _way(search, sum(sizes), min(memory, default=0)) == "replicated":
-        return None
-    if large := [unit for unit in units if unit.size > MOST_UNIT]:
-        said = (
-            f"{large[0].uris[0]}: one unit of {large[0].size:,} bytes, and in a chain a unit's "
-            f"vectors are in memory: no more than {MOST_UNIT:,}. JSONL and Parquet are cut by "
-            "--unit-bytes"
-        )
-        if search == "chain":
-            raise ValueError(f"{said}; or give --search replicated")
-        logger.warning("%s. Searching an index that is larger than half a node's memory", said)
+    sizes = shard_sizes(uri)
+    if _way(search, sum(sizes), min(memory, default=0), units) == "replicated":
         return None
     shards = stages_of(sizes)
     logger.info("a chain of %d stages that search %d bytes", len(shards), sum(sizes))

@@ -20,6 +20,11 @@ class Pool:
     actors: int | None = None
     search: SearchWay = "auto"
 
+    @property
+    def may_be_left(self) -> bool:
+        """Whether little work may be done without it, as nobody asked for workers."""
+        return self.actors is None and self.search != "chain"
+
 
 def tag_here(units: Sequence[Unit], work: UnitWork) -> int:
     """Tag units in this process; returns the rows tagged."""

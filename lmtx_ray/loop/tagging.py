@@ -61,7 +61,7 @@ def plan_tags(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
         "bytes": size,
         "rows_about": size // BYTES_A_ROW,
         "complete": bool(_is_complete(job.output)),
-        "search": planned_way(search, job.bundle),
+        "search": planned_way(search, job.bundle, units),
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs[:20]],
     }
 
@@ -111,7 +111,9 @@ def tag_corpus(
     plans = _without_mistake(job, bundle, inputs, read_plans(job.output), append_new, overwrite)
     tagged = 0
     while plan := _next_plan(job, bundle, inputs, plans, append_new):
-        here = _is_small(plan) and pool == Pool() if local is None else local  # of this plan alone
+        here = (
+            _is_small(plan) and pool.may_be_left if local is None else local
+        )  # of this plan alone
         tagged += _run(
             job, [*plans[: plan["generation"]], plan], inputs, None if here else pool, start, began
         )

@@ -125,5 +125,9 @@ def test_a_dry_run_says_how_it_would_search(
     monkeypatch.setattr(search_way, "SHARE", found["index_bytes"] / found["memory_bytes"] / 2)
     assert planned()["way"] == "chain"
     assert planned("--search", "replicated")["way"] == "replicated"
+    monkeypatch.setattr(search_way, "MOST_UNIT", 9)
+    assert planned()["way"] == "replicated"  # and a warning
+    assert main(["tag", *names, "--dry-run", "--search", "chain"]) == 1
+    assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="a chain needs Ray"):
         tag_corpus(job(bundle, tmp_path / "in.jsonl", tmp_path / "out"), local=True, search="chain")
