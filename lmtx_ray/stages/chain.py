@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import ray
 
+from lmtx_ray.bundle.searching import Search
 from lmtx_ray.bundle.shards import load_shards
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.io import halting
 from lmtx_ray.io.receipts import Receipt
 from lmtx_ray.io.units import Unit
-from lmtx_ray.search.candidates import merge_top_k
+from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.stages.board import Board, post_now, post_to
 from lmtx_ray.stages.passed import PASSED, Passed, row_of
 from lmtx_ray.stages.resources import as_pool
@@ -28,6 +30,7 @@ from lmtx_ray.stages.units import MOST_BLOCKS, receipts_of
 from lmtx_ray.stages.workers import ERRORS, key_of, told
 from lmtx_ray.teacher.protocol import Halted
 
+QUERIES = 512  # searched at a time, as the memory of a search grows with them
 LEAST = 1 / 64  # of a CPU or GPU: Ray counts in ten thousandths
 
 
@@ -57,11 +60,24 @@ class SearchShards:
 
     def __call__(self, passed: Passed) -> Passed:
         """The same unit with what was found here too."""
-        found = []
-        for search, before in zip(passed.searches, passed.found, strict=True):
-            here = self._shards.search(passed.vectors_ND[search.places], search.k, search.selection)
-            found.append(merge_top_k([before, here], search.k))
+        pairs = zip(passed.searches, passed.found, strict=True)
+        found = [self._better(passed.vectors_ND, search, before) for search, before in pairs]
         return replace(passed, found=found)
+
+    def _better(self, vectors_ND: np.ndarray, search: Search, before: Candidates) -> Candidates:
+        parts = [_none(search.k)]
+        for start in range(0, len(search.places), QUERIES):
+            own = slice(start, start + QUERIES)
+            asked_BD = vectors_ND[search.places[own]]
+            here = self._shards.search(asked_BD, search.k, search.selection)
+            parts.append(merge_top_k([(before[0][own], before[1][own]), here], search.k))
+        ids, scores = zip(*parts, strict=True)
+        return np.concatenate(ids), np.concatenate(scores)
+
+
+def _none(k: int) -> Candidates:
+    """Those of no document."""
+    return np.zeros((0, k), np.int32), np.zeros((0, k), np.float32)
 
 
 class Station:

@@ -109,7 +109,8 @@ def _search_row(search: Search, found: Candidates) -> dict[str, Any]:
 
 def _search_of(row: Mapping[str, Any]) -> tuple[Search, Candidates]:
     places = np.frombuffer(row["places"], np.int32).tolist()
-    ids_BK = np.frombuffer(row["ids"], np.int32).reshape(len(places), -1)
+    ids = np.frombuffer(row["ids"], np.int32)
+    ids_BK = ids.reshape(len(places), len(ids) // max(len(places), 1))
     scores_BK = np.frombuffer(row["scores"], np.float32).reshape(ids_BK.shape)
     selection = None
     if row["labels"] is not None:

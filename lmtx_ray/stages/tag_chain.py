@@ -18,7 +18,7 @@ from lmtx_ray.batch.unit import UnitWork, own_filters, question, run_unit
 from lmtx_ray.bundle.cache import INDEX, open_bundle
 from lmtx_ray.bundle.searching import part_of
 from lmtx_ray.io import progress
-from lmtx_ray.io.receipts import Receipt
+from lmtx_ray.io.receipts import PublishError, Receipt
 from lmtx_ray.io.units import Unit
 from lmtx_ray.search.selection import Selection
 from lmtx_ray.stages.board import Board
@@ -74,9 +74,11 @@ class _Found:
         self._tagger, self._passed, self._at = tagger, passed, 0
 
     def tag(self, texts: Sequence[str], top_k: int | None, **how: Any) -> pa.Table:
-        """TAGS of the next texts."""
+        """TAGS of the next texts. Raises PublishError where there are more than there were."""
         span = range(self._at, self._at + len(texts))
         self._at = span.stop
+        if span.stop > len(self._passed.vectors_ND):
+            raise PublishError(f"{self._passed.unit.uris[0]}: it was changed since the job began")
         asked = self._tagger.ask(texts, top_k, **how)
         searched, found = part_of(self._passed.searches, self._passed.found, span)
         vectors_BD = self._passed.vectors_ND[span.start : span.stop]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmtx_ray.bundle.searching import searches
+from lmtx_ray.bundle.searching import Search, searches
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.units import Part, Unit
@@ -18,6 +18,7 @@ from lmtx_ray.loop.judging import fragments
 from lmtx_ray.loop.search_way import shard_sizes, stages_of
 from lmtx_ray.search.index import IndexShard, LabelIndex
 from lmtx_ray.search.selection import Selection
+from lmtx_ray.stages import chain
 from lmtx_ray.stages.chain import SearchShards
 from lmtx_ray.stages.passed import PASSED, Passed, row_of
 from lmtx_ray.stages.shortlist import DenseShortlist
@@ -49,9 +50,10 @@ def handed_on(passed: Passed) -> Passed:
     k=st.integers(1, 50),
     values=st.integers(1, 3),
     masks=MASKS,
+    most=st.sampled_from([1, 2, 512]),
 )
 def test_any_chain_finds_what_the_whole_index_finds(
-    labels: int, shards: int, k: int, values: int, masks: list[list[bool] | None]
+    labels: int, shards: int, k: int, values: int, masks: list[list[bool] | None], most: int
 ) -> None:
     drawn = np.random.default_rng(labels)
     known = drawn.integers(-values, values + 1, (labels, 3)).astype(np.float32)  # so many are equal
@@ -60,13 +62,24 @@ def test_any_chain_finds_what_the_whole_index_finds(
     asked = searches(selections, k)
     passed = handed_on(Passed.of_row(row_of(UNIT, 3))).begun(queries, asked)
     for shard in LabelIndex.build(known, shards).shards:
-        passed = handed_on(Held(shard)(passed))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(chain, "QUERIES", most)
+            passed = handed_on(Held(shard)(passed))
     assert (passed.unit, passed.target) == (UNIT, 3)
     assert list(passed.searches) == asked
     assert np.array_equal(passed.vectors_ND, queries)
     for one, found in zip(passed.searches, passed.found, strict=True):
         expected = LabelIndex.build(known).search(queries[one.places], one.k, one.selection)
         assert all(map(np.array_equal, found, expected))
+
+
+def test_a_unit_without_documents_goes_through() -> None:
+    begun = Passed.of_row(row_of(UNIT, 0)).begun(
+        np.zeros((0, 3), np.float32), [Search([], 4, None)]
+    )
+    passed = handed_on(Held(IndexShard(np.ones((2, 3), np.float32)))(handed_on(begun)))
+    assert passed.vectors_ND.shape == (0, 3)
+    assert [len(one) for one in passed.found[0]] == [0, 0]
 
 
 @pytest.mark.ray
@@ -76,14 +89,14 @@ def test_a_run_ranks_the_same_by_a_chain(tmp_path: Path) -> None:
     labels, documents = (published(tmp_path / name, drawn) for name in ("labels", "documents"))
     index = Dataset(str(tmp_path / "index"), "index")
     index.publish_folder(lambda folder: LabelIndex.build(drawn, 3).save(folder))
-    whole, chain = (Dataset(str(tmp_path / way), "dense") for way in ("whole", "chain"))
-    works = [[Work(output, fragments(documents), "doc_id")] for output in (whole, chain)]
+    whole, chained = (Dataset(str(tmp_path / way), "dense") for way in ("whole", "chain"))
+    works = [[Work(output, fragments(documents), "doc_id")] for output in (whole, chained)]
     kwargs = {"index": index.uri, "depth": 5}
     run_units(works[0], DenseShortlist, kwargs, Resources(actors=None), "dense", local=True)
     shards = stages_of(shard_sizes(index.uri))
     assert [numbers for numbers, _ in shards] == [[0], [1], [2]]
     for _ in range(2):  # the second time nothing is left to do
         rank_by_chain(works[1], labels, index.uri, shards, 5, "dense")
-    assert chain.read().num_rows == 23
-    hashes = [[file.sha256 for file in one.manifest().stored()] for one in (whole, chain)]
+    assert chained.read().num_rows == 23
+    hashes = [[file.sha256 for file in one.manifest().stored()] for one in (whole, chained)]
     assert hashes[0] == hashes[1]
