@@ -19,11 +19,18 @@ def search_device() -> str | None:
     """Where label vectors are multiplied: a torch device, None for this process's own kernels.
 
     `LMTX_SEARCH_DEVICE` says it, as "none" or by torch's name; else a GPU that this process sees.
+    Raises ValueError for a name that torch does not know.
     """
-    asked = os.environ.get("LMTX_SEARCH_DEVICE", "auto")
+    asked = os.environ.get("LMTX_SEARCH_DEVICE") or "auto"
     if asked == "auto":
         return "cuda" if has_gpu() else None
-    return None if asked == "none" else asked
+    if asked == "none":
+        return None
+    try:
+        return str(torch.device(asked))
+    except RuntimeError as error:
+        said = f"LMTX_SEARCH_DEVICE={asked}: auto, none or a device of torch such as cuda:0"
+        raise ValueError(said) from error
 
 
 def has_native_bfloat16() -> bool:

@@ -89,6 +89,8 @@ def test_a_device_is_chosen_where_there_is_one_or_as_asked(monkeypatch) -> None:
     assert [chosen(False, None), chosen(True, None)] == [None, "cuda"]
     assert [chosen(True, "none"), chosen(True, "cuda:1")] == [None, "cuda:1"]
     assert chosen(False, "cpu") == "cpu"
+    with pytest.raises(ValueError, match="LMTX_SEARCH_DEVICE=gpu9: auto, none or a device"):
+        chosen(True, "gpu9")
 
 
 @pytest.mark.gpu
