@@ -40,9 +40,8 @@ class EncoderConfig(Config):
     )
     label_vectors: Literal["one", "aliases"] = Field(
         "one",
-        description="one vector for each label, or with aliases a further one for each of its "
-        "aliases (texts in other languages too): a document near any of them finds the label. The "
-        "index grows by as many rows; training reads the label's own text alone.",
+        description="one vector for each label, or with aliases one for each alias too (also in "
+        "other languages): a document near any finds the label. Training reads its own text alone.",
     )
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto",
