@@ -4,48 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ray import serve
 
-from lmtx_ray.bundle.cache import DESCRIPTION, ROW_LABELS, LocalBundle, open_bundle
-from lmtx_ray.io import storage
-from lmtx_ray.search.candidates import Candidates, merge_top_k
-from lmtx_ray.search.index import IndexShard, load_shard, use_threads
+from lmtx_ray.bundle.shards import HeldShards, load_held
+from lmtx_ray.search.candidates import Candidates
+from lmtx_ray.search.index import use_threads
 from lmtx_ray.search.selection import Selection
 from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
-
-
-@dataclass(frozen=True)
-class HeldShards:
-    """This deployment's files of one bundle's index."""
-
-    bundle_id: str
-    shards: list[IndexShard]
-    held: LocalBundle
-
-    def search(
-        self, vectors_BD: np.ndarray, k: int, selection: Selection | None = None
-    ) -> Candidates:
-        """Merged candidates, as of one index; of a selection of all its labels those alone."""
-        return merge_top_k([one.search(vectors_BD, k, selection) for one in self.shards], k)
-
-
-def load_held(uri: str, number: int, of: int) -> HeldShards:
-    """Files number, number + of, … of a bundle: any bundle fits any number of deployments. No other
-    is fetched, unless the bundle is of a time when it did not say how many rows they have."""
-    held = open_bundle(uri, lambda name: name == DESCRIPTION)
-    description = storage.read_json(f"{held.folder}/{DESCRIPTION}")
-    files, rows = held.published.index_files(), description.get("index_rows")
-    mine = files[number::of] if rows else files
-    held = open_bundle(uri, lambda name: name in {DESCRIPTION, ROW_LABELS, *mine})
-    shards = [
-        load_shard(f"{held.folder}/index", file, sum(rows[:file]) if rows else None)
-        for file in range(number, len(files), of)
-    ]
-    return HeldShards(description["bundle_id"], shards, held)
 
 
 @serve.deployment(

@@ -125,33 +125,41 @@ def _id_rows(chunk: Chunk) -> pa.Table:
     return pa.table(columns, schema=ID_ROWS)
 
 
-def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, labels: LabelSet) -> pa.Table:
-    """`tags` of a chunk's documents, what a person set first. Texts without content, which are
-    here for their kept tags alone, are no work for the tagger."""
-    own = [
+def own_filters(chunk: Chunk, job: TagJob, labels: LabelSet) -> list[tuple[Filter, str]]:
+    """(filter, what is wrong with the columns that say it) of each document of a chunk."""
+    return [
         row_filter(row["doc_id"], fields, job, labels)
         for row, fields in zip(chunk.documents, chunk.filters, strict=True)
     ]
+
+
+def question(
+    chunk: Chunk, job: TagJob, own: Sequence[tuple[Filter, str]]
+) -> tuple[list[str], dict[str, Any]]:
+    """What a tagger is asked of a chunk: the texts, and the arguments of `Tags.tag` beside them.
+    Texts without content, which are here for their kept tags alone, are no work for it."""
     full = [
         (row, one)
         for row, (one, _) in zip(chunk.documents, own, strict=True)
         if row["title"] or row["text"]
     ]
-    tags = (
-        tagger.tag(
-            [row["text"] for row, _ in full],
-            job.top_k,
-            ids=[row["doc_id"] for row, _ in full],
-            titles=[row["title"] for row, _ in full],
-            min_probability=job.min_probability,
-            allow=job.allow,
-            deny=job.deny,
-            under=job.under,
-            filters=[one for _, one in full],
-        )
-        if full
-        else schemas.TAGS.empty_table()
-    )
+    return [row["text"] for row, _ in full], {
+        "top_k": job.top_k,
+        "ids": [row["doc_id"] for row, _ in full],
+        "titles": [row["title"] for row, _ in full],
+        "min_probability": job.min_probability,
+        "allow": job.allow,
+        "deny": job.deny,
+        "under": job.under,
+        "filters": [one for _, one in full],
+    }
+
+
+def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, labels: LabelSet) -> pa.Table:
+    """`tags` of a chunk's documents, what a person set first."""
+    own = own_filters(chunk, job, labels)
+    texts, asked = question(chunk, job, own)
+    tags = tagger.tag(texts, **asked) if texts else schemas.TAGS.empty_table()
     if not any(chunk.kept) and not any(problem for _, problem in own):
         return tags
     assert job.top_k is not None  # settled before the plan was made

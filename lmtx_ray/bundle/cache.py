@@ -22,7 +22,7 @@ from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, StoredFile
 
 DESCRIPTION, INDEX, JUDGED = "bundle.json", "index/", "judged.parquet"
-ROW_LABELS = f"{INDEX}row_labels.safetensors"  # of a bundle whose labels were edited
+ROW_LABELS = f"{INDEX}row_labels.safetensors"  # of edited labels, or with vectors of aliases
 
 
 @dataclass(frozen=True)

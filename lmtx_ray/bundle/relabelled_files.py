@@ -18,7 +18,7 @@ from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import label_set, label_words, label_words_moves, removed_labels
 from lmtx_ray.corpus.label_edits import Edited
 from lmtx_ray.corpus.label_set import LabelSet, Strings
-from lmtx_ray.corpus.label_texts import encoder_texts, label_texts
+from lmtx_ray.corpus.label_texts import label_texts, row_texts
 from lmtx_ray.io import storage
 from lmtx_ray.search.index_moves import NewIndex, move_index
 from lmtx_ray.search.lexical import LexicalIndex
@@ -128,14 +128,17 @@ def _write_index(
 ) -> NewIndex:
     before, now = base.folder / INDEX, folder / INDEX
     now.mkdir()
-    places = edited.moves.fresh().tolist()
-    if places:
-        template = EncoderConfig(**description["encoder"]).label_template
-        texts = encoder_texts(edited.labels.take(places), template, edited.labels)
-        vectors_FD = _encode(base, description, texts)
+    places = edited.moves.fresh()
+    if len(places):
+        how, fresh = EncoderConfig(**description["encoder"]), edited.labels.take(places)
+        aliases = how.label_vectors == "aliases"
+        rows = row_texts(fresh, how.label_template, aliases, edited.labels)
+        vectors_FD = _encode(base, description, [text for texts in rows for text in texts])
+        labels_F = np.repeat(places, [len(texts) for texts in rows])
     else:
         vectors_FD = np.zeros((0, shape_of(before / shard_name(0), "vectors")[1]), np.float32)
-    return move_index(before, now, edited.moves, vectors_FD)
+        labels_F = places
+    return move_index(before, now, edited.moves, vectors_FD, labels_F)
 
 
 def _encode(base: Base, description: Mapping[str, Any], texts: list[str]) -> np.ndarray:
@@ -148,7 +151,7 @@ def _encode(base: Base, description: Mapping[str, Any], texts: list[str]) -> np.
 
 def _write_examples(folder: Path, base: Base) -> None:
     """Keep the texts that show the encoder its values: others would move all documents' vectors."""
-    from lmtx_ray.bundle.tagger import examples_of
+    from lmtx_ray.bundle.loading import examples_of
 
     if EXAMPLES not in base.names:
         examples = examples_of(str(base.folder), base.labels)

@@ -26,7 +26,7 @@ from lmtx_ray.corpus import removed_labels
 from lmtx_ray.corpus.label_edits import Edited
 from lmtx_ray.corpus.label_moves import GONE
 from lmtx_ray.corpus.label_set import LabelSet
-from lmtx_ray.corpus.label_texts import encoder_texts
+from lmtx_ray.corpus.label_texts import row_texts
 from lmtx_ray.io import storage
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.io.latest import read_about, write_own_about
@@ -79,8 +79,7 @@ def relabel(before: BundleLabels, edited: Edited, output: str | None = None) -> 
     """
     held = open_bundle(before.uri)
     base = Base(Path(held.folder), tuple(held.published.files), before.labels)
-    template = EncoderConfig(**base.description["encoder"]).label_template
-    edited = _read_anew(edited, before.table, template)
+    edited = _read_anew(edited, before.table, EncoderConfig(**base.description["encoder"]))
     tables = {
         LABELS: storage.table_bytes(edited.labels),
         removed_labels.FILE: storage.table_bytes(edited.removed.table),
@@ -95,16 +94,17 @@ def relabel(before: BundleLabels, edited: Edited, output: str | None = None) -> 
     return new.uri
 
 
-def _read_anew(edited: Edited, before: pa.Table, template: str) -> Edited:
-    """The edit, in which labels are fresh too whose text for the encoder is another now: a template
-    may show descriptions, or the texts of parents."""
-    if template == PLAIN:
+def _read_anew(edited: Edited, before: pa.Table, how: EncoderConfig) -> Edited:
+    """The edit, in which labels are fresh too of which the encoder reads something else now: a
+    template may show descriptions, or the texts of parents, and aliases may have vectors."""
+    template, aliases = how.label_template, how.label_vectors == "aliases"
+    if template == PLAIN and not aliases:
         return edited
     moves = edited.moves
-    old, new = encoder_texts(before, template), encoder_texts(edited.labels, template)
+    old, new = row_texts(before, template, aliases), row_texts(edited.labels, template, aliases)
     differs = [
-        place != GONE and old[place] != text
-        for place, text in zip(moves.before_L, new, strict=True)
+        place != GONE and old[place] != texts
+        for place, texts in zip(moves.before_L, new, strict=True)
     ]
     return replace(edited, moves=replace(moves, fresh_L=moves.fresh_L | np.array(differs, bool)))
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.bundle import canary
+from lmtx_ray.bundle.asked import Asked, check_texts
 from lmtx_ray.bundle.cache import LocalBundle, check_version, open_bundle
 from lmtx_ray.bundle.evidence import evidence
 from lmtx_ray.bundle.filters import Filters, why_none
-from lmtx_ray.bundle.ranking import Ranked, Ranker
+from lmtx_ray.bundle.loading import calibration_of, examples_of, ranker_of
+from lmtx_ray.bundle.ranking import Ranked
 from lmtx_ray.bundle.searching import Search, Selections, among_all, gathered, searches
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.config.defaults import Defaults
@@ -22,20 +23,14 @@ from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.text_keys import document_text, is_blank
 from lmtx_ray.corpus.words import document_words, words
-from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import read_about
-from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.search.candidates import PADDING, Candidates
 from lmtx_ray.search.index import LabelIndex
-from lmtx_ray.search.lexical import LexicalIndex
-from lmtx_ray.search.memory import Memory
 from lmtx_ray.search.selection import Selection
 from lmtx_ray.student.encoder import Encoder
 
 NO_PROBABILITIES = "nobody judged this bundle: no probabilities, so none reaches min_probability"
-EXAMPLES = 256  # labels that show the encoder the values it works with
-EXAMPLES_FILE = "encoder_examples.json"  # in a bundle whose labels were edited
 
 
 class Tagger:
@@ -118,21 +113,57 @@ class Tagger:
             ValueError: Lists of different lengths, a `top_k` below 1, or a `min_probability`
                 outside 0 to 1. Its subclass UnknownKeys: keys that are not in the label set.
         """
+        asked = self.ask(
+            texts,
+            top_k,
+            ids=ids,
+            titles=titles,
+            min_probability=min_probability,
+            allow=allow,
+            deny=deny,
+            under=under,
+            filters=filters,
+        )
+        vectors_BD = self.encode(asked.documents)
+        searched = self.searches(asked.selections, self.depth(asked.wanted.top_k))
+        found = [self.search(vectors_BD[one.places], one.k, one.selection) for one in searched]
+        return self.table(asked, vectors_BD, searched, found)
+
+    def ask(
+        self,
+        texts: Sequence[str],
+        top_k: int | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+        titles: Sequence[str | None] | None = None,
+        min_probability: float | None = None,
+        allow: Collection[str] | None = None,
+        deny: Collection[str] = (),
+        under: str | Collection[str] | None = None,
+        filters: Sequence[Filter | None] | None = None,
+    ) -> Asked:
+        """What `tag` is asked with the same arguments; raises what that says."""
         wanted = self.defaults.or_else(top_k, min_probability)
         ids = [str(doc_id) for doc_id in (range(len(texts)) if ids is None else ids)]
         titles = [None] * len(texts) if titles is None else titles
         each = [None] * len(texts) if filters is None else filters
-        _check(texts, {"ids": ids, "titles": titles, "filters": each})
+        check_texts(texts, {"ids": ids, "titles": titles, "filters": each})
         documents = [document_text(title, text) for title, text in zip(titles, texts, strict=True)]
         general = Filter.of(allow, deny, under)
         asked = [(general, *([one] if one else [])) for one in each]
-        selections = self.select(asked)
-        vectors_BD = self.encode(documents)
-        depth = self.depth(wanted.top_k)
-        searched = self.searches(selections, depth)
-        found = [self.search(vectors_BD[one.places], one.k, one.selection) for one in searched]
-        ranked = self.rank(documents, vectors_BD, searched, found, selections, depth)
-        rows = self.answers(ids, documents, ranked, wanted, asked)
+        return Asked(ids, documents, asked, self.select(asked), wanted)
+
+    def table(
+        self,
+        asked: Asked,
+        vectors_BD: np.ndarray,
+        searched: Sequence[Search],
+        found: Sequence[Candidates],
+    ) -> pa.Table:
+        """The `tags` of documents, of what the `searches` of their vectors `found`."""
+        depth = self.depth(asked.wanted.top_k)
+        ranked = self.rank(asked.documents, vectors_BD, searched, found, asked.selections, depth)
+        rows = self.answers(asked.ids, asked.documents, ranked, asked.wanted, asked.filters)
         return schemas.conform(pa.Table.from_pylist(rows, schema=schemas.TAGS), schemas.TAGS)
 
     def check(self) -> str:
@@ -247,49 +278,3 @@ class Tagger:
         if (lexical := self._ranker.lexical) is not None:
             return lexical.named(document, label)
         return sorted(set(document_words(document)) & set(words(self.labels.texts[label])))
-
-
-def examples_of(folder: str, labels: LabelSet) -> list[str]:
-    """Texts that show the encoder the values it works with: those that the bundle names, as one
-    whose labels were edited does, so that its documents' vectors stay the same; else of its
-    labels."""
-    file = Path(folder, EXAMPLES_FILE)
-    if file.exists():
-        return [str(text) for text in storage.read_json(str(file))]
-    step = max(len(labels) // EXAMPLES, 1)
-    return labels.texts[::step][:EXAMPLES]
-
-
-def calibration_of(
-    folder: str, description: dict[str, Any], name: str = "calibration"
-) -> Calibration | None:
-    """The one in a bundle.json, None of an untrained one, or what else has its form; PublishError
-    where this version cannot read it."""
-    try:
-        fitted = description[name]
-        return None if fitted is None else Calibration.from_dict(fitted)
-    except (KeyError, TypeError, ValueError) as error:
-        raise PublishError(f"{folder}/bundle.json: {name}: {error}") from error
-
-
-def ranker_of(folder: str, description: dict[str, Any]) -> Ranker:
-    """What ranks the candidates of a bundle in a folder, by its bundle.json."""
-    fusion, combiner = description["fusion"], calibration_of(folder, description, "combiner")
-    return Ranker(
-        LexicalIndex.load(f"{folder}/lexical") if fusion else None,
-        fusion or {},
-        combiner,
-        Memory.load(f"{folder}/memory") if combiner else None,
-        description["depth"],
-    )
-
-
-def _check(texts: Sequence[str], beside: Mapping[str, Sequence[Any]]) -> None:
-    if isinstance(texts, str):
-        raise TypeError("tag() takes a list of texts, not one text")
-    for name, values in beside.items():
-        if len(values) != len(texts):
-            raise ValueError(f"{len(texts)} texts, but {len(values)} {name}")
-    for place, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"text {place} is {type(text).__name__}, not a text")

@@ -137,3 +137,14 @@ def port_number(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65_535:
         raise argparse.ArgumentTypeError(f"needs a port from 1 to 65535, got {text!r}")
     return int(text)
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """`--search`, how an index is shared out to workers."""
+    parser.add_argument(
+        "--search",
+        choices=("auto", "replicated", "chain"),
+        default="auto",
+        help="replicated: each tagger maps the whole index; chain: each stage of a chain a part of "
+        "it; auto: a chain where half of a node's memory is too little for the index",
+    )

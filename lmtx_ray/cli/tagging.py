@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, encoding, positive, probability
+from lmtx_ray.cli.arguments import add_search, add_verb, encoding, positive, probability
 from lmtx_ray.cli.filters import (
     add_filter_files,
     add_filter_keys,
@@ -119,6 +119,7 @@ def _add_running(tag: argparse.ArgumentParser) -> None:
     place = tag.add_mutually_exclusive_group()
     place.add_argument("--actors", type=positive, help="taggers; default: all GPUs, else CPUs")
     place.add_argument("--local", action="store_true", default=None, help="here, without Ray")
+    add_search(tag)
     tag.add_argument("--unit-bytes", type=positive, default=4 << 20, help="input of a unit")
     tag.add_argument("--dry-run", action="store_true", help="list and count, tag nothing")
 
@@ -145,8 +146,8 @@ def _tag(arguments: argparse.Namespace, kind: Any) -> dict[str, Any]:
     written = inner_format(kind) if kind else arguments.output_format
     job = _job(arguments, written or "parquet")
     if arguments.dry_run:
-        return plan_tags(job) if not kind else plan_file(job)
-    how = arguments.actors, arguments.local, arguments.overwrite
+        return (plan_file if kind else plan_tags)(job, arguments.search)
+    how = arguments.actors, arguments.local, arguments.overwrite, arguments.search
     if kind:
         return tag_to_file(job, arguments.long, *how)
     return tag_corpus(job, arguments.append_new, *how)
@@ -175,7 +176,8 @@ def tag_in_words(result: dict[str, Any]) -> str:
     if "rows_about" in result:
         return (
             f"{result['files']:,} files, {result['bytes']:,} bytes, about "
-            f"{result['rows_about']:,} rows, {result['units']:,} units of work"
+            f"{result['rows_about']:,} rows, {result['units']:,} units of work; search: "
+            f"{result['search']['said']}"
         )
     now = result["tagged_now"]
     said = f"{result['documents']:,} documents tagged"

@@ -38,6 +38,11 @@ class EncoderConfig(Config):
         "{parents} (their texts), with anything between them. A missing field takes the signs "
         "before it along. Raise label_tokens with it, here and in fit.",
     )
+    label_vectors: Literal["one", "aliases"] = Field(
+        "one",
+        description="one vector for each label, or with aliases one for each alias too (also in "
+        "other languages): a document near any finds the label. Training reads its own text alone.",
+    )
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto",
         description="Number format. auto is bfloat16 where the hardware multiplies it. float32 for "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from lmtx_ray.config.languages import checked
 from lmtx_ray.config.loading import Config
+
+SearchWay = Literal["auto", "replicated", "chain"]
 
 
 class IndexConfig(Config):
@@ -18,6 +20,12 @@ class IndexConfig(Config):
         ge=1,
         description="Equal parts of the index; the answers do not depend on it. More where it is "
         "too large for one machine of the service (some millions of labels).",
+    )
+    search: SearchWay = Field(
+        "auto",
+        description="replicated: each worker of the shortlist maps the whole index; chain: each "
+        "stage of a chain a part of it; auto: a chain where half of a node's memory is too little "
+        "for the index. The answers do not depend on it.",
     )
 
 

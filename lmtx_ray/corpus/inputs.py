@@ -89,6 +89,11 @@ def list_inputs(uris: Sequence[str], identify: bool = True) -> list[InputFile]:
     return _identified(files, entries) if identify else files
 
 
+def content_hashes(uris: Sequence[str]) -> dict[str, str]:
+    """What tells the files of inputs from others: their etags, or hashes of their content."""
+    return {file.uri: file.identity for file in list_inputs(uris)}
+
+
 def _identified(files: Sequence[InputFile], entries: Mapping[str, Entry]) -> list[InputFile]:
     def identify(file: InputFile) -> InputFile:
         etag = entries[file.uri].etag

@@ -74,5 +74,27 @@ def encoder_texts_of(labels: pa.Table, template: str, files: Sequence[str]) -> l
     return encoder_texts(labels, template, known)
 
 
+def row_texts(
+    labels: pa.Table, template: str, aliases: bool, known: pa.Table | None = None
+) -> list[tuple[str, ...]]:
+    """Of each label the texts that have a vector in the index: what `encoder_texts` says, and with
+    `aliases` each of them too."""
+    own = encoder_texts(labels, template, known)
+    if not aliases:
+        return [(text,) for text in own]
+    further = labels["aliases"].to_pylist()
+    return [
+        tuple(dict.fromkeys([text, *(more or ())])) for text, more in zip(own, further, strict=True)
+    ]
+
+
+def row_texts_of(
+    labels: pa.Table, template: str, aliases: bool, files: Sequence[str]
+) -> list[tuple[str, ...]]:
+    """`row_texts` of a part of a label set, as `encoder_texts_of`."""
+    known = known_labels(tuple(files)) if _shows_parents(template) else None
+    return row_texts(labels, template, aliases, known)
+
+
 def _shows_parents(template: str) -> bool:
     return template != PLAIN and PARENTS in LabelTemplate(template).fields

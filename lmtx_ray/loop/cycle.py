@@ -31,6 +31,7 @@ from lmtx_ray.loop.judging import (
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.prepare import prepare
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.search_way import shards_to_chain
 from lmtx_ray.loop.steps import Cycle, Rankings, State
 from lmtx_ray.loop.text_cycle import text_examples_step
 from lmtx_ray.stages.embed import Embed
@@ -39,6 +40,7 @@ from lmtx_ray.stages.files import build_files
 from lmtx_ray.stages.fit import fit
 from lmtx_ray.stages.index import build_index, build_lexical
 from lmtx_ray.stages.shortlist import DenseShortlist, Fuse, LexicalShortlist
+from lmtx_ray.stages.shortlist_chain import rank_by_chain
 from lmtx_ray.stages.units import Work, run_units
 from lmtx_ray.student.pseudo_labels import relative
 
@@ -206,7 +208,8 @@ def embed_step(config: RunConfig, layout: Layout, state: State) -> None:
 def index_step(config: RunConfig, state: State) -> None:
     """The index over a state's label vectors."""
     pool, shards = config.resources.shortlist, config.index.shards
-    build_index(state.labels, state.index, shards, pool, f"index {state.number}")
+    repeats = config.encoder.label_vectors == "aliases"
+    build_index(state.labels, state.index, shards, pool, f"index {state.number}", repeats)
 
 
 def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:
@@ -214,12 +217,22 @@ def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:
     pool, number = config.resources.shortlist, state.number
     made = list(sides(layout, state))
     works = [Work(side.dense, fragments(side.vectors), "doc_id") for _, _, side in made]
-    kwargs: dict[str, object] = {"index": state.index.uri, "depth": config.shortlist.depth}
-    run_units(works, DenseShortlist, kwargs, pool, f"dense {number}")
+    dense_step(config, state, works, f"dense {number}")
     works = [
         Work(side.hybrid, fragments(side.dense, lexical), "doc_id") for _, lexical, side in made
     ]
     run_units(works, Fuse, {"config": config.shortlist}, pool, f"hybrid {number}")
+
+
+def dense_step(config: RunConfig, state: State, works: Sequence[Work], name: str) -> None:
+    """Dense rankings of vectors: by the whole index in each worker, or through a chain."""
+    index, depth, units = state.index.uri, config.shortlist.depth, works[0].units
+    done = all(work.output.is_complete() for work in works)
+    if not done and (shards := shards_to_chain(config.index.search, index, units)):
+        rank_by_chain(works, state.labels, index, shards, depth, name)
+    else:
+        kwargs = {"index": index, "depth": depth}
+        run_units(works, DenseShortlist, kwargs, config.resources.shortlist, name)
 
 
 def examples_step(

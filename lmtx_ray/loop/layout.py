@@ -15,7 +15,7 @@ from lmtx_ray import __version__
 from lmtx_ray.config.components import resolve_model
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.gold_reader import gold_identity, without_gold
-from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.inputs import content_hashes
 from lmtx_ray.io.fence import Fence
 from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.io.publish import Dataset
@@ -159,9 +159,9 @@ class _Planner:
         reading = corpus.model_dump(mode="json", include={"format", "columns", "encoding"})
         reading["columns"] = without_gold(reading["columns"])
         training = corpus.model_dump(mode="json", include=TRAINING_FIELDS)
-        rows = _content_hashes([corpus.labels])
+        rows = content_hashes([corpus.labels])
         labels = fingerprint(__version__, reading, corpus.bad_labels, rows)
-        documents = fingerprint(__version__, reading, training, _content_hashes(corpus.documents))
+        documents = fingerprint(__version__, reading, training, content_hashes(corpus.documents))
         self._labels = self._step("labels", labels)
         self._documents = self._step("documents", documents)
         self._label_rejects = self._step("label-rejects", labels)
@@ -182,8 +182,11 @@ class _Planner:
             )
 
     def _state(self, number: int, encoder: Dataset | None, identity: str) -> State:
-        encoding = self._config.encoder.model_dump(mode="json", exclude={"model", *LAID_OUT})
-        labels = self._step(f"label-vectors-{number}", self._labels.fingerprint, identity, encoding)
+        settings = self._config.encoder
+        encoding = settings.model_dump(mode="json", exclude={"model", "label_vectors", *LAID_OUT})
+        made_of = [self._labels.fingerprint, identity, encoding]
+        made_of += [] if settings.label_vectors == "one" else [settings.label_vectors]
+        labels = self._step(f"label-vectors-{number}", *made_of)
         index = self._step(f"index-{number}", labels.fingerprint)
 
         def rankings(kind: str, documents: Dataset, lexical: Dataset) -> Rankings:
@@ -288,13 +291,8 @@ class _Planner:
             asked = test.verdicts.fingerprint if test.verdicts else ""
             written = test.icxml.verdicts.fingerprint if test.icxml else ""
             counts = self._config.evaluation.counts
-            counted = _content_hashes([counts]) if counts else {}
+            counted = content_hashes([counts]) if counts else {}
             inputs += [test.documents.fingerprint, asked, written, settings, counted]
             never = self._config.corpus.self_matches
-            inputs += [_content_hashes([never])] if never else []
+            inputs += [content_hashes([never])] if never else []
         return self._step("evaluation", bundle.fingerprint, *inputs)
-
-
-def _content_hashes(uris: list[str] | tuple[str, ...]) -> dict[str, str]:
-    """What tells files from others: their etags, or hashes of their content."""
-    return {file.uri: file.identity for file in list_inputs(uris)}

@@ -17,6 +17,7 @@ from lmtx_ray.batch.outputs import published_files, read_manifests
 from lmtx_ray.batch.plan import name_of, new_inputs, read_plans
 from lmtx_ray.batch.xmc_file import write_matrix
 from lmtx_ray.bundle.cache import open_bundle
+from lmtx_ray.config.search import SearchWay
 from lmtx_ray.corpus import sparse_rows
 from lmtx_ray.corpus.columns import IDS
 from lmtx_ray.corpus.documents import first_field
@@ -101,10 +102,10 @@ def inner_format(kind: FileKind) -> OutputFormat:
     return "parquet" if kind == "xmc" else kind
 
 
-def plan_file(job: TagJob) -> dict[str, Any]:
+def plan_file(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
     """What tagging into a file would read, see `tagging.plan_tags`."""
     output = storage.absolute(job.output)
-    plan = plan_tags(job.model_copy(update={"output": work_folder(output)}))
+    plan = plan_tags(job.model_copy(update={"output": work_folder(output)}), search)
     return {**plan, "output": output, "complete": _is_written(output, _record(work_folder(output)))}
 
 

@@ -20,6 +20,7 @@ from lmtx_ray.io.stage import Stage
 
 if TYPE_CHECKING:
     from lmtx_ray.batch.job import TagJob
+    from lmtx_ray.config.search import SearchWay
     from lmtx_ray.loop.run_config import RunConfig
 
     Settings = RunConfig | Mapping[str, Any] | str | Path
@@ -144,6 +145,7 @@ def tag_corpus(
     actors: int | None = None,
     local: bool | None = None,
     overwrite: bool = False,
+    search: SearchWay = "auto",
 ) -> dict[str, Any]:
     """Tag every readable document of a job's inputs and publish tags and rejects; returns counts.
 
@@ -155,6 +157,9 @@ def tag_corpus(
         actors: Taggers in the pool; as many as the cluster has GPUs or CPUs if None.
         local: True: in this process, without Ray; False: on Ray.
         overwrite: Drop what another job has tagged in the output but not published.
+        search: "replicated": each worker maps the whole index; "chain": each stage of a chain of
+            Ray Data stages a part of it; "auto": what the nodes' memory has room for. The tags are
+            the same.
 
     Raises:
         PublishError: The output holds another job's tags, or inputs, settings or bundle changed.
@@ -166,7 +171,7 @@ def tag_corpus(
     if local is None and os.environ.get("RAY_ADDRESS"):
         local = False
     start = partial(start_ray, job.output)
-    return tagging.tag_corpus(job, append_new, actors, local, start, overwrite)
+    return tagging.tag_corpus(job, append_new, actors, local, start, overwrite, search)
 
 
 def tag_to_file(
@@ -175,6 +180,7 @@ def tag_to_file(
     actors: int | None = None,
     local: bool | None = None,
     overwrite: bool = False,
+    search: SearchWay = "auto",
 ) -> dict[str, Any]:
     """The same into one file, `job.output`: .csv, .jsonl, .parquet or .xmc.txt, which appears whole
     when the job is complete; returns counts.
@@ -191,7 +197,7 @@ def tag_to_file(
     from lmtx_ray.loop import one_file
 
     def tag(inner: TagJob) -> dict[str, Any]:
-        return tag_corpus(inner, False, actors, local, overwrite)
+        return tag_corpus(inner, False, actors, local, overwrite, search)
 
     return one_file.tag_to_file(job, long, overwrite, tag)
 

@@ -20,19 +20,21 @@ from lmtx_ray.batch.outputs import (
     units_of,
 )
 from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
-from lmtx_ray.batch.unit import UnitWork, run_unit
+from lmtx_ray.batch.unit import UnitWork
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle, require_bundle
 from lmtx_ray.bundle.defaults import read_defaults
+from lmtx_ray.config.search import SearchWay
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
-from lmtx_ray.io import progress, storage
+from lmtx_ray.io import storage
 from lmtx_ray.io.fence import claimed
 from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.stage import Stage
-from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.filter_check import check_columns, check_filter
+from lmtx_ray.loop.search_way import check_way, planned_way
+from lmtx_ray.loop.tag_pool import Pool, tag_here, tag_on_ray
 
 __all__ = ["TagJob", "plan_tags", "tag_corpus"]
 logger = logging.getLogger(__name__)
@@ -42,8 +44,9 @@ BYTES_A_ROW = 1500  # of plain text, for estimates
 Plan = dict[str, Any]
 
 
-def plan_tags(job: TagJob) -> dict[str, Any]:
-    """What tagging would read, without loading a model or writing anything."""
+def plan_tags(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
+    """What tagging would read, and how it would search on nodes like this machine, without loading
+    a model or writing anything."""
     job = settled(job)
     inputs = list_inputs(job.source.documents, identify=False)
     units = make_units(inputs, job.source, job.unit_bytes)
@@ -58,6 +61,7 @@ def plan_tags(job: TagJob) -> dict[str, Any]:
         "bytes": size,
         "rows_about": size // BYTES_A_ROW,
         "complete": bool(_is_complete(job.output)),
+        "search": planned_way(search, job.bundle, units),
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs[:20]],
     }
 
@@ -74,6 +78,7 @@ def tag_corpus(
     local: bool | None = None,
     start: Callable[[], None] | None = None,
     overwrite: bool = False,
+    search: SearchWay = "auto",
 ) -> dict[str, Any]:
     """Tag every readable document of the inputs and publish tags and rejects.
 
@@ -86,15 +91,19 @@ def tag_corpus(
         local: In this process, without Ray; None decides by the size of the input.
         start: Called before Ray is needed.
         overwrite: Drop what another job has tagged there but not published.
+        search: How the index is shared out to the pool, see `search_way`; no answer depends on it.
 
     Raises:
+        ValueError: `search` is "chain", and `local` true or a unit too large for one.
         PublishError: The output folder holds another job's tags, or inputs, settings or bundle
             changed; the message says what. Its subclass StaleDriver: another driver took over.
         CorpusError: There is no readable document.
         StorageError: An input or the output failed; a repeated call goes on.
     """
     began, started = time.time(), time.monotonic()
+    check_way(search, local)
     job = settled(job).model_copy(update={"output": storage.absolute(job.output)})
+    pool = Pool(actors, search)
     bundle = bundle_identity(job)
     with Stage("looking at the inputs"):
         inputs = list_inputs(job.source.documents)
@@ -102,9 +111,11 @@ def tag_corpus(
     plans = _without_mistake(job, bundle, inputs, read_plans(job.output), append_new, overwrite)
     tagged = 0
     while plan := _next_plan(job, bundle, inputs, plans, append_new):
-        here = _is_small(plan) and actors is None if local is None else local  # of this plan alone
+        here = (
+            _is_small(plan) and pool.may_be_left if local is None else local
+        )  # of this plan alone
         tagged += _run(
-            job, [*plans[: plan["generation"]], plan], inputs, here, actors, start, began
+            job, [*plans[: plan["generation"]], plan], inputs, None if here else pool, start, began
         )
         plans = read_plans(job.output)
     return _result(job, plans, tagged, time.monotonic() - started)
@@ -208,12 +219,12 @@ def _run(
     job: TagJob,
     plans: list[Plan],
     inputs: Sequence[InputFile],
-    local: bool,
-    actors: int | None,
+    pool: Pool | None,
     start: Callable[[], None] | None,
     began: float,
 ) -> int:
-    """Do what is left of the newest plan and publish it; returns the rows tagged here."""
+    """Do what is left of the newest plan and publish it, in this process without a pool; returns
+    the rows tagged here."""
     plan, tagged = plans[-1], 0
     with claimed(job.output, plan["conditional"]) as fence:
         dataset = dataset_of(job.output, plan, fence)
@@ -223,39 +234,13 @@ def _run(
             logger.info("tag: %d of %d units were done before", len(done), len(plan["units"]))
         work = UnitWork(job, dataset)
         if waiting:
-            if not local and start:
+            if pool and start:
                 start()
-            tagged = _locally(waiting, work) if local else _on_ray(waiting, work, actors)
+            tagged = tag_on_ray(waiting, work, pool) if pool else tag_here(waiting, work)
         with Stage("publishing"):
             check_unchanged(inputs, began)
             publish(job.output, plans, fence)
     return tagged
-
-
-def _locally(units: Sequence[Unit], work: UnitWork) -> int:
-    from lmtx_ray.bundle.tagger import Tagger
-
-    rows = 0
-    with Stage("tag", {unit.name: float(unit.size) for unit in units}, what="documents") as stage:
-        tagger = Tagger.load(work.job.bundle)
-        for unit in units:
-            with progress.working_on(unit.name, unit.size):
-                receipt = run_unit(unit, work, tagger, tagger.labels)
-            rows += receipt.rows_out
-            stage.done(unit.name, receipt.rows_out)
-    return rows
-
-
-def _on_ray(units: Sequence[Unit], work: UnitWork, actors: int | None) -> int:
-    from lmtx_ray.stages.board import board_for
-    from lmtx_ray.stages.tag import pool_of, tag_units
-    from lmtx_ray.stages.units import follow
-    from lmtx_ray.stages.workers import key_of
-
-    board = board_for(f"tag {work.output.fingerprint}")
-    receipts = tag_units(units, work, pool_of(actors, len(units)), board)
-    sizes = {key_of(unit, 0): float(unit.size) for unit in units}
-    return follow(receipts, Stage("tag", sizes, board.look, "documents"))
 
 
 def check_unchanged(inputs: Sequence[InputFile], began: float) -> None:

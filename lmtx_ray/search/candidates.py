@@ -30,13 +30,24 @@ def top_k(ids_BK: np.ndarray, scores_BK: np.ndarray, k: int) -> tuple[np.ndarray
     return ids, scores
 
 
+def top_labels(ids_BK: np.ndarray, scores_BK: np.ndarray, k: int) -> Candidates:
+    """The same where an id may be in a row several times: its best score counts."""
+    order = np.lexsort((-scores_BK, ids_BK), axis=1)
+    ids = np.take_along_axis(ids_BK, order, axis=1)
+    again_BK = np.zeros(ids.shape, bool)
+    again_BK[:, 1:] = ids[:, 1:] == ids[:, :-1]
+    scores = np.take_along_axis(scores_BK, order, axis=1)
+    return top_k(np.where(again_BK, PADDING, ids), scores, k)
+
+
 def merge_top_k(
     parts: Sequence[tuple[np.ndarray, np.ndarray]], k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Top k over disjoint shards' (ids_BK, scores_BK): equals the search of the whole."""
+    """Top k over shards' (ids_BK, scores_BK): equals the search of the whole. A label that has rows
+    in several of them counts once."""
     ids = np.concatenate([ids for ids, _ in parts], axis=1)
     scores = np.concatenate([scores for _, scores in parts], axis=1)
-    return top_k(ids, scores, k)
+    return top_labels(ids, scores, k)
 
 
 def reciprocal_rank_fusion(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -12,6 +13,24 @@ CPU_FLAGS = Path("/proc/cpuinfo")
 def has_gpu() -> bool:
     """Whether this process sees a GPU."""
     return torch.cuda.is_available()
+
+
+def search_device() -> str | None:
+    """Where label vectors are multiplied: a torch device, None for this process's own kernels.
+
+    `LMTX_SEARCH_DEVICE` says it, as "none" or by torch's name; else a GPU that this process sees.
+    Raises ValueError for a name that torch does not know.
+    """
+    asked = os.environ.get("LMTX_SEARCH_DEVICE") or "auto"
+    if asked == "auto":
+        return "cuda" if has_gpu() else None
+    if asked == "none":
+        return None
+    try:
+        return str(torch.device(asked))
+    except RuntimeError as error:
+        said = f"LMTX_SEARCH_DEVICE={asked}: auto, none or a device of torch such as cuda:0"
+        raise ValueError(said) from error
 
 
 def has_native_bfloat16() -> bool:

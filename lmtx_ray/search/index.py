@@ -1,24 +1,26 @@
 """Nearest labels by inner product: exact FAISS search over shards of rows.
 
 The vectors are mapped from safetensors and searched where they lie: no index file has to be
-trusted, and all processes of a machine hold them once. FAISS finds a few more than asked, or on a
-CPU with 8-bit products these do; their scores are then summed in float64 and rounded, as FAISS sums
-in another order for another number of queries or rows. So a score's bits depend on its two vectors
-alone, and sharding, batching, the machine and the service change no answer.
+trusted, and all processes of a machine hold them once. FAISS finds a few more than asked, or a GPU,
+or 8-bit products on a CPU that has them; their scores are then summed in float64 and rounded, as
+FAISS sums in another order for another number of queries or rows. So a score's bits depend on its
+two vectors alone, and sharding, batching, the machine and the service change no answer.
 Shapes: L labels, D dimensions, B queries, K found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import faiss
 import numpy as np
 
 from lmtx_ray.search.among import are_few, nearest_among
 from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
-from lmtx_ray.search.hardware import has_int8
+from lmtx_ray.search.hardware import has_int8, search_device
 from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.int8_rows import Int8Rows, is_worth
 from lmtx_ray.search.row_labels import load_row_labels, search_labels
@@ -36,6 +38,16 @@ SPARE = 16  # found beyond k, so that rounding at the edge loses none
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
 
 
+class Finder(Protocol):
+    """Finds candidates faster than float32 on a CPU does."""
+
+    def search(
+        self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None = None
+    ) -> list[np.ndarray | None]:
+        """Rows that hold the k nearest of each query, of `rows_R` alone if given; None where it
+        cannot tell."""
+
+
 class IndexShard:
     """Rows `start` to `start + len` of the label vectors; what one replica of a service holds."""
 
@@ -45,14 +57,22 @@ class IndexShard:
         start: int = 0,
         int8: Int8Rows | None = None,
         labels_L: np.ndarray | None = None,
+        device: str | None = None,
     ) -> None:
         """`int8` are the same vectors; where they are not given but of use, they are made.
-        `labels_L`: the label of each row, see `row_labels`; the rows' own numbers if None."""
+        `labels_L`: the label of each row, see `row_labels`; the rows' own numbers if None.
+        `device`: where torch multiplies; `search_device` if None."""
         self.start, self.labels_L = start, labels_L
         self.vectors_LD = np.ascontiguousarray(vectors_LD, dtype=np.float32)
-        self._int8 = None
-        if has_int8() and is_worth(len(self), 1):
-            self._int8 = Int8Nearest(int8 or Int8Rows.of(self.vectors_LD))
+        self._finder: Finder | None = None
+        if not is_worth(len(self), 1):
+            return
+        if device := device or search_device():
+            from lmtx_ray.search.device_product import DeviceNearest
+
+            self._finder = DeviceNearest(self.vectors_LD, device)
+        elif has_int8():
+            self._finder = Int8Nearest(int8 or Int8Rows.of(self.vectors_LD))
 
     def __len__(self) -> int:
         return len(self.vectors_LD)
@@ -67,12 +87,12 @@ class IndexShard:
             rows_BK, scores_BK = self._rows(queries_BD, k, self._allowed(selection))
             ids_BK = np.where(rows_BK < 0, PADDING, rows_BK + self.start)
             return ids_BK.astype(np.int32), scores_BK
-        if selection is None:
-            return search_labels(self._rows, self.labels_L, queries_BD, k)
-        rows_R = np.flatnonzero(selection.holds(self.labels_L))
-        rows_BK, scores_BK = self._rows(queries_BD, k + SPARE, rows_R)
-        labels_BK = np.where(rows_BK < 0, PADDING, self.labels_L[rows_BK])
-        return top_k(labels_BK, scores_BK, k)
+        rows_R = None if selection is None else np.flatnonzero(selection.holds(self.labels_L))
+        rows, most = (
+            partial(self._rows, rows_R=rows_R),
+            len(self) if rows_R is None else len(rows_R),
+        )
+        return search_labels(rows, self.labels_L, queries_BD, k, most)
 
     def _rows(
         self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None = None
@@ -105,8 +125,8 @@ class IndexShard:
         if not count:
             return [np.zeros(0, np.int64)] * len(queries_BD)
         near: list[np.ndarray | None] = [None] * len(queries_BD)
-        if self._int8 is not None and is_worth(count, k):
-            near = self._int8.search(queries_BD, k, rows_R)
+        if self._finder is not None and is_worth(count, k):
+            near = self._finder.search(queries_BD, k, rows_R)
         unsure = [place for place, rows in enumerate(near) if rows is None]
         sure = {place: rows for place, rows in enumerate(near) if rows is not None}
         if unsure:

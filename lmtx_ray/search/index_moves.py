@@ -3,7 +3,7 @@
 A shard stays the file that it is, also where some of its rows lead nowhere any more: fresh vectors
 go into a shard behind the others. The last one is written again together with them as long as it is
 small, and any shard once much of it leads nowhere, so that neither grows without end.
-Shapes: R rows of all shards, L labels, D dimensions, F fresh labels.
+Shapes: R rows of all shards, L labels, D dimensions, F vectors of fresh labels.
 """
 
 from __future__ import annotations
@@ -59,16 +59,24 @@ class _Fresh:
     vectors_FD: np.ndarray
 
 
-def move_index(before: Path, now: Path, moves: Moves, vectors_FD: np.ndarray) -> NewIndex:
+def move_index(
+    before: Path,
+    now: Path,
+    moves: Moves,
+    vectors_FD: np.ndarray,
+    labels_F: np.ndarray | None = None,
+) -> NewIndex:
     """Write into the folder `now` what the index in the folder `before` becomes and has not.
 
     Args:
         vectors_FD: Of the fresh labels, in their order.
+        labels_F: The label of each of them; one for each fresh label if None.
 
     Raises:
         ValueError: A vector is not finite, or has another width than those that are there.
     """
-    shards, fresh = _shards(before, moves), _Fresh(moves.fresh(), vectors_FD)
+    labels_F = moves.fresh() if labels_F is None else labels_F
+    shards, fresh = _shards(before, moves), _Fresh(labels_F, vectors_FD)
     none = _Fresh(fresh.labels_F[:0], vectors_FD[:0])
     joins = len(shards[-1].labels_R) < SMALL and len(fresh.labels_F) > 0
     kept: dict[str, str] = {}
@@ -111,7 +119,7 @@ def _write(path: Path, shard: _Shard, fresh: _Fresh) -> np.ndarray:
     of the rows."""
     live = shard.live
     labels_W = np.concatenate([shard.labels_R[live], fresh.labels_F]).astype(np.int32)
-    order_W = np.argsort(labels_W)
+    order_W = np.argsort(labels_W, kind="stable")
 
     def pieces() -> Iterator[np.ndarray]:
         for start in range(0, len(order_W), ROWS):

@@ -2,6 +2,7 @@
 
 A bundle whose labels were edited keeps the shards that it had: rows of labels that are gone or have
 another text stay where they are and lead nowhere, and what was encoded anew stands in further rows.
+Where aliases are encoded too, several rows lead to a label: the best of them counts.
 Shapes: R rows, L rows of a shard, B queries, K found.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmtx_ray.search.candidates import PADDING, Candidates, top_k
+from lmtx_ray.search.candidates import PADDING, Candidates, top_labels
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 
 FILE = "row_labels.safetensors"
@@ -45,18 +46,19 @@ def search_labels(
     labels_L: np.ndarray,
     queries_BD: np.ndarray,
     k: int,
+    most: int,
 ) -> Candidates:
-    """The k best labels, by a `search` of rows that is asked for more until it is sure: of rows
-    that lead nowhere none is given, and of equal scores the lower label comes first."""
+    """The k best labels, by a `search` of `most` rows that is asked for more until it is sure: of
+    rows that lead nowhere none is given, and of equal scores the lower label comes first."""
     ids_BK = np.full((len(queries_BD), k), PADDING, np.int32)
     scores_BK = np.full((len(queries_BD), k), -np.inf, np.float32)
-    waiting, width = np.arange(len(queries_BD)), min(k + SPARE, len(labels_L))
+    waiting, width = np.arange(len(queries_BD) if most else 0), min(k + SPARE, most)
     while len(waiting):
         rows_BW, row_scores_BW = search(queries_BD[waiting], width)
         labels_BW = np.where(rows_BW == PADDING, PADDING, labels_L[rows_BW])
-        ids, scores = top_k(labels_BW, row_scores_BW, k)
+        ids, scores = top_labels(labels_BW, row_scores_BW, k)
         sure = (ids[:, -1] != PADDING) & (row_scores_BW[:, -1] < scores[:, -1])
-        sure |= width >= len(labels_L)
+        sure |= width >= most
         ids_BK[waiting[sure]], scores_BK[waiting[sure]] = ids[sure], scores[sure]
-        waiting, width = waiting[~sure], min(2 * width, len(labels_L))
+        waiting, width = waiting[~sure], min(2 * width, most)
     return ids_BK, scores_BK

@@ -15,6 +15,7 @@ from lmtx_ray.corpus.label_texts import label_texts
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.lexical import LexicalIndex
+from lmtx_ray.search.row_labels import save_row_labels
 from lmtx_ray.search.shard_file import shard_name, write_shard
 from lmtx_ray.stages.files import build_files
 
@@ -29,16 +30,29 @@ def matrix(vectors: pa.Table) -> np.ndarray:
 
 
 def build_index(
-    vectors: Dataset, output: Dataset, shards: int, resources: Resources, name: str
+    vectors: Dataset,
+    output: Dataset,
+    shards: int,
+    resources: Resources,
+    name: str,
+    repeats: bool = False,
 ) -> None:
-    """Publish an index of label vectors in even shards, at most one a label.
+    """Publish an index of label vectors in even shards, at most one a label. `repeats`: several of
+    them may be of one label, so the index has to say of which.
 
     Raises:
         ValueError: There is no label, or a vector is not finite.
     """
+    fragments = fragments_of(vectors)
+    parts = shard_parts(fragments, shards)
+    parts += [{"vectors": [uri for uri, _ in fragments]}] if repeats else []
+    build_files(output, build_part, parts, resources, name)
+
+
+def fragments_of(vectors: Dataset) -> list[tuple[str, int]]:
+    """(URI, rows) of each fragment of published vectors."""
     units = vectors.manifest().units
-    fragments = [(storage.join(vectors.uri, unit.file), unit.rows_out) for unit in units]
-    build_files(output, build_shard, shard_parts(fragments, shards), resources, name)
+    return [(storage.join(vectors.uri, unit.file), unit.rows_out) for unit in units]
 
 
 def shard_parts(fragments: Sequence[tuple[str, int]], shards: int) -> list[dict[str, Any]]:
@@ -61,6 +75,22 @@ def _pieces(fragments: Sequence[tuple[str, int]], start: int, stop: int) -> Iter
         if own[0] < own[1]:
             yield uri, *own
         first += rows
+
+
+def build_part(folder: Path, **part: Any) -> None:
+    """Write a shard's file, or the labels of all rows."""
+    (build_row_labels if "vectors" in part else build_shard)(folder, **part)
+
+
+def build_row_labels(folder: Path, vectors: Sequence[str]) -> None:
+    """Write which label each row of these fragments is of."""
+    tables = (storage.read_table(uri, ["id"]) for uri in vectors)
+    save_row_labels(folder, np.concatenate([ids_of(table) for table in tables]))
+
+
+def ids_of(vectors: pa.Table) -> np.ndarray:
+    """Label ids int32 [N] of a `vectors` table."""
+    return vectors["id"].cast(pa.int32()).combine_chunks().to_numpy()
 
 
 def build_shard(folder: Path, number: int, start: int, pieces: Sequence[Piece]) -> None:

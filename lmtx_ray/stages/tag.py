@@ -30,12 +30,16 @@ class TagUnits:
         return run_unit(unit, UnitWork(self._job, output), self._tagger, self._tagger.labels)
 
 
-def pool_of(actors: int | None, units: int) -> Resources:
-    """`actors` Taggers, or as many as the cluster has GPUs, else CPUs, but not more than units."""
+def size_of(actors: int | None, units: int) -> int:
+    """`actors`, or as many as the cluster has GPUs, else CPUs, but not more than units."""
     there = ray.cluster_resources()
-    gpus = int(there.get("GPU", 0))
-    size = actors or min(gpus or int(there.get("CPU", 1)), units)
-    return Resources(actors=max(size, 1), cpus=1, gpus=1 if gpus else 0)
+    return actors or max(min(int(there.get("GPU", 0)) or int(there.get("CPU", 1)), units), 1)
+
+
+def pool_of(actors: int | None, units: int) -> Resources:
+    """A pool of `size_of` Taggers, each with a GPU where there are any."""
+    gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
+    return Resources(actors=size_of(actors, units), cpus=1, gpus=gpus)
 
 
 def tag_units(

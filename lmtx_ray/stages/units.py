@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 MOST_BLOCKS = 1000
 TASKS, TASKS_A_CPU = 128, 16  # a task costs some 30 ms beside its units; more keep no CPU busier
 ENDING_SECONDS = 30.0  # for other units to keep what they paid for, once one was interrupted
+Waiting = Sequence[tuple[Unit, int]]  # units that are not done, each with the place of its target
+Flow = Callable[[Waiting, Sequence[Target], Board], Iterator[tuple[str, Receipt]]]
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,30 @@ def do_units(
     calls: int = 1,
 ) -> None:
     """Run every unit not yet done, and publish nothing."""
+    waiting = _waiting(works, name)
+    if waiting:
+        targets, sizes = _targets(works), _sizes(waiting)
+        if local:
+            receipts, look = _here(waiting, targets, worker(**kwargs)), progress.snapshot
+        else:
+            board = board_for(f"{name} {uuid.uuid4().hex[:8]}")
+            receipts = stream(waiting, targets, worker, kwargs, resources, board, calls)
+            look = board.look
+        follow(receipts, Stage(name, sizes, look, getattr(worker, "counts", "rows")))
+
+
+def run_flow(works: Sequence[Work], flow: Flow, name: str) -> None:
+    """`run_units` by another way through Ray than one pool."""
+    works = [work for work in works if not work.output.is_complete()]
+    if works and (waiting := _waiting(works, name)):
+        board = board_for(f"{name} {uuid.uuid4().hex[:8]}")
+        receipts = flow(waiting, _targets(works), board)
+        follow(receipts, Stage(name, _sizes(waiting), board.look))
+    for work in works:
+        work.output.publish([unit.name for unit in work.units], key=work.key)
+
+
+def _waiting(works: Sequence[Work], name: str) -> Waiting:
     total = sum(len(work.units) for work in works)
     waiting = [
         (unit, place)
@@ -104,16 +130,15 @@ def do_units(
     ]
     if len(waiting) < total:
         logger.info("%s: %d of %d units were done before", name, total - len(waiting), total)
-    if waiting:
-        targets = [(work.output, work.key) for work in works]
-        sizes = {key_of(unit, place): float(unit.size) for unit, place in waiting}
-        if local:
-            receipts, look = _here(waiting, targets, worker(**kwargs)), progress.snapshot
-        else:
-            board = board_for(f"{name} {uuid.uuid4().hex[:8]}")
-            receipts = stream(waiting, targets, worker, kwargs, resources, board, calls)
-            look = board.look
-        follow(receipts, Stage(name, sizes, look, getattr(worker, "counts", "rows")))
+    return waiting
+
+
+def _targets(works: Sequence[Work]) -> list[Target]:
+    return [(work.output, work.key) for work in works]
+
+
+def _sizes(waiting: Waiting) -> dict[str, float]:
+    return {key_of(unit, place): float(unit.size) for unit, place in waiting}
 
 
 def follow(receipts: Iterator[tuple[str, Receipt]], stage: Stage) -> int:
@@ -156,6 +181,11 @@ def stream(
     receipts = dataset.map_batches(
         run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources, calls)
     )
+    yield from receipts_of(receipts, board)
+
+
+def receipts_of(receipts: ray.data.Dataset, board: Board) -> Iterator[tuple[str, Receipt]]:
+    """Receipts as the rows of a dataset come, by the units' keys. Raises what a worker met."""
     try:
         yield from _received(_rows(receipts), board)
     except (Exception, KeyboardInterrupt) as error:

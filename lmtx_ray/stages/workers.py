@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -43,7 +43,9 @@ class Worker(Protocol):
     (not said: it is not) gets a unit a task, as a task that broke off is done again as a whole.
     """
 
-    expands: ClassVar[bool]
+    @property
+    def expands(self) -> bool:
+        """See above."""
 
     def __call__(self, *fragments: pa.Table) -> pa.Table:
         """The output table of a unit, from one table for each of the unit's files."""
@@ -125,10 +127,15 @@ def run_references(
             with progress.working_on(key_of(unit, row["target"]), unit.size):
                 receipt = run_one(unit, worker, *target).without_keys().to_dict()
         except tuple(ERRORS.values()) as error:
-            kind = next(name for name, kind in ERRORS.items() if isinstance(error, kind))
-            receipt = {"error": kind, "message": str(error)}
+            receipt = told(error)
         receipts.append(json.dumps({"key": key_of(unit, row["target"]), "receipt": receipt}))
     return pa.table({"receipt": receipts})
+
+
+def told(error: Exception) -> dict[str, Any]:
+    """One of ERRORS in the place of a receipt."""
+    kind = next(name for name, kind in ERRORS.items() if isinstance(error, kind))
+    return {"error": kind, "message": str(error)}
 
 
 def key_of(unit: Unit, target: int) -> str:

@@ -1,0 +1,40 @@
+"""What a tagger is asked about some documents, checked and made ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmtx_ray.bundle.searching import Selections
+from lmtx_ray.config.defaults import Defaults
+from lmtx_ray.corpus.filters import Filter
+
+
+@dataclass(frozen=True)
+class Asked:
+    """N prepared texts (`document_text`) with their ids and filters, the labels that each may have,
+    and what is wanted of all."""
+
+    ids: list[str]
+    documents: list[str]
+    filters: list[tuple[Filter, ...]]
+    selections: Selections
+    wanted: Defaults
+
+
+def check_texts(texts: Sequence[str], beside: Mapping[str, Sequence[Any]]) -> None:
+    """Look whether these are texts, with a value of each list `beside` them.
+
+    Raises:
+        TypeError: One text instead of a list of them, or something that is no text.
+        ValueError: Lists of different lengths.
+    """
+    if isinstance(texts, str):
+        raise TypeError("tag() takes a list of texts, not one text")
+    for name, values in beside.items():
+        if len(values) != len(texts):
+            raise ValueError(f"{len(texts)} texts, but {len(values)} {name}")
+    for place, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {place} is {type(text).__name__}, not a text")
