@@ -58,7 +58,8 @@ class Cut:
         own_N = word_V[self.word_N] * odd[0][self.place_N]
         starts_T = np.flatnonzero(self.place_N == 0)
         whole_T = np.add.reduceat(own_N, starts_T) if len(starts_T) else own_N
-        return whole_T[self.text_N] - own_N + odd[1][self.place_N]
+        others_N: np.ndarray = whole_T[self.text_N] - own_N + odd[1][self.place_N]
+        return others_N
 
 
 def one_letter_apart(names: Names) -> Iterator[Finding]:
