@@ -43,8 +43,8 @@ class Cut:
         lists = pc.split_pattern(pa.array(texts, pa.large_string()), " ")
         found = lists.flatten().dictionary_encode()
         starts_T = lists.offsets.to_numpy()
-        text_N = np.repeat(np.arange(len(texts)), np.diff(starts_T))
-        place_N = np.arange(len(text_N)) - starts_T[text_N]
+        text_N = np.repeat(np.arange(len(texts), dtype=np.int32), np.diff(starts_T))
+        place_N = np.arange(len(text_N), dtype=np.int32) - starts_T[text_N]
         return cls(found.dictionary.to_pylist(), found.indices.to_numpy(), text_N, place_N)
 
     def others(self) -> np.ndarray:
@@ -68,8 +68,11 @@ def one_letter_apart(names: Names) -> Iterator[Finding]:
     Of very many that share a half of a word and all others, each is compared with its neighbours by
     the alphabet.
     """
-    different = {text: place for place, text in reversed(list(enumerate(names.folded)))}
-    texts = sorted(text for text in different if len(text) > SHORTEST)
+    different: dict[str, int] = {}
+    for place, text in enumerate(names.folded):
+        if len(text) > SHORTEST:
+            different.setdefault(text, place)
+    texts = sorted(different)
     for one, other in slips(texts):
         pair = different[texts[one]], different[texts[other]]
         yield names.finding("one_letter_apart", pair, names.texts[pair[1]])
@@ -99,10 +102,10 @@ def _compared(cut: Cut, others_N: np.ndarray, first: bool) -> Iterator[Pairs]:
     hashes, words = _halves(cut.words, first)
     by_word_V = np.searchsorted(words, np.arange(len(cut.words) + 1))  # two each, or none
     of_N = by_word_V[cut.word_N]
-    long = np.flatnonzero(by_word_V[cut.word_N + 1] > of_N)
-    at_M = np.repeat(long, 2)
-    half_M = hashes[np.stack([of_N[long], of_N[long] + 1], axis=1).ravel()]
-    keys_M = others_N[at_M] + half_M * np.uint64(0x9E3779B97F4A7C15)
+    at_M = np.repeat(np.flatnonzero(by_word_V[cut.word_N + 1] > of_N).astype(np.int32), 2)
+    which_M = of_N[at_M]
+    which_M[1::2] += 1
+    keys_M = others_N[at_M] + hashes[which_M] * np.uint64(0x9E3779B97F4A7C15)
     order = np.argsort(keys_M, kind="stable")
     yield from _blocks(keys_M[order], at_M[order])
 
