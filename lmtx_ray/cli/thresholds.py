@@ -92,9 +92,12 @@ def optimize_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.gold:
         from lmtx_ray.corpus.gold import GoldSource
 
-        ids = rows_counted(arguments, GoldSource((arguments.gold,)))
+        gold, ids = arguments.gold, None
+        if arguments.rows_of:
+            ids = rows_counted(arguments, None)
+            gold = GoldSource((gold,), row_ids=ids)
         never = arguments.self_matches
-        basis = optimizing.by_gold_files(bundle, arguments.tags, arguments.gold, never, ids)
+        basis = optimizing.by_gold_files(bundle, arguments.tags, gold, never, ids)
     else:
         basis = optimizing.by_judge(bundle)
     asked, limits = arguments.precision, arguments.limits or LIMITS

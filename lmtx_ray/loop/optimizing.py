@@ -15,6 +15,7 @@ from lmtx_ray.bundle.defaults import publish_with
 from lmtx_ray.bundle.remaking import description_of
 from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.gold import GoldSource
 from lmtx_ray.evaluation.grid import LIMITS, THRESHOLDS, Cell, Choice, Rated, choose, grid
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST
@@ -143,7 +144,7 @@ def store(
 def by_gold_files(
     bundle: str,
     tags: str,
-    gold: str,
+    gold: str | GoldSource,
     self_matches: str | None = None,
     row_ids: Sequence[str] | None = None,
 ) -> Basis:

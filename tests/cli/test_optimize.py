@@ -159,6 +159,13 @@ def test_self_matches_count_on_no_side(run, gold, capsys) -> None:
     (cell,) = [c for c in result["cells"] if (c["limit"], c["threshold"]) == (10, 0.0)]
     assert cell["tags"] == 8 * 10 - 2
     assert cell["recall"] == 1.0
+    (Path(out).parent / "rows.jsonl").write_text('{"id": "d1"}\n{"id": "d0"}\n')  # the other way
+    rows = ["--rows-of", str(Path(out).parent / "rows.jsonl")]
+    never.write_text("1 1\n0 3\n")
+    again, _ = optimize(
+        capsys, str(run / "bundle-one"), *options, "--self-matches", str(never), *rows
+    )
+    assert again["cells"] == result["cells"]
 
 
 @pytest.mark.parametrize(
