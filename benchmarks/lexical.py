@@ -6,10 +6,10 @@ Speed: made labels of two to five words by a law like Zipf's, documents of 150 s
 is built and saved by one process, then mapped and searched by two, half of the documents each.
 Speed counts time of the processor, the least of three passes for each 256 documents: what else the
 machine does adds to all, and to the clock more.
-Memory is the resident set of a process, mapped pages included. Sets: Recall@10 and @100 of the
-untouched encoder, of words, and of both fused by default and otherwise, on the sets of
-`benchmarks/quality_sets.py`. With --quick few documents, and of large label sets the gold labels
-and a sample. One line of JSON last.
+Memory is the resident set of a process, mapped pages included. Sets: P@1 and recall of the
+untouched encoder, of words, and of both fused by default and by other constants, on the sets of
+`benchmarks/quality_sets.py` (`benchmarks/lexical_sets.py`). With --quick few documents, and of
+large label sets the gold labels and a sample: minutes on two cores. One line of JSON last.
 """
 
 from __future__ import annotations
@@ -28,27 +28,20 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality_sets import SETS, Sizes, gold_of, texts_of
+from benchmarks.lexical_sets import CUTS, DEPTH, FULL, FUSED, QUICK, Found, by_halves, look, told
+from benchmarks.quality_sets import SETS
 from lmtx_ray.search.lexical import LexicalIndex
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LABELS, DOCUMENTS, PASSES = 1_000_000, 1024, 3
 VOCABULARY, WORDS = 200_000, 150
-DEPTH, CUTS, BLOCK = 100, (10, 100), 256
+BLOCK = 256
 LIMITS = (
     ("build, seconds", "build_clock_seconds", "<", 60.0),
     ("documents a second on 2 cores", "documents_a_second_by_the_clock", ">=", 500.0),
     ("memory of a searching process, GiB", "search_gib", "<", 2.0),
 )
 SYLLABLES = "ba be bi co da de fe ga la lo ma mi na no pa ri sa so ta ti va zu".split()
-QUICK = {"documents": 150, "labels": 6_000}
-FULL = {"documents": 600, "labels": 0}
-FUSED = "fused over the better of both"
-OTHERWISE = {  # ways of fusing: weights of both sides, and the constant
-    "fused, constant 10": ([1.0, 1.0], 10),
-    "fused, words twice": ([1.0, 2.0], 60),
-    "fused, words twice, constant 10": ([1.0, 2.0], 10),
-}
 
 
 def made_words(draw: np.random.Generator) -> list[str]:
@@ -163,54 +156,6 @@ def speed(labels: int, documents: int) -> dict[str, Any]:
     }
 
 
-def chosen(texts_L: list[str], truth: list[frozenset[int]], most: int) -> tuple[list[str], list]:
-    """The labels of gold and a sample of the others, `most` together, with the gold's new places;
-    all of them where `most` is 0."""
-    if not 0 < most < len(texts_L):
-        return texts_L, truth
-    gold = np.array(sorted(set().union(*truth)))
-    others = np.setdiff1d(np.arange(len(texts_L)), gold)
-    drawn = np.random.default_rng(0).permutation(others)[: max(most - len(gold), 0)]
-    kept = np.sort(np.concatenate([gold, drawn]))
-    return [texts_L[place] for place in kept], [
-        frozenset(np.searchsorted(kept, sorted(own)).tolist()) for own in truth
-    ]
-
-
-def recalls(folder: Path, documents: int, labels: int) -> dict[str, Any]:
-    """R@k in per cent of each side of a set, and how sure the difference is."""
-    from benchmarks.quality_states import nearest, vectors_of
-    from lmtx_ray.config.components import EncoderConfig
-    from lmtx_ray.evaluation.metrics import recall_at_k
-    from lmtx_ray.search.candidates import reciprocal_rank_fusion
-    from lmtx_ray.student.encoder import Encoder
-
-    asked = texts_of(folder, 0, Sizes(test=documents))
-    gold = gold_of(folder)
-    own, truth = chosen(asked.labels, [gold[one.doc_id] for one in asked.test], labels)
-    encoder = Encoder(EncoderConfig())
-    dense = nearest(vectors_of(encoder, asked.test), encoder.encode(own, "label"))[0]
-    lexical, _ = LexicalIndex.build(own).search([one.whole for one in asked.test], DEPTH)
-    fused, _ = reciprocal_rank_fusion([dense, lexical], DEPTH)
-    sides = {"dense": dense, "lexical": lexical, "fused": fused}
-    for name, (weights, constant) in OTHERWISE.items():
-        sides[name], _ = reciprocal_rank_fusion([dense, lexical], DEPTH, weights, constant)
-    values = {
-        name: {k: 100 * recall_at_k(ids_BK, truth, k) for k in CUTS}
-        for name, ids_BK in sides.items()
-    }
-    named = float((lexical >= 0).sum(axis=1).mean())  # labels a document that words find
-    found: dict[str, Any] = {"documents": len(truth), "labels": len(own), "named": round(named, 1)}
-    for name, by_cut in values.items():
-        found[name] = {f"R@{k}": round(float(value.mean()), 2) for k, value in by_cut.items()}
-    for k in CUTS:
-        better = max(values["dense"][k], values["lexical"][k], key=lambda value: value.mean())
-        gain = values["fused"][k] - better
-        deviation = float(gain.std() / np.sqrt(len(gain)))
-        found[f"{FUSED}, R@{k}"] = [round(float(gain.mean()), 2), round(1.96 * deviation, 2)]
-    return found
-
-
 def asked_of(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Everything that was asked for, and whether it is met."""
     found = []
@@ -219,7 +164,7 @@ def asked_of(result: dict[str, Any]) -> list[dict[str, Any]]:
         found.append(_asked(f"{own['labels']} labels: {what}", own[name], sign, limit))
     for name, own in result.get("sets", {}).items():
         for k in CUTS:
-            gain, _ = own[f"{FUSED}, R@{k}"]
+            gain, *_ = own[f"{FUSED}, R@{k}"]
             found.append(_asked(f"{name}: {FUSED}, points of R@{k}", gain, ">=", 0.0))
     return found
 
@@ -240,6 +185,8 @@ def main() -> None:
     parser.add_argument("--note", default="", help="kept with the result, such as what else ran")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.only == "sets" and not arguments.data:
+        parser.error("--only sets needs --data")
     if arguments.child:
         name, folder, *numbers = arguments.child
         work = {"build": build, "search": search}[name]
@@ -264,8 +211,11 @@ def measured(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield {"speed": speed(arguments.labels, DOCUMENTS)}
     if arguments.only != "speed" and arguments.data:
         sizes = QUICK if arguments.quick else FULL
+        found: dict[str, Found] = {}
         for name in arguments.sets:
-            yield {"sets": {name: recalls(arguments.data / name, **sizes)}}
+            found[name] = look(arguments.data / name, **sizes)
+            yield {"sets": {name: told(found[name])}}
+        yield {"constant by halves": list(by_halves(found))}
 
 
 if __name__ == "__main__":

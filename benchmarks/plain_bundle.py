@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lmtx_ray.bundle.folder import BundleParts, write_bundle
 from lmtx_ray.config.components import EncoderConfig, resolve_model
+from lmtx_ray.config.search import FUSION_CONSTANT
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io.publish import Dataset
@@ -18,7 +19,7 @@ from lmtx_ray.student.encoder import Encoder
 
 SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "biomedical"
 ENCODER = EncoderConfig(model="minilm", max_tokens=128, threads=2, token_budget=2048)
-FUSION = {"dense": 1.0, "lexical": 1.0, "constant": 60.0}
+FUSION = {"dense": 1.0, "lexical": 1.0, "constant": float(FUSION_CONSTANT)}
 
 
 def sample_rows(name: str) -> list[dict]:

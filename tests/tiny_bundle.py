@@ -8,7 +8,9 @@ import pyarrow as pa
 
 from lmtx_ray.bundle.folder import BundleParts, write_bundle
 from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.config.label_template import PLAIN
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.label_texts import encoder_texts
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.evaluation.pair_features import DENSE, FUSED, LEARNED
 from lmtx_ray.io.publish import Dataset
@@ -59,11 +61,14 @@ def publish_bundle(
     depth: int = 16,
     judged: pa.Table | None = None,
     remembered: Remembered | None = None,
+    template: str = PLAIN,
 ) -> str:
     """A published bundle at `folder`; other `slope`s give other probabilities. With a memory of
     judged documents all sides are weighed."""
-    settings = EncoderConfig(model=encoder, max_tokens=64, dtype="float32", threads=1)
-    vectors = Encoder(settings).encode(LABELS, "label")
+    settings = EncoderConfig(
+        model=encoder, max_tokens=64, dtype="float32", threads=1, label_template=template
+    )
+    vectors = Encoder(settings).encode(encoder_texts(labels_table(), template), "label")
     parts = BundleParts(
         bundle_id,
         encoder,

@@ -66,7 +66,7 @@ class Features:
                 (np.log1p(found[rows, columns]), (rows, ids[rows, columns])),
                 shape=(len(texts), len(labels)),
             )
-            fused, _ = reciprocal_rank_fusion([near, ids[:, :DEPTH]], DEPTH)
+            fused, _ = reciprocal_rank_fusion([near, ids[:, :DEPTH]], DEPTH, constant=60)
             np.savez(dense, labels=known, documents=vectors, near=near, fused=fused)
             sparse.save_npz(lexical, matrix)
         kept = np.load(dense)

@@ -60,13 +60,18 @@ def _add_matching(evaluate: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help="of PSP@k: 0.5,0.4 for Wikipedia's sets, 0.6,2.6 for Amazon's; default: 0.55,1.5",
     )
-    evaluate.add_argument(
+    add_self_matches(evaluate)
+
+
+def add_self_matches(parser: argparse.ArgumentParser) -> None:
+    """Pairs of a document and a label that count on no side, and which rows they count."""
+    parser.add_argument(
         "--self-matches",
         metavar="FILE",
         help="rows of a document and of a label, from 0, that count on no side: such as "
         "filter_labels_test.txt",
     )
-    evaluate.add_argument(
+    parser.add_argument(
         "--rows-of",
         metavar="FILE",
         help="the documents whose rows --self-matches and matrices (.txt) count; default: the gold",
@@ -98,6 +103,7 @@ def _add_compare(verbs: Any) -> None:
         help=f"{GOLD_ABOUT}; without it the runs' own test documents, or their judge's opinion",
     )
     add_gold_options(compare)
+    add_self_matches(compare)
     compare.add_argument(
         "--documents",
         action="append",
@@ -155,7 +161,7 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
         return _opinion(arguments.tags)
     labels = label_set(arguments)
     gold = gold_source(arguments, arguments.gold)
-    ids = _row_ids(arguments, gold)
+    ids = rows_counted(arguments, gold, arguments.tags)
     if is_run(arguments.tags):
         run = side_of(arguments.tags)
         tags, labels = run.answers(), labels or run.names
@@ -173,7 +179,7 @@ def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
     return summary
 
 
-def _row_ids(arguments: argparse.Namespace, gold: Any) -> tuple[str, ...] | None:
+def rows_counted(arguments: argparse.Namespace, gold: Any, *tags: str) -> tuple[str, ...] | None:
     """Ids of the rows that matrices count, by the file that was named or by gold; None where gold
     is a matrix itself and the rows have numbers alone."""
     from lmtx_ray.config.corpus import ColumnMap, DocumentsConfig
@@ -182,11 +188,13 @@ def _row_ids(arguments: argparse.Namespace, gold: Any) -> tuple[str, ...] | None
     from lmtx_ray.corpus.sparse_rows import is_sparse
 
     if arguments.rows_of:
-        columns = ColumnMap(doc_id=arguments.gold_id)
+        columns = ColumnMap(doc_id=getattr(arguments, "gold_id", None))
         files = (arguments.rows_of,)
         return tuple(row_ids(files, DocumentsConfig(documents=files, columns=columns)))
-    counted = arguments.self_matches or is_sparse(arguments.tags)
-    return None if is_sparse(arguments.gold) or not counted else tuple(gold_row_ids(gold))
+    if gold is None or is_sparse(gold.files[0]):
+        return None
+    counted = arguments.self_matches or any(map(is_sparse, tags))
+    return tuple(gold_row_ids(gold)) if counted else None
 
 
 def _opinion(place: str) -> dict[str, Any]:
@@ -205,11 +213,16 @@ def _opinion(place: str) -> dict[str, Any]:
 
 def compare_sides(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx compare`: the differences, also as a table and examples on standard error."""
+    from dataclasses import replace
+
     from lmtx_ray.evaluation.rendering import comparison_text
     from lmtx_ray.loop.comparing import compare
 
     gold = gold_source(arguments, arguments.gold) if arguments.gold else None
     labels = label_set(arguments)
-    found = compare(arguments.a, arguments.b, gold, labels, arguments.documents)
+    ids = rows_counted(arguments, gold, arguments.a, arguments.b)
+    gold = gold and replace(gold, row_ids=ids)
+    options = {"self_matches": arguments.self_matches, "row_ids": ids}
+    found = compare(arguments.a, arguments.b, gold, labels, arguments.documents, **options)
     print(comparison_text(found), file=sys.stderr)
     return found

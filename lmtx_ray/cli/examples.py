@@ -61,7 +61,9 @@ EXAMPLES = {
         "filter_labels_test.txt"
     ),
     "compare": (
-        "lmtx compare runs/one runs/two\nlmtx compare tagged-may tagged-june --gold gold.csv"
+        "lmtx compare runs/one runs/two\nlmtx compare tagged-may tagged-june --gold gold.csv\n"
+        "lmtx compare one.xmc.txt two.xmc.txt --gold tst_X_Y.txt --self-matches "
+        "filter_labels_test.txt"
     ),
     "optimize": (
         "lmtx optimize runs/my                              # the whole table\n"

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from lmtx_ray.cli.arguments import add_verb, positive, probability, said_already
+from lmtx_ray.cli.evaluating import add_self_matches, rows_counted
 
 if TYPE_CHECKING:
     from lmtx_ray.evaluation.grid import Cell, Choice
@@ -26,6 +27,7 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument(
         "--tags", metavar="URI", help="tags of the gold documents by this bundle; with --gold"
     )
+    add_self_matches(verb)
     verb.add_argument(
         "--precision", type=probability, metavar="P", help="the most recall with this precision"
     )
@@ -88,7 +90,14 @@ def optimize_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
     _check(arguments)
     bundle = optimizing.bundle_of(arguments.bundle)
     if arguments.gold:
-        basis = optimizing.by_gold_files(bundle, arguments.tags, arguments.gold)
+        from lmtx_ray.corpus.gold import GoldSource
+
+        gold, ids = arguments.gold, None
+        if arguments.rows_of:
+            ids = rows_counted(arguments, None)
+            gold = GoldSource((gold,), row_ids=ids)
+        never = arguments.self_matches
+        basis = optimizing.by_gold_files(bundle, arguments.tags, gold, never, ids)
     else:
         basis = optimizing.by_judge(bundle)
     asked, limits = arguments.precision, arguments.limits or LIMITS
@@ -134,6 +143,8 @@ def _check(arguments: argparse.Namespace) -> None:
             "--gold and --tags go together: lmtx tag --bundle BUNDLE --input DOCUMENTS "
             "--output OUT --top-k 20 --min-probability 0, then --tags OUT"
         )
+    if arguments.self_matches and not arguments.gold:
+        raise ValueError("--self-matches count rows of gold: give --gold and --tags")
     for name in ("store", "confident"):
         if getattr(arguments, name) and arguments.precision is None:
             raise ValueError(f"--{name} needs --precision")

@@ -10,6 +10,7 @@ from lmtx_ray.config.languages import checked
 from lmtx_ray.config.loading import Config
 
 SearchWay = Literal["auto", "replicated", "chain"]
+FUSION_CONSTANT = 10  # chosen on halves of three sets: docs/concepts/fusion.md
 
 
 class IndexConfig(Config):
@@ -44,7 +45,9 @@ class ShortlistConfig(Config):
         1.0, ge=0, description="Weight of the ranking by words; 0 leaves it out."
     )
     fusion_constant: int = Field(
-        60, ge=1, description="Of reciprocal rank fusion: lower trusts first places more."
+        FUSION_CONSTANT,
+        ge=1,
+        description="Of reciprocal rank fusion: lower trusts first places more.",
     )
     languages: tuple[str, ...] = Field(
         (),

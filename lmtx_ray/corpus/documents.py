@@ -28,9 +28,9 @@ def first_field(row: Row, wanted: str | None, usual: Sequence[str]) -> tuple[str
     """(name, value) of the wanted field, or of the first usual one that is there and holds
     something; None for a value where none does."""
     names = (wanted,) if wanted else names_in(tuple(row), tuple(usual))
-    filled = next((name for name in names if not is_missing(row.get(name))), None)
-    if filled is not None:
-        return filled, row[filled]
+    for name in names:
+        if not is_missing(value := row.get(name)):
+            return name, value
     return (*names, *usual)[0], None
 
 

@@ -9,6 +9,7 @@ way, as nobody knows how many rows it was. Of rows with one key the first stays.
 from __future__ import annotations
 
 import unicodedata
+from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -83,6 +84,68 @@ def label_tables(
         raise CorpusError(f"{config.labels}: no labels; {left_out.reasons()}")
     if len(repeated(np.concatenate(hashes))):
         _refuse_repeated(config, again)
+
+
+def all_labels(config: CorpusConfig, rows: int) -> tuple[pa.Table, LeftOut]:
+    """(the label set, what is left out of it) as `label_tables` gives them in tables of `rows` rows
+    where bad rows are left out, but all in memory and read once: which keys repeat is seen at the
+    end. Of a row whose key was there, the reject tells nothing but that.
+
+    Raises:
+        CorpusError: There is no label, or a file that cannot be read.
+    """
+    left_out = LeftOut()
+    places = _Places()
+    tables, waiting = [], []
+    for uri, position, label in _labels(config, left_out):
+        waiting.append({**label, "label_id": len(places)})
+        places.add(uri, position, len(places) + len(left_out.places))
+        if len(waiting) == rows:
+            tables.append(pa.Table.from_pylist(waiting, schema=schemas.LABELS))
+            waiting.clear()
+    if not len(places):
+        raise CorpusError(f"{config.labels}: no labels; {left_out.reasons()}")
+    tables.append(pa.Table.from_pylist(waiting, schema=schemas.LABELS))
+    return _once_each(pa.concat_tables(tables), places, left_out)
+
+
+class _Places:
+    """Where good rows are, 24 bytes each: in which file, at which position, and which of all rows
+    they are."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, int] = {}
+        self._file_L, self._position_L, self.row_L = array("q"), array("q"), array("q")
+
+    def __len__(self) -> int:
+        return len(self.row_L)
+
+    def add(self, uri: str, position: int, row: int) -> None:
+        self._file_L.append(self._files.setdefault(uri, len(self._files)))
+        self._position_L.append(position)
+        self.row_L.append(row)
+
+    def of(self, label: int) -> tuple[str, int]:
+        return list(self._files)[self._file_L[label]], self._position_L[label]
+
+
+def _once_each(table: pa.Table, places: _Places, left_out: LeftOut) -> tuple[pa.Table, LeftOut]:
+    """The first row of each key, and what is left out with the others in their places."""
+    codes_L = table["label_key"].combine_chunks().dictionary_encode().indices.to_numpy()
+    _, firsts = np.unique(codes_L, return_index=True)
+    is_first_L = np.zeros(len(codes_L), bool)
+    is_first_L[firsts] = True
+    found = list(zip(left_out.places, left_out.rejects, strict=True))
+    for label in np.flatnonzero(~is_first_L).tolist():
+        first = "{} row {}".format(*places.of(int(firsts[codes_L[label]])))
+        again = BadRow(_again({"label_key": table["label_key"][label].as_py()}, first), "")
+        found.append((places.row_L[label], _reject(*places.of(label), again)))
+    found.sort(key=lambda one: one[0])
+    kept = table.filter(pa.array(is_first_L))
+    ids = pa.array(np.arange(len(kept), dtype=np.int32))
+    kept = kept.set_column(kept.column_names.index("label_id"), "label_id", ids)
+    kept = schemas.conform(kept, schemas.LABELS)
+    return kept, LeftOut([reject for _, reject in found], [place for place, _ in found])
 
 
 def _repeated(config: CorpusConfig) -> np.ndarray:
@@ -194,6 +257,10 @@ def _absent(row: Row, setting: str, name: str) -> str:
 
 
 def _needed(role: str, name: str, value: Any) -> str | BadRow:
+    if type(value) is str and value.isascii() and value.isprintable():  # most: nothing to look for
+        plain = value.strip() if role == "label_key" else squeezed(value)
+        if plain:
+            return plain
     try:
         text = "" if value is None else (id_text if role == "label_key" else plain_text)(value)
     except ValueError as error:
@@ -213,7 +280,7 @@ def tidy(text: str) -> str:
 
 def _further(role: str, name: str, value: Any) -> Any:
     """A description, or a list of aliases or parents: a list, or a text with "|" between them."""
-    if is_missing(value):
+    if value is None or is_missing(value):
         return None
     try:
         found = plain_text(value) if role == "description" else texts_of(value)

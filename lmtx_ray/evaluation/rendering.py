@@ -106,6 +106,8 @@ def comparison_text(found: Mapping[str, Any]) -> str:
         f"A: {found['a']}\nB: {found['b']}\n"
         f"{found['documents']:,} documents, per cent; measured by {found['by']}"
     )
+    if left_out := found.get("filtered"):
+        head += f"; {left_out['pairs']:,} self-matches left out"
     examples = [_changed(example) for example in found["examples"]]
     where = "where they differ most (+ only in B, - only in A)\n" if examples else ""
     return f"{head}\n\n{columns(rows)}\n\n{where}" + "\n".join(examples)

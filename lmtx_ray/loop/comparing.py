@@ -21,6 +21,7 @@ from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.evaluation import evaluation
 from lmtx_ray.evaluation.differences import Differences
 from lmtx_ray.evaluation.thresholds import counted
+from lmtx_ray.loop.compared_pairs import Never, left_out
 from lmtx_ray.loop.held_aside import held_aside_in
 from lmtx_ray.loop.judged import JudgedRun, shipped_rankings
 from lmtx_ray.loop.label_sources import label_names
@@ -31,6 +32,7 @@ from lmtx_ray.loop.matching import (
     gold_given,
     has_probabilities,
 )
+from lmtx_ray.loop.self_matching import rows_of_gold
 from lmtx_ray.loop.sides import Side, side_of, together
 from lmtx_ray.loop.texts import texts_of_run, texts_of_tags
 
@@ -47,6 +49,8 @@ def compare(
     gold: Given | GoldSource = None,
     labels: Given = None,
     documents: Sequence[str] = (),
+    self_matches: str | None = None,
+    row_ids: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """What changes from the first to the second: `a`, `b`, `by` ("gold", or the judge that both
     asked), `documents`, `metrics` (see `Differences.told`) and `examples`, documents that differ
@@ -56,19 +60,33 @@ def compare(
         gold: As `evaluate` takes it; of two runs with test documents their own gold, if None.
         labels: The label set; those of the runs and what the tags name, if None.
         documents: Files with the documents' titles, where tags do not tell what was tagged.
+        self_matches: A file of pairs that count on no side, as `evaluate` takes it, with rows of
+            `labels`, or of a run's label set. Of two runs with their own gold, what their
+            `corpus.self_matches` say, if None.
+        row_ids: The document id of each row that is counted there and in matrices of tags; by
+            default the rows of the gold, or of the first run's test documents.
 
     Raises:
-        ConfigError: A run that is not finished; tags without gold; runs that asked other judges.
-        ValueError: No document is on all sides.
+        ConfigError: A run that is not finished; tags without gold; runs that asked other judges;
+            self-matches without gold.
+        ValueError: No document is on all sides; self-matches, and labels without rows.
     """
-    sides = (side_of(first), side_of(second))
-    gold = _own_gold(sides) if gold is None else gold
+    sides = (side_of(first, row_ids), side_of(second, row_ids))
+    own = _own_gold(sides) if gold is None else None
+    gold = own if gold is None else gold
     names = label_names(labels) if labels is not None else together(sides)
     numbering = Numbering(names, strict=labels is not None)
-    if gold is None:
-        by, found = _by_judge(sides, numbering)
+    filtered: dict[str, Any] = {}
+    if gold is not None:
+        if self_matches is not None and row_ids is None and own is None:
+            row_ids = rows_of_gold(gold)
+        never = Never(self_matches, row_ids, own is not None)
+        found, filtered = _by_gold(sides, numbering, gold_given(gold), never)
+        by = "gold"
+    elif self_matches is not None:
+        raise ConfigError("self-matches count rows of gold, and a judge has none: give --gold")
     else:
-        by, found = "gold", _by_gold(sides, numbering, gold_given(gold))
+        by, found = _by_judge(sides, numbering)
     most = found.most(EXAMPLES)
     titles = _titles(sides, most, documents)
     return {
@@ -76,6 +94,7 @@ def compare(
         "b": sides[1].name,
         "by": by,
         "documents": len(found.doc_ids),
+        **filtered,
         "metrics": found.told(),
         "examples": [_example(found, numbering, doc_id, titles.get(doc_id)) for doc_id in most],
     }
@@ -88,11 +107,14 @@ def _own_gold(sides: Sequence[Side]) -> pa.Table | None:
 
 
 def _by_gold(
-    sides: Sequence[Side], numbering: Numbering, truth: pa.Table | GoldSource
-) -> Differences:
+    sides: Sequence[Side], numbering: Numbering, truth: pa.Table | GoldSource, given: Never
+) -> tuple[Differences, dict[str, Any]]:
     gold = numbering.gold(truth).labels
     wanted = pa.array([doc_id for doc_id, labels in gold.items() if labels], pa.string())
     ranked = [numbering.table(side.place, side.answers(wanted)) for side in sides]
+    never = given.pairs(sides, numbering)
+    gold, ranked, told = left_out(never, gold, ranked)
+    wanted = pa.array([doc_id for doc_id, labels in gold.items() if labels], pa.string())
     both = _on_all_sides(sides, ranked, wanted)
     right = as_table({doc_id: gold[doc_id] for doc_id in both})
     columns = [_metrics(table, right) for table in ranked]
@@ -102,7 +124,7 @@ def _by_gold(
     truths = {doc_id: set(gold[doc_id]) for doc_id in both}
     first, second = (np.stack(list(column.values()), axis=1) for column in columns)
     tops = [_tops(table, both) for table in ranked]
-    return Differences(
+    found = Differences(
         doc_ids=both,
         metrics=list(columns[0]),
         first_BM=first,
@@ -111,6 +133,7 @@ def _by_gold(
         second_tops=tops[1],
         is_right=lambda doc_id, label: label in truths[doc_id],
     )
+    return found, told
 
 
 def _on_all_sides(sides: Sequence[Side], ranked: Sequence[pa.Table], gold: pa.Array) -> list[str]:

@@ -112,7 +112,7 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
         table = layout.labels.where("label_key", keys, ["label_id"])
         excluded = set(table["label_id"].to_pylist())
     frequency, counted = frequency_of(config, layout)
-    never = pairs_of_run(config.corpus, layout)
+    never = pairs_of_run(config.corpus, layout.labels, layout.label_rejects)
     readers = outcome.unit_readers(layout, result.ran, never)
     units = layout.tested.gold.unit_files()
     calls = outcome.calls_per_document(layout)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -14,30 +15,32 @@ from lmtx_ray.batch.tag_files import read_tag_file
 from lmtx_ray.bundle.cache import LocalBundle, open_bundle
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.config.corpus import CorpusConfig
-from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.label_texts import encoder_texts
-from lmtx_ray.corpus.labels import label_tables
+from lmtx_ray.corpus.labels import all_labels
 from lmtx_ray.corpus.left_out import LeftOut
 from lmtx_ray.corpus.parquet import open_parquet
+from lmtx_ray.corpus.plain_labels import plain_labels
 from lmtx_ray.corpus.schemas import LABELS as LABELS_SCHEMA
 from lmtx_ray.corpus.schemas import contract_of
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
-from lmtx_ray.student.model_folder import model_folder
+from lmtx_ray.io.stage import Stage
+from lmtx_ray.loop.text_tokens import TOKENIZER, Count, token_counter
 from lmtx_ray.vocabularies.circles import odd_parents
 from lmtx_ray.vocabularies.findings import Finding, Report
-from lmtx_ray.vocabularies.repeats import (
-    Names,
-    groups,
-    one_letter_apart,
-    same_names,
-    taken_aliases,
-)
+from lmtx_ray.vocabularies.repeats import Names, groups, same_names, taken_aliases
+from lmtx_ray.vocabularies.slips import one_letter_apart
 from lmtx_ray.vocabularies.usage import odd_usage
 
 ROWS = 8192
-LABELS, ABOUT, TOKENIZER = "labels.parquet", "bundle.json", "tokenizer.json"  # of a bundle
-Count = Callable[[Sequence[str]], list[int]]
+LABELS, ABOUT = "labels.parquet", "bundle.json"  # of a bundle
+READING, FOLDING, KEYS = "reading the labels", "folding names", "keys"
+PARENTS, NAMES, ALIASES = "parents", "equal names", "aliases"
+LETTERS, LENGTHS, USAGE = "names one letter apart", "lengths", "tags"
+WORK = {  # part of the work -> how much it is, about
+    **{READING: 10.0, FOLDING: 4.0, KEYS: 1.0, PARENTS: 1.0, NAMES: 3.0},
+    **{ALIASES: 2.0, LETTERS: 12.0, LENGTHS: 6.0, USAGE: 1.0},
+}
 
 
 @dataclass(frozen=True)
@@ -72,35 +75,69 @@ def check_labels(
         CorpusError: A file that cannot be read at all.
         ConfigError: There is no such encoder.
     """
-    source = read_labels(labels)
-    names = Names(source.table["label_key"].to_pylist(), source.table["text"].to_pylist())
-    report = Report(len(names.keys))
-    count, unit = token_counter(model or source.encoder)
-    report.checked = ["names", "aliases", "parents", f"lengths in {unit}"]
-    report.checked += [f"tags at {tags}"] if tags else []
-    long = _long(source, names, count, tokens or source.settings.label_tokens)
-    findings = chain(_findings(source, names), long, _usage(source.table, names, tags))
+    at = _Parts()
+    with at.stage:
+        with at.part(READING):
+            source = read_labels(labels)
+        with at.part(FOLDING):
+            names = Names(source.table["label_key"].to_pylist(), source.table["text"].to_pylist())
+        count, unit = token_counter(model or source.encoder)
+        report = Report(len(names.keys), ["names", "aliases", "parents", f"lengths in {unit}"])
+        report.checked += [f"tags at {tags}"] if tags else []
+        long = _long(source, names, count, tokens or source.settings.label_tokens)
+        usage = _usage(source.table, names, tags)
+        further = at.each(LENGTHS, long), at.each(USAGE, usage)
+        _gather(report, chain(_findings(source, names, at), *further), output)
+    return report
+
+
+class _Parts:
+    """Which part of the work is being done, for whoever looks on."""
+
+    def __init__(self) -> None:
+        self._now = ""
+        self.stage = Stage("looking at labels", WORK, note=lambda: self._now)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """A part for the length of a block."""
+        self._now = name
+        yield
+        self.stage.done(name, 0)
+        self._now = ""
+
+    def each(self, name: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """Findings of a part, which is done with the last."""
+        with self.part(name):
+            yield from findings
+
+
+def _gather(report: Report, findings: Iterable[Finding], output: str | None) -> None:
     if output is None:
         report.gather(findings)
-        return report
+        return
     with storage.scratch_folder() as folder:
         draft = Path(folder, "findings.csv")
         with draft.open("w", encoding="utf-8", errors="replace", newline="") as file:
             report.gather(findings, file)
         storage.put_file(draft, output)
-    return report
 
 
-def _findings(source: LabelSource, names: Names) -> Iterator[Finding]:
+def _findings(source: LabelSource, names: Names, at: _Parts) -> Iterator[Finding]:
     for reject in source.bad.rejects:
         place = f"{reject['source'].rsplit('/', 1)[-1]} row {reject['position']}"
         yield Finding("not_a_label", place, "", (), reject["reason"])
+    aliases = source.table["aliases"].combine_chunks()
+    yield from at.each(KEYS, _repeated_keys(names))
+    yield from at.each(PARENTS, odd_parents(source.table, names))
+    yield from at.each(NAMES, same_names(names))
+    yield from at.each(ALIASES, taken_aliases(names, aliases))
+    yield from at.each(LETTERS, one_letter_apart(names))
+
+
+def _repeated_keys(names: Names) -> Iterator[Finding]:
     for group in groups(names.keys):
         yield names.finding("not_a_label", group, f"{len(group):,} labels have this key")
-    yield from odd_parents(source.table, names)
-    yield from same_names(names)
-    yield from taken_aliases(names, (value.as_py() for value in source.table["aliases"]))
-    yield from one_letter_apart(names)
 
 
 def _usage(table: pa.Table, names: Names, tags: str | None) -> Iterator[Finding]:
@@ -120,9 +157,10 @@ def read_labels(uri: str) -> LabelSource:
         return _of_bundle(uri) if folder.manifest().files else LabelSource(folder.read())
     if (table := _clean_table(uri)) is not None:
         return LabelSource(table)
-    bad = LeftOut()
     config = CorpusConfig(documents=(uri,), labels=uri, bad_labels="leave_out")
-    return LabelSource(pa.concat_tables(label_tables(config, ROWS, bad)), bad)
+    if (plain := plain_labels(config)) is not None:
+        return LabelSource(plain)
+    return LabelSource(*all_labels(config, ROWS))
 
 
 def _clean_table(uri: str) -> pa.Table | None:
@@ -153,35 +191,3 @@ def _long(source: LabelSource, names: Names, count: Count, tokens: int) -> Itera
         for place, number in zip(part, counted, strict=True):
             if number > tokens:
                 yield names.finding("long_text", (place,), f"{number:,}, and {tokens:,} are read")
-
-
-def token_counter(model: str | None) -> tuple[Count, str]:
-    """(a function to the tokens of texts as an encoder counts them, what it counts). None is minilm
-    where that is installed. Words are counted where the encoder is "none" or its tokenizer is not
-    on this machine.
-
-    Raises:
-        ConfigError: The encoder is asked for by a folder that holds none.
-    """
-    file = _tokenizer_of(model)
-    if file is None or not file.is_file():
-        return lambda texts: [len(text.split()) for text in texts], "words"
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return lambda texts: [len(one.ids) for one in tokenizer.encode_batch(list(texts))], "tokens"
-
-
-def _tokenizer_of(model: str | None) -> Path | None:
-    if model == "none":
-        return None
-    if model and (own := Path(model) / TOKENIZER).is_file():  # of a bundle that is held in parts
-        return own
-    try:
-        return Path(model_folder(model or "minilm")) / TOKENIZER
-    except ConfigError:
-        if model is None:
-            return None
-        raise

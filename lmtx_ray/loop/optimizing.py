@@ -15,10 +15,12 @@ from lmtx_ray.bundle.defaults import publish_with
 from lmtx_ray.bundle.remaking import description_of
 from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.gold import GoldSource
 from lmtx_ray.evaluation.grid import LIMITS, THRESHOLDS, Cell, Choice, Rated, choose, grid
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.loop.matching import match
+from lmtx_ray.loop.self_matching import rows_of_gold, without_pairs
 
 JUDGE = "the judge's verdicts on held-aside documents"
 CORRECTED = "the judge's verdicts on held-aside documents, corrected by reviewed pairs"
@@ -139,8 +141,15 @@ def store(
     return publish_with(bundle, Defaults(cell.limit, cell.threshold), why, output)
 
 
-def by_gold_files(bundle: str, tags: str, gold: str) -> Basis:
-    """`by_gold` of the output of `lmtx tag` by this bundle, and of gold where it lies.
+def by_gold_files(
+    bundle: str,
+    tags: str,
+    gold: str | GoldSource,
+    self_matches: str | None = None,
+    row_ids: Sequence[str] | None = None,
+) -> Basis:
+    """`by_gold` of the output of `lmtx tag` by this bundle, and of gold where it lies, without
+    `self_matches`, as `evaluate` takes them.
 
     Raises:
         ConfigError: Tags of another bundle, tags that were cut at a probability, and as `by_gold`.
@@ -155,4 +164,6 @@ def by_gold_files(bundle: str, tags: str, gold: str) -> Basis:
     if cut > 0:
         raise ConfigError(f"{tags}: tags under {cut:g} are left out; use --min-probability 0")
     found = match(read_tags(tags), gold, labels=bundle)
+    if self_matches is not None:
+        found, _ = without_pairs(found, self_matches, row_ids or rows_of_gold(gold))
     return by_gold(found.ranked, found.right)

@@ -108,7 +108,8 @@ def _test(corpus: _Files, layout: Layout, trained: Gathered) -> int:
     refuse_no_test(config, len(gathered), reasons_of(test.rejects))
     for table, step in (("documents", test.documents), ("gold", test.gold)):
         corpus.assemble(gathered, Assembling(table, "test"), step)
-    pairs_of_run(config, layout)  # what is wrong with its file is better known now than at the end
+    # what is wrong with its file is better known now than at the end
+    pairs_of_run(config, layout.labels, layout.label_rejects)
     return len(gathered)
 
 

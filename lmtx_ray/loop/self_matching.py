@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,11 @@ from lmtx_ray.corpus.left_out import LEFT_OUT
 from lmtx_ray.corpus.self_matches import Pairs, read_pairs, row_ids, without
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import resolve
-from lmtx_ray.loop.matching import Given, Matched, gold_given
+from lmtx_ray.io.published import PublishedFolder
+from lmtx_ray.loop.matching import Given, Matched, Numbering, gold_given
 
 if TYPE_CHECKING:
-    from lmtx_ray.loop.layout import Layout
+    from lmtx_ray.loop.finished_run import FinishedRun
 
 
 def without_pairs(
@@ -33,25 +34,36 @@ def without_pairs(
         CorpusError: A file that cannot be read, or is of other documents or labels.
         ValueError: Labels are known by keys, and it is not known in which rows they are.
     """
-    names = found.numbering.names
-    if not found.numbering.strict and len(names) + len(found.numbering.further):
-        raise ValueError(f"{never} counts rows of the label set: give the labels")
-    pairs = read_pairs(never, doc_ids, LabelRows(len(names)))
-    ranked = without(found.ranked, pairs)
-    gold = {
-        doc_id: [label for label in labels if label not in pairs.get(doc_id, ())]
-        for doc_id, labels in found.gold.labels.items()
-    }
+    pairs = numbered_pairs(found.numbering, never, doc_ids)
+    ranked, gold = without(found.ranked, pairs), gold_without(found.gold.labels, pairs)
     counts = {
         "pairs": sum(map(len, pairs.values())),
-        "answers": _labels(found.ranked) - _labels(ranked),
+        "answers": count_labels_of(found.ranked) - count_labels_of(ranked),
         "gold": found.gold.pairs() - sum(map(len, gold.values())),
     }
     left = replace(found.gold, labels=gold)
     return replace(found, ranked=ranked, gold=left), {"filtered": counts}
 
 
-def _labels(table: pa.Table) -> int:
+def numbered_pairs(numbering: Numbering, never: str, doc_ids: Sequence[str]) -> Pairs:
+    """The pairs of the file `never`, which counts rows of the label set that labels are numbered
+    by. Raises as `without_pairs`."""
+    names = numbering.names
+    if not numbering.strict and len(names) + len(numbering.further):
+        raise ValueError(f"{never} counts rows of the label set: give the labels")
+    return read_pairs(never, doc_ids, LabelRows(len(names)))
+
+
+def gold_without(gold: Mapping[str, Sequence[int]], pairs: Pairs) -> dict[str, list[int]]:
+    """Label ids by document without the pairs."""
+    return {
+        doc_id: [label for label in labels if label not in pairs.get(doc_id, ())]
+        for doc_id, labels in gold.items()
+    }
+
+
+def count_labels_of(table: pa.Table) -> int:
+    """How many labels all rows of a table with label_ids have."""
     return sum(map(len, table[IDS].to_pylist()))
 
 
@@ -80,11 +92,37 @@ def keys_of_inputs(never: str, source: DocumentsConfig, bundle: str) -> dict[str
     }
 
 
-def pairs_of_run(config: CorpusConfig, layout: Layout) -> Pairs:
-    """The pairs of `corpus.self_matches`, none where it is not set. Raises as `read_pairs`."""
+def pairs_of_run(
+    config: CorpusConfig, labels: PublishedFolder, rejects: PublishedFolder | None
+) -> Pairs:
+    """The pairs of `corpus.self_matches` by the run's label ids, none where it is not set;
+    `rejects` are those of the labels. Raises as `read_pairs`."""
     if config.self_matches is None:
         return {}
     assert config.test is not None  # without is refused
-    left_out = tuple(layout.label_rejects.manifest().about[LEFT_OUT])
-    rows = LabelRows(layout.labels.rows(), left_out)
-    return read_pairs(config.self_matches, row_ids([config.test], config), rows)
+    doc_ids = row_ids([config.test], config)
+    return read_pairs(config.self_matches, doc_ids, _rows_of_labels(labels, rejects))
+
+
+def _rows_of_labels(labels: PublishedFolder, rejects: PublishedFolder | None) -> LabelRows:
+    left_out = tuple(rejects.manifest().about[LEFT_OUT]) if rejects else ()
+    return LabelRows(labels.rows(), left_out)
+
+
+def pairs_of_finished(
+    run: FinishedRun, never: str | None = None, doc_ids: Sequence[str] | None = None
+) -> Pairs:
+    """The pairs of a finished run by its label ids: of `corpus.self_matches`, or of the file
+    `never`, by rows of its label set and of its test documents, or of `doc_ids`.
+
+    Raises:
+        CorpusError: See `read_pairs`.
+        ValueError: A run without test documents, and no `doc_ids`.
+    """
+    corpus, labels, rejects = run.config.corpus, run.steps["labels"], run.steps.get("label rejects")
+    if never is None:
+        return pairs_of_run(corpus, labels, rejects)
+    if doc_ids is None and corpus.test is None:
+        raise ValueError(f"{run.uri}: no test documents whose rows {never} could count")
+    ids = doc_ids or row_ids([corpus.test or ""], corpus)
+    return read_pairs(never, ids, _rows_of_labels(labels, rejects))

@@ -53,10 +53,11 @@ class Side:
         return pa.table({"doc_id": table["doc_id"], KEYS: keys})
 
 
-def side_of(place: str) -> Side:
-    """A finished run, or tags wherever they lie. Raises as `compare`."""
+def side_of(place: str, row_ids: Sequence[str] | None = None) -> Side:
+    """A finished run, or tags wherever they lie; `row_ids` are those of the rows of a matrix.
+    Raises as `compare`."""
     if not is_run(place):
-        tags = read_tag_file(place)
+        tags = read_tag_file(place, row_ids=row_ids)
         return Side(place, tags=tags, names=own_names(tags))
     run = open_finished(place)
     return Side(place, run, names=label_names(run.steps["labels"].uri))

@@ -221,7 +221,9 @@ def _gain(run: FinishedRun, test: Sample | None) -> Measured | None:
     for unit in test.units:
         table = storage.read_table(files[unit], ["doc_id", "label_ids"])
         rows = zip(table["doc_id"].to_pylist(), table["label_ids"].to_pylist(), strict=True)
-        before |= {doc_id: labels[0] for doc_id, labels in rows if labels}
+        for doc_id, labels in rows:
+            never = test.never.get(doc_id, frozenset())
+            before[doc_id] = next((label for label in labels if label not in never), -1)
     gold = test.gold or {}
     hits = [float(before.get(doc_id, -1) in gold[doc_id]) for doc_id in pairs.doc_ids]
     return mean(first.per_document(first.true_N) - np.array(hits))

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmtx_ray.corpus.self_matches import without
 from lmtx_ray.io import storage
 from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
 from lmtx_ray.reporting.pairs import TOP, Pairs
@@ -78,7 +79,8 @@ def examples_of(run: FinishedRun, sample: Sample, side: str) -> list[Example]:
     places = np.unique(np.linspace(0, pairs.documents - 1, min(COUNT, pairs.documents)).astype(int))
     after = {pairs.doc_ids[place]: _after(pairs, place) for place in places}
     wanted = pa.array(list(after), pa.string())
-    before = _before(_rows(run, f"{side}hybrid 0", sample, wanted, ("doc_id", "label_ids")))
+    untrained = _rows(run, f"{side}hybrid 0", sample, wanted, ("doc_id", "label_ids"))
+    before = _before(without(untrained, sample.never))
     gold = sample.gold and {doc_id: sample.gold[doc_id] for doc_id in after}
     used = {label for own in (*before.values(), *after.values()) for label in own}
     used |= {label for own in (gold or {}).values() for label in own}

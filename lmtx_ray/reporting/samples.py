@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmtx_ray.corpus.self_matches import Pairs as SelfMatches
+from lmtx_ray.corpus.self_matches import without
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
+from lmtx_ray.loop.self_matching import pairs_of_finished
 from lmtx_ray.loop.shipping import state_of
-from lmtx_ray.reporting.pairs import DEEP, Pairs, against_gold, against_judge, flatten
+from lmtx_ray.reporting.pairs import Pairs, against_gold, against_judge, flatten
 from lmtx_ray.reporting.stated import stated_probabilities
 from lmtx_ray.student.pseudo_labels import relative
 
 MOST_DOCUMENTS = 5000
 GOLD = ("doc_id", "label_ids")
 JUDGED = ("doc_id", "label_id", "answer", "p_yes")
+STATED = "stated"  # a column of the probabilities of a row's labels
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Sample:
     """Documents, tagged by what ships. `total` is how many there are of which these were taken;
-    `units` the units that they are in, empty for all; `gold` their right labels, None without."""
+    `units` the units that they are in, empty for all; `gold` their right labels, None without;
+    `never` pairs that count on no side."""
 
     pairs: Pairs
     total: int
     units: tuple[str, ...] = ()
     gold: Mapping[str, set[int]] | None = None
+    never: SelfMatches = field(default_factory=dict)
 
 
 def shipped(run: FinishedRun) -> tuple[int, str]:
@@ -48,14 +56,25 @@ def test_sample(run: FinishedRun) -> Sample | None:
     parts = [(unit, shipping.rankings(unit)) for unit in units]
     doc_ids = pa.concat_tables([ranked.select(["doc_id"]) for _, ranked in parts])["doc_id"]
     labelled = run.steps["test gold"].where("doc_id", doc_ids.combine_chunks(), GOLD)
+    never = _never(run)
+    labelled = without(labelled, never)
     rows = zip(labelled["doc_id"].to_pylist(), labelled["label_ids"].to_pylist(), strict=True)
     gold = {doc_id: set(labels) for doc_id, labels in rows if labels}
     if not gold:
         return None
     with_gold = pa.array(list(gold), pa.string())
     kept = [(unit, t.filter(pc.is_in(t["doc_id"], value_set=with_gold))) for unit, t in parts]
-    pairs = against_gold(shipping.flat(kept), gold)
-    return Sample(pairs, run.steps["test gold"].rows(), units, gold)
+    pairs = against_gold(shipping.flat(kept, never), gold)
+    return Sample(pairs, run.steps["test gold"].rows(), units, gold, never)
+
+
+def _never(run: FinishedRun) -> SelfMatches:
+    """Pairs that count on no side, as in the run's own evaluation."""
+    try:
+        return pairs_of_finished(run)
+    except (ValueError, OSError) as error:  # the file may have gone since the run ended
+        logger.warning("self-matches count in this report: %s", error)
+        return {}
 
 
 def held_aside_sample(run: FinishedRun) -> Sample | None:
@@ -112,8 +131,9 @@ class _Shipping:
             self._files[name] = self._run.steps[name].unit_files()
         return storage.read_table(self._files[name][unit])
 
-    def flat(self, parts: Sequence[tuple[str, pa.Table]]) -> Pairs:
-        """Rankings of units as pairs, with the probabilities that the bundle states, if any."""
+    def flat(self, parts: Sequence[tuple[str, pa.Table]], never: SelfMatches) -> Pairs:
+        """Rankings of units as pairs but those that never count, with the probabilities that the
+        bundle states, if any."""
         ranked = pa.concat_tables([table for _, table in parts])
         stated = None
         if self._run.is_judged:
@@ -122,5 +142,15 @@ class _Shipping:
                 stated_probabilities(bundle, table, partial(self.rankings, unit))
                 for unit, table in parts
             ]
-            stated = [p[:DEEP] for probabilities in by_unit for p in probabilities]
+            stated = [p for probabilities in by_unit for p in probabilities]
+            ranked = _with(ranked, stated)
+        if never:
+            ranked = without(ranked, never)
+        if stated is not None:
+            stated = [np.array(p, np.float64) for p in ranked[STATED].to_pylist()]
         return flatten(ranked["doc_id"].to_pylist(), ranked["label_ids"].to_pylist(), stated)
+
+
+def _with(ranked: pa.Table, stated: Sequence[np.ndarray]) -> pa.Table:
+    lists = pa.array([p.tolist() for p in stated], pa.list_(pa.float64()))
+    return ranked.append_column(STATED, lists)

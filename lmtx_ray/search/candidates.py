@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from lmtx_ray.config.search import FUSION_CONSTANT
 from lmtx_ray.corpus import schemas
 
 PADDING = -1
@@ -54,7 +55,7 @@ def reciprocal_rank_fusion(
     rankings: Sequence[np.ndarray],
     k: int,
     weights: Sequence[float] | None = None,
-    constant: int = 60,
+    constant: int = FUSION_CONSTANT,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fuse id lists: score = sum of weight / (constant + rank), rank from 1 (Cormack 2009).
 

@@ -25,6 +25,7 @@ from lmtx_ray.teacher.generating import Generator
 from lmtx_ray.teacher.protocol import Interrupted
 from lmtx_ray.teacher.registry import build_generator
 
+CONSTANT = 60  # of reciprocal ranks, as Cormack 2009 has it
 NEAREST = 10  # labels that each phrase brings from either side
 
 
@@ -136,6 +137,6 @@ class MapPhrases:
         if not sides:
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
         lists = [side[None, :] for side in sides]
-        ids_BK, scores_BK = candidates.reciprocal_rank_fusion(lists, self._depth)
+        ids_BK, scores_BK = candidates.reciprocal_rank_fusion(lists, self._depth, constant=CONSTANT)
         there = ids_BK[0] != candidates.PADDING
         return ids_BK[0][there], scores_BK[0][there]

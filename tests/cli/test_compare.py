@@ -108,3 +108,21 @@ def test_what_a_run_ships_is_evaluated_as_tags_are(tmp_path, capsys, run) -> Non
     code = main(["evaluate", "--tags", run, "--gold", str(tmp_path / "gold.csv")])
     found = json.loads(capsys.readouterr().out)
     assert (code, found["P@1"], found["matched"]) == (0, 1.0, COUNT)
+
+
+def test_self_matches_count_rows_of_a_runs_label_set(tmp_path, capsys, run) -> None:
+    """Tags know no rows of labels, the run does: L1 is its row 1."""
+    (tmp_path / "tags.csv").write_text("id,label_key\n" + "".join(f"d{n},L0\n" for n in (0, 1)))
+    (tmp_path / "gold.csv").write_text("id,label\nd0,L0\nd0,L1\nd1,L3\n")
+    (tmp_path / "rows.jsonl").write_text('{"uid": "d0"}\n{"uid": "d1"}\n')
+    (tmp_path / "never.txt").write_text("0 1\n")
+    rows = ["--rows-of", str(tmp_path / "rows.jsonl")]
+    options = ["--gold", str(tmp_path / "gold.csv"), *rows]
+    place = str(tmp_path / "tags.csv")
+    plain = compare(capsys, place, run, *options)[1]
+    never = ["--self-matches", str(tmp_path / "never.txt")]
+    found = compare(capsys, place, run, *options, *never)[1]
+    assert (plain["metrics"]["P@1"]["a"], plain["metrics"]["P@1"]["b"]) == (0.5, 1.0)
+    assert found["filtered"] == {"pairs": 1, "a": 0, "b": 1, "gold": 1}
+    assert (found["metrics"]["R@10"]["a"], found["metrics"]["R@10"]["b"]) == (0.5, 1.0)
+    assert found["metrics"]["P@1"]["b"] == 1.0

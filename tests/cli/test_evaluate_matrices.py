@@ -137,3 +137,34 @@ def test_pairs_need_the_label_set_where_tags_have_keys(
     arguments = ["--tags", str(folder / "tags.jsonl"), "--gold", str(folder / "gold.csv")]
     assert main(["evaluate", *arguments, *options]) != 0
     assert "counts rows of the label set: give the labels" in caplog.text
+
+
+def compared(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[dict, str]:
+    places = [str(folder / name) for name in ("scores.xmc.txt", "others.xmc.txt")]
+    assert main(["compare", *places, *more]) == 0
+    shown = capsys.readouterr()
+    return json.loads(shown.out.splitlines()[-1]), shown.err
+
+
+def test_two_matrices_are_compared_without_the_pairs(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others have the right label first, but where that is the document itself."""
+    firsts = ["0:1 3:0.5", "2:1 4:0.1", "0:1", "4:1 5:0.5", "4:1 2:0.4", "0:1"]
+    (folder / "others.xmc.txt").write_text("\n".join(["6 8", *firsts]) + "\n")
+    gold = ["--gold", str(folder / "tst_X_Y.txt")]
+    never = ["--self-matches", str(folder / "filter_labels_test.txt")]
+    plain, _ = compared(folder, capsys, *gold)
+    assert plain["metrics"]["P@1"]["b"] == 1.0
+    assert "filtered" not in plain
+    found, said = compared(folder, capsys, *gold, *never)
+    assert (found["documents"], found["metrics"]["P@1"]["a"]) == (5, FILTERED["P"][1])
+    assert found["metrics"]["P@1"]["b"] == 1.0
+    assert found["filtered"] == {"pairs": 4, "a": 4, "b": 3, "gold": 3}
+    assert "4 self-matches left out" in said
+
+
+def test_a_judge_has_no_rows_to_leave_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place, never = str(folder / "scores.xmc.txt"), str(folder / "filter_labels_test.txt")
+    assert main(["compare", place, place, "--self-matches", never]) == 1
+    assert "self-matches count rows of gold" in caplog.text

@@ -148,11 +148,32 @@ def test_gold_decides_where_it_is_given(run, gold, capsys) -> None:
     assert (result["documents"], first["recall"]) == (1, 1.0)
 
 
+def test_self_matches_count_on_no_side(run, gold, capsys) -> None:
+    """Of the first two documents the label that comes first is taken away, of both sides."""
+    out, options = gold
+    tag(run, out)
+    capsys.readouterr()
+    never = Path(out).parent / "filter_labels_test.txt"
+    never.write_text("0 1\n1 3\n")
+    result, _ = optimize(capsys, str(run / "bundle-one"), *options, "--self-matches", str(never))
+    (cell,) = [c for c in result["cells"] if (c["limit"], c["threshold"]) == (10, 0.0)]
+    assert cell["tags"] == 8 * 10 - 2
+    assert cell["recall"] == 1.0
+    (Path(out).parent / "rows.jsonl").write_text('{"id": "d1"}\n{"id": "d0"}\n')  # the other way
+    rows = ["--rows-of", str(Path(out).parent / "rows.jsonl")]
+    never.write_text("1 1\n0 3\n")
+    again, _ = optimize(
+        capsys, str(run / "bundle-one"), *options, "--self-matches", str(never), *rows
+    )
+    assert again["cells"] == result["cells"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--gold", "g"], "--gold and --tags go together: lmtx tag --bundle"),
         (["--store"], "--store needs --precision"),
+        (["--self-matches", "f"], "--self-matches count rows of gold: give --gold and --tags"),
         (["--confident"], "--confident needs --precision"),
         (["--precision", "0.9", "--output", "x"], "--output needs --store"),
         (["--gold", "g", "--tags", "nowhere"], "nowhere: not an output of lmtx tag"),

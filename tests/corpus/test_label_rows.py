@@ -13,7 +13,7 @@ import pytest
 from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus.counting import count_corpus
 from lmtx_ray.corpus.label_set import LabelSet
-from lmtx_ray.corpus.labels import label_tables
+from lmtx_ray.corpus.labels import all_labels, label_tables
 from lmtx_ray.corpus.left_out import LeftOut
 from lmtx_ray.corpus.lines import CorpusError
 from tests.prepared import prepare_corpus
@@ -167,3 +167,31 @@ def test_a_folder_of_label_files_is_one_set(tmp_path: Path) -> None:
     assert labels["text"][0].as_py() == "münz"
     with pytest.raises(CorpusError, match="no such file or folder"):
         next(label_tables(config(tmp_path / "gone"), 9))
+
+
+def test_read_once_into_memory_the_same_is_left_out(tmp_path: Path) -> None:
+    rows = [
+        ("a", "one"),
+        ("b", ""),
+        ("a", "two"),
+        ("c", " é  x "),
+        ("", "y"),
+        ("c", "z"),
+        ("a", ""),
+    ]
+    rows += [("d", "last")]
+    (tmp_path / "l.jsonl").write_text(
+        "".join(json.dumps({"uid": key, "title": text}) + "\n" for key, text in rows)
+    )
+    lenient = config(tmp_path / "l.jsonl", bad_labels="leave_out")
+    left_out = LeftOut()
+    expected = pa.concat_tables(label_tables(lenient, 2, left_out))
+    found, out = all_labels(lenient, 2)
+    assert found.equals(expected)
+    assert out.places == left_out.places == [1, 2, 4, 5, 6]
+    assert [{**one, "raw": ""} for one in out.rejects] == [
+        {**one, "raw": ""} for one in left_out.rejects
+    ]
+    (tmp_path / "l.jsonl").write_text('{"uid": "", "title": "a"}\n')
+    with pytest.raises(CorpusError, match="no labels"):
+        all_labels(lenient, 2)

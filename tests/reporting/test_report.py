@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.loop.comparing import compare
 from lmtx_ray.loop.finished_run import open_finished
 from lmtx_ray.loop.record import write_record
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.reporting.contents import gather
 from lmtx_ray.reporting.page import render
+from lmtx_ray.reporting.samples import test_sample as sample_of
 from lmtx_ray.reporting.words import conclude
 from lmtx_ray.reporting.writing import kept_report, write_report
 from tests.reporting.made_run import NASTY, MadeRun
@@ -206,3 +208,38 @@ def test_a_report_of_other_settings_is_made_anew(made: MadeRun, tmp_path: Path) 
     )
     other = made.config.model_copy(update={"run": str(tmp_path)})
     assert kept_report(other) is None
+
+
+def test_self_matches_count_on_no_side(tmp_path: Path) -> None:
+    """The first right label of the first ten test documents is left out, of two runs compared by
+    their own gold too."""
+    made = MadeRun(tmp_path / "runs")
+    before = sample_of(open_finished(str(made.folder)))
+    tested = [f"d{n}" for n in range(60, 100)]
+    (tmp_path / "t.csv").write_text("id,text\n" + "".join(f"{one},x\n" for one in tested))
+    firsts = [min(made.truth[doc_id]) for doc_id in tested[:10]]
+    never = "".join(f"{n} {label}\n" for n, label in enumerate(firsts))
+    (tmp_path / "never.txt").write_text(never)
+    record = made.folder / "ended" / "0123456789ab.json"
+    told = json.loads(record.read_text())
+    files = {"test": str(tmp_path / "t.csv"), "self_matches": str(tmp_path / "never.txt")}
+    told["config"]["corpus"] |= files
+    record.write_text(json.dumps(told))
+    run = open_finished(str(made.folder))
+    sample = sample_of(run)
+    assert before is not None
+    assert sample is not None
+    alone = sum(len(made.truth[doc_id]) == 1 for doc_id in tested[:10])
+    assert before.pairs.documents - sample.pairs.documents == alone
+    pairs = sample.pairs
+    left = {(pairs.doc_ids[d], n) for d, n in zip(pairs.document_N, pairs.label_N, strict=True)}
+    assert not left & set(zip(tested, firsts, strict=False))
+    report = gather(run)
+    assert report.gain is not None
+    found = compare(str(made.folder), str(made.folder))
+    assert found["filtered"]["gold"] == found["filtered"]["pairs"] == 10
+    assert found["documents"] == sample.pairs.documents
+    (tmp_path / "never.txt").unlink()  # the report is of what there is
+    again = sample_of(run)
+    assert again is not None
+    assert again.pairs.documents == before.pairs.documents

@@ -60,7 +60,7 @@ def test_documents_are_fused_at_once_as_one_by_one() -> None:
     ]
     rankings[1][:, 7:], rankings[0][3] = candidates.PADDING, candidates.PADDING
     for weights in ([1.0, 0.5, 2.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]):
-        ids_BK, scores_BK = candidates.reciprocal_rank_fusion(rankings, 25, weights)
+        ids_BK, scores_BK = candidates.reciprocal_rank_fusion(rankings, 25, weights, 60)
         for row in range(9):
             expected = fused_one_by_one(rankings, row, weights, 25)
             kept = ids_BK[row] != candidates.PADDING

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import random
 from pathlib import Path
 
 import pytest
 
 from lmtx_ray.cli.main import main
-from lmtx_ray.vocabularies.repeats import Names, is_slip, one_letter_apart
 from tests.small_run import write
 from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
@@ -125,40 +123,3 @@ def test_tokens_are_those_of_the_encoder(tmp_path: Path, capsys) -> None:
     shown = capsys.readouterr()
     assert json.loads(shown.out)["findings"] == {"long_text": 1}
     assert "lengths in tokens" in shown.err
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ("radiocarbon dating", "radiocarbn dating", True),
-        ("radiocarbon dating", "radoicarbon dating", True),
-        ("radiocarbon", "radiocarbom", True),
-        ("hepatitis a", "hepatitis b", False),  # short words differ on purpose
-        ("interleukin2", "interleukin3", False),  # and so do numbers
-        ("radiocarbon", "radiocarb", False),
-        ("cat", "cats eye", False),
-    ],
-)
-def test_a_slip_is_one_letter_of_a_long_word(one: str, other: str, expected: bool) -> None:
-    assert is_slip(one, other) is expected
-    assert is_slip(other, one) is expected
-
-
-def test_every_slip_is_found_as_by_comparing_all_with_all() -> None:
-    draw = random.Random(3)
-    made = ["".join(draw.choices("abcd", k=draw.randint(5, 12))) for _ in range(120)]
-    made += [f"{text[:place]}{draw.choice('abcd')}{text[place + draw.randint(0, 1) :]}"
-             for text in made for place in [draw.randrange(len(text))]]  # fmt: skip
-    names = Names([str(n) for n in range(len(made))], made)
-    texts = {text: str(place) for place, text in reversed(list(enumerate(names.folded)))}
-    expected = {
-        frozenset((texts[one], texts[other]))
-        for one in texts
-        for other in texts
-        if one < other and is_slip(one, other)
-    }
-    found = [frozenset((one.label_key, *one.others)) for one in one_letter_apart(names)]
-    long = {pair for pair in expected if all(len(names.folded[int(n)]) > 5 for n in pair)}
-    assert long <= set(found) <= expected
-    assert len(found) == len(set(found))
-    assert len(long) > 50
