@@ -32,7 +32,7 @@ import pyarrow as pa
 
 from benchmarks.judged_runs import Given, read_run, simulated
 from lmtx_ray.evaluation.calibration import Calibration, log_odds, sigmoid
-from lmtx_ray.evaluation.pair_features import NAMES
+from lmtx_ray.evaluation.pair_features import FUSED
 from lmtx_ray.loop.calibrating import Held, Said, Sides, calibrate, held_pairs
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -86,7 +86,7 @@ class Candidates:
     """All numbers of the candidates of some documents, by document."""
 
     def __init__(self, given: Given, sides: Sides, doc_ids: Sequence[str]) -> None:
-        names = NAMES if sides.lexical else ("score", *given.names)
+        names = ("score", *FUSED) if sides.lexical else ("score", *given.names)
         self.names, self.given = names, given
         self.ids, self.held = [], {}
         for doc_id, known in sides.known(pa.array(doc_ids)):
