@@ -18,7 +18,7 @@ from lmtx_ray.evaluation.calibration import RIDGE, Calibration, fit, sigmoid
 
 SPREAD = 0.1  # a judge misses right labels about as often as it accepts wrong ones, give or take
 LEAST = 0.05  # between the two ends, however poor a judge is
-FEWEST = 50  # pairs drawn by chance; fewer say too little
+FEWEST = 50  # pairs; fewer say too little
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def step(run: dict[str, Any], name: str) -> PublishedFolder:
 def test_no_pair_is_asked_twice_and_weighed_firsts_are_judged(run: dict[str, Any]) -> None:
     names = ["verdicts", "selection", "learned selection"]
     steps = [step(run, f"{name} {number}") for number in (1, 2) for name in names]
+    steps.append(step(run, "chance verdicts"))
     columns = ["doc_id", "label_id", "asked"]
     said = pa.concat_tables([one.read(columns) for one in steps]).to_pylist()
     asked = [(row["doc_id"], row["label_id"]) for row in said if row["asked"]]
@@ -56,6 +57,21 @@ def test_a_document_s_own_labels_are_not_among_its_neighbours(run: dict[str, Any
     assert all(row["label_ids"] for row in votes)
     asked = step(run, "verdicts 2").read(["doc_id", "label_id"]).num_rows
     assert asked > 0
+
+
+@pytest.mark.ray
+@pytest.mark.slow  # the whole loop's own test does one cycle
+def test_held_aside_documents_are_asked_about_labels_that_no_search_finds(
+    run: dict[str, Any],
+) -> None:
+    said = step(run, "chance verdicts").read(["doc_id", "label_id"]).to_pylist()
+    documents = step(run, "documents").read(["doc_id", "split"]).to_pylist()
+    aside = {row["doc_id"] for row in documents if row["split"] == "held_aside"}
+    assert {row["doc_id"] for row in said} <= aside
+    for name in ("dense 0", "hybrid 0"):
+        rows = step(run, name).read(["doc_id", "label_ids"]).to_pylist()
+        found = {row["doc_id"]: row["label_ids"] for row in rows}
+        assert not [row for row in said if row["label_id"] in found[row["doc_id"]]]
 
 
 def test_without_memory_nobody_pays_for_it(tmp_path: Path) -> None:
