@@ -96,7 +96,7 @@ def _steps(config: RunConfig, layout: Layout, result: RunResult) -> Iterator[str
             break
     if layout.chance and result.opinions:
         with timed(result, "judge by chance"):
-            chance_step(config, layout, layout.chance)
+            chance_step(config, layout, layout.chance, verdict_steps(layout, result.ran))
     if layout.test and layout.test.icxml:
         with timed(result, "icxml"):
             icxml_steps(config, layout, layout.test.icxml)

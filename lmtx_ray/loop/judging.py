@@ -91,10 +91,12 @@ def select_learned_step(
     ask(config, layout, [work], {"held_aside": output}, plan, cycle.number, name, ("learned",))
 
 
-def chance_step(config: RunConfig, layout: Layout, output: Dataset) -> None:
+def chance_step(
+    config: RunConfig, layout: Layout, output: Dataset, earlier: Sequence[Dataset]
+) -> None:
     """Ask about labels that no search finds on the held-aside documents."""
     first = layout.states[0].corpus
-    work = Work(output, fragments(layout.documents, first.dense, first.hybrid))
+    work = Work(output, fragments(layout.documents, first.dense, first.hybrid, *earlier))
     plan = chance_asks(config.judge)
     ask(config, layout, [work], {"held_aside": output}, plan, 1, "judge by chance")
 

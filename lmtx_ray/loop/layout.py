@@ -126,7 +126,8 @@ class _Planner:
                 cycle, state = asked.after(cycle, state)
             states.append(state)
             cycles.append(cycle)
-        chance = asked.by_chance(states[0], self._asked_by(self._config.judge.chance_k))
+        by_chance = self._asked_by(self._config.judge.chance_k)
+        chance = asked.by_chance(states[0], cycles, by_chance)
         bundle = self._bundle(states, cycles, chance)
         test = self._with_icxml(self._with_verdicts(states[0]), states[0])
         return Layout(

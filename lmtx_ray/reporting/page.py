@@ -105,6 +105,7 @@ def step_name(name: str) -> str:
         named = {
             "lexical": "word search",
             "test verdicts": "test documents, before training",
+            "chance verdicts": "labels drawn by chance",
             "test icxml verdicts": "test documents, labels found by the judge’s own phrases",
             "judge test": "asking the judge, test documents",
         }

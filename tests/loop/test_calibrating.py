@@ -134,7 +134,7 @@ def test_a_pair_is_the_words_if_it_is_among_the_first_that_they_find() -> None:
 
 
 def favouring(pairs: int = 4000, seed: int = 0) -> Held:
-    """Log-odds of a ranking, and a judge that is right of what the words find and likes all else."""
+    """Log-odds, and a judge that is right of what the words find and likes all else."""
     generator = np.random.default_rng(seed)
     score_N, by_words_N = generator.normal(size=pairs), np.arange(pairs) % 2 == 0
     judged_N = np.where(by_words_N, 1 / (1 + np.exp(-(2 * score_N - 1))), 0.9)
