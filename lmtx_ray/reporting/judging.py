@@ -58,7 +58,7 @@ def asked_by_step(run: FinishedRun) -> tuple[list[Asked], np.ndarray]:
     for name in step_names(run):
         step, learned_L = _asked(run, name, len(accepted_L))
         found.append(step)
-        if not name.startswith("test "):
+        if not name.startswith(("test ", "chance ")):
             accepted_L += learned_L
     return found, accepted_L
 
