@@ -119,7 +119,8 @@ def held_pairs(
     if not parts:
         nothing = np.zeros(0)
         none = np.zeros((0, len(names)))
-        return Held(nothing, nothing, nothing, none, *[nothing] * 3, nothing.astype(bool))
+        no_words = nothing.astype(bool)
+        return Held(nothing, nothing, nothing, none, nothing, nothing, nothing, no_words)
     return Held(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
