@@ -137,10 +137,10 @@ def asked_by_chance(run: Path, given: Given) -> Given:
     return replace(given, wrong=wrong_of(said["p_yes"].to_numpy()))
 
 
-def of_sets(arguments: argparse.Namespace) -> Iterator[Given]:
-    """Learned fusion of the named data sets, with simulated judges."""
+def of_sets(arguments: argparse.Namespace) -> Iterator[tuple[str, Given]]:
+    """Learned fusion of the named data sets, by their names, with simulated judges."""
     for name in arguments.set:
         made = bench(arguments.data, arguments.work, name, arguments.encoder)
         for rates in RATES:
             for seed in range(1, JUDGES + 1):
-                yield given_of(arguments.data, name, made, rates, seed)
+                yield name, given_of(arguments.data, name, made, rates, seed)
