@@ -283,8 +283,7 @@ def main() -> None:
         parser.error("name at least one run")
     by_name: dict[str, list[dict[str, Any]]] = {}
     for one in given:
-        found = measured(one, 2 if arguments.quick else DRAWS)
-        by_name.setdefault(one.name, []).append(found)
+        by_name.setdefault(one.name, []).append(measured(one, 2 if arguments.quick else DRAWS))
     results = {name: mean_of(several) for name, several in by_name.items()}
     wanted = []
     for name, result in results.items():

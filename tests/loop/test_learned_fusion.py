@@ -74,11 +74,25 @@ def test_held_aside_documents_are_asked_about_labels_that_no_search_finds(
         assert not [row for row in said if row["label_id"] in found[row["doc_id"]]]
 
 
+@pytest.mark.parametrize(
+    "override",
+    ["judge.chance_k=0", "ship=hybrid", "pseudo_labels.accept_deviations=1", "source=title"],
+)
+def test_chance_is_asked_only_where_it_tells_something(tmp_path: Path, override: str) -> None:
+    config = write_inputs(tmp_path, documents=20)
+    names = [
+        {name for name, _ in lay_out(lmtx_ray.load_config(config, ["run=/r", *more])).steps()}
+        for more in ([], [override])
+    ]
+    assert ["chance verdicts" in own for own in names] == [True, False]
+
+
 def test_without_memory_nobody_pays_for_it(tmp_path: Path) -> None:
     config = write_inputs(tmp_path, documents=20)
     without = lay_out(lmtx_ray.load_config(config, ["run=/r", "shortlist.memory_documents=0"]))
     names = dict(without.steps())
-    assert not [name for name in names if "learned" in name or "memory" in name]
+    told = ("learned", "memory", "chance")
+    assert not [name for name in names if any(word in name for word in told)]
     with_memory = dict(lay_out(lmtx_ray.load_config(config, ["run=/r"])).steps())
     encoder = "encoder 1"  # what is trained first does not depend on it
     assert names[encoder].fingerprint == with_memory[encoder].fingerprint
