@@ -95,10 +95,10 @@ def chance_step(
     config: RunConfig, layout: Layout, output: Dataset, earlier: Sequence[Dataset]
 ) -> None:
     """Ask about labels that no search finds on the held-aside documents."""
-    first = layout.states[0].corpus
-    work = Work(output, fragments(layout.documents, first.dense, first.hybrid, *earlier))
-    plan = chance_asks(config.judge)
-    ask(config, layout, [work], {"held_aside": output}, plan, 1, "judge by chance")
+    found = {"dense": layout.states[0].corpus.dense, "lexical": layout.lexical}
+    work = Work(output, fragments(layout.documents, *found.values(), *earlier))
+    plan, name = chance_asks(config.judge), "judge by chance"
+    ask(config, layout, [work], {"held_aside": output}, plan, 1, name, tuple(found))
 
 
 def ask(

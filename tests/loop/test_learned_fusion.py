@@ -68,7 +68,7 @@ def test_held_aside_documents_are_asked_about_labels_that_no_search_finds(
     documents = step(run, "documents").read(["doc_id", "split"]).to_pylist()
     aside = {row["doc_id"] for row in documents if row["split"] == "held_aside"}
     assert {row["doc_id"] for row in said} <= aside
-    for name in ("dense 0", "hybrid 0"):
+    for name in ("dense 0", "lexical"):
         rows = step(run, name).read(["doc_id", "label_ids"]).to_pylist()
         found = {row["doc_id"]: row["label_ids"] for row in rows}
         assert not [row for row in said if row["label_id"] in found[row["doc_id"]]]
