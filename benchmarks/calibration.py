@@ -50,7 +50,7 @@ REVIEWS = (100, 200)
 FIRST = (1, 5)
 THRESHOLDS = (0.5, 0.7, 0.9)
 ASKED_SHARE, ASKED_DISTINCT = 0.5, 30
-TODAY = {"demo": (0.173, 0.147), "debtags": (0.143, 0.206)}  # errors of one score of rank fusion
+TODAY = {"demo": (0.173, 0.147), "debtags": (0.143, 0.206)}  # of one score of rank fusion
 Probability = Callable[[np.ndarray], np.ndarray]  # features of NAMES -> probabilities
 
 

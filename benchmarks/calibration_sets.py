@@ -138,9 +138,13 @@ def asked_by_chance(run: Path, given: Given) -> Given:
 
 
 def of_sets(arguments: argparse.Namespace) -> Iterator[tuple[str, Given]]:
-    """Learned fusion of the named data sets, by their names, with simulated judges."""
+    """Learned fusion of the named data sets, with simulated judges; and of the first
+    kind of judge the set's name, else nothing."""
     for name in arguments.set:
         made = bench(arguments.data, arguments.work, name, arguments.encoder)
         for rates in RATES:
             for seed in range(1, JUDGES + 1):
-                yield name, given_of(arguments.data, name, made, rates, seed)
+                yield (
+                    name if rates == RATES[0] else "",
+                    given_of(arguments.data, name, made, rates, seed),
+                )
