@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.evaluation.calibration import sigmoid
+from lmtx_ray.evaluation.kindness import wrong_of
+from lmtx_ray.evaluation.pair_features import Known
 from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.calibrating import Sides
 
@@ -20,18 +23,33 @@ Verdicts = dict[tuple[str, int], tuple[str, float | None]]
 
 
 @dataclass(frozen=True)
+class Lists:
+    """What `Sides` are of a run, of lists in memory."""
+
+    lists: dict[str, Known]
+    weighed: bool = True
+
+    def known(self, doc_ids: pa.Array) -> Iterator[tuple[str, Known]]:
+        return ((doc_id, self.lists[doc_id]) for doc_id in doc_ids.to_pylist())
+
+
+@dataclass(frozen=True)
 class Given:
-    """What a run published: rankings and verdicts of held-aside and of test documents, and gold."""
+    """What a run published: rankings and verdicts of held-aside and of test documents, and gold.
+    `wrong` is what the judge says of labels drawn by chance, and `today` the calibration error of
+    first tags and of the first five that another is held against (None: that of one score)."""
 
     name: str
     ranking: str
     names: tuple[str, ...]  # of the features
-    held: Sides
-    test: Sides
+    held: Sides | Lists
+    test: Sides | Lists
     held_ids: list[str]
     test_ids: list[str]
     verdicts: Verdicts
     gold: dict[str, set[int]]
+    wrong: float | None = None
+    today: tuple[float, float] | None = None
 
 
 def step(run: Path, name: str) -> PublishedFolder:
@@ -65,13 +83,13 @@ def read_run(run: Path) -> Given:
         dense, lexical = step(run, f"{kind}dense-{state}"), step(run, f"{kind}lexical")
         name = "hybrid" if fused else "learned" if weighed else "dense"
         ranked = step(run, f"{kind}{name}-{state}")
-        return Sides(ranked, dense, lexical if fused else None, DEPTH, weighed=weighed)
+        return Sides(ranked, dense, lexical if fused or weighed else None, DEPTH, weighed=weighed)
 
     documents = step(run, "documents").read(["doc_id", "split"]).to_pylist()
     gold = step(run, "test-gold").read().to_pylist()
     steps = ["test-verdicts", "verdicts-1"]
     for cycle in range(1, cycles + 1):
-        steps += [f"verdicts-{cycle}", f"selection-{cycle}"]
+        steps += [f"verdicts-{cycle}", f"selection-{cycle}", f"learned-selection-{cycle}"]
     verdicts: Verdicts = {}
     for name in [name for name in steps if list(run.glob(f"{name}-*/MANIFEST.json"))]:
         for row in step(run, name).read(["doc_id", "label_id", "answer", "p_yes"]).to_pylist():
@@ -86,7 +104,15 @@ def read_run(run: Path) -> Given:
         [row["doc_id"] for row in gold if row["label_ids"]],
         verdicts,
         {row["doc_id"]: set(row["label_ids"]) for row in gold},
+        _wrong(run),
     )
+
+
+def _wrong(run: Path) -> float | None:
+    """Of a run that asked about labels drawn by chance."""
+    if not list(run.glob("chance-verdicts-*/MANIFEST.json")):
+        return None
+    return wrong_of(step(run, "chance-verdicts").read(["p_yes"])["p_yes"].to_numpy())
 
 
 def simulated(given: Given) -> Given:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_set import save_labels
 from lmtx_ray.corpus.label_texts import label_texts
 from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.evaluation.kindness import Kindness
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import MANIFEST
@@ -38,7 +39,8 @@ class BundleParts:
     a document gets from each side; `languages` are those of the lexical index, where it is built
     here. `calibration` is None where nothing is known to make
     probabilities of.
-    `judged` is what is known of held-aside tags (JUDGED_TAGS), to choose a threshold by.
+    `judged` is what is known of held-aside tags (JUDGED_TAGS), to choose a threshold by, and
+    `kindness` is how its judge was read.
     """
 
     bundle_id: str
@@ -53,6 +55,7 @@ class BundleParts:
     judged: pa.Table | None = None
     learned: tuple[Callable[[Path], object], Calibration] | None = None
     languages: tuple[str, ...] = ()
+    kindness: Kindness | None = None
 
     def description(self, index_rows: list[int]) -> dict[str, Any]:
         """The content of bundle.json; `index_rows` are the rows of each shard of the index, so that
@@ -66,6 +69,7 @@ class BundleParts:
             "combiner": self.learned and self.learned[1].to_dict(),
             "index_rows": index_rows,
             "calibration": self.calibration and self.calibration.to_dict(),
+            "kindness": self.kindness and asdict(self.kindness),
         }
 
 

@@ -180,6 +180,13 @@ class JudgeConfig(Config):
         description="First labels of each ranking of a document held aside that are asked about, "
         "to choose the cycle that ships.",
     )
+    chance_k: int = Field(
+        2,
+        ge=0,
+        description="Labels drawn by chance that each document held aside is asked about: how "
+        "often the judge says yes to wrong ones is taken out of the probabilities of learned "
+        "fusion. 0 takes it at its word.",
+    )
     rerank_k: int = Field(
         0,
         ge=0,

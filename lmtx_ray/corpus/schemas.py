@@ -131,9 +131,11 @@ JUDGED_TAGS = _contract(  # what a bundle knows of held-aside documents: hashes,
         pa.field("p_yes", pa.float64()),
         pa.field("accepted", pa.bool_()),
         pa.field("reviewed", pa.bool_()),
+        _required("by_words", pa.bool_()),  # among the first that the document's words find
         pa.field("right", pa.float32()),
         _required("probability", pa.float32()),
     ],
+    version=2,
 )
 REJECTS = _contract(
     "rejects",

@@ -79,6 +79,10 @@ def step_bills(
         if (name := f"learned selection {number}") in to_do:
             k = judge.select_k
             bills.append(_bill(name, aside, k, NEW_WEIGHED * k, new))
+    if (name := "chance verdicts") in to_do:
+        bills.append(
+            _bill(name, aside, judge.chance_k, judge.chance_k, 1 - held.share(0, judge.chance_k))
+        )
     return [bill for bill in [*bills, *_test_bills(judge, splits, to_do, held)] if bill.at_most]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.evaluation.kindness import wrong_of
 from lmtx_ray.loop.calibrating import (
     Fitted,
     Held,
@@ -22,6 +23,7 @@ from lmtx_ray.loop.calibrating import (
 )
 from lmtx_ray.loop.cycle import RunResult
 from lmtx_ray.loop.held_aside import JUDGED, held_aside_ids, held_aside_verdicts
+from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.reviewed import judges_own, keys_of, reviews_of
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.steps import State
@@ -54,6 +56,7 @@ def bundle_step(config: RunConfig, result: RunResult, ranking: str) -> None:
         # where nobody said of any tag whether it is right, no probability is made up
         calibration=known[1].calibration if known else None,
         judged=judged_tags(*known) if known else None,
+        kindness=known[1].kindness if known else None,
     )
     layout.bundle.publish_folder(lambda folder: write_bundle(parts, folder))
 
@@ -78,10 +81,11 @@ def fit_calibration(config: RunConfig, result: RunResult, ranking: str) -> tuple
     """Probabilities from what was said of the held-aside documents' candidates."""
     layout = result.layout
     state = layout.states[result.best]
-    lexical = layout.lexical if ranking == "hybrid" else None
+    lexical = None if ranking == "dense" else layout.lexical
     learned = ranking == "learned"
     ranked, depth = state.rankings[ranking], config.shortlist.depth
     sides = Sides(ranked, state.corpus.dense, lexical, depth, weighed=learned)
+    wrong = _wrong(config, layout) if learned else None
     doc_ids = held_aside_ids(layout)
     answers = held_aside_verdicts(layout, result.ran, doc_ids, (*JUDGED, "teacher"))
     judged = relative(judges_own(config, layout, answers), config.pseudo_labels)
@@ -93,10 +97,22 @@ def fit_calibration(config: RunConfig, result: RunResult, ranking: str) -> tuple
     keys = keys_of(layout, doc_ids)
     labels = [text_key(text) for text in layout.labels.read(["text"])["text"].to_pylist()]
     held = held_pairs(sides.known(doc_ids), sides.features, said, keys, labels)
-    fitted = calibrate(held, sides.features)
+    fitted = calibrate(held, sides.features, wrong)
     logger.info(
-        "probabilities: from %d judged pairs and %d reviewed ones",
+        "probabilities: from %d judged pairs and %d reviewed ones; the judge is taken to accept "
+        "%.0f %% of wrong labels and %.0f %% of right ones",
         (~np.isnan(held.judged_N)).sum(),
         (~np.isnan(held.reviewed_N)).sum(),
+        100 * fitted.kindness.wrong,
+        100 * fitted.kindness.right,
     )
     return held, fitted
+
+
+def _wrong(config: RunConfig, layout: Layout) -> float | None:
+    """The judge's mean P(yes) of labels drawn by chance, where it was asked."""
+    if layout.chance is None:
+        return None
+    columns = ["doc_id", "label_id", "answer", "p_yes", "teacher"]
+    said = judges_own(config, layout, layout.chance.read(columns))
+    return wrong_of(said["p_yes"].to_numpy())

@@ -21,6 +21,7 @@ from lmtx_ray.loop.combining import combine_steps, memory_steps
 from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts, verdict_steps
 from lmtx_ray.loop.icxml import icxml_steps
 from lmtx_ray.loop.judging import (
+    chance_step,
     first_question,
     fragments,
     judge_step,
@@ -95,6 +96,9 @@ def _steps(config: RunConfig, layout: Layout, result: RunResult) -> Iterator[str
         if cycle.number - result.best >= config.cycles.patience:
             logger.info("no better since cycle %d: stopping", result.best)
             break
+    if layout.chance and result.opinions:
+        with timed(result, "judge by chance"):
+            chance_step(config, layout, layout.chance, verdict_steps(layout, result.ran))
     if layout.test and layout.test.icxml:
         with timed(result, "icxml"):
             icxml_steps(config, layout, layout.test.icxml)

@@ -25,7 +25,7 @@ from lmtx_ray.stages.units import Work, run_units
 from lmtx_ray.teacher.identity import describe, teacher_identity
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import UNITS_AT_ONCE
-from lmtx_ray.teacher.questions import judge_asks, learned_asks, select_asks
+from lmtx_ray.teacher.questions import chance_asks, judge_asks, learned_asks, select_asks
 from lmtx_ray.verdicts.layers import merge_if_due
 
 logger = logging.getLogger(__name__)
@@ -89,6 +89,16 @@ def select_learned_step(
     work = Work(output, fragments(layout.documents, ranked, *earlier))
     plan, name = learned_asks(config.judge), f"select learned {cycle.number}"
     ask(config, layout, [work], {"held_aside": output}, plan, cycle.number, name, ("learned",))
+
+
+def chance_step(
+    config: RunConfig, layout: Layout, output: Dataset, earlier: Sequence[Dataset]
+) -> None:
+    """Ask about labels that no search finds on the held-aside documents."""
+    found = {"dense": layout.states[0].corpus.dense, "lexical": layout.lexical}
+    work = Work(output, fragments(layout.documents, *found.values(), *earlier))
+    plan, name = chance_asks(config.judge), "judge by chance"
+    ask(config, layout, [work], {"held_aside": output}, plan, 1, name, tuple(found))
 
 
 def ask(

@@ -19,7 +19,7 @@ from lmtx_ray.corpus.inputs import content_hashes
 from lmtx_ray.io.fence import Fence
 from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.loop.layout_asked import Asked, learned_steps
+from lmtx_ray.loop.layout_asked import Asked, state_steps
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.loop.steps import Cycle, Icxml, Rankings, State, Test
@@ -29,6 +29,7 @@ from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 
 TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
+CALIBRATING = 2  # the way in which probabilities are fitted: another one makes another bundle
 SHIPPING = 4  # the rule by which `ship: auto` chooses: another one makes another bundle
 NOT_FUSION = {"memory_documents", "languages"}  # of the shortlist's settings
 LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result
@@ -47,6 +48,7 @@ class Layout:
     test: Test | None
     states: tuple[State, ...]
     cycles: tuple[Cycle, ...]
+    chance: Dataset | None  # what the judge says of labels drawn by chance; None: it is not asked
     bundle: Dataset
     evaluation: Dataset
     pretrained: str  # folder, URI or hub id of the untouched encoder
@@ -69,7 +71,7 @@ class Layout:
         for name in ("documents", "gold", "rejects", "lexical") if self.test else ():
             yield f"test {name}", getattr(self.test, name)
         yield "lexical", self.lexical
-        yield from _state_steps(self.states[0])
+        yield from state_steps(self.states[0])
         for cycle, state in zip(self.cycles, self.states[1:], strict=True):
             if cycle.asked:
                 yield f"verdicts {cycle.number}", cycle.verdicts
@@ -79,27 +81,19 @@ class Layout:
                 yield f"clusters {cycle.number}", cycle.clusters
             yield f"examples {cycle.number}", cycle.examples
             yield f"encoder {cycle.number}", cycle.encoder
-            yield from _state_steps(state)
+            yield from state_steps(state)
             if cycle.asked:
                 names = ("selection", "learned selection")
                 for name, step in zip(names, cycle.asked[1:], strict=False):
                     yield f"{name} {cycle.number}", step
+        if self.chance:
+            yield "chance verdicts", self.chance
         if self.test and self.test.icxml:
             yield "test phrases", self.test.icxml.phrases
             yield "test mapped", self.test.icxml.mapped
             yield "test icxml verdicts", self.test.icxml.verdicts
         yield "bundle", self.bundle
         yield "evaluation", self.evaluation
-
-
-def _state_steps(state: State) -> Iterator[tuple[str, Dataset]]:
-    yield f"label vectors {state.number}", state.labels
-    yield f"index {state.number}", state.index
-    for kind, rankings in (("", state.corpus), ("test ", state.test)):
-        for name in ("vectors", "dense", "hybrid") if rankings else ():
-            yield f"{kind}{name} {state.number}", getattr(rankings, name)
-    if state.learned:
-        yield from learned_steps(state.learned, state.number)
 
 
 def lay_out(config: RunConfig, fence: Fence | None = None) -> Layout:
@@ -121,6 +115,7 @@ class _Planner:
     def layout(self) -> Layout:
         self._plan_corpus()
         encoder = model_identity(self._pretrained)
+        asked = Asked(self._config, self._step, self._test is not None)
         states = [self._state(0, None, encoder)]
         cycles: list[Cycle] = []
         for number in range(1, self._config.rounds + 1):
@@ -128,11 +123,12 @@ class _Planner:
             cycle = (self._cycle if asks else self._text_cycle)(number, states, cycles)
             state = self._state(number, cycle.encoder, cycle.encoder.fingerprint)
             if asks:
-                asked = Asked(self._config, self._step, self._test is not None)
                 cycle, state = asked.after(cycle, state)
             states.append(state)
             cycles.append(cycle)
-        bundle = self._bundle(states, cycles)
+        by_chance = self._asked_by(self._config.judge.chance_k)
+        chance = asked.by_chance(states[0], cycles, by_chance)
+        bundle = self._bundle(states, cycles, chance)
         test = self._with_icxml(self._with_verdicts(states[0]), states[0])
         return Layout(
             self._documents,
@@ -144,6 +140,7 @@ class _Planner:
             test,
             tuple(states),
             tuple(cycles),
+            chance,
             bundle,
             self._evaluation(bundle, test),
             self._pretrained,
@@ -255,13 +252,14 @@ class _Planner:
             f"encoder-{number}", examples.fingerprint, start.labels.fingerprint, fitting
         )
 
-    def _bundle(self, states: list[State], cycles: list[Cycle]) -> Dataset:
+    def _bundle(self, states: list[State], cycles: list[Cycle], chance: Dataset | None) -> Dataset:
         config = self._config
         outcome = [
             states[0].corpus.hybrid.fingerprint,
             [cycle.asked[-1].fingerprint for cycle in cycles if cycle.asked],
             config.cycles.patience if config.source == "teacher" else states[-1].labels.fingerprint,
-            [config.ship, SHIPPING],
+            [config.ship, SHIPPING, CALIBRATING],
+            chance.fingerprint if chance else None,
             config.pseudo_labels.model_dump(mode="json", include={"accept_deviations"}),
         ]
         return self._step("bundle", schemas.BUNDLE_VERSION, *outcome)

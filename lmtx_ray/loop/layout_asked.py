@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lmtx_ray.io.publish import Dataset
@@ -49,6 +49,21 @@ class Asked:
         learned = Learned(memory, combiner, corpus, test)
         return replace(cycle, asked=asked), replace(state, learned=learned)
 
+    def by_chance(
+        self, first: State, cycles: Sequence[Cycle], asked: list[object]
+    ) -> Dataset | None:
+        """What the judge says of labels drawn by chance, beside what `cycles` ask: where learned
+        fusion may ship, and where an answer's worth is not its place among others. `asked` is what
+        asking depends on."""
+        config, found = self.config, (first.corpus.dense, first.corpus.hybrid)
+        weighed = config.learns_from_judge and config.shortlist.memory_documents > 0
+        by_order = config.pseudo_labels.accept_deviations is not None
+        unweighed = config.ship not in {"auto", "learned"}
+        if not weighed or by_order or unweighed or not config.judge.chance_k:
+            return None
+        steps = [*found, *(cycle.asked[-1] for cycle in cycles if cycle.asked)]
+        return self.step("chance-verdicts", [step.fingerprint for step in steps], asked)
+
     def _voted(self, kind: str, memory: Dataset, vectors: str, number: int) -> Dataset:
         return self.step(f"{kind}votes-{number}", memory.fingerprint, vectors)
 
@@ -56,8 +71,7 @@ class Asked:
         return self.step(f"{kind}learned-{number}", combiner.fingerprint, voted.fingerprint)
 
 
-def learned_steps(learned: Learned, number: int) -> Iterator[tuple[str, Dataset]]:
-    """(name, step) in running order."""
+def _learned_steps(learned: Learned, number: int) -> Iterator[tuple[str, Dataset]]:
     yield f"memory {number}", learned.memory
     for kind, votes in (("", learned.corpus), ("test ", learned.test)):
         if votes:
@@ -66,3 +80,14 @@ def learned_steps(learned: Learned, number: int) -> Iterator[tuple[str, Dataset]
     for kind, votes in (("", learned.corpus), ("test ", learned.test)):
         if votes:
             yield f"{kind}learned {number}", votes.ranked
+
+
+def state_steps(state: State) -> Iterator[tuple[str, Dataset]]:
+    """(name, step) of what is computed with one encoder, in running order."""
+    yield f"label vectors {state.number}", state.labels
+    yield f"index {state.number}", state.index
+    for kind, rankings in (("", state.corpus), ("test ", state.test)):
+        for name in ("vectors", "dense", "hybrid") if rankings else ():
+            yield f"{kind}{name} {state.number}", getattr(rankings, name)
+    if state.learned:
+        yield from _learned_steps(state.learned, state.number)

@@ -153,8 +153,9 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
     if not steps and not judged:
         return {"asked": 0, "saved": 0, "unclear": 0}
     wanted = _wanted(config, layout, ran)
-    wanted += sum(step.rows() for step in judged.values())
-    steps += judged.values()
+    others = [*judged.values(), *([layout.chance] if ran and layout.chance else [])]
+    wanted += sum(step.rows() for step in others)
+    steps += others
     asked, unclear, masses, mass = _counted(steps)
     summary: dict[str, Any] = {
         "asked": asked,

@@ -12,6 +12,7 @@ from lmtx_ray.bundle import canary
 from lmtx_ray.bundle.cache import DESCRIPTION, JUDGED, open_bundle
 from lmtx_ray.bundle.remaking import dump, publish_changed, remade
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.evaluation.kindness import AT_ITS_WORD, Kindness
 from lmtx_ray.io import storage
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.loop.calibrating import calibrate, held_of, judged_tags
@@ -43,7 +44,9 @@ def recalibrate(bundle: str, store: str, output: str | None = None) -> dict[str,
         )
     description = storage.read_json(f"{held_files.folder}/{DESCRIPTION}")
     held = held_of(table, reviews)
-    fitted = calibrate(held, tuple(description["calibration"]["features"]))
+    kindness = Kindness(**(description.get("kindness") or {}))
+    wrong = None if kindness == AT_ITS_WORD else kindness.wrong
+    fitted = calibrate(held, tuple(description["calibration"]["features"]), wrong)
     judged = judged_tags(held, fitted)
     origin = description.get("origin", description["bundle_id"])
     answers = sorted((d.hex(), label.hex(), yes) for (d, label), yes in reviews.items())

@@ -43,12 +43,11 @@ class Asked:
 
 
 def step_names(run: FinishedRun) -> Iterator[str]:
-    """Every step that asked: of the cycles, and of the test documents."""
+    """Every step that asked: of the cycles, of the test documents, and of labels by chance."""
     yield from verdict_names(run)
     if run.ran and run.has("test verdicts"):
         yield "test verdicts"
-    if run.has("test icxml verdicts"):
-        yield "test icxml verdicts"
+    yield from (name for name in ("chance verdicts", "test icxml verdicts") if run.has(name))
 
 
 def asked_by_step(run: FinishedRun) -> tuple[list[Asked], np.ndarray]:
@@ -59,7 +58,7 @@ def asked_by_step(run: FinishedRun) -> tuple[list[Asked], np.ndarray]:
     for name in step_names(run):
         step, learned_L = _asked(run, name, len(accepted_L))
         found.append(step)
-        if not name.startswith("test "):
+        if not name.startswith(("test ", "chance ")):
             accepted_L += learned_L
     return found, accepted_L
 

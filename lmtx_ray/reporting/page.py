@@ -105,7 +105,9 @@ def step_name(name: str) -> str:
         named = {
             "lexical": "word search",
             "test verdicts": "test documents, before training",
+            "chance verdicts": "labels drawn by chance",
             "test icxml verdicts": "test documents, labels found by the judge’s own phrases",
+            "judge by chance": "asking the judge, labels drawn by chance",
             "judge test": "asking the judge, test documents",
         }
         return named.get(name, name)

@@ -63,8 +63,10 @@ def _questions(asked: Sequence[Asked]) -> dict[str, tuple[int, int]]:
     for step in asked:
         kind, _, number = step.name.partition(" ")
         *_, number = number.split()  # of "learned selection 2" the name goes on
+        by_chance = step.name == "chance verdicts"
         told = {"verdicts": "judge", "selection": "select", "learned": "select learned"}
         name = f"{told[kind]} {number}" if kind in told else "judge 1"
+        name = "judge by chance" if by_chance else name
         pairs, now = found.get(name, (0, 0))
         found[name] = pairs + step.pairs, now + step.asked
     return found

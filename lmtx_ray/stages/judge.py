@@ -103,7 +103,8 @@ class AskTeacher:
         """VERDICTS on the wanted candidates; `fragments` are rankings, then earlier verdicts."""
         count = len(self._asking.rankings)
         rankings = dict(zip(self._asking.rankings, fragments[:count], strict=True))
-        wanted = questions.wanted_candidates(documents, rankings, self._asking.plan)
+        plan, labels = self._asking.plan, self._labels.num_rows
+        wanted = questions.wanted_candidates(documents, rankings, plan, labels)
         judged = fragments[count:]
         candidates = questions.without_judged(self._candidates(documents, wanted), judged)
         progress.ahead(len(candidates))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from lmtx_ray.config.judge import JudgeConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.schemas import HUMAN
+from lmtx_ray.teacher.chance import CHANCE, drawn
 from lmtx_ray.teacher.priors import AS_SAID, Calibration
 from lmtx_ray.teacher.protocol import QUESTIONS
 from lmtx_ray.teacher.reading import decide
@@ -46,8 +47,10 @@ def wanted_candidates(
     documents: pa.Table,
     rankings: Mapping[str, pa.Table],
     plan: Plan,
+    labels: int = 0,
 ) -> dict[str, list[int]]:
-    """doc_id -> label ids worth a question, best first, each once, documents in table order."""
+    """doc_id -> label ids worth a question, best first, each once, documents in table order.
+    CHANCE in a plan are some of so many `labels`, drawn beside the rankings."""
     by_doc = {
         name: dict(zip(table["doc_id"].to_pylist(), table["label_ids"].to_pylist(), strict=True))
         for name, table in rankings.items()
@@ -56,7 +59,13 @@ def wanted_candidates(
     for doc_id, split in zip(
         documents["doc_id"].to_pylist(), documents["split"].to_pylist(), strict=True
     ):
-        tops = [by_doc[name][doc_id][:k] for name, k in plan.get(split, ())]
+        found = {name: own[doc_id] for name, own in by_doc.items()}
+        tops = [
+            drawn(doc_id, labels, set().union(*found.values()), k)
+            if name == CHANCE
+            else found[name][:k]
+            for name, k in plan.get(split, ())
+        ]
         wanted[doc_id] = list(dict.fromkeys(label for top in tops for label in top))
     return wanted
 
@@ -173,6 +182,11 @@ def select_asks(config: JudgeConfig, voted: bool = False) -> dict[str, list[tupl
 def learned_asks(config: JudgeConfig) -> dict[str, list[tuple[str, int]]]:
     """What selection asks of the weighed ranking."""
     return {"held_aside": [("learned", config.select_k)]}
+
+
+def chance_asks(config: JudgeConfig) -> dict[str, list[tuple[str, int]]]:
+    """What tells how kind the judge is."""
+    return {"held_aside": [(CHANCE, config.chance_k)]}
 
 
 def votes_asked(config: JudgeConfig) -> int:

@@ -34,6 +34,7 @@ def judged(reviewed: int = 0) -> pa.Table:
             "place": places.astype(np.int32),
             "features": [[float(p)] for p in probabilities],
             "reviewed": pa.array(right == 1, mask=np.arange(len(places)) >= reviewed),
+            "by_words": places == 0,
             "right": pa.array(right, mask=places == EACH - 1),
             "probability": probabilities.astype(np.float32),
         }

@@ -108,7 +108,7 @@ def up_to_judging(whole: Path, run: Path) -> None:
 
 def judged(run: Path) -> list[Path]:
     """Folders of the steps that ask."""
-    names = ("verdicts", "test-verdicts", "selection", "learned-selection")
+    names = ("verdicts", "test-verdicts", "selection", "learned-selection", "chance-verdicts")
     return [path for name in names for path in run.glob(f"{name}-*")]
 
 
@@ -200,7 +200,7 @@ def test_the_bundle_answers_as_the_run_ranked(inputs: Path, undisturbed: tuple[P
 def test_no_pair_is_judged_twice(undisturbed: tuple[Path, dict]) -> None:
     run, summary = undisturbed
     pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
-    assert len(judged(run)) == 4
+    assert len(judged(run)) == 5
     assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"]
 
 

@@ -50,6 +50,14 @@ def test_a_first_cycle_asks_all_and_later_ones_what_is_new() -> None:
     assert all(bill.new == bill.wanted for bill in bills)
 
 
+def test_labels_drawn_by_chance_are_billed() -> None:
+    bills = step_bills(judge(chance_k=2), SPLITS, 1, {"chance verdicts"}, Held([]))
+    assert [(one.name, one.documents, one.at_most, one.new) for one in bills] == [
+        ("chance verdicts", 20, 40, 40)
+    ]
+    assert step_bills(judge(chance_k=0), SPLITS, 1, {"chance verdicts"}, Held([])) == []
+
+
 def test_what_is_done_is_not_billed() -> None:
     bills = step_bills(judge(), SPLITS, 2, {"verdicts 2"}, Held([]))
     assert [bill.name for bill in bills] == ["verdicts 2"]

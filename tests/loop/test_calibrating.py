@@ -7,6 +7,7 @@ import pytest
 
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.evaluation.kindness import AT_ITS_WORD
 from lmtx_ray.evaluation.pair_features import DENSE, Known
 from lmtx_ray.loop.calibrating import (
     KEPT,
@@ -90,7 +91,8 @@ def overrating(pairs: int = 3000, seed: int = 0) -> tuple[Held, np.ndarray]:
     numbers = np.arange(pairs)
     nobody = np.full(pairs, NAN)
     keys = np.array([f"{n:016d}".encode() for n in numbers], object)
-    held = Held(keys, keys, numbers * 0, cosine_N[:, None], judged_N, nobody, nobody)
+    every = np.ones(pairs, bool)
+    held = Held(keys, keys, numbers * 0, cosine_N[:, None], judged_N, nobody, nobody, every)
     return held, right_N
 
 
@@ -122,9 +124,52 @@ def test_a_few_reviews_move_little() -> None:
     assert 0 < plain.mean() - moved.mean() < 0.35
 
 
-def test_log_odds_of_weighed_sides_are_fitted_again_by_people_alone() -> None:
+def test_a_pair_is_the_words_if_it_is_among_the_first_that_they_find() -> None:
+    ids, scores = np.arange(6, dtype=np.int32), np.linspace(1, 0, 6).astype(np.float32)
+    words = np.array([4, 0, 5, 1], np.int32), scores[:4]
+    known = Known((ids, scores), (ids, scores), words, 6)
+    held = held_pairs(iter([("d0", known)]), WEIGHED, Said(VERDICTS, {}), KEYS, LABELS)
+    assert np.flatnonzero(held.by_words_N).tolist() == [0, 4, 5]
+    assert gathered().by_words_N.all()  # no list of words is known
+
+
+def favouring(pairs: int = 4000, seed: int = 0) -> Held:
+    """Log-odds, and a judge that is right of what the words find and likes all else."""
+    generator = np.random.default_rng(seed)
+    score_N, by_words_N = generator.normal(size=pairs), np.arange(pairs) % 2 == 0
+    judged_N = np.where(by_words_N, 1 / (1 + np.exp(-(2 * score_N - 1))), 0.9)
+    nobody = np.full(pairs, NAN)
+    keys = np.array([f"{n:016d}".encode() for n in range(pairs)], object)
+    places = np.zeros(pairs, int)
+    return Held(keys, keys, places, score_N[:, None], judged_N, nobody, nobody, by_words_N)
+
+
+def test_scores_of_weighed_sides_are_fitted_on_what_the_judge_had_no_hand_in() -> None:
+    held = favouring()
+    fitted = calibrate(held, WEIGHED)
+    odds = fitted.calibration.log_odds(np.array([[0.0], [1.0]]))
+    assert odds == pytest.approx([-1, 1], abs=0.02)  # 2 * score - 1, as what the words found
+    assert fitted.kindness == AT_ITS_WORD
+    few = Held(**{name: values[:90] for name, values in vars(held).items()})  # 45 of the words'
+    assert calibrate(few, WEIGHED).calibration == Calibration()
+
+
+def test_how_kind_a_judge_is_is_taken_out_and_kept_through_a_bundle() -> None:
+    held = favouring()
+    seen_N = 0.3 + 0.6 * held.judged_N
+    kind = Held(**{**vars(held), "judged_N": seen_N})
+    fitted = calibrate(kind, WEIGHED, 0.3)
+    assert (fitted.kindness.wrong, fitted.kindness.right) == (0.3, pytest.approx(0.9, abs=0.03))
+    odds = fitted.calibration.log_odds(np.array([[0.0], [1.0]]))
+    assert odds == pytest.approx([-1, 1], abs=0.15)
+    again = calibrate(held_of(judged_tags(kind, fitted), {}), WEIGHED, fitted.kindness.wrong)
+    assert again.calibration == fitted.calibration
+    old = judged_tags(kind, fitted).drop_columns(["by_words"])  # of a bundle that does not tell
+    assert not held_of(old, {}).by_words_N.any()
+
+
+def test_people_move_the_scores_of_weighed_sides() -> None:
     held, right_N = overrating()
-    assert calibrate(held, WEIGHED).calibration == Calibration()
     reviewed_N = np.where(np.arange(3000) < 150, right_N, NAN)
     reviewed = calibrate(Held(**{**vars(held), "reviewed_N": reviewed_N}), WEIGHED)
     stated = reviewed.calibration.apply(held.features_NF).mean()

@@ -35,6 +35,7 @@ def step(run: dict[str, Any], name: str) -> PublishedFolder:
 def test_no_pair_is_asked_twice_and_weighed_firsts_are_judged(run: dict[str, Any]) -> None:
     names = ["verdicts", "selection", "learned selection"]
     steps = [step(run, f"{name} {number}") for number in (1, 2) for name in names]
+    steps.append(step(run, "chance verdicts"))
     columns = ["doc_id", "label_id", "asked"]
     said = pa.concat_tables([one.read(columns) for one in steps]).to_pylist()
     asked = [(row["doc_id"], row["label_id"]) for row in said if row["asked"]]
@@ -58,11 +59,40 @@ def test_a_document_s_own_labels_are_not_among_its_neighbours(run: dict[str, Any
     assert asked > 0
 
 
+@pytest.mark.ray
+@pytest.mark.slow  # the whole loop's own test does one cycle
+def test_held_aside_documents_are_asked_about_labels_that_no_search_finds(
+    run: dict[str, Any],
+) -> None:
+    said = step(run, "chance verdicts").read(["doc_id", "label_id"]).to_pylist()
+    documents = step(run, "documents").read(["doc_id", "split"]).to_pylist()
+    aside = {row["doc_id"] for row in documents if row["split"] == "held_aside"}
+    assert {row["doc_id"] for row in said} <= aside
+    for name in ("dense 0", "lexical"):
+        rows = step(run, name).read(["doc_id", "label_ids"]).to_pylist()
+        found = {row["doc_id"]: row["label_ids"] for row in rows}
+        assert not [row for row in said if row["label_id"] in found[row["doc_id"]]]
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["judge.chance_k=0", "ship=hybrid", "pseudo_labels.accept_deviations=1", "source=title"],
+)
+def test_chance_is_asked_only_where_it_tells_something(tmp_path: Path, override: str) -> None:
+    config = write_inputs(tmp_path, documents=20)
+    names = [
+        {name for name, _ in lay_out(lmtx_ray.load_config(config, ["run=/r", *more])).steps()}
+        for more in ([], [override])
+    ]
+    assert ["chance verdicts" in own for own in names] == [True, False]
+
+
 def test_without_memory_nobody_pays_for_it(tmp_path: Path) -> None:
     config = write_inputs(tmp_path, documents=20)
     without = lay_out(lmtx_ray.load_config(config, ["run=/r", "shortlist.memory_documents=0"]))
     names = dict(without.steps())
-    assert not [name for name in names if "learned" in name or "memory" in name]
+    told = ("learned", "memory", "chance")
+    assert not [name for name in names if any(word in name for word in told)]
     with_memory = dict(lay_out(lmtx_ray.load_config(config, ["run=/r"])).steps())
     encoder = "encoder 1"  # what is trained first does not depend on it
     assert names[encoder].fingerprint == with_memory[encoder].fingerprint

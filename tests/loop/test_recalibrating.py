@@ -38,7 +38,8 @@ def held() -> Held:
     nobody = np.full(size, np.nan)
     places = np.tile(np.arange(EACH), DOCUMENTS)
     labels = np.array(keys("l"), object)
-    return Held(documents, labels, places, features, judged, np.ones(size), nobody)
+    every = np.ones(size, bool)
+    return Held(documents, labels, places, features, judged, np.ones(size), nobody, every)
 
 
 @pytest.fixture(scope="module")

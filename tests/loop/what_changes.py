@@ -94,6 +94,7 @@ FIRST_CHANGED = {
     "judge.temperature": "verdicts 1",
     "judge.top_k": "verdicts 1",
     "judge.select_k": "verdicts 1",
+    "judge.chance_k": "chance verdicts",
     "judge.rerank_k": "test verdicts",
     "judge.icxml_k": "evaluation",
     **{
@@ -148,9 +149,9 @@ FIRST_CHANGED = {
         )
     },
     "judge.frequent_share": "evaluation",
-    "cycles.most": "bundle",
+    "cycles.most": "chance verdicts",
     "cycles.patience": "bundle",
-    "ship": "bundle",
+    "ship": "chance verdicts",  # where learned fusion cannot ship nobody is asked
     **{
         f"evaluation.{name}": "evaluation"
         for name in (

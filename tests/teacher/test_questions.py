@@ -10,6 +10,7 @@ import pytest
 from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.teacher import questions
+from lmtx_ray.teacher.chance import CHANCE, drawn
 from lmtx_ray.teacher.questions import Candidate, Key
 
 DOCUMENTS = schemas.conform(
@@ -146,6 +147,20 @@ def test_too_little_mass_is_unclear_whatever_was_stored_and_back_again() -> None
     assert (lenient["answer"], lenient["p_yes"]) == ("yes", 0.75)
     known = {one.key: stored("yes", mass=None)}  # a judge that gives no probabilities
     assert view([one], known, least_mass=1.0)[0]["answer"] == "yes"
+
+
+def test_labels_are_drawn_by_chance_from_those_that_no_search_finds() -> None:
+    documents = pa.table({"doc_id": ["a", "b"], "split": ["held_aside", "train"]})
+    ranking = pa.table({"doc_id": ["a", "b"], "label_ids": [[*range(90)], [1]]})
+    plan = {"held_aside": [(CHANCE, 2)]}
+    wanted = questions.wanted_candidates(documents, {"dense": ranking}, plan, 1000)
+    assert wanted["b"] == []
+    assert len(set(wanted["a"])) == 2
+    assert all(90 <= label < 1000 for label in wanted["a"])
+    assert wanted["a"] == drawn("a", 1000, set(range(90)), 2)  # whatever else is asked
+    assert wanted["a"] != drawn("c", 1000, set(range(90)), 2)
+    assert drawn("a", 90, set(range(90)), 2) == []  # all may be right
+    assert drawn("a", 0, set(), 2) == []
 
 
 def test_an_answer_of_a_person_goes_before_a_models() -> None:
