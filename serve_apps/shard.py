@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from ray import serve
 
-from lmtx_ray.bundle.cache import DESCRIPTION, ROW_LABELS, LocalBundle, open_bundle
+from lmtx_ray.bundle.cache import DESCRIPTION, INDEX, ROW_LABELS, LocalBundle, open_bundle
 from lmtx_ray.io import storage
+from lmtx_ray.search.approximate import approximate_name
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.search.index import IndexShard, load_shard, use_threads
 from lmtx_ray.search.selection import Selection
@@ -40,7 +41,8 @@ def load_held(uri: str, number: int, of: int) -> HeldShards:
     description = storage.read_json(f"{held.folder}/{DESCRIPTION}")
     files, rows = held.published.index_files(), description.get("index_rows")
     mine = files[number::of] if rows else files
-    held = open_bundle(uri, lambda name: name in {DESCRIPTION, ROW_LABELS, *mine})
+    beside = {f"{INDEX}{approximate_name(file)}" for file in range(number, len(files), of)}
+    held = open_bundle(uri, lambda name: name in {DESCRIPTION, ROW_LABELS, *mine, *beside})
     shards = [
         load_shard(f"{held.folder}/index", file, sum(rows[:file]) if rows else None)
         for file in range(number, len(files), of)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -19,6 +19,31 @@ class IndexConfig(Config):
         description="Equal parts of the index; the answers do not depend on it. More where it is "
         "too large for one machine of the service (some millions of labels).",
     )
+    kind: Literal["auto", "exact", "ivf", "hnsw"] = Field(
+        "auto",
+        description="exact looks at all labels; ivf (lists) and hnsw (a graph) at those near a "
+        "query. auto is exact as long as that reads at most 128 MiB a query (87,000 labels of 384 "
+        "dimensions, 349,000 where the processor multiplies 8-bit integers), then ivf. Filters are "
+        "exact with all of them.",
+    )
+    recall: float = Field(
+        0.99,
+        gt=0,
+        le=1,
+        description="The share of the 100 nearest labels that an approximate index has to find, "
+        "measured where it is built; exact search where it does not. auto is exact for 1.",
+    )
+    memory_gib: float = Field(
+        6.0,
+        gt=0,
+        description="Of auto: an exact search that would read more memory than this is not used.",
+    )
+
+    def rule(self) -> dict[str, Any]:
+        """What changes the answers, where that is not as in earlier versions."""
+        default = IndexConfig()
+        ours = {name: getattr(self, name) for name in ("kind", "recall", "memory_gib")}
+        return {name: value for name, value in ours.items() if value != getattr(default, name)}
 
 
 class ShortlistConfig(Config):

@@ -205,8 +205,8 @@ def embed_step(config: RunConfig, layout: Layout, state: State) -> None:
 
 def index_step(config: RunConfig, state: State) -> None:
     """The index over a state's label vectors."""
-    pool, shards = config.resources.shortlist, config.index.shards
-    build_index(state.labels, state.index, shards, pool, f"index {state.number}")
+    pool = config.resources.shortlist
+    build_index(state.labels, state.index, config.index, pool, f"index {state.number}")
 
 
 def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:

@@ -184,7 +184,8 @@ class _Planner:
     def _state(self, number: int, encoder: Dataset | None, identity: str) -> State:
         encoding = self._config.encoder.model_dump(mode="json", exclude={"model", *LAID_OUT})
         labels = self._step(f"label-vectors-{number}", self._labels.fingerprint, identity, encoding)
-        index = self._step(f"index-{number}", labels.fingerprint)
+        rule = self._config.index.rule()
+        index = self._step(f"index-{number}", labels.fingerprint, *([rule] if rule else []))
 
         def rankings(kind: str, documents: Dataset, lexical: Dataset) -> Rankings:
             vectors = self._step(

@@ -11,13 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.config.resources import Resources
+from lmtx_ray.config.search import IndexConfig
 from lmtx_ray.corpus.label_texts import label_texts
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.search.approximate import settle
+from lmtx_ray.search.hardware import has_int8
+from lmtx_ray.search.index_choice import EXACT, LEAST_ROWS, choose, kind_of
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.shard_file import shard_name, write_shard
 from lmtx_ray.stages.files import build_files
 
+GIB = 1 << 30
 Piece = tuple[str, int, int]  # a fragment's URI, and which of its rows: from, to
 
 
@@ -29,16 +34,33 @@ def matrix(vectors: pa.Table) -> np.ndarray:
 
 
 def build_index(
-    vectors: Dataset, output: Dataset, shards: int, resources: Resources, name: str
+    vectors: Dataset, output: Dataset, config: IndexConfig, resources: Resources, name: str
 ) -> None:
     """Publish an index of label vectors in even shards, at most one a label.
+
+    Which kind it is, where `config` leaves that open, this machine's processor decides.
 
     Raises:
         ValueError: There is no label, or a vector is not finite.
     """
     units = vectors.manifest().units
     fragments = [(storage.join(vectors.uri, unit.file), unit.rows_out) for unit in units]
-    build_files(output, build_shard, shard_parts(fragments, shards), resources, name)
+    parts = shard_parts(fragments, config.shards)
+    if not output.is_complete():
+        kind = _kind(config, fragments)
+        parts = [{**part, "kind": kind, "recall": config.recall} for part in parts]
+    build_files(output, build_shard, parts, resources, name)
+
+
+def _kind(config: IndexConfig, fragments: Sequence[tuple[str, int]]) -> str:
+    if config.kind != "auto":
+        return config.kind
+    labels = sum(rows for _, rows in fragments)
+    if labels < LEAST_ROWS:
+        return EXACT
+    first = next(uri for uri, rows in fragments if rows)
+    dimensions = matrix(storage.read_table(first)).shape[1]
+    return kind_of(choose(labels, dimensions, config.memory_gib * GIB, config.recall, has_int8()))
 
 
 def shard_parts(fragments: Sequence[tuple[str, int]], shards: int) -> list[dict[str, Any]]:
@@ -63,12 +85,21 @@ def _pieces(fragments: Sequence[tuple[str, int]], start: int, stop: int) -> Iter
         first += rows
 
 
-def build_shard(folder: Path, number: int, start: int, pieces: Sequence[Piece]) -> None:
-    """Write a shard's file; `start` is the label of its first row."""
+def build_shard(
+    folder: Path,
+    number: int,
+    start: int,
+    pieces: Sequence[Piece],
+    kind: str = EXACT,
+    recall: float = 1.0,
+) -> None:
+    """Write a shard's file, and what searches it approximately if its `kind` says so; `start` is
+    the label of its first row."""
     blocks = (matrix(storage.read_table(uri))[first:end] for uri, first, end in pieces)
     head = next(blocks)
     shape = sum(end - first for _, first, end in pieces), head.shape[1]
     write_shard(folder / shard_name(number), chain([head], blocks), shape, start)
+    settle(folder, number, kind, recall)
 
 
 def build_lexical(folder: Path, labels: Sequence[str], languages: Sequence[str] = ()) -> None:

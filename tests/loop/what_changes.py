@@ -66,6 +66,9 @@ FIRST_CHANGED = {
     "encoder.label_tokens": "label vectors 0",
     "encoder.dtype": "label vectors 0",
     "encoder.label_template": "label vectors 0",
+    "index.kind": "index 0",
+    "index.recall": "index 0",
+    "index.memory_gib": "index 0",
     "shortlist.depth": "test lexical",
     "shortlist.languages": "lexical index",
     "shortlist.dense_weight": "hybrid 0",
@@ -163,6 +166,7 @@ FIRST_CHANGED = {
     },
 }
 OTHERS = {
+    "index.kind": "ivf",
     "corpus.format": "jsonl",
     "corpus.encoding": "cp1252",
     "corpus.limit": 50,

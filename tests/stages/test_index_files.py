@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lmtx_ray.config.resources import Resources
+from lmtx_ray.config.search import IndexConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.index import LabelIndex
@@ -56,7 +57,9 @@ def test_workers_build_an_index_and_what_a_killed_run_left_is_no_part_of_it(
     step = published(tmp_path / "vectors", vectors)
     output = Dataset(str(tmp_path / "index"), "index")
     LabelIndex.build(vectors[:8], shards=4).save(f"{output.uri}/at-killed")
-    build_index(step, output, 2, Resources(actors=None, cpus=1, gpus=0), "index")
+    build_index(
+        step, output, IndexConfig(shards=2), Resources(actors=None, cpus=1, gpus=0), "index"
+    )
     output.verify()
     loaded, whole = LabelIndex.load(output.folder()), LabelIndex.build(vectors)
     assert (len(loaded.shards), len(loaded)) == (2, LABELS)
@@ -67,7 +70,9 @@ def test_workers_build_an_index_and_what_a_killed_run_left_is_no_part_of_it(
     broken = published(tmp_path / "broken", vectors)
     lost = Dataset(str(tmp_path / "lost"), "index")
     with pytest.raises(ValueError, match="the vector of label 17 is not finite"):
-        build_index(broken, lost, 2, Resources(actors=None, cpus=1, gpus=0), "index")
+        build_index(
+            broken, lost, IndexConfig(shards=2), Resources(actors=None, cpus=1, gpus=0), "index"
+        )
     assert not lost.is_complete()
 
 

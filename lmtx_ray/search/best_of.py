@@ -1,0 +1,30 @@
+"""The best of a few rows of each query, by products of two vectors alone.
+
+Shapes: B queries, L rows, D dimensions, W rows of each query, K kept.
+"""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+
+
+def best_of(
+    queries_BD: np.ndarray, vectors_LD: np.ndarray, rows_BW: np.ndarray, k: int
+) -> np.ndarray:
+    """rows_BK int64: the best k of each query's own rows, which -1 pads, in no order. A product is
+    summed in float32 and does not depend on the other rows and queries."""
+    if rows_BW.shape[1] <= k:
+        return rows_BW
+    products_BW = np.empty(rows_BW.shape, np.float32)
+    faiss.fvec_inner_products_by_idx(
+        faiss.swig_ptr(products_BW),
+        faiss.swig_ptr(queries_BD),
+        faiss.swig_ptr(vectors_LD),
+        faiss.swig_ptr(rows_BW),
+        queries_BD.shape[1],
+        *rows_BW.shape,
+    )
+    products_BW[rows_BW < 0] = -np.inf
+    best_BK = np.argpartition(-products_BW, k - 1, axis=1)[:, :k]
+    return np.ascontiguousarray(np.take_along_axis(rows_BW, best_BK, axis=1))
