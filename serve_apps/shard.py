@@ -12,7 +12,7 @@ from ray import serve
 
 from lmtx_ray.bundle.cache import DESCRIPTION, INDEX, ROW_LABELS, LocalBundle, open_bundle
 from lmtx_ray.io import storage
-from lmtx_ray.search.approximate import approximate_name
+from lmtx_ray.search.approximate_file import approximate_name
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.search.index import IndexShard, load_shard, use_threads
 from lmtx_ray.search.selection import Selection

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -19,13 +18,14 @@ import faiss
 import numpy as np
 
 from lmtx_ray.search import graph, inverted_lists
+from lmtx_ray.search.approximate_file import Settled, approximate_name, read_settled
 from lmtx_ray.search.best_of import best_of
 from lmtx_ray.search.index_choice import EXACT, factory_of
 from lmtx_ray.search.shard_file import read_shard, shard_name
-from lmtx_ray.search.tensor_file import open_tensors, overwrite, write_tensors
+from lmtx_ray.search.tensor_file import overwrite, write_tensors
 
 logger = logging.getLogger(__name__)
-KINDS = {
+MADE_BY = {
     "ivf": (inverted_lists.build, inverted_lists.InvertedLists),
     "hnsw": (graph.build, graph.Graph),
 }
@@ -36,7 +36,6 @@ MOST_K = 1024  # and no more than that, or a part of the rows
 PART = 16
 SPARE = 16  # found beyond k, so that rounding at the edge loses none
 FIRST, STEP = 4, 1.25  # of the widths that are tried
-MOST_WIDTH = 1 << 20
 
 
 class Searcher(Protocol):
@@ -50,25 +49,6 @@ class Searcher(Protocol):
     def search(self, queries_BD: np.ndarray, k: int, width: int) -> np.ndarray:
         """rows_BK int64, in no order and padded with -1."""
         ...
-
-
-def approximate_name(number: int) -> str:
-    """The file of a shard's approximate index, beside the shard's own."""
-    return f"approximate-{number:05d}.safetensors"
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What the samples told: how widely to look (0: nothing narrow enough was good enough), which
-    share of the nearest was wanted, and which was found."""
-
-    width: int
-    wanted: float
-    found: float
-
-    def array(self) -> np.ndarray:
-        """As it stands in the file: float64 [3]."""
-        return np.array([self.width, self.wanted, self.found], np.float64)
 
 
 class Approximate:
@@ -101,34 +81,11 @@ def load_approximate(folder: Path, number: int, vectors_LD: np.ndarray) -> Appro
     path = folder / approximate_name(number)
     if not path.exists():
         return None
-    kind, settled = _read(path)
+    kind, settled = read_settled(path)
     if settled.width == 0:
         return None
-    searcher = KINDS[kind][1](path, vectors_LD)
+    searcher = MADE_BY[kind][1](path, vectors_LD)
     return Approximate(kind, searcher, settled, len(vectors_LD))
-
-
-def wish_of(folder: Path, shards: int) -> tuple[str, float]:
-    """The kind that an index's shards have, whether or not it was good enough, and the share of the
-    nearest that was wanted; exact where no shard says anything else."""
-    for number in range(shards):
-        path = folder / approximate_name(number)
-        if path.exists():
-            kind, settled = _read(path)
-            return kind, settled.wanted
-    return EXACT, 1.0
-
-
-def _read(path: Path) -> tuple[str, Settled]:
-    arrays = open_tensors(path).arrays
-    kind = next((kind for kind in KINDS if kind in arrays), EXACT)
-    settled = arrays.get("settled")
-    if kind == EXACT or settled is None or settled.shape != (3,) or settled.dtype != np.float64:
-        raise ValueError(f"{path}: no approximate index")
-    width, wanted, found = settled.tolist()
-    if not (0 <= width <= MOST_WIDTH and 0 <= found <= 1):
-        raise ValueError(f"{path}: a width of {width} for {found} of the nearest")
-    return kind, Settled(int(width), wanted, found)
 
 
 def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | None:
@@ -143,7 +100,7 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
     factory = factory_of(kind, *vectors_LD.shape)
     if factory == EXACT:
         return None
-    build, searcher = KINDS[kind]
+    build, searcher = MADE_BY[kind]
     path = folder / approximate_name(number)
     marks = {kind: np.zeros(1, np.int32)}
     build(vectors_LD, factory, path, {**marks, "settled": Settled(0, recall, 0.0).array()})

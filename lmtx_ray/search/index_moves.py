@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from lmtx_ray.corpus.label_moves import Moves
-from lmtx_ray.search.approximate import approximate_name, settle, wish_of
+from lmtx_ray.search.approximate_file import approximate_name, wish_of
 from lmtx_ray.search.candidates import PADDING
+from lmtx_ray.search.index_choice import EXACT
 from lmtx_ray.search.row_labels import load_row_labels, save_row_labels
 from lmtx_ray.search.shard_file import ROWS, read_shard, shard_files, shard_name, write_shard
 
@@ -82,7 +83,7 @@ def move_index(before: Path, now: Path, moves: Moves, vectors_FD: np.ndarray) ->
         if with_fresh or shard.is_worn:
             labels_W = _write(now / name, shard, fresh if with_fresh else none)
             if len(labels_W):
-                settle(now, len(labels), *wish)
+                _settle(now, len(labels), wish)
                 labels.append(labels_W)
                 written += len(labels_W)
         else:
@@ -93,13 +94,20 @@ def move_index(before: Path, now: Path, moves: Moves, vectors_FD: np.ndarray) ->
     if len(fresh.labels_F) and not joins:
         empty = _Shard("", vectors_FD[:0], fresh.labels_F[:0])
         labels_W = _write(now / shard_name(len(labels)), empty, fresh)
-        settle(now, len(labels), *wish)
+        _settle(now, len(labels), wish)
         labels.append(labels_W)
         written += len(fresh.labels_F)
     labels_R = np.concatenate(labels)
     if not np.array_equal(labels_R, np.arange(len(labels_R))):
         save_row_labels(now, labels_R)
     return NewIndex(kept, [len(part) for part in labels], written)
+
+
+def _settle(now: Path, number: int, wish: tuple[str, float]) -> None:
+    if wish[0] != EXACT:
+        from lmtx_ray.search.approximate import settle
+
+        settle(now, number, *wish)
 
 
 def _shards(before: Path, moves: Moves) -> list[_Shard]:

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from lmtx_ray.search import approximate
-from lmtx_ray.search.approximate import approximate_name, settle
+from lmtx_ray.search.approximate import settle
+from lmtx_ray.search.approximate_file import KINDS, approximate_name, wish_of
 from lmtx_ray.search.index import LabelIndex, load_shard, use_threads
 from lmtx_ray.search.row_labels import save_row_labels
 from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 
 ROWS, DIMENSIONS, WANTED = 9_000, 24, 0.98
-KINDS = ("ivf", "hnsw")
 
 
 def made(rows: int, seed: int) -> np.ndarray:
@@ -120,7 +120,7 @@ def test_where_too_little_is_found_it_says_so_and_is_exact(
     assert "it is searched exactly" in caplog.text
     index = LabelIndex.load(tmp_path)
     assert index.shards[0].approximate is None
-    assert approximate.wish_of(tmp_path, 1) == ("ivf", WANTED)
+    assert wish_of(tmp_path, 1) == ("ivf", WANTED)
     assert (tmp_path / approximate_name(0)).stat().st_size < 1000
 
 
@@ -128,7 +128,7 @@ def test_few_labels_have_no_approximate_index(tmp_path: Path) -> None:
     LabelIndex.build(KNOWN[:100]).save(tmp_path)
     assert settle(tmp_path, 0, "ivf", WANTED) is None
     assert not (tmp_path / approximate_name(0)).exists()
-    assert approximate.wish_of(tmp_path, 1) == ("exact", 1.0)
+    assert wish_of(tmp_path, 1) == ("exact", 1.0)
 
 
 def refused(folder: Path, tmp_path: Path, **changed: np.ndarray) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from lmtx_ray.corpus.label_moves import GONE, Moves
-from lmtx_ray.search.approximate import approximate_name, settle, wish_of
+from lmtx_ray.search.approximate import settle
+from lmtx_ray.search.approximate_file import approximate_name, wish_of
 from lmtx_ray.search.index import LabelIndex, use_threads
 from lmtx_ray.search.index_moves import move_index
 from lmtx_ray.search.shard_file import shard_name
