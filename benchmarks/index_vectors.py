@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.plain_bundle import ENCODER, SAMPLE
-from lmtx_ray.search.tensor_file import open_tensors, write_tensors
+from lmtx_ray.search.tensor_file import TensorWriter, open_tensors, write_tensors
 
-NOISE = 0.3  # the length of what is added to a vector of length 1
+NOISE = 0.3  # the length of what is added to a label's vector, of length 1: a cosine of 0.96
+QUERY_NOISE = 0.7  # and to a label's vector to make a query: a cosine of 0.82
 PIECE = 1 << 13  # rows
 
 
@@ -41,25 +42,28 @@ def _encoded(texts: list[str]) -> np.ndarray:
     return Encoder(ENCODER).encode(texts, "label")
 
 
-def many_vectors(real_RD: np.ndarray, labels: int) -> np.ndarray:
-    """float32 unit vectors [L, D]: the real ones as they are, and then the same with noise."""
-    made_LD = np.empty((labels, real_RD.shape[1]), np.float32)
-    for start in range(0, labels, PIECE):
-        rows = np.arange(start, min(start + PIECE, labels))
-        piece = real_RD[rows % len(real_RD)]
-        moved = with_noise(piece, NOISE, seed=start)
-        again = rows >= len(real_RD)
-        made_LD[rows] = np.where(again[:, None], moved, piece)
-    return made_LD
+def write_vectors(path: Path, real_RD: np.ndarray, labels: int, queries: int) -> None:
+    """A file with `vectors` [L, D] and `queries` [Q, D]; no process holds them all."""
+    dimensions = real_RD.shape[1]
+    shapes = {"vectors": ("F32", (labels, dimensions)), "queries": ("F32", (queries, dimensions))}
+    asked = np.sort(np.random.default_rng(17).integers(0, labels, queries))
+    with TensorWriter(path, shapes) as writer:
+        for start in range(0, labels, PIECE):
+            piece = label_vectors(real_RD, start, min(start + PIECE, labels))
+            writer.write("vectors", piece)
+            own = asked[(asked >= start) & (asked < start + PIECE)] - start
+            if len(own):
+                writer.write("queries", with_noise(piece[own], QUERY_NOISE, seed=start + 1))
 
 
-def queries_of(labels_LD: np.ndarray, number: int) -> np.ndarray:
-    """float32 unit vectors [Q, D] as documents about labels have them: farther from any label than
-    labels are from their like."""
-    drawn = np.random.default_rng(17).choice(
-        len(labels_LD), number, replace=number > len(labels_LD)
-    )
-    return with_noise(labels_LD[np.sort(drawn)], 2 * NOISE, seed=18)
+def label_vectors(real_RD: np.ndarray, start: int, end: int) -> np.ndarray:
+    """float32 unit vectors of labels `start` to `end`: the real ones as they are, and then the same
+    with noise, again and again. `start` is a multiple of PIECE."""
+    rows = np.arange(start, end)
+    piece = real_RD[rows % len(real_RD)]
+    again = rows >= len(real_RD)
+    moved = with_noise(piece, NOISE, seed=start)
+    return np.where(again[:, None], moved, piece)
 
 
 def with_noise(vectors_ND: np.ndarray, length: float, seed: int) -> np.ndarray:

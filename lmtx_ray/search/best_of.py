@@ -12,10 +12,17 @@ import numpy as np
 def best_of(
     queries_BD: np.ndarray, vectors_LD: np.ndarray, rows_BW: np.ndarray, k: int
 ) -> np.ndarray:
-    """rows_BK int64: the best k of each query's own rows, which -1 pads, in no order. A product is
-    summed in float32 and does not depend on the other rows and queries."""
+    """rows_BK int64: the best k of each query's own rows, which -1 pads, in no order."""
     if rows_BW.shape[1] <= k:
         return rows_BW
+    products_BW = products_of(queries_BD, vectors_LD, rows_BW)
+    best_BK = np.argpartition(-products_BW, k - 1, axis=1)[:, :k]
+    return np.ascontiguousarray(np.take_along_axis(rows_BW, best_BK, axis=1))
+
+
+def products_of(queries_BD: np.ndarray, vectors_LD: np.ndarray, rows_BW: np.ndarray) -> np.ndarray:
+    """products_BW of each query and its own rows, int64; -inf where -1 stands for none. One is
+    summed in float32 and does not depend on the other rows and queries."""
     products_BW = np.empty(rows_BW.shape, np.float32)
     faiss.fvec_inner_products_by_idx(
         faiss.swig_ptr(products_BW),
@@ -26,5 +33,4 @@ def best_of(
         *rows_BW.shape,
     )
     products_BW[rows_BW < 0] = -np.inf
-    best_BK = np.argpartition(-products_BW, k - 1, axis=1)[:, :k]
-    return np.ascontiguousarray(np.take_along_axis(rows_BW, best_BK, axis=1))
+    return products_BW

@@ -17,7 +17,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from lmtx_ray.search.best_of import best_of
+from lmtx_ray.search.best_of import best_of, products_of
 from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
 
 INNER = faiss.METRIC_INNER_PRODUCT
@@ -27,8 +27,9 @@ PIECE = 1 << 16  # rows added at a time
 SPARE = 16  # lists found beyond those looked into, so that rounding at the edge loses none
 BLOCK = 32  # rows whose codes lie together
 ID = 8  # bytes of a row's number
-FIRST_TO_LAST = 12  # FAISS's way that takes a query's lists in one order, however many queries
-WIDE = 4  # rows found for each that is asked for
+ONE_ORDER = 13  # FAISS's way that takes a query's lists in one order, however many queries
+PARTS = 2  # of a query's lists
+WIDE = 5  # rows found for each that is asked for
 
 
 def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, np.ndarray]) -> None:
@@ -98,34 +99,46 @@ class InvertedLists:
 
     @property
     def most(self) -> int:
-        """Probes that are worth more than a look at all rows: half of the lists."""
-        return max(len(self._centroids_CD) // 2, 1)
+        """All lists: even then a row costs a small part of its exact product."""
+        return len(self._centroids_CD)
 
     def search(self, queries_BD: np.ndarray, k: int, probes: int) -> np.ndarray:
         """rows_BK int64: k near rows of each query, of the `probes` lists nearest to it, in no
         order and padded with -1; the same for a query alone as among others."""
         lists_BP = self._nearest_lists(queries_BD, min(probes, len(self._centroids_CD)))
-        rows_BW = np.empty((len(queries_BD), WIDE * k), np.int64)
-        products_BW = np.empty(rows_BW.shape, np.float32)
+        asked, parts = len(queries_BD), min(PARTS, lists_BP.shape[1])
+        lists_BP = lists_BP[:, : lists_BP.shape[1] // parts * parts]
+        # each part of a query's lists is asked by itself, always, so that two threads can share one
+        lists_SP = lists_BP.reshape(asked, -1, parts).swapaxes(1, 2).reshape(asked * parts, -1)
+        rows_BW = self._rows(queries_BD.repeat(parts, axis=0), WIDE * k // parts, lists_SP)
+        return best_of(queries_BD, self._vectors_LD, rows_BW.reshape(asked, -1), k)
+
+    def _rows(self, queries_BD: np.ndarray, k: int, lists_BP: np.ndarray) -> np.ndarray:
+        """rows_BK int64, of these lists, by the codes alone."""
+        lists_BP = np.ascontiguousarray(lists_BP)
+        rows_BK = np.empty((len(queries_BD), k), np.int64)
+        products_BK = np.empty(rows_BK.shape, np.float32)
         self._index.search_preassigned_c(
             len(queries_BD),
             faiss.swig_ptr(queries_BD),
-            rows_BW.shape[1],
+            k,
             faiss.swig_ptr(lists_BP),
             faiss.swig_ptr(np.zeros(lists_BP.shape, np.float32)),
-            faiss.swig_ptr(products_BW),
-            faiss.swig_ptr(rows_BW),
+            faiss.swig_ptr(products_BK),
+            faiss.swig_ptr(rows_BK),
             False,
             faiss.SearchParametersIVF(nprobe=lists_BP.shape[1]),
         )
-        return best_of(queries_BD, self._vectors_LD, rows_BW, k)
+        return rows_BK
 
     def _nearest_lists(self, queries_BD: np.ndarray, probes: int) -> np.ndarray:
-        """lists_BP int64, by products of two vectors alone, not of matrices, whose sums are rounded
-        otherwise for another number of queries."""
+        """lists_BP int64, nearest first, by products of two vectors alone, not of matrices, whose
+        sums are rounded otherwise for another number of queries."""
         found = min(probes + SPARE, len(self._centroids_CD))
         lists_BF = faiss.knn(queries_BD, self._centroids_CD, found, metric=INNER)[1]
-        return best_of(queries_BD, self._centroids_CD, lists_BF, probes)
+        products_BF = products_of(queries_BD, self._centroids_CD, lists_BF)
+        best_BP = np.lexsort((lists_BF, -products_BF), axis=1)[:, :probes]
+        return np.take_along_axis(lists_BF, best_BP, axis=1)
 
     def _of_books(self, books: np.ndarray) -> faiss.IndexIVFPQFastScan:
         lists, dimensions = self._centroids_CD.shape
@@ -135,7 +148,7 @@ class InvertedLists:
         )
         faiss.copy_array_to_vector(np.array(books).ravel(), index.pq.centroids)
         index.replace_invlists(self._lists, False)
-        index.by_residual, index.is_trained, index.implem = False, True, FIRST_TO_LAST
+        index.by_residual, index.is_trained, index.implem = False, True, ONE_ORDER
         index.ntotal = len(self._vectors_LD)
         return index
 
