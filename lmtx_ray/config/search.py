@@ -16,8 +16,8 @@ class IndexConfig(Config):
     shards: int = Field(
         1,
         ge=1,
-        description="Equal parts of the index; the answers do not depend on it. More where it is "
-        "too large for one machine of the service (some millions of labels).",
+        description="Equal parts of the index; answers of exact search do not depend on it. More "
+        "where it is too large for one machine of the service (some millions of labels).",
     )
     kind: Literal["auto", "exact", "ivf", "hnsw"] = Field(
         "auto",
@@ -40,9 +40,12 @@ class IndexConfig(Config):
     )
 
     def rule(self) -> dict[str, Any]:
-        """What changes the answers, where that is not as in earlier versions."""
+        """What changes the answers and is not the default: steps of a run without it stay those
+        that they were."""
         default = IndexConfig()
-        ours = {name: getattr(self, name) for name in ("kind", "recall", "memory_gib")}
+        counts = ("kind", "recall", "memory_gib")
+        counts += ("shards",) if self.kind in ("ivf", "hnsw") else ()
+        ours = {name: getattr(self, name) for name in counts}
         return {name: value for name, value in ours.items() if value != getattr(default, name)}
 
 

@@ -45,11 +45,15 @@ def build_index(
     """
     units = vectors.manifest().units
     fragments = [(storage.join(vectors.uri, unit.file), unit.rows_out) for unit in units]
-    parts = shard_parts(fragments, config.shards)
-    if not output.is_complete():
-        kind = _kind(config, fragments)
-        parts = [{**part, "kind": kind, "recall": config.recall} for part in parts]
+    parts = [] if output.is_complete() else index_parts(fragments, config)
     build_files(output, build_shard, parts, resources, name)
+
+
+def index_parts(fragments: Sequence[tuple[str, int]], config: IndexConfig) -> list[dict[str, Any]]:
+    """Arguments of `build_shard` for each shard of all rows of `fragments`, (URI, rows) each."""
+    parts = shard_parts(fragments, config.shards)
+    own = {"kind": _kind(config, fragments), "recall": config.recall}
+    return [{**part, **own} for part in parts]
 
 
 def _kind(config: IndexConfig, fragments: Sequence[tuple[str, int]]) -> str:
@@ -64,7 +68,7 @@ def _kind(config: IndexConfig, fragments: Sequence[tuple[str, int]]) -> str:
 
 
 def shard_parts(fragments: Sequence[tuple[str, int]], shards: int) -> list[dict[str, Any]]:
-    """Arguments of `build_shard` for each shard of all rows of `fragments`, (URI, rows) each."""
+    """Which rows each shard holds, as arguments of `build_shard`."""
     labels = sum(rows for _, rows in fragments)
     if labels == 0:
         raise ValueError("a label index needs at least one label")

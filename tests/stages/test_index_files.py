@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,22 +13,23 @@ from lmtx_ray.config.resources import Resources
 from lmtx_ray.config.search import IndexConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.search.index import LabelIndex
+from lmtx_ray.search.index import LabelIndex, use_threads
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.shard_file import shard_files
-from lmtx_ray.stages.index import build_index, build_lexical, build_shard, shard_parts
+from lmtx_ray.stages.index import build_index, build_lexical, build_shard, index_parts, shard_parts
 from lmtx_ray.stages.shortlist import LexicalShortlist
+from tests.search.test_approximate import made
 
 LABELS = 23
 
 
-def published(folder: Path, vectors_LD: np.ndarray) -> Dataset:
-    """Label vectors in units of 10 rows."""
+def published(folder: Path, vectors_LD: np.ndarray, unit: int = 10) -> Dataset:
+    """Label vectors in units of so many rows."""
     values = pa.FixedSizeListArray.from_arrays(pa.array(vectors_LD.ravel()), vectors_LD.shape[1])
     ids = [str(label) for label in range(len(vectors_LD))]
     table = pa.table({"id": ids, "vector": values})
     step = Dataset(str(folder), "vectors")
-    step.publish_table(schemas.conform(table, schemas.vectors(vectors_LD.shape[1])), 10)
+    step.publish_table(schemas.conform(table, schemas.vectors(vectors_LD.shape[1])), unit)
     return step
 
 
@@ -47,6 +49,36 @@ def test_shards_of_fragments_are_shards_of_the_whole(
         build_shard(tmp_path / "built", **part)
     built, whole = shard_files(tmp_path / "built"), shard_files(tmp_path / "whole")
     assert [file.read_bytes() for file in built] == [file.read_bytes() for file in whole]
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_shard_gets_an_index_of_the_kind_that_the_settings_say(
+    tmp_path: Path, shards: int
+) -> None:
+    vectors, config = made(9_000, 1), IndexConfig(kind="ivf", recall=0.95, shards=shards)
+    use_threads(1)
+    for part in index_parts(
+        [(published(tmp_path / "v", vectors, 9_000).files()[0], 9_000)], config
+    ):
+        build_shard(tmp_path, **part)
+    shard = LabelIndex.load(tmp_path).shards[0]
+    if shards == 1:
+        assert shard.approximate is not None
+        assert shard.approximate.kind == "ivf"
+        assert shard.approximate.settled.wanted == 0.95
+    else:  # too few rows to gain by it
+        assert shard.approximate is None
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("auto", "exact"), ("hnsw", "hnsw")])
+def test_auto_is_exact_where_that_is_little_to_read(
+    tmp_path: Path, kind: Any, expected: str
+) -> None:
+    files = published(tmp_path / "v", made(9_000, 1), 9_000).files()
+    (part,) = index_parts([(files[0], 9_000)], IndexConfig(kind=kind))
+    assert part["kind"] == expected
+    (part,) = index_parts([(files[0], 9_000)], IndexConfig(memory_gib=1e-5))
+    assert part["kind"] == "ivf"
 
 
 @pytest.mark.ray
