@@ -102,7 +102,7 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
         return None
     build, searcher = MADE_BY[kind]
     path = folder / approximate_name(number)
-    marks = {kind: np.zeros(1, np.int32)}
+    marks = {kind: np.zeros(1, np.int64)}
     build(vectors_LD, factory, path, {**marks, "settled": Settled(0, recall, 0.0).array()})
     settled = narrowest(searcher(path, vectors_LD), vectors_LD, recall)
     if settled.width:

@@ -65,7 +65,7 @@ class Graph:
         opened = open_tensors(path)
         try:
             _check(opened.arrays, *vectors_LD.shape)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             message = f"{path}: no graph of {len(vectors_LD)} vectors ({error})"
             raise ValueError(message) from error
         opened.forget()
@@ -120,6 +120,8 @@ def _offsets(levels_L: np.ndarray, links_of_level: np.ndarray) -> np.ndarray:
 def _check(arrays: Mapping[str, np.ndarray], rows: int, dimensions: int) -> None:
     """ValueError for arrays that are no graph of so many rows."""
     levels, links, of_level = (arrays[name] for name in ("levels", "links", "links_of_level"))
+    if not (levels.size and of_level.size):
+        raise ValueError("no levels")
     wanted = {
         "codes": ("|u1", (rows, dimensions)),
         "ranges": ("<f4", (2 * dimensions,)),

@@ -89,7 +89,7 @@ class InvertedLists:
         opened = open_tensors(path)
         try:
             offsets_C = _checked(opened.arrays, *vectors_LD.shape)
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: no lists of {len(vectors_LD)} vectors ({error})") from error
         opened.forget()
         self._vectors_LD = vectors_LD
@@ -157,6 +157,8 @@ def _checked(arrays: Mapping[str, np.ndarray], rows: int, dimensions: int) -> np
     """Where each list begins in the array of lists, int64 [C]; ValueError for arrays that are not
     those of `rows` rows, each in one list."""
     sizes_C, lists, books = arrays["sizes"], arrays["lists"], arrays["books"]
+    if not (sizes_C.size and books.size):
+        raise ValueError("no list, or nothing to decode it by")
     wanted = {
         "centroids": ("<f4", (len(sizes_C), dimensions)),
         "books": ("<f4", (len(books), 16 * dimensions // len(books))),

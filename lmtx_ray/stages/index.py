@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
@@ -17,11 +18,12 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.approximate import settle
 from lmtx_ray.search.hardware import has_int8
-from lmtx_ray.search.index_choice import EXACT, LEAST_ROWS, choose, kind_of
+from lmtx_ray.search.index_choice import EXACT, LEAST_ROWS, bytes_of, choose, kind_of
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.shard_file import shard_name, write_shard
 from lmtx_ray.stages.files import build_files
 
+logger = logging.getLogger(__name__)
 GIB = 1 << 30
 Piece = tuple[str, int, int]  # a fragment's URI, and which of its rows: from, to
 
@@ -64,7 +66,13 @@ def _kind(config: IndexConfig, fragments: Sequence[tuple[str, int]]) -> str:
         return EXACT
     first = next(uri for uri, rows in fragments if rows)
     dimensions = matrix(storage.read_table(first)).shape[1]
-    return kind_of(choose(labels, dimensions, config.memory_gib * GIB, config.recall, has_int8()))
+    budget = config.memory_gib * GIB
+    chosen = choose(labels, dimensions, budget, config.recall, has_int8())
+    taken = bytes_of(chosen, labels, dimensions) / GIB
+    logger.info("index of %d labels: %s, %.2f GiB beside the vectors", labels, chosen, taken)
+    if taken * GIB > budget:
+        logger.warning("index.memory_gib is %s, and no smaller kind is known", config.memory_gib)
+    return kind_of(chosen)
 
 
 def shard_parts(fragments: Sequence[tuple[str, int]], shards: int) -> list[dict[str, Any]]:

@@ -155,6 +155,7 @@ def test_lists_of_other_rows_are_refused(folder: Path, tmp_path: Path) -> None:
     assert "bytes" in refused(folder, tmp_path, lists=lists[:-32])
     assert "finite" in refused(folder, tmp_path, centroids=arrays["centroids"] * np.float32(np.nan))
     refused(folder, tmp_path, books=arrays["books"][:-1])
+    refused(folder, tmp_path, books=arrays["books"][:0], sizes=sizes[:0])
     refused(folder, tmp_path, centroids=arrays["centroids"][:-1])
     refused(folder, tmp_path, settled=np.array([-3.0, 1.0, 1.0]))
 
