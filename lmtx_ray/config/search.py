@@ -43,8 +43,8 @@ class IndexConfig(Config):
         """What changes the answers and is not the default: steps of a run without it stay those
         that they were."""
         default = IndexConfig()
-        counts = ("kind", "recall", "memory_gib")
-        counts += ("shards",) if self.kind in ("ivf", "hnsw") else ()
+        counts = ["kind", "recall", "memory_gib"]
+        counts += ["shards"] if self.kind in ("ivf", "hnsw") else []
         ours = {name: getattr(self, name) for name in counts}
         return {name: value for name, value in ours.items() if value != getattr(default, name)}
 

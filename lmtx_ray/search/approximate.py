@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -25,10 +26,6 @@ from lmtx_ray.search.shard_file import read_shard, shard_name
 from lmtx_ray.search.tensor_file import overwrite, write_tensors
 
 logger = logging.getLogger(__name__)
-MADE_BY = {
-    "ivf": (inverted_lists.build, inverted_lists.InvertedLists),
-    "hnsw": (graph.build, graph.Graph),
-}
 NOISE = (0.5, 1.0)  # lengths added to unit vectors: cosines of 0.9 and 0.7 to what they were
 SAMPLES = 128  # of each
 K = 100  # nearest that are looked for; of more a wider look is taken in proportion
@@ -49,6 +46,12 @@ class Searcher(Protocol):
     def search(self, queries_BD: np.ndarray, k: int, width: int) -> np.ndarray:
         """rows_BK int64, in no order and padded with -1."""
         ...
+
+
+MADE_BY: dict[str, tuple[Callable[..., None], Callable[..., Searcher]]] = {
+    "ivf": (inverted_lists.build, inverted_lists.InvertedLists),
+    "hnsw": (graph.build, graph.Graph),
+}
 
 
 class Approximate:

@@ -5,8 +5,12 @@ Shapes: B queries, L rows, D dimensions, W rows of each query, K kept.
 
 from __future__ import annotations
 
+from typing import Any
+
 import faiss
 import numpy as np
+
+library: Any = faiss  # whose stubs lack much of what is called here
 
 
 def best_of(
@@ -24,11 +28,11 @@ def products_of(queries_BD: np.ndarray, vectors_LD: np.ndarray, rows_BW: np.ndar
     """products_BW of each query and its own rows, int64; -inf where -1 stands for none. One is
     summed in float32 and does not depend on the other rows and queries."""
     products_BW = np.empty(rows_BW.shape, np.float32)
-    faiss.fvec_inner_products_by_idx(
-        faiss.swig_ptr(products_BW),
-        faiss.swig_ptr(queries_BD),
-        faiss.swig_ptr(vectors_LD),
-        faiss.swig_ptr(rows_BW),
+    library.fvec_inner_products_by_idx(
+        library.swig_ptr(products_BW),
+        library.swig_ptr(queries_BD),
+        library.swig_ptr(vectors_LD),
+        library.swig_ptr(rows_BW),
         queries_BD.shape[1],
         *rows_BW.shape,
     )

@@ -18,7 +18,9 @@ import numpy as np
 from lmtx_ray.search.best_of import best_of
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 
-INNER = faiss.METRIC_INNER_PRODUCT
+library: Any = faiss  # whose stubs lack much of what is called here
+
+INNER = library.METRIC_INNER_PRODUCT
 EF_CONSTRUCTION = 100
 PIECE = 1 << 16  # rows added at a time
 WIDE = 2  # rows found for each that is asked for: 8 bits order them almost as they are
@@ -31,21 +33,21 @@ def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, n
 
     On one thread the same vectors have the same graph; on several it depends on who comes first.
     """
-    index = faiss.index_factory(vectors_LD.shape[1], factory, INNER)
+    index = library.index_factory(vectors_LD.shape[1], factory, INNER)
     index.hnsw.efConstruction = EF_CONSTRUCTION
     index.train(np.ascontiguousarray(vectors_LD))
     for start in range(0, len(vectors_LD), PIECE):
         index.add(np.ascontiguousarray(vectors_LD[start : start + PIECE]))
-    graph, storage = index.hnsw, faiss.downcast_index(index.storage)
-    links = faiss.rev_swig_ptr(graph.neighbors.data(), graph.neighbors.size())
-    codes = faiss.rev_swig_ptr(storage.codes.data(), storage.codes.size())
+    graph, storage = index.hnsw, library.downcast_index(index.storage)
+    links = library.rev_swig_ptr(graph.neighbors.data(), graph.neighbors.size())
+    codes = library.rev_swig_ptr(storage.codes.data(), storage.codes.size())
     arrays = {
         **more,
         "codes": codes.reshape(vectors_LD.shape),
-        "ranges": faiss.vector_to_array(storage.sq.trained),
-        "levels": faiss.vector_to_array(graph.levels),
+        "ranges": library.vector_to_array(storage.sq.trained),
+        "levels": library.vector_to_array(graph.levels),
         "links": links,
-        "links_of_level": _until(faiss.vector_to_array(graph.cum_nneighbor_per_level)),
+        "links_of_level": _until(library.vector_to_array(graph.cum_nneighbor_per_level)),
         "entry": np.array([graph.entry_point], np.int32),
     }
     write_tensors(path, arrays)
@@ -80,22 +82,22 @@ class Graph:
     def search(self, queries_BD: np.ndarray, k: int, width: int) -> np.ndarray:
         """rows_BK int64: k near rows of each query, by a walk of so many rows in mind, in no order
         and padded with -1; the same for a query alone as among others."""
-        settings = faiss.SearchParametersHNSW(efSearch=max(width, WIDE * k, LEAST_WIDTH))
+        settings = library.SearchParametersHNSW(efSearch=max(width, WIDE * k, LEAST_WIDTH))
         rows_BW = self._index.search(queries_BD, WIDE * k, params=settings)[1]
         return best_of(queries_BD, self._vectors_LD, rows_BW, k)
 
 
-def _index_of(arrays: Mapping[str, np.ndarray]) -> faiss.IndexHNSWSQ:
+def _index_of(arrays: Mapping[str, np.ndarray]) -> Any:
     rows, dimensions = arrays["codes"].shape
     base = int(arrays["links_of_level"][0])
-    kind = faiss.ScalarQuantizer.QT_8bit
-    index = faiss.IndexHNSWSQ(dimensions, kind, base // 2, INNER)
-    storage, graph = faiss.downcast_index(index.storage), index.hnsw
+    kind = library.ScalarQuantizer.QT_8bit
+    index = library.IndexHNSWSQ(dimensions, kind, base // 2, INNER)
+    storage, graph = library.downcast_index(index.storage), index.hnsw
     levels = arrays["levels"]
-    faiss.copy_array_to_vector(np.array(arrays["ranges"]), storage.sq.trained)
-    faiss.copy_array_to_vector(np.array(levels), graph.levels)
+    library.copy_array_to_vector(np.array(arrays["ranges"]), storage.sq.trained)
+    library.copy_array_to_vector(np.array(levels), graph.levels)
     offsets = _offsets(levels, arrays["links_of_level"]).astype(np.uint64)
-    faiss.copy_array_to_vector(offsets, graph.offsets)
+    library.copy_array_to_vector(offsets, graph.offsets)
     _lend(arrays["codes"], storage.codes)
     _lend(arrays["links"], graph.neighbors)
     graph.entry_point, graph.max_level = int(arrays["entry"][0]), int(levels.max()) - 1
@@ -107,7 +109,7 @@ def _index_of(arrays: Mapping[str, np.ndarray]) -> faiss.IndexHNSWSQ:
 def _lend(mapped: np.ndarray, vector: Any) -> None:
     """Let FAISS's vector be an array that stays ours. It is only read."""
     vector.is_owned = False
-    vector.c_ptr = vector.view_data = faiss.swig_ptr(mapped)
+    vector.c_ptr = vector.view_data = library.swig_ptr(mapped)
     vector.c_size = vector.view_size = mapped.size
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -20,7 +21,9 @@ import numpy as np
 from lmtx_ray.search.best_of import best_of, products_of
 from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
 
-INNER = faiss.METRIC_INNER_PRODUCT
+library: Any = faiss  # whose stubs lack much of what is called here
+
+INNER = library.METRIC_INNER_PRODUCT
 ROUNDS = 6  # of k-means: more find the same neighbours
 SAMPLE = 40  # rows a list that k-means sees
 PIECE = 1 << 16  # rows added at a time
@@ -37,7 +40,7 @@ def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, n
 
     On as many threads the same vectors have the same lists.
     """
-    index = faiss.index_factory(vectors_LD.shape[1], factory, INNER)
+    index = library.index_factory(vectors_LD.shape[1], factory, INNER)
     index.cp.niter, index.cp.max_points_per_centroid = ROUNDS, SAMPLE
     index.cp.min_points_per_centroid = 1
     index.pq.cp.niter = ROUNDS
@@ -48,10 +51,10 @@ def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, n
     _write(index, path, more)
 
 
-def _write(index: faiss.IndexIVFPQFastScan, path: Path, more: Mapping[str, np.ndarray]) -> None:
+def _write(index: Any, path: Path, more: Mapping[str, np.ndarray]) -> None:
     held, lists, width = index.invlists, index.nlist, index.M2 // 2
     sizes_C = np.array([held.list_size(number) for number in range(lists)], np.int64)
-    books = faiss.vector_to_array(index.pq.centroids).reshape(index.M, -1)
+    books = library.vector_to_array(index.pq.centroids).reshape(index.M, -1)
     arrays = {
         **more,
         "centroids": index.quantizer.reconstruct_n(0, lists),
@@ -63,13 +66,13 @@ def _write(index: faiss.IndexIVFPQFastScan, path: Path, more: Mapping[str, np.nd
     write_tensors(path, arrays, {"lists": (("U8", (total,)), pieces)})
 
 
-def _list(held: faiss.InvertedLists, number: int, size: int, width: int) -> np.ndarray:
+def _list(held: Any, number: int, size: int, width: int) -> np.ndarray:
     """Codes and then row numbers of a list, as FAISS reads them: uint8."""
     room = int(_rooms(np.array([size]))[0])
     bytes_N = np.zeros(room * (width + ID), np.uint8)
     if size:
-        bytes_N[: room * width] = faiss.rev_swig_ptr(held.get_codes(number), room * width)
-        ids = faiss.rev_swig_ptr(held.get_ids(number), size)
+        bytes_N[: room * width] = library.rev_swig_ptr(held.get_codes(number), room * width)
+        ids = library.rev_swig_ptr(held.get_ids(number), size)
         bytes_N[room * width :][: size * ID] = ids.view(np.uint8)
     return bytes_N
 
@@ -120,14 +123,14 @@ class InvertedLists:
         products_BK = np.empty(rows_BK.shape, np.float32)
         self._index.search_preassigned_c(
             len(queries_BD),
-            faiss.swig_ptr(queries_BD),
+            library.swig_ptr(queries_BD),
             k,
-            faiss.swig_ptr(lists_BP),
-            faiss.swig_ptr(np.zeros(lists_BP.shape, np.float32)),
-            faiss.swig_ptr(products_BK),
-            faiss.swig_ptr(rows_BK),
+            library.swig_ptr(lists_BP),
+            library.swig_ptr(np.zeros(lists_BP.shape, np.float32)),
+            library.swig_ptr(products_BK),
+            library.swig_ptr(rows_BK),
             False,
-            faiss.SearchParametersIVF(nprobe=lists_BP.shape[1]),
+            library.SearchParametersIVF(nprobe=lists_BP.shape[1]),
         )
         return rows_BK
 
@@ -135,18 +138,18 @@ class InvertedLists:
         """lists_BP int64, nearest first, by products of two vectors alone, not of matrices, whose
         sums are rounded otherwise for another number of queries."""
         found = min(probes + SPARE, len(self._centroids_CD))
-        lists_BF = faiss.knn(queries_BD, self._centroids_CD, found, metric=INNER)[1]
+        lists_BF = library.knn(queries_BD, self._centroids_CD, found, metric=INNER)[1]
         products_BF = products_of(queries_BD, self._centroids_CD, lists_BF)
         best_BP = np.lexsort((lists_BF, -products_BF), axis=1)[:, :probes]
         return np.take_along_axis(lists_BF, best_BP, axis=1)
 
-    def _of_books(self, books: np.ndarray) -> faiss.IndexIVFPQFastScan:
+    def _of_books(self, books: np.ndarray) -> Any:
         lists, dimensions = self._centroids_CD.shape
-        self._coarse = faiss.IndexFlatIP(dimensions)  # FAISS asks for one; it is not searched
-        index = faiss.IndexIVFPQFastScan(
+        self._coarse = library.IndexFlatIP(dimensions)  # FAISS asks for one; it is not searched
+        index = library.IndexIVFPQFastScan(
             self._coarse, dimensions, lists, len(books), 4, INNER, BLOCK
         )
-        faiss.copy_array_to_vector(np.array(books).ravel(), index.pq.centroids)
+        library.copy_array_to_vector(np.array(books).ravel(), index.pq.centroids)
         index.replace_invlists(self._lists, False)
         index.by_residual, index.is_trained, index.implem = False, True, ONE_ORDER
         index.ntotal = len(self._vectors_LD)
@@ -193,14 +196,14 @@ def _width(books: np.ndarray) -> int:
     return (len(books) + 1) // 2
 
 
-def _mapped(path: Path, opened: TensorFile, offsets_C: np.ndarray) -> faiss.OnDiskInvertedLists:
+def _mapped(path: Path, opened: TensorFile, offsets_C: np.ndarray) -> Any:
     """The lists where they lie in the file."""
     sizes_C, width = opened.arrays["sizes"], _width(opened.arrays["books"])
-    held = faiss.OnDiskInvertedLists(len(sizes_C), width, str(path))
+    held = library.OnDiskInvertedLists(len(sizes_C), width, str(path))
     places = zip(offsets_C.tolist(), sizes_C.tolist(), _rooms(sizes_C).tolist(), strict=True)
     held.lists.clear()
     for offset, size, room in places:
-        one = faiss.OnDiskOneList()
+        one = library.OnDiskOneList()
         one.offset, one.size, one.capacity = opened.starts["lists"] + offset, size, room
         held.lists.push_back(one)
     held.totsize, held.read_only, held.prefetch_nthread = len(opened.pages), True, 0
