@@ -110,12 +110,9 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
     settled = narrowest(searcher(path, vectors_LD), vectors_LD, recall)
     if settled.width:
         overwrite(path, "settled", settled.array())
-        told = "%s of shard %d finds %.4f of the nearest at a width of %d"
-        logger.info(told, factory, number, settled.found, settled.width)
     else:
         write_tensors(path, {**marks, "settled": settled.array()})
-        told = "%s of shard %d finds %.4f of the nearest and not %s: it is searched exactly"
-        logger.warning(told, factory, number, settled.found, recall)
+    logger.log(logging.INFO if settled.width else logging.WARNING, "%s", settled.told(number))
     return settled
 
 

@@ -28,6 +28,13 @@ class Settled:
     wanted: float
     found: float
 
+    def told(self, number: int) -> str:
+        """The same for people, of a shard."""
+        found = f"the approximate index of shard {number} finds {self.found:.4f} of the nearest"
+        if self.width:
+            return f"{found} at a width of {self.width}"
+        return f"{found} and not {self.wanted}: it is searched exactly"
+
     def array(self) -> np.ndarray:
         """As it stands in the file: float64 [3]."""
         return np.array([self.width, self.wanted, self.found], np.float64)

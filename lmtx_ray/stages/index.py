@@ -104,14 +104,15 @@ def build_shard(
     pieces: Sequence[Piece],
     kind: str = EXACT,
     recall: float = 1.0,
-) -> None:
+) -> str:
     """Write a shard's file, and what searches it approximately if its `kind` says so; `start` is
-    the label of its first row."""
+    the label of its first row. Returns how good that is, in words."""
     blocks = (matrix(storage.read_table(uri))[first:end] for uri, first, end in pieces)
     head = next(blocks)
     shape = sum(end - first for _, first, end in pieces), head.shape[1]
     write_shard(folder / shard_name(number), chain([head], blocks), shape, start)
-    settle(folder, number, kind, recall)
+    settled = settle(folder, number, kind, recall)
+    return settled.told(number) if settled else ""
 
 
 def build_lexical(folder: Path, labels: Sequence[str], languages: Sequence[str] = ()) -> None:

@@ -60,7 +60,8 @@ def test_a_shard_gets_an_index_of_the_kind_that_the_settings_say(
     for part in index_parts(
         [(published(tmp_path / "v", vectors, 9_000).files()[0], 9_000)], config
     ):
-        build_shard(tmp_path, **part)
+        said = build_shard(tmp_path, **part)
+    assert ("finds 0.9" in said) == (shards == 1)
     shard = LabelIndex.load(tmp_path).shards[0]
     if shards == 1:
         assert shard.approximate is not None
