@@ -9,6 +9,7 @@ import numpy as np
 
 from lmtx_ray.bundle.cache import (
     DESCRIPTION,
+    INDEX,
     ROW_LABELS,
     LocalBundle,
     open_bundle,
@@ -16,6 +17,7 @@ from lmtx_ray.bundle.cache import (
 )
 from lmtx_ray.io import storage
 from lmtx_ray.search import row_labels
+from lmtx_ray.search.approximate_file import approximate_name
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.search.index import IndexShard, load_shard
 from lmtx_ray.search.selection import Selection
@@ -54,7 +56,8 @@ def load_shards(uri: str, numbers: Sequence[int]) -> HeldShards:
     description = storage.read_json(f"{held.folder}/{DESCRIPTION}")
     files, rows = held.published.index_files(), description.get("index_rows")
     mine = [files[number] for number in numbers] if rows else files
-    held = open_bundle(uri, lambda name: name in {DESCRIPTION, ROW_LABELS, *mine})
+    beside = {f"{INDEX}{approximate_name(number)}" for number in numbers}
+    held = open_bundle(uri, lambda name: name in {DESCRIPTION, ROW_LABELS, *mine, *beside})
     shards = [
         load_shard(f"{held.folder}/index", number, sum(rows[:number]) if rows else None)
         for number in numbers
@@ -68,7 +71,7 @@ def load_index_shards(uri: str, starts: Mapping[int, int]) -> HeldShards:
     Raises:
         PublishError: Nothing is published there, or a file was changed.
     """
-    names = {row_labels.FILE, *map(shard_name, starts)}
+    names = {row_labels.FILE, *map(shard_name, starts), *map(approximate_name, starts)}
     held = open_bundle(uri, lambda name: name in names)
     shards = [load_shard(held.folder, number, start) for number, start in starts.items()]
     return HeldShards(held.published.key, shards, held)

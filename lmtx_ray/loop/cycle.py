@@ -211,9 +211,8 @@ def embed_step(config: RunConfig, layout: Layout, state: State) -> None:
 
 def index_step(config: RunConfig, state: State) -> None:
     """The index over a state's label vectors."""
-    pool, shards = config.resources.shortlist, config.index.shards
-    repeats = config.encoder.label_vectors == "aliases"
-    build_index(state.labels, state.index, shards, pool, f"index {state.number}", repeats)
+    pool, repeats = config.resources.shortlist, config.encoder.label_vectors == "aliases"
+    build_index(state.labels, state.index, config.index, pool, f"index {state.number}", repeats)
 
 
 def shortlist_steps(config: RunConfig, layout: Layout, state: State) -> None:

@@ -184,7 +184,8 @@ class _Planner:
         made_of = [self._labels.fingerprint, identity, encoding]
         made_of += [] if settings.label_vectors == "one" else [settings.label_vectors]
         labels = self._step(f"label-vectors-{number}", *made_of)
-        index = self._step(f"index-{number}", labels.fingerprint)
+        rule = self._config.index.rule()
+        index = self._step(f"index-{number}", labels.fingerprint, *([rule] if rule else []))
 
         def rankings(kind: str, documents: Dataset, lexical: Dataset) -> Rankings:
             vectors = self._step(

@@ -1,4 +1,5 @@
-"""Nearest labels by inner product: exact FAISS search over shards of rows.
+"""Nearest labels by inner product: exact FAISS search over shards of rows, or an approximate one
+where a shard has an index for it (`approximate`); among some labels it is always exact.
 
 The vectors are mapped from safetensors and searched where they lie: no index file has to be
 trusted, and all processes of a machine hold them once. FAISS finds a few more than asked, or a GPU,
@@ -19,6 +20,7 @@ import faiss
 import numpy as np
 
 from lmtx_ray.search.among import are_few, nearest_among
+from lmtx_ray.search.approximate import Approximate, load_approximate
 from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
 from lmtx_ray.search.hardware import has_int8, search_device
 from lmtx_ray.search.int8_nearest import Int8Nearest
@@ -57,12 +59,14 @@ class IndexShard:
         start: int = 0,
         int8: Int8Rows | None = None,
         labels_L: np.ndarray | None = None,
+        approximate: Approximate | None = None,
         device: str | None = None,
     ) -> None:
         """`int8` are the same vectors; where they are not given but of use, they are made.
         `labels_L`: the label of each row, see `row_labels`; the rows' own numbers if None.
+        `approximate`: what searches among all rows; they are searched exactly if None.
         `device`: where torch multiplies; `search_device` if None."""
-        self.start, self.labels_L = start, labels_L
+        self.start, self.labels_L, self.approximate = start, labels_L, approximate
         self.vectors_LD = np.ascontiguousarray(vectors_LD, dtype=np.float32)
         self._finder: Finder | None = None
         if not is_worth(len(self), 1):
@@ -125,7 +129,9 @@ class IndexShard:
         if not count:
             return [np.zeros(0, np.int64)] * len(queries_BD)
         near: list[np.ndarray | None] = [None] * len(queries_BD)
-        if self._finder is not None and is_worth(count, k):
+        if self.approximate is not None and rows_R is None:
+            near = self.approximate.search(queries_BD, k)
+        elif self._finder is not None and is_worth(count, k):
             near = self._finder.search(queries_BD, k, rows_R)
         unsure = [place for place, rows in enumerate(near) if rows is None]
         sure = {place: rows for place, rows in enumerate(near) if rows is not None}
@@ -240,7 +246,8 @@ def load_shard(folder: str | Path, number: int, start: int | None = None) -> Ind
     if labels_R is not None and end > len(labels_R):
         raise ValueError(f"{folder}: labels of {len(labels_R)} rows, and rows up to {end}")
     labels_L = None if labels_R is None else labels_R[start:end]
-    return IndexShard(shard.vectors_LD, start, shard.int8, labels_L)
+    approximate = load_approximate(Path(folder), number, shard.vectors_LD)
+    return IndexShard(shard.vectors_LD, start, shard.int8, labels_L, approximate)
 
 
 def shard_rows(folder: str | Path) -> list[int]:

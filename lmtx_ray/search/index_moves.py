@@ -2,7 +2,8 @@
 
 A shard stays the file that it is, also where some of its rows lead nowhere any more: fresh vectors
 go into a shard behind the others. The last one is written again together with them as long as it is
-small, and any shard once much of it leads nowhere, so that neither grows without end.
+small, and any shard once much of it leads nowhere, so that neither grows without end. A shard that
+is written gets an approximate index of the kind that the others have.
 Shapes: R rows of all shards, L labels, D dimensions, F vectors of fresh labels.
 """
 
@@ -15,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from lmtx_ray.corpus.label_moves import Moves
+from lmtx_ray.search.approximate_file import approximate_name, wish_of
 from lmtx_ray.search.candidates import PADDING
+from lmtx_ray.search.index_choice import EXACT
 from lmtx_ray.search.row_labels import load_row_labels, save_row_labels
 from lmtx_ray.search.shard_file import ROWS, read_shard, shard_files, shard_name, write_shard
 
@@ -77,6 +80,7 @@ def move_index(
     """
     labels_F = moves.fresh() if labels_F is None else labels_F
     shards, fresh = _shards(before, moves), _Fresh(labels_F, vectors_FD)
+    wish = wish_of(before, len(shards))
     none = _Fresh(fresh.labels_F[:0], vectors_FD[:0])
     joins = len(shards[-1].labels_R) < SMALL and len(fresh.labels_F) > 0
     kept: dict[str, str] = {}
@@ -86,19 +90,32 @@ def move_index(
         name, with_fresh = shard_name(len(labels)), joins and place == len(shards) - 1
         if with_fresh or shard.is_worn:
             labels_W = _write(now / name, shard, fresh if with_fresh else none)
-            written += len(labels_W)
-            labels += [labels_W] if len(labels_W) else []
+            if len(labels_W):
+                _settle(now, len(labels), wish)
+                labels.append(labels_W)
+                written += len(labels_W)
         else:
             kept[name] = shard.name
+            if (before / approximate_name(place)).exists():
+                kept[approximate_name(len(labels))] = approximate_name(place)
             labels.append(shard.labels_R)
     if len(fresh.labels_F) and not joins:
         empty = _Shard("", vectors_FD[:0], fresh.labels_F[:0])
-        labels.append(_write(now / shard_name(len(labels)), empty, fresh))
+        labels_W = _write(now / shard_name(len(labels)), empty, fresh)
+        _settle(now, len(labels), wish)
+        labels.append(labels_W)
         written += len(fresh.labels_F)
     labels_R = np.concatenate(labels)
     if not np.array_equal(labels_R, np.arange(len(labels_R))):
         save_row_labels(now, labels_R)
     return NewIndex(kept, [len(part) for part in labels], written)
+
+
+def _settle(now: Path, number: int, wish: tuple[str, float]) -> None:
+    if wish[0] != EXACT:
+        from lmtx_ray.search.approximate import settle
+
+        settle(now, number, *wish)
 
 
 def _shards(before: Path, moves: Moves) -> list[_Shard]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class TensorFile:
 
     arrays: dict[str, np.ndarray]
     pages: mmap.mmap
+    starts: Mapping[str, int]  # where the bytes of each array begin in the file
 
     def forget(self) -> None:
         """Take the pages that were read out of this process; they come back when needed."""
@@ -54,14 +55,12 @@ def open_tensors(path: str | Path) -> TensorFile:
         if length > min(MOST_HEADER, size - 8):
             raise ValueError(f"a header of {length} bytes")
         header = json.loads(pages[8 : 8 + length])
-        arrays = {
-            name: _view(pages, 8 + length, entry)
-            for name, entry in header.items()
-            if name != "__metadata__"
-        }
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        arrays = {name: _view(pages, 8 + length, entry) for name, entry in entries.items()}
+        starts = {name: 8 + length + entry["data_offsets"][0] for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise TensorFileError(f"{path}: not a safetensors file ({error})") from error
-    return TensorFile(arrays, pages)
+    return TensorFile(arrays, pages, starts)
 
 
 def shape_of(path: str | Path, name: str) -> tuple[int, ...]:
@@ -129,12 +128,32 @@ class TensorWriter:
             raise TensorFileError(f"{self._path}: {unfilled[0]} has not as many rows as announced")
 
 
-def write_tensors(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays that are there already."""
+def write_tensors(
+    path: str | Path,
+    arrays: Mapping[str, np.ndarray],
+    streams: Mapping[str, tuple[tuple[str, tuple[int, ...]], Iterable[np.ndarray]]] | None = None,
+) -> None:
+    """Write arrays that are there already, and `streams` that come in pieces: name -> (a key of
+    DTYPES and a shape, pieces)."""
     shapes = {name: (NAMES[array.dtype], array.shape) for name, array in arrays.items()}
-    with TensorWriter(path, shapes) as writer:
+    later = streams or {}
+    with TensorWriter(path, {**shapes, **{name: kind for name, (kind, _) in later.items()}}) as out:
         for name, array in arrays.items():
-            writer.write(name, array)
+            out.write(name, array)
+        for name, (_, pieces) in later.items():
+            for piece in pieces:
+                out.write(name, piece)
+
+
+def overwrite(path: str | Path, name: str, values: np.ndarray) -> None:
+    """Other values of the same type and shape in the place of an array's."""
+    opened = open_tensors(path)
+    there = opened.arrays[name]
+    if (there.dtype, there.shape) != (values.dtype, values.shape):
+        raise TensorFileError(f"{path}: {name} is {there.dtype} of {there.shape}")
+    with Path(path).open("r+b") as file:
+        file.seek(opened.starts[name])
+        file.write(np.ascontiguousarray(values).tobytes())
 
 
 def _width(kind: str) -> int:

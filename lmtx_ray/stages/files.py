@@ -19,7 +19,8 @@ from lmtx_ray.io.publish import Dataset, new_attempt
 from lmtx_ray.io.receipts import StoredFile
 
 logger = logging.getLogger(__name__)
-Build = Callable[..., None]  # (local folder, **arguments): writes files there
+# (local folder, **arguments): writes files there; what it returns, if anything, people are told
+Build = Callable[..., str | None]
 
 
 def build_files(
@@ -58,6 +59,8 @@ def build_files(
         done = json.loads(row["files"])
         if "error" in done:
             raise ValueError(f"{name}: {done['error']}")
+        if done["said"]:
+            logger.info("%s: %s", name, done["said"])
         files |= {
             file: StoredFile(f"{attempt}/{file}", sha256) for file, sha256 in done["sha256"].items()
         }
@@ -75,11 +78,11 @@ def build_task(parts: pa.Table, build: Build, uri: str) -> pa.Table:
 def _build(part: dict[str, Any], build: Build, uri: str) -> dict[str, Any]:
     with storage.scratch_folder() as folder:
         try:
-            build(Path(folder), **part)
+            said = build(Path(folder), **part)
         except ValueError as error:
             return {"error": str(error)}
         hashes = {}
         for path in sorted(Path(folder).iterdir()):
             storage.put_file(path, storage.join(uri, path.name))
             hashes[path.name] = storage.sha256_of(str(path))
-        return {"sha256": hashes}
+        return {"sha256": hashes, "said": said}

@@ -68,6 +68,9 @@ FIRST_CHANGED = {
     "encoder.dtype": "label vectors 0",
     "encoder.label_template": "label vectors 0",
     "encoder.label_vectors": "label vectors 0",
+    "index.kind": "index 0",
+    "index.recall": "index 0",
+    "index.memory_gib": "index 0",
     "shortlist.depth": "test lexical",
     "shortlist.languages": "lexical index",
     "shortlist.dense_weight": "hybrid 0",
@@ -166,6 +169,7 @@ FIRST_CHANGED = {
     },
 }
 OTHERS = {
+    "index.kind": "ivf",
     "corpus.format": "jsonl",
     "corpus.encoding": "cp1252",
     "corpus.limit": 50,

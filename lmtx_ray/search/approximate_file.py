@@ -1,0 +1,68 @@
+"""The file of a shard's approximate index: its name, and what it says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lmtx_ray.search.index_choice import EXACT
+from lmtx_ray.search.tensor_file import open_tensors
+
+KINDS = ("ivf", "hnsw")  # an array of that name says which one it is
+MOST_WIDTH = 1 << 20
+
+
+def approximate_name(number: int) -> str:
+    """Beside the shard's own file."""
+    return f"approximate-{number:05d}.safetensors"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the samples told: how widely to look (0: nothing narrow enough was good enough), which
+    share of the nearest was wanted, and which was found."""
+
+    width: int
+    wanted: float
+    found: float
+
+    def told(self, number: int) -> str:
+        """The same for people, of a shard."""
+        found = f"the approximate index of shard {number} finds {self.found:.4f} of the nearest"
+        if self.width:
+            return f"{found} at a width of {self.width}"
+        return f"{found} and not {self.wanted}: it is searched exactly"
+
+    def array(self) -> np.ndarray:
+        """As it stands in the file: float64 [3]."""
+        return np.array([self.width, self.wanted, self.found], np.float64)
+
+
+def read_settled(path: Path) -> tuple[str, Settled]:
+    """The kind of an approximate index, and what was found out about it.
+
+    Raises:
+        ValueError: It is no such file; the message names it.
+    """
+    arrays = open_tensors(path).arrays
+    kind = next((kind for kind in KINDS if kind in arrays), EXACT)
+    settled = arrays.get("settled")
+    if kind == EXACT or settled is None or settled.shape != (3,) or settled.dtype != np.float64:
+        raise ValueError(f"{path}: no approximate index")
+    width, wanted, found = settled.tolist()
+    if not (0 <= width <= MOST_WIDTH and 0 <= found <= 1):
+        raise ValueError(f"{path}: a width of {width} for {found} of the nearest")
+    return kind, Settled(int(width), wanted, found)
+
+
+def wish_of(folder: Path, shards: int) -> tuple[str, float]:
+    """The kind that an index's shards have, whether or not it was good enough, and the share of the
+    nearest that was wanted; exact where no shard says anything else."""
+    for number in range(shards):
+        path = folder / approximate_name(number)
+        if path.exists():
+            kind, settled = read_settled(path)
+            return kind, settled.wanted
+    return EXACT, 1.0

@@ -1,0 +1,50 @@
+"""Which kind of index label vectors have: arithmetic alone, so that a plan can tell it too."""
+
+from __future__ import annotations
+
+import math
+
+EXACT = "exact"
+MOST_READ = 128 << 20  # bytes of an exact search of one query: some milliseconds of a core
+LINKS = 32  # of a row of a graph to others, and twice as many on the lowest level
+LEAST_ROWS = 1 << 13  # fewer are searched exactly as fast
+
+
+def choose(labels: int, dimensions: int, budget_bytes: float, recall: float, has_int8: bool) -> str:
+    """The kind that `auto` means: "exact", or FAISS's name of an approximate index of all labels.
+
+    Exact as long as a query reads at most MOST_READ bytes, which is all vectors, in 8 bits where
+    the processor multiplies these, and all that it reads fits in the budget. Beyond that lists,
+    which are made ten times faster than a graph. A recall of 1 is exact whatever it takes.
+    """
+    read = labels * dimensions * (1 if has_int8 else 4)
+    if recall >= 1 or labels < LEAST_ROWS or read <= min(MOST_READ, budget_bytes):
+        return EXACT
+    return factory_of("ivf", labels, dimensions)
+
+
+def factory_of(kind: str, rows: int, dimensions: int) -> str:
+    """FAISS's name for an index of a kind ("exact", "ivf" or "hnsw") over so many rows: exact for
+    few of them."""
+    if kind == EXACT or rows < LEAST_ROWS:
+        return EXACT
+    if kind == "hnsw":
+        return f"HNSW{LINKS},SQ8"
+    lists = 1 << round(math.log2(3 * math.sqrt(rows)))
+    books = dimensions // 2 if dimensions % 2 == 0 else dimensions
+    return f"IVF{lists},PQ{books}x4fs"
+
+
+def bytes_of(factory: str, rows: int, dimensions: int) -> int:
+    """What an approximate index takes beside the vectors, about."""
+    if factory == EXACT:
+        return 0
+    if factory.startswith("HNSW"):
+        return rows * (dimensions + 4 * 2 * LINKS + 4)
+    lists, books = (int(part) for part in factory.removeprefix("IVF")[:-4].split(",PQ"))
+    return rows * ((books + 1) // 2 + 8) + 4 * lists * dimensions
+
+
+def kind_of(factory: str) -> str:
+    """The kind that a name of FAISS is of."""
+    return {"I": "ivf", "H": "hnsw"}.get(factory[:1], EXACT)

@@ -1,0 +1,211 @@
+"""Label vectors in lists of neighbours (IVF): a query looks into the lists nearest to it.
+
+FAISS makes the lists and searches them, in 4 bits for two values: products are sums from a table of
+the query's own, for many rows in one instruction. What is found is told apart by the vectors
+themselves, so more is found than is asked for.
+Of FAISS's index the arrays alone are kept. The lists are searched where they are mapped, so all
+processes of a machine hold them once; no index file has to be trusted, and what a list says of its
+length and of its rows is checked.
+Shapes: L labels, D dimensions, C lists, B queries, K found, P lists that are looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from lmtx_ray.search.best_of import best_of, products_of
+from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
+
+library: Any = faiss  # whose stubs lack much of what is called here
+
+INNER = library.METRIC_INNER_PRODUCT
+ROUNDS = 6  # of k-means: more find the same neighbours
+SAMPLE = 40  # rows a list that k-means sees
+PIECE = 1 << 16  # rows added at a time
+SPARE = 16  # lists found beyond those looked into, so that rounding at the edge loses none
+BLOCK = 32  # rows whose codes lie together
+ID = 8  # bytes of a row's number
+ONE_ORDER = 13  # FAISS's way that takes a query's lists in one order, however many queries
+PARTS = 2  # of a query's lists
+WIDE = 5  # rows found for each that is asked for
+
+
+def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, np.ndarray]) -> None:
+    """Write the lists of a `factory` such as "IVF1024,PQ192x4fs", and `more` arrays.
+
+    On as many threads the same vectors have the same lists.
+    """
+    index = library.index_factory(vectors_LD.shape[1], factory, INNER)
+    index.cp.niter, index.cp.max_points_per_centroid = ROUNDS, SAMPLE
+    index.cp.min_points_per_centroid = 1
+    index.pq.cp.niter = ROUNDS
+    rows = np.linspace(0, len(vectors_LD) - 1, min(index.nlist * SAMPLE, len(vectors_LD)))
+    index.train(np.ascontiguousarray(vectors_LD[rows.astype(np.int64)]))
+    for start in range(0, len(vectors_LD), PIECE):
+        index.add(np.ascontiguousarray(vectors_LD[start : start + PIECE]))
+    _write(index, path, more)
+
+
+def _write(index: Any, path: Path, more: Mapping[str, np.ndarray]) -> None:
+    held, lists, width = index.invlists, index.nlist, index.M2 // 2
+    sizes_C = np.array([held.list_size(number) for number in range(lists)], np.int64)
+    books = library.vector_to_array(index.pq.centroids).reshape(index.M, -1)
+    arrays = {
+        **more,
+        "centroids": index.quantizer.reconstruct_n(0, lists),
+        "books": books,
+        "sizes": sizes_C,
+    }
+    total = int((_rooms(sizes_C) * (width + ID)).sum())
+    pieces = (_list(held, number, size, width) for number, size in enumerate(sizes_C.tolist()))
+    write_tensors(path, arrays, {"lists": (("U8", (total,)), pieces)})
+
+
+def _list(held: Any, number: int, size: int, width: int) -> np.ndarray:
+    """Codes and then row numbers of a list, as FAISS reads them: uint8."""
+    room = int(_rooms(np.array([size]))[0])
+    bytes_N = np.zeros(room * (width + ID), np.uint8)
+    if size:
+        bytes_N[: room * width] = library.rev_swig_ptr(held.get_codes(number), room * width)
+        ids = library.rev_swig_ptr(held.get_ids(number), size)
+        bytes_N[room * width :][: size * ID] = ids.view(np.uint8)
+    return bytes_N
+
+
+def _rooms(sizes_C: np.ndarray) -> np.ndarray:
+    """Rows that lists of so many rows have room for: whole blocks."""
+    rooms_C: np.ndarray = -(-sizes_C // BLOCK) * BLOCK
+    return rooms_C
+
+
+class InvertedLists:
+    """Searches the lists of a file that `build` wrote, and the vectors that they are of."""
+
+    def __init__(self, path: Path, vectors_LD: np.ndarray) -> None:
+        """Raises ValueError where the file holds something else than lists of these rows; the
+        message names it."""
+        opened = open_tensors(path)
+        try:
+            offsets_C = _checked(opened.arrays, *vectors_LD.shape)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: no lists of {len(vectors_LD)} vectors ({error})") from error
+        opened.forget()
+        self._vectors_LD = vectors_LD
+        self._centroids_CD = np.array(opened.arrays["centroids"])
+        self._lists = _mapped(path, opened, offsets_C)
+        self._index = self._of_books(opened.arrays["books"])
+
+    @property
+    def most(self) -> int:
+        """All lists: even then a row costs a small part of its exact product."""
+        return len(self._centroids_CD)
+
+    def search(self, queries_BD: np.ndarray, k: int, probes: int) -> np.ndarray:
+        """rows_BK int64: k near rows of each query, of the `probes` lists nearest to it, in no
+        order and padded with -1; the same for a query alone as among others."""
+        lists_BP = self._nearest_lists(queries_BD, min(probes, len(self._centroids_CD)))
+        asked, parts = len(queries_BD), min(PARTS, lists_BP.shape[1])
+        lists_BP = lists_BP[:, : lists_BP.shape[1] // parts * parts]
+        # each part of a query's lists is asked by itself, always, so that two threads can share one
+        lists_SP = lists_BP.reshape(asked, -1, parts).swapaxes(1, 2).reshape(asked * parts, -1)
+        rows_BW = self._rows(queries_BD.repeat(parts, axis=0), WIDE * k // parts, lists_SP)
+        return best_of(queries_BD, self._vectors_LD, rows_BW.reshape(asked, -1), k)
+
+    def _rows(self, queries_BD: np.ndarray, k: int, lists_BP: np.ndarray) -> np.ndarray:
+        """rows_BK int64, of these lists, by the codes alone."""
+        lists_BP = np.ascontiguousarray(lists_BP)
+        rows_BK = np.empty((len(queries_BD), k), np.int64)
+        products_BK = np.empty(rows_BK.shape, np.float32)
+        self._index.search_preassigned_c(
+            len(queries_BD),
+            library.swig_ptr(queries_BD),
+            k,
+            library.swig_ptr(lists_BP),
+            library.swig_ptr(np.zeros(lists_BP.shape, np.float32)),
+            library.swig_ptr(products_BK),
+            library.swig_ptr(rows_BK),
+            False,
+            library.SearchParametersIVF(nprobe=lists_BP.shape[1]),
+        )
+        return rows_BK
+
+    def _nearest_lists(self, queries_BD: np.ndarray, probes: int) -> np.ndarray:
+        """lists_BP int64, nearest first, by products of two vectors alone, not of matrices, whose
+        sums are rounded otherwise for another number of queries."""
+        found = min(probes + SPARE, len(self._centroids_CD))
+        lists_BF = library.knn(queries_BD, self._centroids_CD, found, metric=INNER)[1]
+        products_BF = products_of(queries_BD, self._centroids_CD, lists_BF)
+        best_BP = np.lexsort((lists_BF, -products_BF), axis=1)[:, :probes]
+        return np.take_along_axis(lists_BF, best_BP, axis=1)
+
+    def _of_books(self, books: np.ndarray) -> Any:
+        lists, dimensions = self._centroids_CD.shape
+        self._coarse = library.IndexFlatIP(dimensions)  # FAISS asks for one; it is not searched
+        index = library.IndexIVFPQFastScan(
+            self._coarse, dimensions, lists, len(books), 4, INNER, BLOCK
+        )
+        library.copy_array_to_vector(np.array(books).ravel(), index.pq.centroids)
+        index.replace_invlists(self._lists, False)
+        index.by_residual, index.is_trained, index.implem = False, True, ONE_ORDER
+        index.ntotal = len(self._vectors_LD)
+        return index
+
+
+def _checked(arrays: Mapping[str, np.ndarray], rows: int, dimensions: int) -> np.ndarray:
+    """Where each list begins in the array of lists, int64 [C]; ValueError for arrays that are not
+    those of `rows` rows, each in one list."""
+    sizes_C, lists, books = arrays["sizes"], arrays["lists"], arrays["books"]
+    if not (sizes_C.size and books.size):
+        raise ValueError("no list, or nothing to decode it by")
+    wanted = {
+        "centroids": ("<f4", (len(sizes_C), dimensions)),
+        "books": ("<f4", (len(books), 16 * dimensions // len(books))),
+        "sizes": ("<i8", sizes_C.shape[:1]),
+        "lists": ("|u1", lists.shape[:1]),
+    }
+    found = {name: (arrays[name].dtype.str, arrays[name].shape) for name in wanted}
+    if found != wanted or dimensions % len(books):
+        raise ValueError(f"arrays {found}, not {wanted}")
+    if not all(np.isfinite(arrays[name]).all() for name in ("centroids", "books")):
+        raise ValueError("values that are not finite")
+    if sizes_C.min() < 0 or sizes_C.max() > rows or sizes_C.sum() != rows:
+        raise ValueError(f"lists of {sizes_C.sum()} rows")
+    width = _width(books)
+    ends_C = np.cumsum(_rooms(sizes_C) * (width + ID))
+    if ends_C[-1] != len(lists):
+        raise ValueError(f"lists of {len(lists)} bytes, not {ends_C[-1]}")
+    offsets_C = np.concatenate([[0], ends_C[:-1]])
+    seen = np.zeros(rows, bool)
+    for first, size in zip(offsets_C.tolist(), sizes_C.tolist(), strict=True):
+        ids = lists[first + int(_rooms(np.array(size))) * width :][: size * ID].view(np.int64)
+        if size and not 0 <= ids.min() <= ids.max() < rows:
+            raise ValueError(f"row {ids.max()}")
+        seen[ids] = True
+    if not seen.all():
+        raise ValueError(f"row {int(seen.argmin())} is in no list")
+    return offsets_C
+
+
+def _width(books: np.ndarray) -> int:
+    """Bytes of a row's code: 4 bits for each book, of which FAISS wants an even number."""
+    return (len(books) + 1) // 2
+
+
+def _mapped(path: Path, opened: TensorFile, offsets_C: np.ndarray) -> Any:
+    """The lists where they lie in the file."""
+    sizes_C, width = opened.arrays["sizes"], _width(opened.arrays["books"])
+    held = library.OnDiskInvertedLists(len(sizes_C), width, str(path))
+    places = zip(offsets_C.tolist(), sizes_C.tolist(), _rooms(sizes_C).tolist(), strict=True)
+    held.lists.clear()
+    for offset, size, room in places:
+        one = library.OnDiskOneList()
+        one.offset, one.size, one.capacity = opened.starts["lists"] + offset, size, room
+        held.lists.push_back(one)
+    held.totsize, held.read_only, held.prefetch_nthread = len(opened.pages), True, 0
+    held.do_mmap()
+    return held
