@@ -97,7 +97,7 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
 
     Args:
         kind: "exact", "ivf" or "hnsw".
-        recall: The share of the 100 nearest that is wanted, of the nearer samples and of the farther.
+        recall: The share of the 100 nearest that is wanted, of near samples and of far ones.
     """
     vectors_LD = read_shard(folder / shard_name(number)).vectors_LD
     factory = factory_of(kind, *vectors_LD.shape)
