@@ -30,14 +30,19 @@ from benchmarks.plain_bundle import ENCODER, FUSION
 from lmtx_ray.bundle.folder import BundleParts, write_bundle
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import resolve_model
+from lmtx_ray.config.search import IndexConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.search.approximate import settle
+from lmtx_ray.search.hardware import has_int8
+from lmtx_ray.search.index_choice import choose, kind_of
 from lmtx_ray.search.shard_file import shard_name, write_shard
 from lmtx_ray.student.encoder import Encoder
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LABELS, DOCUMENTS, QUICK_DOCUMENTS = (10_000, 100_000, 1_000_000), 512, 128
+GIB = 1 << 30
 GROUPS, SPREAD, PIECE = 1024, 0.8, 1 << 13
 BLOCK, PASSES = 64, 3
 MOST = 1.3  # times what a document costs with the fewest labels
@@ -70,6 +75,9 @@ def save_index(folder: Path, labels: pa.Table) -> None:
     first_PD = next(pieces)
     shape = len(labels), first_PD.shape[1]
     write_shard(folder / shard_name(0), chain([first_PD], pieces), shape)
+    rule = IndexConfig()
+    kind = choose(*shape, rule.memory_gib * GIB, rule.recall, has_int8())
+    settle(folder, 0, kind_of(kind), rule.recall)
 
 
 def publish(folder: Path, labels: pa.Table) -> str:

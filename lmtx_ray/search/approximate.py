@@ -32,7 +32,7 @@ K = 100  # nearest that are looked for; of more a wider look is taken in proport
 MOST_K = 1024  # and no more than that, or a part of the rows
 PART = 16
 SPARE = 16  # found beyond k, so that rounding at the edge loses none
-FIRST, STEP = 4, 1.25  # of the widths that are tried
+FIRST, STEP = 4, 1.1  # of the widths that are tried
 
 
 class Searcher(Protocol):
@@ -97,7 +97,7 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
 
     Args:
         kind: "exact", "ivf" or "hnsw".
-        recall: The share of the 100 nearest that is wanted, of the mean sample.
+        recall: The share of the 100 nearest that is wanted, of near samples and of far ones.
     """
     vectors_LD = read_shard(folder / shard_name(number)).vectors_LD
     factory = factory_of(kind, *vectors_LD.shape)
@@ -128,7 +128,7 @@ def narrowest(searcher: Searcher, vectors_LD: np.ndarray, recall: float) -> Sett
         best = [best_of(own, vectors_LD, near, k) for own, near in zip(sampled, rows, strict=True)]
         return min(map(share, best, nearest))
 
-    tried = sorted({int(FIRST * STEP**number) for number in range(60)})
+    tried = sorted({int(FIRST * STEP**number) for number in range(150)})
     tried = [width for width in tried if width < searcher.most] + [searcher.most]
     place = bisect_left(tried, recall, key=found)
     width = tried[min(place, len(tried) - 1)]
