@@ -32,8 +32,8 @@ class IndexConfig(Config):
         "auto",
         description="exact looks at all labels; ivf (lists) and hnsw (a graph) at those near a "
         "query. auto is exact as long as that reads at most 128 MiB a query (87,000 labels of 384 "
-        "dimensions, 349,000 where the processor multiplies 8-bit integers), then ivf. Filters are "
-        "exact with all of them.",
+        "dimensions, 349,000 where the processor multiplies 8-bit integers; with GPUs what fits "
+        "in index.memory_gib), then ivf. Filters are exact with all of them.",
     )
     recall: float = Field(
         0.99,

@@ -10,15 +10,24 @@ LINKS = 32  # of a row of a graph to others, and twice as many on the lowest lev
 LEAST_ROWS = 1 << 13  # fewer are searched exactly as fast
 
 
-def choose(labels: int, dimensions: int, budget_bytes: float, recall: float, has_int8: bool) -> str:
+def choose(
+    labels: int,
+    dimensions: int,
+    budget_bytes: float,
+    recall: float,
+    has_int8: bool,
+    has_gpu: bool = False,
+) -> str:
     """The kind that `auto` means: "exact", or FAISS's name of an approximate index of all labels.
 
     Exact as long as a query reads at most MOST_READ bytes, which is all vectors, in 8 bits where
-    the processor multiplies these, and all that it reads fits in the budget. Beyond that lists,
-    which are made ten times faster than a graph. A recall of 1 is exact whatever it takes.
+    the processor multiplies these, and all that it reads fits in the budget; with GPUs, which read
+    some TB a second, as long as it fits. Beyond that lists, which are made ten times faster than a
+    graph. A recall of 1 is exact whatever it takes.
     """
-    read = labels * dimensions * (1 if has_int8 else 4)
-    if recall >= 1 or labels < LEAST_ROWS or read <= min(MOST_READ, budget_bytes):
+    read = labels * dimensions * (1 if has_int8 and not has_gpu else 4)
+    most = budget_bytes if has_gpu else min(MOST_READ, budget_bytes)
+    if recall >= 1 or labels < LEAST_ROWS or read <= most:
         return EXACT
     return factory_of("ivf", labels, dimensions)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import ray
 
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.config.search import IndexConfig
@@ -47,13 +48,15 @@ def build_index(
     """Publish an index of label vectors in even shards, at most one a label. `repeats`: several of
     them may be of one label, so the index has to say of which.
 
-    Which kind it is, where `config` leaves that open, this machine's processor decides.
+    Which kind it is, where `config` leaves that open, this machine's processor decides, and whether
+    the cluster has GPUs.
 
     Raises:
         ValueError: There is no label, or a vector is not finite.
     """
     fragments = fragments_of(vectors)
-    parts = [] if output.is_complete() else index_parts(fragments, config)
+    gpus = ray.cluster_resources().get("GPU", 0) > 0
+    parts = [] if output.is_complete() else index_parts(fragments, config, gpus)
     parts += [{"vectors": [uri for uri, _ in fragments]}] if repeats else []
     build_files(output, build_part, parts, resources, name)
 
@@ -64,14 +67,16 @@ def fragments_of(vectors: Dataset) -> list[tuple[str, int]]:
     return [(storage.join(vectors.uri, unit.file), unit.rows_out) for unit in units]
 
 
-def index_parts(fragments: Sequence[tuple[str, int]], config: IndexConfig) -> list[dict[str, Any]]:
+def index_parts(
+    fragments: Sequence[tuple[str, int]], config: IndexConfig, has_gpu: bool = False
+) -> list[dict[str, Any]]:
     """Arguments of `build_shard` for each shard of all rows of `fragments`, (URI, rows) each."""
     parts = shard_parts(fragments, config.shards)
-    own = {"kind": _kind(config, fragments), "recall": config.recall}
+    own = {"kind": _kind(config, fragments, has_gpu), "recall": config.recall}
     return [{**part, **own} for part in parts]
 
 
-def _kind(config: IndexConfig, fragments: Sequence[tuple[str, int]]) -> str:
+def _kind(config: IndexConfig, fragments: Sequence[tuple[str, int]], has_gpu: bool) -> str:
     if config.kind != "auto":
         return config.kind
     labels = sum(rows for _, rows in fragments)
@@ -80,7 +85,7 @@ def _kind(config: IndexConfig, fragments: Sequence[tuple[str, int]]) -> str:
     first = next(uri for uri, rows in fragments if rows)
     dimensions = matrix(storage.read_table(first)).shape[1]
     budget = config.memory_gib * GIB
-    chosen = choose(labels, dimensions, budget, config.recall, has_int8())
+    chosen = choose(labels, dimensions, budget, config.recall, has_int8(), has_gpu)
     taken = bytes_of(chosen, labels, dimensions) / GIB
     logger.info("index of %d labels: %s, %.2f GiB beside the vectors", labels, chosen, taken)
     if taken * GIB > budget:

@@ -26,6 +26,11 @@ def test_exact_is_chosen_as_far_as_it_goes(labels: int, int8: bool, chosen: str)
     assert choose(labels, 384, 6 * GIB, 1.0, int8) == "exact"  # nothing else finds all
 
 
+def test_gpus_multiply_exactly_what_fits_them() -> None:
+    assert choose(3_000_000, 384, 6 * GIB, 0.99, False, has_gpu=True) == "exact"
+    assert choose(8_000_000, 384, 6 * GIB, 0.99, False, has_gpu=True) == "IVF8192,PQ192x4fs"
+
+
 def test_an_exact_search_that_reads_more_than_the_budget_is_not_chosen() -> None:
     assert choose(50_000, 384, 0.01 * GIB, 0.99, False) == "IVF512,PQ192x4fs"
     assert choose(8_000, 384, 1, 0.99, False) == "exact"  # few labels are no index
