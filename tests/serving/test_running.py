@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from serve_apps.running import cause_of, deploy_config, engines_for, fill_machine
@@ -47,3 +50,12 @@ RuntimeError: .
 )
 def test_why_a_service_does_not_start_is_one_line(message: str, cause: str) -> None:
     assert cause_of(message) == cause
+
+
+def test_a_busy_machine_may_take_minutes_to_start_rays_dashboard() -> None:
+    script = (
+        "import serve_apps.running; from ray._private import ray_constants; "
+        "print(ray_constants.RAY_DASHBOARD_STARTUP_TIMEOUT_S)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "240", done.stderr
