@@ -33,6 +33,7 @@ MOST_K = 1024  # and no more than that, or a part of the rows
 PART = 16
 SPARE = 16  # found beyond k, so that rounding at the edge loses none
 FIRST, STEP = 4, 1.1  # of the widths that are tried
+TIMES = (1, 2, 4)  # the rows: many near labels are hard to tell apart by codes
 
 
 class Searcher(Protocol):
@@ -67,7 +68,8 @@ class Approximate:
         if k > self._most_k:
             return [None] * len(queries_BD)
         width = int(np.ceil(self.settled.width * max(1, k / K)))
-        rows_BK = self._searcher.search(queries_BD, k + SPARE, width)
+        found = (k + SPARE) * self.settled.times
+        rows_BK = self._searcher.search(queries_BD, found, width)
         sure_B = (rows_BK >= 0).sum(axis=1) >= k
         sure_B &= np.isfinite(queries_BD).all(axis=1)
         return [
@@ -117,22 +119,25 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
 
 
 def narrowest(searcher: Searcher, vectors_LD: np.ndarray, recall: float) -> Settled:
-    """The least width, of those tried, that finds a `recall` of the samples' nearest."""
+    """The least width, of those tried, that finds a `recall` of the samples' nearest, with more
+    rows told apart where no width does otherwise."""
     k = min(K, len(vectors_LD) // PART)
     sampled = [samples(vectors_LD, noise) for noise in NOISE]
     inner = faiss.METRIC_INNER_PRODUCT
     nearest = [faiss.knn(own, vectors_LD, k, metric=inner)[1] for own in sampled]
 
-    def found(width: int) -> float:
-        rows = [searcher.search(own, k + SPARE, width) for own in sampled]
+    def found(width: int, times: int) -> float:
+        rows = [searcher.search(own, (k + SPARE) * times, width) for own in sampled]
         best = [best_of(own, vectors_LD, near, k) for own, near in zip(sampled, rows, strict=True)]
         return min(map(share, best, nearest))
 
     tried = sorted({int(FIRST * STEP**number) for number in range(150)})
     tried = [width for width in tried if width < searcher.most] + [searcher.most]
-    place = bisect_left(tried, recall, key=found)
-    width = tried[min(place, len(tried) - 1)]
-    return Settled(width if place < len(tried) else 0, recall, found(width))
+    for times in TIMES:
+        place = bisect_left(tried, recall, key=lambda width, times=times: found(width, times))
+        if place < len(tried):
+            return Settled(tried[place], recall, found(tried[place], times), times)
+    return Settled(0, recall, found(tried[-1], TIMES[-1]), TIMES[-1])
 
 
 def samples(vectors_LD: np.ndarray, noise: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from lmtx_ray.search.index_choice import EXACT
 from lmtx_ray.search.tensor_file import open_tensors
 
 KINDS = ("ivf", "hnsw")  # an array of that name says which one it is
-MOST_WIDTH = 1 << 20
+MOST_WIDTH, MOST_TIMES = 1 << 20, 1 << 10
 
 
 def approximate_name(number: int) -> str:
@@ -22,22 +22,25 @@ def approximate_name(number: int) -> str:
 @dataclass(frozen=True)
 class Settled:
     """What the samples told: how widely to look (0: nothing narrow enough was good enough), which
-    share of the nearest was wanted, and which was found."""
+    share of the nearest was wanted, which was found, and how many rows are told apart by their
+    vectors for each that is asked for, as `times` as many as usual."""
 
     width: int
     wanted: float
     found: float
+    times: int = 1
 
     def told(self, number: int) -> str:
         """The same for people, of a shard."""
         found = f"the approximate index of shard {number} finds {self.found:.4f} of the nearest"
         if self.width:
-            return f"{found} at a width of {self.width}"
+            more = f", of {self.times} times the rows" if self.times > 1 else ""
+            return f"{found} at a width of {self.width}{more}"
         return f"{found} and not {self.wanted}: it is searched exactly"
 
     def array(self) -> np.ndarray:
-        """As it stands in the file: float64 [3]."""
-        return np.array([self.width, self.wanted, self.found], np.float64)
+        """As it stands in the file: float64 [4]."""
+        return np.array([self.width, self.wanted, self.found, self.times], np.float64)
 
 
 def read_settled(path: Path) -> tuple[str, Settled]:
@@ -49,12 +52,12 @@ def read_settled(path: Path) -> tuple[str, Settled]:
     arrays = open_tensors(path).arrays
     kind = next((kind for kind in KINDS if kind in arrays), EXACT)
     settled = arrays.get("settled")
-    if kind == EXACT or settled is None or settled.shape != (3,) or settled.dtype != np.float64:
+    if kind == EXACT or settled is None or settled.shape != (4,) or settled.dtype != np.float64:
         raise ValueError(f"{path}: no approximate index")
-    width, wanted, found = settled.tolist()
-    if not (0 <= width <= MOST_WIDTH and 0 <= found <= 1):
-        raise ValueError(f"{path}: a width of {width} for {found} of the nearest")
-    return kind, Settled(int(width), wanted, found)
+    width, wanted, found, times = settled.tolist()
+    if not (0 <= width <= MOST_WIDTH and 0 <= found <= 1 and 1 <= times <= MOST_TIMES):
+        raise ValueError(f"{path}: a width of {width} and {times} rows for {found} of the nearest")
+    return kind, Settled(int(width), wanted, found, int(times))
 
 
 def wish_of(folder: Path, shards: int) -> tuple[str, float]:

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 import pytest
 
-from lmtx_ray.search import approximate
+from lmtx_ray.search import approximate, inverted_lists
 from lmtx_ray.search.approximate import settle
 from lmtx_ray.search.approximate_file import KINDS, approximate_name, wish_of
 from lmtx_ray.search.index import LabelIndex, load_shard, use_threads
@@ -124,6 +124,20 @@ def test_where_too_little_is_found_it_says_so_and_is_exact(
     assert (tmp_path / approximate_name(0)).stat().st_size < 1000
 
 
+def test_where_codes_tell_too_little_more_rows_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inverted_lists, "WIDE", 1)
+    LabelIndex.build(KNOWN).save(tmp_path)
+    settled = settle(tmp_path, 0, "ivf", WANTED)
+    assert settled is not None
+    assert settled.times > 1
+    assert f"of {settled.times} times the rows" in settled.told(0)
+    ids, _ = LabelIndex.load(tmp_path).search(QUERIES, 100)
+    pairs = zip(ids, EXACT_INDEX.search(QUERIES, 100)[0], strict=True)
+    assert np.mean([np.isin(own, true).mean() for own, true in pairs]) >= WANTED
+
+
 def test_few_labels_have_no_approximate_index(tmp_path: Path) -> None:
     LabelIndex.build(KNOWN[:100]).save(tmp_path)
     assert settle(tmp_path, 0, "ivf", WANTED) is None
@@ -157,7 +171,7 @@ def test_lists_of_other_rows_are_refused(folder: Path, tmp_path: Path) -> None:
     refused(folder, tmp_path, books=arrays["books"][:-1])
     refused(folder, tmp_path, books=arrays["books"][:0], sizes=sizes[:0])
     refused(folder, tmp_path, centroids=arrays["centroids"][:-1])
-    refused(folder, tmp_path, settled=np.array([-3.0, 1.0, 1.0]))
+    refused(folder, tmp_path, settled=np.array([-3.0, 1.0, 1.0, 1.0]))
 
 
 @pytest.mark.parametrize("folder", ["hnsw"], indirect=True)
