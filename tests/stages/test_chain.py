@@ -82,6 +82,7 @@ def test_a_unit_without_documents_goes_through() -> None:
     assert [len(one) for one in passed.found[0]] == [0, 0]
 
 
+@pytest.mark.slow  # batch/test_chain sends documents through a chain on Ray, too
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_run_ranks_the_same_by_a_chain(tmp_path: Path) -> None:
