@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -126,7 +127,7 @@ def narrowest(searcher: Searcher, vectors_LD: np.ndarray, recall: float) -> Sett
     inner = faiss.METRIC_INNER_PRODUCT
     nearest = [faiss.knn(own, vectors_LD, k, metric=inner)[1] for own in sampled]
 
-    def found(width: int, times: int) -> float:
+    def found(times: int, width: int) -> float:
         rows = [searcher.search(own, (k + SPARE) * times, width) for own in sampled]
         best = [best_of(own, vectors_LD, near, k) for own, near in zip(sampled, rows, strict=True)]
         return min(map(share, best, nearest))
@@ -134,10 +135,10 @@ def narrowest(searcher: Searcher, vectors_LD: np.ndarray, recall: float) -> Sett
     tried = sorted({int(FIRST * STEP**number) for number in range(150)})
     tried = [width for width in tried if width < searcher.most] + [searcher.most]
     for times in TIMES:
-        place = bisect_left(tried, recall, key=lambda width, times=times: found(width, times))
+        place = bisect_left(tried, recall, key=partial(found, times))
         if place < len(tried):
-            return Settled(tried[place], recall, found(tried[place], times), times)
-    return Settled(0, recall, found(tried[-1], TIMES[-1]), TIMES[-1])
+            return Settled(tried[place], recall, found(times, tried[place]), times)
+    return Settled(0, recall, found(TIMES[-1], tried[-1]), TIMES[-1])
 
 
 def samples(vectors_LD: np.ndarray, noise: float) -> np.ndarray:
