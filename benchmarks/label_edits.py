@@ -30,12 +30,8 @@ import pyarrow as pa
 
 from benchmarks.index_memory import unit_vectors
 from benchmarks.label_search import made_labels
-from benchmarks.plain_bundle import ENCODER, FUSION
+from benchmarks.plain_bundle import publish_labels
 from lmtx_ray.bundle.cache import published_bundle
-from lmtx_ray.bundle.folder import BundleParts, write_bundle
-from lmtx_ray.config.components import resolve_model
-from lmtx_ray.evaluation.calibration import Calibration
-from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.shard_file import shard_name, write_shard
 
 DIMENSIONS, SHARDS = 384, 8
@@ -53,19 +49,7 @@ def save_vectors(folder: Path, labels: int) -> None:
 
 def publish(folder: Path, labels: pa.Table) -> str:
     """A bundle of these labels."""
-    parts = BundleParts(
-        "made",
-        resolve_model("minilm"),
-        ENCODER,
-        lambda index: save_vectors(index, len(labels)),
-        labels,
-        depth=100,
-        fusion=FUSION,
-        calibration=Calibration(("score",), (10.0,), (0.0,), (1.0,), -3.0),
-    )
-    step = Dataset(str(folder), "made")
-    step.publish_folder(lambda local: write_bundle(parts, local))
-    return step.uri
+    return publish_labels(folder, "made", labels, lambda index: save_vectors(index, len(labels)))
 
 
 def write_rows(path: Path, rows: Sequence[tuple[str, ...]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,19 +46,34 @@ def publish_plain(
     folder: Path, shards: int = 1, fused: bool = False, most: int | None = None
 ) -> str:
     """Publish such a bundle, of the first `most` labels, at `folder` unless it is there already."""
-    step = Dataset(str(folder), f"plain-{shards}-{'fused' if fused else 'dense'}")
+    name = f"plain-{shards}-{'fused' if fused else 'dense'}"
+    step = Dataset(str(folder), name)
     if not step.is_complete():
         labels = sample_labels().slice(0, most)
         vectors_LD = Encoder(ENCODER).encode(labels["text"].to_pylist(), "label")
-        parts = BundleParts(
-            step.fingerprint,
-            resolve_model("minilm"),
-            ENCODER,
-            LabelIndex.build(vectors_LD, shards).save,
-            labels,
-            depth=100,
-            fusion=FUSION if fused else None,
-            calibration=Calibration(("score",), (10.0,), (0.0,), (1.0,), -3.0),
-        )
-        step.publish_folder(lambda local: write_bundle(parts, local))
+        save = LabelIndex.build(vectors_LD, shards).save
+        publish_labels(folder, name, labels, save, FUSION if fused else None)
+    return step.uri
+
+
+def publish_labels(
+    folder: Path,
+    name: str,
+    labels: pa.Table,
+    save_index: Callable[[Path], object],
+    fusion: dict[str, float] | None = FUSION,
+) -> str:
+    """Publish a bundle of any labels, whose index is what `save_index` writes; its URI."""
+    step = Dataset(str(folder), name)
+    parts = BundleParts(
+        step.fingerprint,
+        resolve_model("minilm"),
+        ENCODER,
+        save_index,
+        labels,
+        depth=100,
+        fusion=fusion,
+        calibration=Calibration(("score",), (10.0,), (0.0,), (1.0,), -3.0),
+    )
+    step.publish_folder(lambda local: write_bundle(parts, local))
     return step.uri

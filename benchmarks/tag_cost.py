@@ -26,14 +26,10 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.lexical import made_documents, made_labels
-from benchmarks.plain_bundle import ENCODER, FUSION
-from lmtx_ray.bundle.folder import BundleParts, write_bundle
+from benchmarks.plain_bundle import ENCODER, publish_labels
 from lmtx_ray.bundle.tagger import Tagger
-from lmtx_ray.config.components import resolve_model
 from lmtx_ray.config.search import IndexConfig
 from lmtx_ray.corpus import schemas
-from lmtx_ray.evaluation.calibration import Calibration
-from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.approximate import settle
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.index_choice import choose, kind_of
@@ -82,19 +78,7 @@ def save_index(folder: Path, labels: pa.Table) -> None:
 
 def publish(folder: Path, labels: pa.Table) -> str:
     """A bundle of these labels."""
-    parts = BundleParts(
-        "made",
-        resolve_model("minilm"),
-        ENCODER,
-        lambda index: save_index(index, labels),
-        labels,
-        depth=100,
-        fusion=FUSION,
-        calibration=Calibration(("score",), (10.0,), (0.0,), (1.0,), -3.0),
-    )
-    step = Dataset(str(folder), "made")
-    step.publish_folder(lambda local: write_bundle(parts, local))
-    return step.uri
+    return publish_labels(folder, "made", labels, lambda index: save_index(index, labels))
 
 
 class Counted:

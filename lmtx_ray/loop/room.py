@@ -64,7 +64,7 @@ def check_room(config: RunConfig) -> None:
     Raises:
         ConfigError: A stage asks for more than there is.
     """
-    if (lack := lack_here(config, this_machine())) and not _is_running():
+    if not _is_running() and (lack := lack_here(config, this_machine())):
         raise ConfigError(lack)
 
 
