@@ -61,8 +61,7 @@ def write_labels(path: Path, count: int) -> str:
 
 
 def config_of(folder: Path, documents: int, encoder: str, data: dict[str, str]) -> Path:
-    """A run over all documents, of which a fixed number is trained on, so that the time of training
-    does not hide the others'."""
+    """A run over all documents, trained on in one pass of large batches; encoders on all cores."""
     config = {
         "run": str(folder / "run"),
         "unit_documents": max(128, documents // 1000),
@@ -78,7 +77,7 @@ def config_of(folder: Path, documents: int, encoder: str, data: dict[str, str]) 
         "fit": {"passes": 1, "batch_size": 512, "threads": 1, "dtype": "float32"},
         "cycles": {"most": 1},
         "shortlist": {"depth": 10},
-        "resources": {"embed": {"actors": 1}, "judge": {"actors": None}},
+        "resources": {"embed": {"actors": usable_cores()}, "judge": {"actors": None}},
     }
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))

@@ -8,6 +8,7 @@ min(k, number of true labels)) and Jain et al. 2016 for propensities.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,10 +19,10 @@ MOST_WEIGHTS = 1 << 22  # of resampled documents at a time: 32 MiB
 def hits_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
     """Boolean [B, k]: whether each of the first k predictions is true."""
     hits = np.zeros((len(truth), k), dtype=bool)
-    for row, labels in enumerate(truth):
-        first = predictions_BK[row, :k]
-        true = np.fromiter(labels, dtype=np.int64, count=len(labels))
-        hits[row, : len(first)] = np.isin(first, true) & (first >= 0)
+    firsts = predictions_BK[:, :k].tolist()
+    for row, (first, labels) in enumerate(zip(firsts, truth, strict=True)):
+        true = frozenset(labels)
+        hits[row, : len(first)] = [label >= 0 and label in true for label in first]
     return hits
 
 
@@ -120,16 +121,30 @@ def _resampled(
     above_BC: np.ndarray, below_BC: np.ndarray, seed: int, samples: int
 ) -> Iterator[np.ndarray]:
     """Ratios [some samples, C] of resampled documents; nan where none of them has one below."""
-    generator, documents = np.random.default_rng(seed), len(above_BC)
-    share_B = np.full(documents, 1 / documents)
-    at_once = max(MOST_WEIGHTS // documents, 1)
-    for start in range(0, samples, at_once):
-        size = min(at_once, samples - start)
-        weights = generator.multinomial(documents, share_B, size=size)
-        above_SC, below_SC = weights @ above_BC, weights @ below_BC
+    documents = len(above_BC)
+    few = samples * documents <= MOST_WEIGHTS
+    drawn = [_drawn_once(documents, seed, samples)] if few else _drawn(documents, seed, samples)
+    for weights_SB in drawn:
+        above_SC, below_SC = weights_SB @ above_BC, weights_SB @ below_BC
         ratios_SC = np.full(above_SC.shape, np.nan)
         np.divide(above_SC, below_SC, out=ratios_SC, where=below_SC > 0)
         yield ratios_SC
+
+
+def _drawn(documents: int, seed: int, samples: int) -> Iterator[np.ndarray]:
+    """How often each document is in each of some samples: float64 [at most S, B]."""
+    generator, share_B = np.random.default_rng(seed), np.full(documents, 1 / documents)
+    at_once = max(MOST_WEIGHTS // documents, 1)
+    for start in range(0, samples, at_once):
+        size = min(at_once, samples - start)
+        yield generator.multinomial(documents, share_B, size=size).astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def _drawn_once(documents: int, seed: int, samples: int) -> np.ndarray:
+    """Few samples, kept: one metric after the other is resampled alike."""
+    (weights_SB,) = _drawn(documents, seed, samples)
+    return weights_SB
 
 
 def bootstrap_difference(

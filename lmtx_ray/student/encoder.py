@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from math import gcd
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,8 +19,10 @@ from lmtx_ray.student.batching import packs
 from lmtx_ray.student.int8_bert import Int8Bert, is_supported
 from lmtx_ray.student.model_folder import model_folder
 
-WIDTH_STEP = 8  # tokens
+ROWS = 8  # tokens: of a multiple of them a matrix product sums each row alike, however many there are
+WIDTH_STEPS = {"document": ROWS, "label": 1}  # label sets are large: one width fills whole batches
 PACK_TOKENS = 2048  # in int8; each pack reads all weights once
+Kind = Literal["document", "label"]
 Embedded = tuple[list[int], torch.Tensor]  # places of B texts, and their embeddings_BD
 
 
@@ -56,18 +59,19 @@ def load_text_model(model: str) -> TextModel:
     return AnyModel(folder)
 
 
-def padded(length: int) -> int:
-    """The width a text of `length` tokens is padded to: a function of the text alone."""
-    return max(-(-length // WIDTH_STEP), 1) * WIDTH_STEP
+def padded(length: int, step: int) -> int:
+    """The width a text of `length` tokens is padded to, a multiple of `step`: a function of the
+    text alone."""
+    return max(-(-length // step), 1) * step
 
 
-def equal_width_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def equal_width_batches(lengths: Sequence[int], budget: int, step: int) -> list[list[int]]:
     """Positions in batches of one padded width, each within `budget` tokens, widest first; texts
     without a token are in none."""
     widths: dict[int, list[int]] = {}
     for place, length in enumerate(lengths):
         if length:
-            widths.setdefault(padded(length), []).append(place)
+            widths.setdefault(padded(length, step), []).append(place)
     batches = []
     for width in sorted(widths, reverse=True):
         places, most = widths[width], max(budget // width, 1)
@@ -80,7 +84,8 @@ class Encoder:
 
     A text's bits depend on the text, the settings and the machine, not on what else is in the call:
     kernels sum in another order for another width, so a text is padded to a width of its own
-    length's and travels only with texts of that width. Batch and online answers agree by this.
+    length's and travels only with texts of that width, in whole `ROWS` of tokens. Batch and online
+    answers agree by this.
     In int8 there is no padding, see `int8_bert`.
     """
 
@@ -101,7 +106,7 @@ class Encoder:
         if self._config.dtype != "auto" or not has_int8() or not inner or not is_supported(inner):
             return None
         ids = self.tokenize(examples, self._config.max_tokens)
-        return Int8Bert(inner, lambda: list(self._padded(ids)))
+        return Int8Bert(inner, lambda: list(self._padded(ids, "document")))
 
     @property
     def max_tokens(self) -> int:
@@ -113,27 +118,29 @@ class Encoder:
         """D, the width of a vector."""
         return self._model.dimensions
 
-    def encode(self, texts: Sequence[str], kind: Literal["document", "label"]) -> np.ndarray:
-        """float32 [N, D] in the order of `texts`; documents and labels are cut differently. A text
-        without a token is the zero vector."""
+    def encode(self, texts: Sequence[str], kind: Kind) -> np.ndarray:
+        """float32 [N, D] in the order of `texts`; documents and labels are cut and padded
+        differently. A text without a token is the zero vector."""
         cut = self._config.max_tokens if kind == "document" else self._config.label_tokens
         vectors_ND = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         if not texts:
             return vectors_ND
         ids = self.tokenize(texts, cut)
-        embed = self._packed if self._int8 else self._padded
+        embedded = self._packed(ids) if self._int8 else self._padded(ids, kind)
         with torch.inference_mode():
-            for places, embeddings_BD in embed(ids):
+            for places, embeddings_BD in embedded:
                 unit_BD = torch.nn.functional.normalize(embeddings_BD.float(), dim=1)
                 vectors_ND[places] = unit_BD.cpu().numpy()
                 progress.advance(len(places))
         return vectors_ND
 
-    def _padded(self, ids: Sequence[Sequence[int]]) -> Iterator[Embedded]:
-        lengths = [len(row) for row in ids]
-        for places in equal_width_batches(lengths, self._config.token_budget):
-            width = padded(max(lengths[place] for place in places))
-            yield places, self._model.embed([ids[place] for place in places], width)
+    def _padded(self, ids: Sequence[Sequence[int]], kind: Kind) -> Iterator[Embedded]:
+        lengths, step = [len(row) for row in ids], WIDTH_STEPS[kind]
+        for places in equal_width_batches(lengths, self._config.token_budget, step):
+            width = padded(max(lengths[place] for place in places), step)
+            repeated = -len(places) % (ROWS // gcd(width, ROWS))
+            rows = [ids[place] for place in [*places, *places[:1] * repeated]]
+            yield places, self._model.embed(rows, width)[: len(places)]
 
     def _packed(self, ids: Sequence[Sequence[int]]) -> Iterator[Embedded]:
         assert self._int8 is not None

@@ -49,21 +49,12 @@ def job(bundle: str, source: Path, output: Path) -> TagJob:
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
-def test_a_chain_publishes_the_bytes_of_the_replicated_way_and_resumes_to_them(
+def test_a_chain_publishes_the_bytes_of_the_replicated_way(
     bundle: str, tmp_path: Path
 ) -> None:
     write_inputs(tmp_path / "in")
     whole, chain = (job(bundle, tmp_path / "in", tmp_path / name) for name in ("whole", "chain"))
     tag_corpus(whole, local=True)
-    hidden = tmp_path / "in" / "002.jsonl"
-
-    def hide() -> None:
-        hidden.rename(tmp_path / "002.jsonl")
-
-    with pytest.raises(storage.StorageError, match=r"002\.jsonl: No such file"):
-        tag_corpus(chain, search="chain", start=hide)
-    assert not (tmp_path / "chain/MANIFEST.json").exists()
-    (tmp_path / "002.jsonl").rename(hidden)
     result = tag_corpus(chain, search="chain")
     assert published(chain.output) == published(whole.output)
     assert result["documents"] == read_tags(whole.output).num_rows == 26
@@ -80,6 +71,28 @@ class DiesOnce(WriteUnit):
         except FileExistsError:
             return receipt
         os._exit(1)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_chain_that_broke_off_goes_on_to_the_bytes_of_the_replicated_way(
+    bundle: str, tmp_path: Path
+) -> None:
+    write_inputs(tmp_path / "in")
+    whole, chain = (job(bundle, tmp_path / "in", tmp_path / name) for name in ("whole", "chain"))
+    tag_corpus(whole, local=True)
+    hidden = tmp_path / "in" / "002.jsonl"
+
+    def hide() -> None:
+        hidden.rename(tmp_path / "002.jsonl")
+
+    with pytest.raises(storage.StorageError, match=r"002\.jsonl: No such file"):
+        tag_corpus(chain, search="chain", start=hide)
+    assert not (tmp_path / "chain/MANIFEST.json").exists()
+    (tmp_path / "002.jsonl").rename(hidden)
+    assert tag_corpus(chain, search="chain")["documents"] == 26
+    assert published(chain.output) == published(whole.output)
 
 
 @pytest.mark.slow

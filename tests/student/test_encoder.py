@@ -16,7 +16,7 @@ from lmtx_ray.config.components import EncoderConfig, resolve_model
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.student.batching import packs
-from lmtx_ray.student.encoder import Encoder, equal_width_batches, padded
+from lmtx_ray.student.encoder import Encoder, Kind, equal_width_batches, padded
 from tests.tiny import TOPICS, save_encoder
 
 needs_int8 = pytest.mark.skipif(not has_int8(), reason="no int8 instructions on this CPU")
@@ -59,12 +59,15 @@ def test_a_text_without_a_token_is_the_zero_vector(model: str) -> None:
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1.0, 0.0])
 
 
+@pytest.mark.parametrize("kind", ["document", "label"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_text_has_the_same_bits_alone_and_in_any_company(model: str, dtype: str) -> None:
+def test_a_text_has_the_same_bits_alone_and_in_any_company(
+    model: str, dtype: str, kind: Kind
+) -> None:
     any_company = Encoder(EncoderConfig(model=model, dtype=dtype, threads=1, token_budget=512))
-    together = any_company.encode(TEXTS, "document")
-    alone = [any_company.encode([text], "document")[0] for text in TEXTS]
-    reversed_order = any_company.encode(TEXTS[::-1], "document")[::-1]
+    together = any_company.encode(TEXTS, kind)
+    alone = [any_company.encode([text], kind)[0] for text in TEXTS]
+    reversed_order = any_company.encode(TEXTS[::-1], kind)[::-1]
     assert np.array_equal(together, np.stack(alone))
     assert np.array_equal(together, reversed_order)
 
@@ -139,13 +142,15 @@ def test_every_text_is_in_one_pack_in_order_of_length(lengths: list[int], budget
         assert len(pack) == 1 or sum(lengths[place] for place in pack) <= budget
 
 
-@given(st.lists(st.integers(0, 200), max_size=60), st.integers(1, 400))
-def test_every_text_is_in_one_batch_of_its_own_width(lengths: list[int], budget: int) -> None:
-    batches = equal_width_batches(lengths, budget)
+@given(st.lists(st.integers(0, 200), max_size=60), st.integers(1, 400), st.sampled_from([1, 8]))
+def test_every_text_is_in_one_batch_of_its_own_width(
+    lengths: list[int], budget: int, step: int
+) -> None:
+    batches = equal_width_batches(lengths, budget, step)
     some = [place for place, length in enumerate(lengths) if length]
     assert sorted(place for batch in batches for place in batch) == some
     for batch in batches:
-        (width,) = {padded(lengths[place]) for place in batch}
+        (width,) = {padded(lengths[place], step) for place in batch}
         assert len(batch) == 1 or len(batch) * width <= budget
 
 
