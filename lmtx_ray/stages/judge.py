@@ -99,11 +99,12 @@ class AskTeacher:
         """What the teacher has used in this process."""
         return Usage() if self._teacher is None else self._teacher.usage
 
-    def __call__(self, documents: pa.Table, *fragments: pa.Table) -> pa.Table:
-        """VERDICTS on the wanted candidates; `fragments` are rankings, then earlier verdicts."""
-        count = len(self._asking.rankings)
+    def __call__(self, documents: pa.Table, *others: pa.Table) -> pa.Table:
+        """VERDICTS on the wanted candidates; `others` are rankings, then earlier verdicts."""
+        count, plan = len(self._asking.rankings), self._asking.plan
+        documents, *fragments = questions.of_splits(plan, documents, *others)
         rankings = dict(zip(self._asking.rankings, fragments[:count], strict=True))
-        plan, labels = self._asking.plan, self._labels.num_rows
+        labels = self._labels.num_rows
         wanted = questions.wanted_candidates(documents, rankings, plan, labels)
         judged = fragments[count:]
         candidates = questions.without_judged(self._candidates(documents, wanted), judged)

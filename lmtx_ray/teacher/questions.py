@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lmtx_ray.config.judge import JudgeConfig
 from lmtx_ray.corpus import schemas
@@ -41,6 +42,18 @@ class Candidate:
 def pairs_of(verdicts: pa.Table) -> Iterable[Pair]:
     """The (doc_id, label_id) of each row, in order."""
     return zip(verdicts["doc_id"].to_pylist(), verdicts["label_id"].to_pylist(), strict=True)
+
+
+def of_splits(plan: Plan, documents: pa.Table, *others: pa.Table) -> list[pa.Table]:
+    """The documents of the splits that a plan asks about, and the rows on them of other tables with
+    a doc_id: elsewhere nothing is looked up."""
+    own = documents.filter(
+        pc.is_in(documents["split"], value_set=pa.array(list(plan), pa.string()))
+    )
+    if own.num_rows == documents.num_rows:
+        return [documents, *others]
+    ids = own["doc_id"].combine_chunks()
+    return [own, *(table.filter(pc.is_in(table["doc_id"], value_set=ids)) for table in others)]
 
 
 def wanted_candidates(

@@ -49,9 +49,7 @@ def job(bundle: str, source: Path, output: Path) -> TagJob:
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
-def test_a_chain_publishes_the_bytes_of_the_replicated_way(
-    bundle: str, tmp_path: Path
-) -> None:
+def test_a_chain_publishes_the_bytes_of_the_replicated_way(bundle: str, tmp_path: Path) -> None:
     write_inputs(tmp_path / "in")
     whole, chain = (job(bundle, tmp_path / "in", tmp_path / name) for name in ("whole", "chain"))
     tag_corpus(whole, local=True)

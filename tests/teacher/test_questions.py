@@ -81,6 +81,16 @@ def test_wanted_candidates_joins_rankings_without_repeats_in_order_of_rank() -> 
     assert wanted == {"a": [3, 2], "b": [4, 5, 0], "c": []}
 
 
+def test_splits_that_are_not_asked_about_are_not_looked_into() -> None:
+    dense, earlier = RANKINGS["dense"], pa.table({"doc_id": ["b", "a"], "label_id": [4, 3]})
+    found = questions.of_splits({"held_aside": []}, DOCUMENTS, dense, earlier)
+    assert [table["doc_id"].to_pylist() for table in found] == [["b"], ["b"], ["b"]]
+    all_splits: dict[str, list] = {split: [] for split in DOCUMENTS["split"].to_pylist()}
+    assert questions.of_splits(all_splits, DOCUMENTS, dense, earlier) == [DOCUMENTS, dense, earlier]
+    none = questions.of_splits({}, DOCUMENTS, dense)
+    assert [table.num_rows for table in none] == [0, 0]
+
+
 def test_pairs_of_earlier_steps_are_left_out() -> None:
     earlier = [
         pa.table({"doc_id": ["a", "b"], "label_id": [3, 4]}),
