@@ -10,9 +10,11 @@ PINS := $(if $(filter gpu,$(ENGINE)),-gpu).txt
 demo: $(INSTALLED)
 	$(BIN)/lmtx demo
 
-# A call of Ray that waits takes no notice of a test's own limit: its process is ended, and says where it was.
+# Tests start some hundred processes: what these import is compiled once, and kept. A call of Ray that waits takes
+# no notice of a test's own limit: its process is ended, and says where it was.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m compileall -q lmtx_ray serve_apps jobs tests
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
 		--max-worker-restart 0 -o faulthandler_timeout=500 -o faulthandler_exit_on_timeout=true
 
 lint: $(INSTALLED)

@@ -13,7 +13,7 @@ import numpy as np
 
 from lmtx_ray.bundle.searching import Search, Selections, search_each
 from lmtx_ray.evaluation.calibration import Calibration
-from lmtx_ray.evaluation.combining import SideLists, combined
+from lmtx_ray.evaluation.combining import Sides, weighed
 from lmtx_ray.evaluation.pair_features import Known
 from lmtx_ray.search.candidates import Candidates, reciprocal_rank_fusion
 from lmtx_ray.search.lexical import LexicalIndex
@@ -113,13 +113,10 @@ class Ranker:
         depth = dense[0].shape[1]
         lexical = self._lexical(documents, selections, depth)
         if self.combiner and self.memory and len(documents):
-            sides = dense, lexical, self._votes(vectors_BD, selections)
-            rows = [
-                self._weighed(SideLists(*((ids[n], scores[n]) for ids, scores in sides)), depth)
-                for n in range(len(documents))
-            ]
-            ids_BK, scores_BK = (np.stack(column) for column in zip(*rows, strict=True))
-            return Ranked(ids_BK, scores_BK, dense, lexical)
+            sides = Sides(dense, lexical, self._votes(vectors_BD, selections))
+            which_B, histories = np.zeros(len(documents), np.int64), self.memory.histories
+            found = weighed(sides, [self.combiner], which_B, histories, self.depth, depth)
+            return Ranked(*found, dense, lexical)
         fused = reciprocal_rank_fusion(
             [dense[0], lexical[0]],
             depth,
@@ -146,8 +143,3 @@ class Ranker:
             return memory.search(vectors_BD[asked.places], asked.k, selection=asked.selection)
 
         return search_each(search, selections, VOTED)
-
-    def _weighed(self, sides: SideLists, most: int) -> tuple[np.ndarray, np.ndarray]:
-        assert self.combiner is not None
-        assert self.memory is not None
-        return combined(sides, self.combiner, self.memory.histories, self.depth, most)

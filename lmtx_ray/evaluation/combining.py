@@ -4,7 +4,7 @@ The weights are fitted on what the judge said of held-aside documents, so what e
 not a constant but what it turned out to be on this label set. A judge has favourite labels, and
 without more the weights would learn to please it. So a label's history, how often it is accepted
 when it is asked about, is in the fit, where it takes up that leaning, and counts only in part in
-the order. Shapes: K candidates of a document.
+the order. Shapes: B documents, K candidates of one, N of all.
 """
 
 from __future__ import annotations
@@ -17,13 +17,70 @@ from typing import Any
 import numpy as np
 
 from lmtx_ray.evaluation.calibration import Calibration, fit
-from lmtx_ray.evaluation.pair_features import LEARNED, Known, List, pair_features
-from lmtx_ray.search.candidates import PADDING, top_k
+from lmtx_ray.evaluation.pair_features import (
+    LEARNED,
+    List,
+    as_columns,
+    dense_features,
+    lexical_features,
+    of_one,
+    vote_features,
+)
+from lmtx_ray.search.candidates import PADDING, Candidates, as_lists
 
 FOLDS = 5
+ONLY = np.zeros(1, np.int64)
 HISTORY = 0.25  # of its fitted weight that counts in the order
 Histories = Callable[[np.ndarray], np.ndarray]
 Verdicts = Mapping[tuple[str, int], float]  # (doc_id, label_id) -> P(yes)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What each side found for B documents: labels int32 [B, M] and scores, best first, padded."""
+
+    dense: Candidates
+    lexical: Candidates
+    votes: Candidates
+
+    def candidates(self, depth: int) -> tuple[np.ndarray, np.ndarray]:
+        """(document int64 [N], label int32 [N]) of all labels of the sides, each once."""
+        ids_BM = np.concatenate(
+            [ids[:, :depth] for ids, _ in (self.dense, self.lexical, self.votes)], axis=1
+        )
+        rows_M, places_M = np.nonzero(ids_BM != PADDING)
+        keys_N = np.unique(rows_M << 32 | ids_BM[rows_M, places_M].astype(np.int64))
+        return keys_N >> 32, (keys_N & 0xFFFFFFFF).astype(np.int32)
+
+    def features(
+        self, rows_N: np.ndarray, ids_N: np.ndarray, histories: Histories, depth: int
+    ) -> np.ndarray:
+        """LEARNED of these candidates, float64 [N, F]."""
+        values = dense_features(self.dense, rows_N, ids_N, depth)
+        values |= lexical_features(self.lexical, rows_N, ids_N, depth)
+        values |= vote_features(self.votes, rows_N, ids_N, histories(ids_N))
+        return as_columns(values, LEARNED)
+
+
+def weighed(
+    sides: Sides,
+    combiners: Sequence[Calibration],
+    which_B: np.ndarray,
+    histories: Histories,
+    depth: int,
+    most: int | None = None,
+) -> Candidates:
+    """The likeliest candidates of each document by that of the `combiners` which is its own, `most`
+    of them (`depth` if None): int32 ids and float32 log-odds, padded, best first. Of each side the
+    first `depth` count. What else is in a call changes nothing."""
+    rows_N, ids_N = sides.candidates(depth)
+    features_NF = sides.features(rows_N, ids_N, histories, depth)
+    scores_N = np.zeros(len(ids_N), np.float32)
+    for number in np.unique(which_B):
+        own_N = which_B[rows_N] == number
+        scores_N[own_N] = combiners[number].log_odds(features_NF[own_N])
+    order = np.lexsort((ids_N, -scores_N, rows_N))
+    return as_lists(rows_N[order], ids_N[order], scores_N[order], (len(which_B), most or depth))
 
 
 @dataclass(frozen=True)
@@ -34,17 +91,18 @@ class SideLists:
     lexical: List
     votes: List
 
+    @property
+    def sides(self) -> Sides:
+        """The same as that of one document of several."""
+        return Sides(*(of_one(side) for side in (self.dense, self.lexical, self.votes)))
+
     def candidates(self, depth: int) -> np.ndarray:
         """All labels of the sides, each once, int32 [K]."""
-        ids = [side[0][:depth] for side in (self.dense, self.lexical, self.votes)]
-        every = np.concatenate(ids)
-        return np.unique(every[every != PADDING]).astype(np.int32)
+        return self.sides.candidates(depth)[1]
 
     def features(self, ids_K: np.ndarray, histories: Histories, depth: int) -> np.ndarray:
         """LEARNED of these candidates, float64 [K, F]."""
-        ranked = ids_K, np.zeros(len(ids_K), np.float32)
-        known = Known(ranked, self.dense, self.lexical, depth, self.votes, histories(ids_K))
-        return pair_features(known, LEARNED)
+        return self.sides.features(np.zeros(len(ids_K), np.int64), ids_K, histories, depth)
 
 
 def combined(
@@ -54,11 +112,8 @@ def combined(
     depth: int,
     most: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The likeliest candidates, `most` of them (`depth` if None): int32 ids and float32 log-odds,
-    padded, best first. Of each side the first `depth` count."""
-    ids_K = sides.candidates(depth)
-    log_odds_K = combiner.log_odds(sides.features(ids_K, histories, depth))
-    found, scores = top_k(ids_K[None], log_odds_K[None], most or depth)
+    """`weighed` of one document."""
+    found, scores = weighed(sides.sides, [combiner], ONLY, histories, depth, most)
     return found[0], scores[0]
 
 
@@ -70,9 +125,18 @@ class Combiners:
     whole: Calibration
     folds: tuple[Calibration, ...]
 
+    @property
+    def every(self) -> tuple[Calibration, ...]:
+        """All of them."""
+        return self.whole, *self.folds
+
+    def number(self, doc_id: str, held_aside: bool) -> int:
+        """The place among `every` of the one that a document is ranked by."""
+        return 1 + fold_of(doc_id) if held_aside else 0
+
     def of(self, doc_id: str, held_aside: bool) -> Calibration:
         """The one that a document is ranked by."""
-        return self.folds[fold_of(doc_id)] if held_aside else self.whole
+        return self.every[self.number(doc_id, held_aside)]
 
     def to_dict(self) -> dict[str, Any]:
         """As it is kept in a file."""

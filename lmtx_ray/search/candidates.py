@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lmtx_ray.config.search import FUSION_CONSTANT
 from lmtx_ray.corpus import schemas
@@ -68,7 +69,7 @@ def reciprocal_rank_fusion(
     rows = max((ids.shape[0] for ids in rankings), default=0)
     sides = [(ids, weight) for ids, weight in zip(rankings, weights, strict=True) if weight > 0]
     if not sides:
-        return _padded(np.empty(0, int), np.empty(0, int), np.empty(0), (rows, k))
+        return as_lists(np.empty(0, int), np.empty(0, int), np.empty(0), (rows, k))
     ids_BN = np.concatenate([ids for ids, _ in sides], axis=1)
     gains_N = [weight / (constant + np.arange(1, ids.shape[1] + 1)) for ids, weight in sides]
     rows_M, places_M = np.nonzero(ids_BN != PADDING)
@@ -78,13 +79,13 @@ def reciprocal_rank_fusion(
     scores = np.bincount(numbers_M, np.concatenate(gains_N)[places_M])  # source after source
     labels = pairs & 0xFFFFFFFF
     order = np.lexsort((labels, -scores, pairs >> 32))
-    return _padded((pairs >> 32)[order], labels[order], scores[order], (rows, k))
+    return as_lists((pairs >> 32)[order], labels[order], scores[order], (rows, k))
 
 
-def _padded(
+def as_lists(
     rows_M: np.ndarray, labels_M: np.ndarray, scores_M: np.ndarray, shape: tuple[int, int]
 ) -> Candidates:
-    """Lists of (row, label, score), row after row and best first, as arrays [B, K]."""
+    """(row, label, score) of M candidates, row after row and best first, as arrays [B, K]."""
     ids_BK, scores_BK = np.full(shape, PADDING, np.int32), np.full(shape, -np.inf, np.float32)
     places_M = np.arange(len(rows_M)) - np.searchsorted(rows_M, rows_M)
     kept_M = places_M < shape[1]
@@ -107,10 +108,8 @@ def to_rankings(doc_ids: Sequence[str], ids_BK: np.ndarray, scores_BK: np.ndarra
 def rankings_arrays(rankings: pa.Table, k: int) -> tuple[np.ndarray, np.ndarray]:
     """First k candidates of each row: ids_BK int32 and scores_BK float32, padded."""
     rows = rankings.num_rows
-    ids_BK = np.full((rows, k), PADDING, dtype=np.int32)
-    scores_BK = np.full((rows, k), -np.inf, dtype=np.float32)
-    columns = zip(rankings["label_ids"].to_pylist(), rankings["scores"].to_pylist(), strict=True)
-    for row, (labels, scores) in enumerate(columns):
-        ids_BK[row, : min(k, len(labels))] = labels[:k]
-        scores_BK[row, : min(k, len(scores))] = scores[:k]
-    return ids_BK, scores_BK
+    lengths_B = pc.list_value_length(rankings["label_ids"]).to_numpy().astype(np.int64)
+    labels_M, scores_M = (
+        pc.list_flatten(rankings[name]).to_numpy() for name in ("label_ids", "scores")
+    )
+    return as_lists(np.repeat(np.arange(rows), lengths_B), labels_M, scores_M, (rows, k))

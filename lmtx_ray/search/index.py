@@ -210,7 +210,8 @@ class LabelIndex:
     ) -> tuple[np.ndarray, np.ndarray]:
         """ids_BK int32 and scores_BK float32, best first; padded with -1 beyond L labels, or beyond
         those of a `selection`."""
-        return merge_top_k([shard.search(queries_BD, k, selection) for shard in self.shards], k)
+        found = [shard.search(queries_BD, k, selection) for shard in self.shards]
+        return found[0] if len(found) == 1 else merge_top_k(found, k)
 
     def __len__(self) -> int:
         return sum(len(shard) for shard in self.shards)

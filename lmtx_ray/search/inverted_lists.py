@@ -139,8 +139,9 @@ class InvertedLists:
         sums are rounded otherwise for another number of queries."""
         found = min(probes + SPARE, len(self._centroids_CD))
         lists_BF = library.knn(queries_BD, self._centroids_CD, found, metric=INNER)[1]
+        lists_BF.sort(axis=1)  # of equal products the first list goes before
         products_BF = products_of(queries_BD, self._centroids_CD, lists_BF)
-        best_BP = np.lexsort((lists_BF, -products_BF), axis=1)[:, :probes]
+        best_BP = np.argsort(-products_BF, axis=1, kind="stable")[:, :probes]
         return np.take_along_axis(lists_BF, best_BP, axis=1)
 
     def _of_books(self, books: np.ndarray) -> Any:

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from lmtx_ray.corpus.label_moves import GONE, Moves
-from lmtx_ray.search.candidates import PADDING, Candidates, top_k
+from lmtx_ray.search.candidates import PADDING, Candidates, as_lists
 from lmtx_ray.search.index import IndexShard
+from lmtx_ray.search.lexical_weights import ranges
 from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 
@@ -147,42 +148,40 @@ class Memory:
             keys_B: Keys of the documents themselves, which are not their own neighbours.
             selection: Labels that alone may be found, by the votes of the same neighbours.
         """
-        ids_BK = np.full((len(vectors_BD), k), PADDING, np.int32)
-        scores_BK = np.full((len(vectors_BD), k), -np.inf, np.float32)
+        shape = len(vectors_BD), k
         if self._nearest is None or not len(vectors_BD):
-            return ids_BK, scores_BK
+            return as_lists(*(np.zeros(0, kind) for kind in (int, int, float)), shape)
         rows_BM, cosines_BM = self._nearest.search(vectors_BD, min(NEIGHBOURS + 1, len(self)))
-        for place, (rows, cosines) in enumerate(zip(rows_BM, cosines_BM, strict=True)):
-            own = None if keys_B is None else keys_B[place]
-            ids_BK[place], scores_BK[place] = self._votes(rows, cosines, k, own, selection)
-        return ids_BK, scores_BK
-
-    def _votes(
-        self,
-        rows_M: np.ndarray,
-        cosines_M: np.ndarray,
-        k: int,
-        own: int | None,
-        selection: Selection | None,
-    ) -> Candidates:
-        kept, there = self._kept, rows_M != PADDING
-        if own is not None:
-            there &= kept.keys_N[rows_M] != np.uint64(own)
-        rows, cosines = rows_M[there][:NEIGHBOURS], cosines_M[there][:NEIGHBOURS].astype(np.float64)
-        if not len(rows):
-            return np.full(k, PADDING, np.int32), np.full(k, -np.inf, np.float32)
-        weights = np.exp((cosines - cosines[0]) / TEMPERATURE)
-        weights /= weights.sum()
-        spans = [np.arange(kept.starts_N[row], kept.starts_N[row + 1]) for row in rows.tolist()]
-        pairs = np.concatenate(spans)
-        votes = np.repeat(weights, [len(span) for span in spans]) * kept.p_yes_P[pairs]
-        labels, place = np.unique(kept.labels_P[pairs], return_inverse=True)
-        shares = np.bincount(place, votes, minlength=len(labels))
+        there_BM = rows_BM != PADDING
+        if keys_B is not None:
+            there_BM &= self._kept.keys_N[rows_BM] != np.array(keys_B, np.uint64)[:, None]
+        there_BM &= np.cumsum(there_BM, axis=1) <= NEIGHBOURS
+        documents, labels, shares = self._votes(rows_BM, cosines_BM, there_BM)
         if selection is not None:
             allowed = selection.holds(labels)
-            labels, shares = labels[allowed], shares[allowed]
-        ids_1K, scores_1K = top_k(labels[None].astype(np.int32), shares[None], k)
-        return ids_1K[0], scores_1K[0]
+            documents, labels, shares = documents[allowed], labels[allowed], shares[allowed]
+        order = np.lexsort((labels, -shares, documents))
+        return as_lists(documents[order], labels[order], shares[order], shape)
+
+    def _votes(
+        self, rows_BM: np.ndarray, cosines_BM: np.ndarray, there_BM: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(document, label, share of the weight) of every label of the neighbours that are there,
+        summed one after the other: in no other company otherwise."""
+        kept, documents = self._kept, len(rows_BM)
+        places_Q, rows_Q = np.nonzero(there_BM)[0], rows_BM[there_BM]
+        nearest_B = np.where(there_BM, cosines_BM, -np.inf).max(axis=1)
+        away_Q = cosines_BM[there_BM].astype(np.float64) - nearest_B[places_Q]
+        weights_Q = np.exp(away_Q / TEMPERATURE)
+        weights_Q /= np.bincount(places_Q, weights_Q, minlength=documents)[places_Q]
+        starts_Q = kept.starts_N[rows_Q]
+        lengths_Q = kept.starts_N[rows_Q + 1] - starts_Q
+        pairs = ranges(starts_Q, lengths_Q)
+        votes = np.repeat(weights_Q, lengths_Q) * kept.p_yes_P[pairs]
+        keys = np.repeat(places_Q, lengths_Q) << 32 | kept.labels_P[pairs].astype(np.int64)
+        found, numbers = np.unique(keys, return_inverse=True)
+        shares = np.bincount(numbers, votes, minlength=len(found)).astype(np.float32)
+        return found >> 32, found & 0xFFFFFFFF, shares
 
     def histories(self, ids_K: np.ndarray) -> np.ndarray:
         """Log-odds float64 [K] that a label is accepted when it is asked about, smoothed."""

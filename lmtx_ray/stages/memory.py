@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.config.components import PseudoLabelConfig
-from lmtx_ray.evaluation.combining import Combiners, SideLists, combined
-from lmtx_ray.evaluation.pair_features import by_document
+from lmtx_ray.evaluation.combining import Combiners, Sides, weighed
 from lmtx_ray.io import storage
 from lmtx_ray.search import candidates
 from lmtx_ray.search.memory import VOTED, Judged, Memory, Remembered, document_key
@@ -111,20 +110,18 @@ class Combine:
         self._depth = depth
 
     def __call__(self, documents: pa.Table, *rankings: pa.Table) -> pa.Table:
-        """RANKINGS by log-odds; a held-aside document's by weights that do not know it."""
+        """RANKINGS by log-odds; a held-aside document's by weights that do not know it. Raises
+        ValueError where a ranking is not of the documents in their order."""
         doc_ids, splits = documents["doc_id"].to_pylist(), documents["split"].to_pylist()
-        sides = [by_document(table) for table in rankings]
-        rows = [
-            combined(
-                SideLists(*(side[doc_id] for side in sides)),
-                self._combiners.of(doc_id, split == "held_aside"),
-                self._memory.histories,
-                self._depth,
-            )
-            for doc_id, split in zip(doc_ids, splits, strict=True)
-        ]
-        ids_BK, scores_BK = (np.stack(column) for column in zip(*rows, strict=True))
-        return candidates.to_rankings(doc_ids, ids_BK, scores_BK)
+        if any(table["doc_id"].to_pylist() != doc_ids for table in rankings):
+            raise ValueError("rankings of other documents than these; re-run the step")
+        widths = self._depth, self._depth, VOTED
+        sides = map(candidates.rankings_arrays, rankings, widths)
+        combiners, histories = self._combiners, self._memory.histories
+        held_aside = [split == "held_aside" for split in splits]
+        which_B = np.array(list(map(combiners.number, doc_ids, held_aside)), np.int64)
+        found = weighed(Sides(*sides), combiners.every, which_B, histories, self._depth)
+        return candidates.to_rankings(doc_ids, *found)
 
 
 def read_combiners(folder: str) -> Combiners:

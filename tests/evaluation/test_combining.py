@@ -8,19 +8,32 @@ from lmtx_ray.evaluation.combining import (
     FOLDS,
     Combiners,
     SideLists,
+    Sides,
     combined,
     fit_combiners,
     fold_of,
+    weighed,
 )
 from lmtx_ray.evaluation.pair_features import LEARNED
 
 DEPTH, LABELS = 10, 40
+SIDES = ("dense", "lexical", "votes")
+NONE = np.zeros(0, np.int32), np.zeros(0, np.float32)
 
 
 def side(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first DEPTH labels by these scores [LABELS]."""
     order = np.argsort(-scores, kind="stable")[:DEPTH].astype(np.int32)
     return order, scores[order].astype(np.float32)
+
+
+def stacked(lists: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of several documents, padded."""
+    ids_BM = np.full((len(lists), DEPTH + 2), -1, np.int32)
+    scores_BM = np.full(ids_BM.shape, -np.inf, np.float32)
+    for row, (ids, scores) in enumerate(lists):
+        ids_BM[row, : len(ids)], scores_BM[row, : len(ids)] = ids, scores
+    return ids_BM, scores_BM
 
 
 def histories(ids_K: np.ndarray) -> np.ndarray:
@@ -89,6 +102,22 @@ def test_it_keeps_every_side_s_candidates_and_comes_back_from_a_file() -> None:
     )
     assert set(ids[ids >= 0].tolist()) == every
     assert (np.diff(scores[ids >= 0]) <= 0).all()
+
+
+def test_documents_are_weighed_together_as_alone() -> None:
+    documents, verdicts, _ = made(40, 8)
+    combiners = fit_combiners(documents, verdicts, histories, DEPTH)
+    lists = [sides for _, sides in documents]
+    lists[3] = SideLists(lists[3].dense, (lists[3].lexical[0][:0], lists[3].lexical[1][:0]), NONE)
+    lists[5] = SideLists(NONE, NONE, NONE)
+    together = Sides(*(stacked([getattr(one, name) for one in lists]) for name in SIDES))
+    which_B = np.arange(40) % (FOLDS + 1)
+    ids, scores = weighed(together, combiners.every, which_B, histories, DEPTH)
+    for row, (one, which) in enumerate(zip(lists, which_B.tolist(), strict=True)):
+        own_ids, own_scores = combined(one, combiners.every[which], histories, DEPTH)
+        assert np.array_equal(ids[row], own_ids)
+        assert scores[row].tobytes() == own_scores.tobytes()
+    assert (ids[5] == -1).all()
 
 
 def test_without_verdicts_it_still_ranks() -> None:

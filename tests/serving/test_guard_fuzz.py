@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 
 from serve_apps.guard import GuardSettings
@@ -13,9 +14,10 @@ from tests.serving.fuzzing import fuzz
 OPEN = GuardSettings(requests_per_minute=0, documents_per_minute=0)
 
 
-def test_description_holds_for_requests_made_from_it() -> None:
+@pytest.mark.parametrize("examples", [12, pytest.param(100, marks=pytest.mark.slow)])
+def test_description_holds_for_requests_made_from_it(examples: int) -> None:
     with serving(contract_app(OPEN)) as url:
-        found = fuzz(url, examples=25)
+        found = fuzz(url, examples=examples)
     assert not found.failures, "\n\n".join(found.failures)
     assert {200, 422} <= found.of("POST /v1/tag")
     assert {200, 422} <= found.of("GET /v1/labels")
