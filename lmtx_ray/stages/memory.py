@@ -20,6 +20,7 @@ from lmtx_ray.stages.index import matrix
 from lmtx_ray.student.pseudo_labels import relative
 
 COMBINER = "combiner.json"
+SPARE = 8  # one in so many documents more than are kept waits for the next sorting
 
 
 def build_memory(
@@ -42,7 +43,7 @@ def build_memory(
         accepted_N = p_yes_N >= config.accept
         np.add.at(accepted_L, label_N, p_yes_N * accepted_N)
         found += _remembered(judged.filter(pa.array(accepted_N)), storage.read_table(vectors))
-        if len(found) > 2 * most:  # seldom, as each time all are sorted
+        if len(found) > most + most // SPARE:  # seldom, as each time all are sorted
             found = _least(found, most)
     Remembered.of(_least(found, most), asked_L, accepted_L).save(folder)
 
@@ -73,8 +74,8 @@ def _remembered(accepted: pa.Table, vectors: pa.Table) -> list[Judged]:
     order = np.lexsort((labels_P, rows_P))
     rows, starts = np.unique(rows_P[order], return_index=True)
     spans = np.split(order, starts[1:]) if len(rows) else []
-    return [
-        (document_key(doc_ids[row]), vectors_ND[row], labels_P[span], p_yes_P[span])
+    return [  # copied, as a row of a matrix would keep the whole of it
+        (document_key(doc_ids[row]), vectors_ND[row].copy(), labels_P[span], p_yes_P[span])
         for row, span in zip(rows.tolist(), spans, strict=True)
     ]
 

@@ -12,6 +12,7 @@ from lmtx_ray.config.components import PseudoLabelConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
 from lmtx_ray.search.memory import Memory, document_key
+from lmtx_ray.stages import memory as stage
 from lmtx_ray.stages.memory import build_memory
 
 LABELS = 5
@@ -71,3 +72,21 @@ def test_it_remembers_so_many_training_documents_whatever_their_units(
     assert len(set(keys)) == len(trained)
     accepted, refused, unknown = memory.histories(np.array([1, 2, 3])).tolist()
     assert accepted > unknown > refused  # unclear is as if it had not been asked
+
+
+def test_what_is_kept_of_a_unit_holds_nothing_else_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else some documents of every unit would keep the vectors of the whole corpus."""
+    waiting: list[int] = []
+    least = stage._least
+
+    def seen(found: list, most: int) -> list:
+        waiting.append(len(found))
+        assert all(vector_D.base is None for _, vector_D, _, _ in found)
+        return least(found, most)
+
+    monkeypatch.setattr(stage, "_least", seen)
+    units = [write_unit(tmp_path, n, ["train"] * 4) for n in range(12)]
+    build_memory(tmp_path, units, LABELS, 8, PseudoLabelConfig().model_dump(mode="json"))
+    assert max(waiting) <= 8 + 1 + 4
