@@ -150,7 +150,8 @@ class Memory:
         """
         shape = len(vectors_BD), k
         if self._nearest is None or not len(vectors_BD):
-            return as_lists(*(np.zeros(0, kind) for kind in (int, int, float)), shape)
+            nothing = np.zeros(0, np.int64)
+            return as_lists(nothing, nothing, nothing.astype(np.float32), shape)
         rows_BM, cosines_BM = self._nearest.search(vectors_BD, min(NEIGHBOURS + 1, len(self)))
         there_BM = rows_BM != PADDING
         if keys_B is not None:
