@@ -7,8 +7,9 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-EVERY_SECONDS = 0.5
+EVERY_SECONDS, STOP_SECONDS = 0.5, 60.0
 KIB = 1024
 
 
@@ -37,9 +38,10 @@ class Peaks:
         self.total = max(self.total, sum(private for _, private, _ in processes.values()))
 
 
-def watched(command: list[str], **options: object) -> tuple[subprocess.CompletedProcess, Peaks]:
-    """Run a command to its end; what it and its descendants took at most."""
-    peaks, ended = Peaks(), threading.Event()
+def watched(command: list[str], peaks: Peaks, **options: Any) -> subprocess.CompletedProcess:
+    """Run a command to its end; `peaks` is given what it and its descendants took at most. It is
+    told to stop where this is interrupted."""
+    ended = threading.Event()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
 
     def watch() -> None:
@@ -48,10 +50,16 @@ def watched(command: list[str], **options: object) -> tuple[subprocess.Completed
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    out, _ = process.communicate()
-    ended.set()
-    watcher.join()
-    return subprocess.CompletedProcess(command, process.returncode, out), peaks
+    try:
+        out, _ = process.communicate()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+        raise
+    finally:
+        ended.set()
+        watcher.join()
+    return subprocess.CompletedProcess(command, process.returncode, out)
 
 
 def family(root: int) -> dict[int, tuple[str, int, int]]:

@@ -5,6 +5,10 @@ around the models is measured. `python -m benchmarks.scale [--quick]` from the r
 `driver` and `worker` are private memory (RssAnon) of the process of the command and of the largest
 of Ray's workers; `object_store` is what they have mapped of shared memory. Training takes so many
 steps whatever the corpus, so its seconds are not among those of a document.
+
+A million documents take an hour or two on two cores. With `--keep FOLDER` a benchmark that is ended
+by Ctrl-C or SIGTERM goes on where it was when it is started again; seconds are those of all its
+starts, and memory the most of any.
 """
 
 from __future__ import annotations
@@ -15,15 +19,20 @@ import itertools
 import json
 import platform
 import random
+import shutil
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.processes import Peaks, watched
+from lmtx_ray.io.accounts import FOLDER, read_accounts
 from lmtx_ray.io.cores import usable_cores
 from tests.tiny import save_encoder
 
@@ -44,22 +53,20 @@ def words(draw: random.Random, count: int) -> str:
     return " ".join(f"w{int(VOCABULARY ** draw.random())}" for _ in range(count))
 
 
-def write_documents(path: Path, count: int) -> str:
+def write_documents(path: Path, count: int) -> None:
     draw = random.Random(1)
     with path.open("w", encoding="utf-8") as file:
         for number in range(count):
             row = {"uid": f"d{number}", "title": words(draw, 5), "content": words(draw, WORDS)}
             file.write(json.dumps(row) + "\n")
-    return str(path)
 
 
-def write_labels(path: Path, count: int) -> str:
+def write_labels(path: Path, count: int) -> None:
     draw = random.Random(2)
     with path.open("w", encoding="utf-8") as file:
         for number in range(count):
             row = {"uid": f"L{number}", "title": words(draw, 2)}
             file.write(json.dumps(row) + "\n")
-    return str(path)
 
 
 def config_of(folder: Path, documents: int, encoder: str, data: dict[str, str]) -> Path:
@@ -86,13 +93,22 @@ def config_of(folder: Path, documents: int, encoder: str, data: dict[str, str]) 
     return path
 
 
-def lmtx(*arguments: str) -> tuple[dict[str, Any], Peaks, float]:
-    """One command: its JSON line, its memory, its seconds."""
+def lmtx(sittings: Path, *arguments: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One command, perhaps begun before: its JSON line, and what it took in all its starts. How
+    each start ended is a line of the file `sittings`."""
+    own = {"command": arguments[0], "seconds": 0.0, "ended": False}
     started = time.monotonic()
-    done, peaks = watched([sys.executable, "-m", "lmtx_ray.cli", *arguments])
+    peaks = Peaks()
+    try:
+        done = watched([sys.executable, "-m", "lmtx_ray.cli", *arguments], peaks)
+        own["ended"] = not done.returncode
+    finally:
+        own |= {"seconds": time.monotonic() - started, **in_mib(peaks)}
+        with sittings.open("a") as file:
+            file.write(json.dumps(own) + "\n")
     if done.returncode:
         raise RuntimeError(f"exit {done.returncode}: lmtx {' '.join(arguments)}")
-    return json.loads(done.stdout.splitlines()[-1]), peaks, time.monotonic() - started
+    return json.loads(done.stdout.splitlines()[-1]), together(sittings, arguments[0])
 
 
 def in_mib(peaks: Peaks) -> dict[str, int]:
@@ -100,33 +116,45 @@ def in_mib(peaks: Peaks) -> dict[str, int]:
     return {f"{name}_mib": round(size / MIB) for name, size in sizes.items()}
 
 
+def together(sittings: Path, command: str) -> dict[str, Any]:
+    """The seconds of all starts of a command, and the most memory of any."""
+    lines = map(json.loads, sittings.read_text().splitlines())
+    own = [line for line in lines if line["command"] == command]
+    most = {name: max(line[name] for line in own) for name in own[0] if name.endswith("_mib")}
+    return {"seconds": round(sum(line["seconds"] for line in own), 1), "starts": len(own), **most}
+
+
+def corpus(folder: Path, documents: int, labels: int) -> dict[str, str]:
+    """The files of a corpus, made where they are not there yet."""
+    made = {
+        "documents": (folder / "documents.jsonl", write_documents, documents),
+        "labels": (folder / "labels.jsonl", write_labels, labels),
+    }
+    for path, write, count in made.values():
+        if not path.exists():
+            begun = path.with_suffix(".begun")
+            write(begun, count)
+            begun.rename(path)
+    return {name: str(path) for name, (path, _, _) in made.items()}
+
+
 def measure(folder: Path, documents: int, labels: int, encoder: str, until: str) -> dict[str, Any]:
     """A run, or its steps up to `until`, and where it has a bundle tagging the same documents."""
-    data = {
-        "documents": write_documents(folder / "documents.jsonl", documents),
-        "labels": write_labels(folder / "labels.jsonl", labels),
-    }
+    folder.mkdir(exist_ok=True)
+    data, sittings = corpus(folder, documents, labels), folder / "sittings.jsonl"
     config = str(config_of(folder, documents, encoder, data))
     options = ["--until", until] if until else []
-    summary, peaks, took = lmtx("run", config, *options)
-    training = summary["seconds"].get("fit 1", 0.0)
-    measured = {
-        "run": {
-            "seconds": round(took, 1),
-            "steps": summary["seconds"],
-            "per_document_ms": round(1000 * (took - training) / documents, 3),
-            **in_mib(peaks),
-        }
-    }
+    summary, took = lmtx(sittings, "run", config, *options)
+    spent = read_accounts(str(folder / "run" / FOLDER))
+    steps = {name: round(spent[name]["wall_seconds"], 1) for name in summary["seconds"]}
+    each = 1000 * (took["seconds"] - steps.get("fit 1", 0.0)) / documents
+    measured = {"run": {**took, "steps": steps, "per_document_ms": round(each, 3)}}
     bundle = summary.get("bundle") or summary.get("outputs", {}).get("bundle")
     if bundle:
         tagging = ["--bundle", bundle, "--input", data["documents"], "--actors", "2"]
-        tagged, peaks, took = lmtx("tag", *tagging, "--output", str(folder / "tags"))
-        measured["tag"] = {
-            "seconds": round(took, 1),
-            "per_document_ms": round(1000 * took / tagged["documents"], 3),
-            **in_mib(peaks),
-        }
+        tagged, took = lmtx(sittings, "tag", *tagging, "--output", str(folder / "tags"))
+        each = 1000 * took["seconds"] / tagged["documents"]
+        measured["tag"] = {**took, "per_document_ms": round(each, 3)}
     return measured
 
 
@@ -162,7 +190,9 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=SIZES)
     parser.add_argument("--until", default="", help="a step of the run to stop after")
     parser.add_argument("--folder", type=Path, help="where to make corpora and runs, for a while")
+    parser.add_argument("--keep", type=Path, help="the same, to go on with after an interruption")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sizes = itertools.product(arguments.documents, arguments.labels)
     sizes = QUICK if arguments.quick else sorted(sizes, key=lambda pair: pair[0] * pair[1])
     name = (
@@ -170,17 +200,36 @@ def main() -> None:
     )
     path = RESULTS / f"scale-{datetime.date.today().isoformat()}{name}.json"
     RESULTS.mkdir(exist_ok=True)
-    results: dict[str, Any] = {}
     head = {"cpus": usable_cores(), "machine": platform.machine(), "until": arguments.until}
-    with tempfile.TemporaryDirectory(prefix="lmtx-bench-", dir=arguments.folder) as folder:
-        encoder = save_encoder(Path(folder))
-        for documents, labels in sizes:
-            with tempfile.TemporaryDirectory(dir=folder) as own:
-                size = f"{documents} x {labels}"
-                results[size] = measure(Path(own), documents, labels, encoder, arguments.until)
-            result = {**head, "results": results, "asked": asked(results)}
-            path.write_text(json.dumps(result, indent=1) + "\n")  # what is measured is kept
-    print(json.dumps(result))
+    with ExitStack() as stack:
+        if arguments.keep:
+            folder = arguments.keep
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            made = tempfile.TemporaryDirectory(prefix="lmtx-bench-", dir=arguments.folder)
+            folder = Path(stack.enter_context(made))
+        print(json.dumps(measure_all(folder, sizes, head, path)))
+
+
+def measure_all(
+    folder: Path, sizes: Sequence[tuple[int, int]], head: dict[str, Any], path: Path
+) -> dict[str, Any]:
+    """All sizes in folders of their own; what is measured is kept at `path` after each."""
+    results: dict[str, Any] = {}
+    result: dict[str, Any] = {}
+    encoder = str(folder / "encoder")
+    if not Path(encoder, "modules.json").exists():
+        encoder = save_encoder(folder)
+    for documents, labels in sizes:
+        own, done = (folder / f"{documents}-{labels}{end}" for end in ("", ".json"))
+        if not done.exists():
+            found = measure(own, documents, labels, encoder, head["until"])
+            done.write_text(json.dumps(found))
+            shutil.rmtree(own)
+        results[f"{documents} x {labels}"] = json.loads(done.read_text())
+        result = {**head, "results": results, "asked": asked(results)}
+        path.write_text(json.dumps(result, indent=1) + "\n")
+    return result
 
 
 if __name__ == "__main__":
