@@ -56,7 +56,6 @@ HEAVY_FILES = {
     "io.s3",
     "io.s3_client",
     "search.among",
-    "search.hardware",
     "search.clustering",
     "search.device_product",
     "search.approximate",
@@ -178,3 +177,16 @@ def test_light_files_load_nothing_heavy() -> None:
     light = sorted(name for name in set(modules()) - HEAVY_FILES if room_of(name) != "stages")
     loaded = loaded_by("import " + ", ".join(f"lmtx_ray.{name}" for name in light))
     assert not loaded & set(HEAVY)
+
+
+def test_a_search_on_a_plain_cpu_loads_no_torch() -> None:
+    """Workers that search alone start seconds earlier."""
+    plain = (
+        "from lmtx_ray.search import hardware as h; from pathlib import Path; import numpy as np"
+    )
+    without = "h.CPU_FLAGS, h.DRIVERS = Path('/nowhere'), ()"
+    search = "LabelIndex.build(np.eye(40000, 8, dtype='f4')).search(np.eye(3, 8, dtype='f4'), 5)"
+    script = f"{plain}; {without}; from lmtx_ray.search.index import LabelIndex; {search}"
+    loaded = loaded_by(script)
+    assert "faiss" in loaded
+    assert "torch" not in loaded

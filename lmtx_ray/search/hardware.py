@@ -1,17 +1,24 @@
-"""What the machine can do, where it changes what is fast."""
+"""What the machine can do, where it changes what is fast.
+
+torch takes seconds to import and is asked only where the machine has what it is asked about: a
+worker that searches on a CPU without 8-bit products never loads it.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-import torch
-
 CPU_FLAGS = Path("/proc/cpuinfo")
+DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/kfd", "/dev/dxg")  # NVIDIA's two, AMD's, Windows'
 
 
 def has_gpu() -> bool:
     """Whether this process sees a GPU."""
+    if not any(map(os.path.exists, DRIVERS)):
+        return False
+    import torch
+
     return torch.cuda.is_available()
 
 
@@ -26,6 +33,8 @@ def search_device() -> str | None:
         return "cuda" if has_gpu() else None
     if asked == "none":
         return None
+    import torch
+
     try:
         return str(torch.device(asked))
     except RuntimeError as error:
@@ -35,7 +44,9 @@ def search_device() -> str | None:
 
 def has_native_bfloat16() -> bool:
     """Whether this machine multiplies bfloat16 in hardware (a GPU, AVX-512 BF16 or AMX)."""
-    if torch.cuda.is_available():
+    if has_gpu():
+        import torch
+
         return torch.cuda.is_bf16_supported()
     return bool(_flags() & {"avx512_bf16", "amx_bf16"})
 
@@ -43,8 +54,11 @@ def has_native_bfloat16() -> bool:
 def has_int8() -> bool:
     """Whether models run on a CPU here that multiplies int8 in hardware (VNNI or AMX), and torch
     can tell it to."""
-    in_hardware = not torch.cuda.is_available() and bool(_flags() & {"avx512_vnni", "avx_vnni"})
-    return in_hardware and hasattr(torch.ops.onednn, "qlinear_pointwise")
+    if has_gpu() or not _flags() & {"avx512_vnni", "avx_vnni"}:
+        return False
+    import torch
+
+    return hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
 def _flags() -> set[str]:

@@ -20,11 +20,9 @@ from typing import Any, Protocol
 import faiss
 import numpy as np
 
-from lmtx_ray.search.among import are_few, nearest_among
 from lmtx_ray.search.approximate import Approximate, load_approximate
 from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
 from lmtx_ray.search.hardware import has_int8, search_device
-from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.int8_rows import Int8Rows, is_worth
 from lmtx_ray.search.row_labels import load_row_labels, search_labels
 from lmtx_ray.search.selection import Selection
@@ -79,6 +77,8 @@ class IndexShard:
 
             self._finder = DeviceNearest(self.vectors_LD, device)
         elif has_int8():
+            from lmtx_ray.search.int8_nearest import Int8Nearest
+
             self._finder = Int8Nearest(int8 or Int8Rows.of(self.vectors_LD))
 
     def __len__(self) -> int:
@@ -163,6 +163,8 @@ class IndexShard:
         self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None
     ) -> Sequence[np.ndarray]:
         if rows_R is not None:
+            from lmtx_ray.search.among import are_few, nearest_among
+
             singly = len(queries_BD) <= MOST_SINGLY and not are_few(len(rows_R), len(self))
             among = _nearest_singly if singly else nearest_among
             return among(self.vectors_LD, rows_R, queries_BD, k)

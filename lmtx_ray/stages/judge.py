@@ -15,6 +15,7 @@ from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import document_keys, text_key
 from lmtx_ray.io import disk, halting, locks, progress
 from lmtx_ray.io.accounts import Account
+from lmtx_ray.search.hardware import has_gpu
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
 from lmtx_ray.stages.label_priors import Priors
 from lmtx_ray.stages.members import kept_members
@@ -267,10 +268,8 @@ class AskTeacher:
 def _is_repeatable(asking: Asking) -> bool:
     """Whether the judge has to give the same bits again, in whatever company a pair is asked."""
     if asking.deterministic is None:
-        from lmtx_ray.search import hardware  # loads torch, as no driver needs to
-
         in_process = all(judge.kind != "http" for judge in asking.teacher.judges)
-        return in_process and not hardware.has_gpu()
+        return in_process and not has_gpu()
     return asking.deterministic
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import yaml
 
 from lmtx_ray.bundle.cache import published_bundle
 from lmtx_ray.bundle.tagger import Tagger
@@ -23,24 +19,26 @@ from lmtx_ray.io.accounts import read_accounts
 from lmtx_ray.io.published import read_published
 from lmtx_ray.loop.calibrating import KEPT
 from lmtx_ray.loop.finished_run import open_finished
-from lmtx_ray.loop.running import plan
+from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.running import load_config, plan
 from lmtx_ray.reporting.contents import gather
 from lmtx_ray.reporting.page import render
 from lmtx_ray.teacher.questions import pairs_of
 from tests.e2e.counted import go
+from tests.e2e.runs import TIMEOUT_SECONDS, finish, hashes, judged, kill_when, start, up_to_judging
 from tests.small_run import write_inputs
 
-TIMEOUT_SECONDS = 300
 DEPTH = 24
-BEFORE_JUDGING = ("documents-", "labels-", "label-rejects-", "rejects-", "lexical-", "test-")
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(2 * TIMEOUT_SECONDS)]
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Corpus, labels, encoder and a config with the rule-based teacher."""
+    """Corpus, labels, encoder and a config with the rule-based teacher and two training workers."""
     config = write_inputs(tmp_path_factory.mktemp("inputs"))
-    config.write_text(f"{config.read_text()}ship: learned\n")
+    settings = yaml.safe_load(config.read_text())
+    settings["ship"], settings["fit"]["workers"] = "learned", 2
+    config.write_text(yaml.safe_dump(settings))
     return config.parent
 
 
@@ -54,67 +52,29 @@ def cluster(ray_cluster: None) -> Iterator[None]:
         yield
 
 
-def start(inputs: Path, run: Path, *more: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "lmtx_ray.cli",
-        "run",
-        str(inputs / "config.yaml"),
-        "--set",
-        f"run={run}",
-        *more,
-    ]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> dict:
-    out, err = process.communicate(timeout=TIMEOUT_SECONDS)
-    assert process.returncode == 0, err[-3000:]
-    return json.loads(out.splitlines()[-1])
-
-
-def kill_when(process: subprocess.Popen[str], reached: Callable[[], bool]) -> None:
-    """kill -9 of the driver as soon as `reached`."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not reached():
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def hashes(run: Path, name: str) -> dict[str, str]:
-    """step folder and unit -> SHA-256 of what was published."""
-    found = {}
-    for path in run.glob(f"{name}-*/MANIFEST.json"):
-        manifest = json.loads(path.read_text())
-        units = {name: file["sha256"] for name, file in manifest.get("files", {}).items()}
-        units |= {u["unit"]: u["sha256"] for u in manifest.get("units", ())}
-        found |= {f"{path.parent.name}/{unit}": value for unit, value in units.items()}
-    return found
-
-
-def up_to_judging(whole: Path, run: Path) -> None:
-    """Copy of a run only what was there before its judge was asked."""
-    for step in whole.iterdir():
-        first = step.name.startswith(BEFORE_JUDGING) and "verdicts" not in step.name
-        if "-0-" in step.name or (first and "-1-" not in step.name):
-            shutil.copytree(step, run / step.name)
-
-
-def judged(run: Path) -> list[Path]:
-    """Folders of the steps that ask."""
-    names = ("verdicts", "test-verdicts", "selection", "learned-selection", "chance-verdicts")
-    return [path for name in names for path in run.glob(f"{name}-*")]
+def gold_files(config: Path, run: Path) -> list[Path]:
+    """Where a run keeps what only evaluation may read."""
+    test = lay_out(load_config(str(config), [f"run={run}"])).test
+    assert test is not None
+    return [Path(file) for file in test.gold.files()]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
-    run = tmp_path_factory.mktemp("runs") / "whole"
+    """A run and its summary. Its gold cannot be read until an encoder is trained and chosen, which
+    shows that neither opens it, and evaluation does."""
+    run, config = tmp_path_factory.mktemp("runs") / "whole", inputs / "config.yaml"
+    go(config, run, stop="prepare")
+    gold = {file: file.read_bytes() for file in gold_files(config, run)}
+    for file in gold:
+        file.write_bytes(b"nobody may read this")
+    go(config, run, stop="select 1")
+    assert list(run.glob("encoder-1-*/MANIFEST.json"))
+    assert list(run.glob("selection-1-*/MANIFEST.json"))
+    with pytest.raises(Exception, match=r"(?i)parquet|magic"):
+        go(config, run)
+    for file, content in gold.items():
+        file.write_bytes(content)
     return run, finish(start(inputs, run))
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmtx_ray.search import device_product, int8_rows
+from lmtx_ray.search import device_product, hardware, int8_rows
 from lmtx_ray.search.candidates import PADDING
 from lmtx_ray.search.device_product import DeviceNearest
 from lmtx_ray.search.hardware import search_device
@@ -80,6 +80,7 @@ def test_what_a_device_cannot_tell_apart_or_hold_is_left_to_the_cpu(monkeypatch)
 
 def test_a_device_is_chosen_where_there_is_one_or_as_asked(monkeypatch) -> None:
     def chosen(gpu: bool, asked: str | None) -> str | None:
+        monkeypatch.setattr(hardware, "DRIVERS", ("/dev/null",) if gpu else ())
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
         monkeypatch.delenv("LMTX_SEARCH_DEVICE", raising=False)
         if asked:

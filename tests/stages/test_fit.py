@@ -95,7 +95,7 @@ def accuracy(model: str) -> float:
 
 
 # four share the two cores; of one to four it takes the two that fit. One worker is trained in e2e,
-# two in loop/test_gold_apart, and that both learn the same is in student/test_workers
+# two in e2e/test_loop, and that both learn the same is in student/test_workers
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "cpus"),

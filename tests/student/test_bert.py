@@ -16,7 +16,7 @@ from lmtx_ray.student.encoder import Encoder
 from tests.tiny import TOPICS, save_encoder
 
 TEXTS = [
-    *(f"a study of {TOPICS[n % 8]} disease " + "pain " * (n * 7 % 23) for n in range(24)),
+    *(f"a study of {TOPICS[n % 8]} disease " + "pain " * (n * 7 % 23) for n in range(12)),
     "Naïve café, ÉTUDE",
     "心臓 病 and ﬁne ligatures",
     "[SEP] [CLS] [MASK] in a text",
