@@ -60,12 +60,14 @@ def _add_recalibrate(verbs: Any) -> None:
 def recalibrate_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx recalibrate`."""
     from lmtx_ray.io import storage
+    from lmtx_ray.loop.naming import make_newest
     from lmtx_ray.loop.optimizing import bundle_of
     from lmtx_ray.loop.recalibrating import recalibrate
 
     bundle = bundle_of(arguments.bundle)
     beside = storage.join(bundle.rsplit("/", 1)[0], "verdict-store")
     result = recalibrate(bundle, arguments.verdicts or beside, arguments.output)
+    make_newest(arguments.bundle, result["bundle"], bundle)
     print(
         f"{result['reviewed']} reviewed pairs: first tags were stated to be right in "
         f"{result['before']:.1%}, and are in {result['now']:.1%} now: {result['bundle']}",
@@ -119,6 +121,7 @@ def _chosen(
 ) -> dict[str, Any]:
     """What is told of a choice, and what `--store` does with it."""
     from lmtx_ray.loop import optimizing
+    from lmtx_ray.loop.naming import make_newest
 
     asked, confident = arguments.precision, arguments.confident
     told = _verdict(choice, asked, confident)
@@ -133,7 +136,8 @@ def _chosen(
     if choice.cell is None:
         raise ValueError(f"nothing stored: {told}")
     stored = optimizing.store(bundle, choice.cell, basis, asked, confident, arguments.output)
-    print(f"stored: lmtx tag --bundle {stored} … tags so by default", file=sys.stderr)
+    named = arguments.bundle if make_newest(arguments.bundle, stored, bundle) else stored
+    print(f"stored: lmtx tag --bundle {named} … tags so by default", file=sys.stderr)
     return result | {"stored": stored}
 
 

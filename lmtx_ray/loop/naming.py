@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lmtx_ray.bundle.remaking import description_of
 from lmtx_ray.io import storage
-from lmtx_ray.io.latest import LATEST, write_about
+from lmtx_ray.io.latest import LATEST, read_about, write_about
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.shipping import state_of
@@ -37,6 +38,17 @@ def name_if_nameless(config: RunConfig, layout: Layout, summary: Mapping[str, An
             name_bundle(config, layout, summary)
         except storage.StorageError:
             return
+
+
+def make_newest(run: str, bundle: str, made_of: str) -> bool:
+    """Make a bundle that was made of a run's own the newest of that run, known by what the other
+    was; False, and nothing done, where `run` is no folder that holds it."""
+    run = storage.absolute(run)
+    if bundle.rstrip("/").rsplit("/", 1)[0] != run:
+        return False
+    own = {"bundle_id": description_of(bundle)["bundle_id"]}
+    write_about(bundle, run, {**read_about(made_of), **own})
+    return True
 
 
 def quality_of(summary: Mapping[str, Any]) -> str:

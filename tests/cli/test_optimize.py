@@ -15,6 +15,7 @@ from lmtx_ray.cli.main import main
 from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import resolve
 from tests.tiny import TOPICS, save_encoder
 from tests.tiny_bundle import publish_bundle
 
@@ -87,6 +88,7 @@ def test_a_precision_picks_and_stores_what_tags_then_use(run, capsys) -> None:
     assert f"lmtx tag --bundle {stored['stored']}" in said
     again, _ = optimize(capsys, str(run), "--precision", "0.9", "--store")  # the run's own bundle
     assert again["stored"] == stored["stored"]
+    assert resolve(str(run)) == again["stored"]  # `lmtx tag --bundle RUN` tags so
     description = storage.read_json(f"{_files(stored['stored'])}/bundle.json")
     assert description["chosen"]["asked_precision"] == 0.9
     assert description["chosen"]["by"] == chosen["by"]

@@ -16,6 +16,7 @@ from lmtx_ray.cli.main import main
 from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.evaluation.pair_features import FUSED
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import resolve
 from lmtx_ray.loop.calibrating import Held, calibrate, judged_tags
 from lmtx_ray.verdicts.store import VerdictStore, add_human
 from tests.tiny import save_encoder
@@ -64,6 +65,7 @@ def test_reviews_make_another_bundle_that_states_less(run, tmp_path, capsys) -> 
     store = str(tmp_path / "store")
     review(store, 120)
     assert main(["recalibrate", str(run), "--verdicts", store]) == 0
+    assert resolve(str(run)) != f"{run}/bundle-one"  # what a run's name means from now on
     out, err = capsys.readouterr()
     result = json.loads(out.splitlines()[-1])
     assert "120 reviewed pairs: first tags were stated to be right in 89.7%" in err
