@@ -237,9 +237,13 @@ def test_a_second_cycle_goes_on_from_the_first(
     inputs: Path, undisturbed: tuple[Path, dict]
 ) -> None:
     run, first = undisturbed
+    before = judged(run)
     summary = finish(start(inputs, run, "--set", "cycles.most=2", "--set", "cycles.patience=2"))
     assert list(summary["methods"])[-3:] == ["cycle_2", "cycle_2_hybrid", "cycle_2_learned"]
     assert summary["methods"]["cycle_1"] == first["methods"]["cycle_1"]
-    pairs = [pair for step in judged(run) for pair in pairs_of(read_published(str(step)))]
-    assert len(judged(run)) == 7
-    assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"] > first["judge"]["asked"]
+    # labels by chance are drawn beside what a run has judged, so another run has a view of its own
+    steps = [p for p in judged(run) if p not in before or not p.name.startswith("chance")]
+    pairs = [pair for step in steps for pair in pairs_of(read_published(str(step)))]
+    assert len(steps) == 8
+    assert len(pairs) == len(set(pairs))
+    assert first["judge"]["asked"] < summary["judge"]["asked"] <= len(pairs)
