@@ -19,9 +19,8 @@ from lmtx_ray.student.batching import packs
 from lmtx_ray.student.int8_bert import Int8Bert, is_supported
 from lmtx_ray.student.model_folder import model_folder
 
-ROWS = (
-    8  # tokens: of a multiple of them a matrix product sums each row alike, however many there are
-)
+# Tokens: of a multiple of them a matrix product sums each row alike, however many there are.
+ROWS = 8
 WIDTH_STEPS = {"document": ROWS, "label": 1}  # label sets are large: one width fills whole batches
 PACK_TOKENS = 2048  # in int8; each pack reads all weights once
 Kind = Literal["document", "label"]
