@@ -1,8 +1,13 @@
 """How well each method ranks labels on real label sets: LMTX by both recipes, MACLR, RTS, ICXML,
 search without training, and the judge's own re-ranking.
 
-    python -m benchmarks.quality --data FOLDER [--set NAME …] [--seeds 3] [--workers 9]
-    python -m benchmarks.quality --data FOLDER --quick [--set NAME …] [--seeds 1] [--documents 160]
+    python -m benchmarks.quality --data FOLDER [--set NAME …] [--seeds 3] [--workers 2]
+    python -m benchmarks.quality --data FOLDER --full [--workers 9]
+    python -m benchmarks.quality --data FOLDER --quick
+
+Without an option the sizes are for an hour or so of two cores: some hundred documents of each set,
+texts cut early, and at most 20,000 labels. `--full`, for a GPU, takes the product's own settings
+and whole label sets; `--quick` one set and one seed, in minutes.
 
 `--data` holds a folder for each set (form: `quality_sets`). The judge is simulated: it says yes to
 so many of the right and of the wrong labels of gold; or `--judge model`, a judge of the product.
@@ -46,9 +51,12 @@ FITS: dict[str, dict[str, Any]] = {
     "title": TITLE,
     "segment": SEGMENT,
 }
-LARGE = {"set": list(SETS), "seeds": 3, "documents": 1800, "held_aside": 250, "test": 0}
-SMALL = {"set": ["debtags"], "seeds": 1, "documents": 160, "held_aside": 60, "test": 200}
-QUICK: dict[str, dict[str, Any]] = {  # of a few hundred documents on a CPU
+SIZES: dict[str, dict[str, Any]] = {
+    "full": {"documents": 1800, "held_aside": 250, "test": 0, "labels": 0},
+    "own": {"documents": 320, "held_aside": 100, "test": 500, "labels": 20_000},
+    "quick": {"documents": 160, "held_aside": 60, "test": 200, "labels": 0},
+}
+SMALL: dict[str, dict[str, Any]] = {  # of a few hundred documents on a CPU
     "default": {"max_tokens": 64, "batch_size": 24, "negatives": 4, "learning_rate": 1e-4},
     "paper": {"max_tokens": 64, "batch_size": 32},
     "title": {"max_tokens": 64, "batch_size": 24, "steps": 8},
@@ -60,7 +68,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--data", required=True, help="folder with a folder for each set")
-    add("--set", nargs="+", choices=SETS, help="all of them without it")
+    add("--set", nargs="+", choices=SETS, help="all of them without it, one of them with --quick")
     add("--encoder", default="minilm")
     add("--judge", choices=("simulated", "model"), default="simulated")
     add("--judge-model", default=JUDGE, help="folder of a judge, with --judge model")
@@ -68,11 +76,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--true-yes", type=float, default=0.85, help="share of right labels it says yes to")
     add("--false-yes", type=float, default=0.05, help="share of wrong labels it says yes to")
     add("--writer", default="", help="folder of a model that writes phrases: adds the row icxml")
-    add("--seeds", type=int, help="how many; 3 without it")
+    add("--seeds", type=int, help="how many; 3 without it, 1 with --quick")
     add("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    add("--documents", type=int, help="to train on; 0 for all, 1800 without it")
-    add("--held-aside", type=int, help="250 without it")
-    add("--test", type=int, help="to test on; 0 for all, as without it")
+    add("--documents", type=int, help=f"to train on, 0 for all; {_told('documents')}")
+    add("--held-aside", type=int, help=_told("held_aside"))
+    add("--test", type=int, help=f"to test on, 0 for all; {_told('test')}")
+    add("--labels", type=int, help=f"of a set, and all right ones, 0 for all; {_told('labels')}")
     add("--cycles", type=int, default=2)
     add("--top-k", type=int, default=20)
     add("--workers", type=int, default=1, help="jobs side by side, each in a process")
@@ -80,14 +89,23 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seconds", type=float, help="then no more jobs are waited for")
     add("--work", help="folder for what is made on the way; a temporary one without it")
     add("--output", type=Path, help="JSON file; a .md of the same name lies beside it")
-    add("--quick", action="store_true", help="minutes on a CPU: debtags, few documents, one seed")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--full", action="store_true", help="what a GPU does in minutes")
+    size.add_argument("--quick", action="store_true", help="minutes on a CPU: debtags, one seed")
     for recipe in FITS:
         add(f"--{recipe}", nargs="+", default=[], metavar="KEY=VALUE", help="settings of fit")
     options = parser.parse_args(given)
-    for name, value in (SMALL if options.quick else LARGE).items():
+    chosen = {"set": ["debtags"], "seeds": 1} if options.quick else {"set": [*SETS], "seeds": 3}
+    chosen |= SIZES["full" if options.full else "quick" if options.quick else "own"]
+    for name, value in chosen.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
     return options
+
+
+def _told(name: str) -> str:
+    own, full, quick = (SIZES[size][name] for size in ("own", "full", "quick"))
+    return f"{own} without it, {full} with --full, {quick} with --quick"
 
 
 def fits_of(given: argparse.Namespace, on_gpu: bool) -> dict[str, dict[str, Any]]:
@@ -95,10 +113,10 @@ def fits_of(given: argparse.Namespace, on_gpu: bool) -> dict[str, dict[str, Any]
     found = {}
     for recipe, settings in FITS.items():
         own = dict(pair.split("=", 1) for pair in getattr(given, recipe))
-        quick = QUICK[recipe] if given.quick else {}
+        small = {} if given.full else SMALL[recipe]
         large = {"token_budget": 32768} if on_gpu else {}
         read = {key: json.loads(value) if value[:1] in "[" else value for key, value in own.items()}
-        found[recipe] = {**settings, **quick, **large, **read}
+        found[recipe] = {**settings, **small, **large, **read}
     return found
 
 
@@ -120,7 +138,7 @@ def options_of(given: argparse.Namespace, work: str) -> Any:
         data=given.data,
         work=work,
         encoder=encoder,
-        sizes=Sizes(given.documents, given.held_aside, given.test),
+        sizes=Sizes(given.documents, given.held_aside, given.test, given.labels),
         fits=fits_of(given, on_gpu),
         cycles=given.cycles,
         top_k=given.top_k,
@@ -232,7 +250,7 @@ def about(given: argparse.Namespace, options: Any, seconds: float) -> dict[str, 
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     kept = ("set", "judge", "true_yes", "false_yes", "seeds", "documents", "held_aside", "test")
-    kept += ("cycles", "top_k", "workers", "quick")
+    kept += ("labels", "cycles", "top_k", "workers", "full", "quick")
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"processor": platform.processor(), "cores": usable_cores(), "gpu": gpu},

@@ -4,6 +4,7 @@ one seed's documents. Here gold meets rankings, after these are made.
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -101,6 +102,11 @@ def prepare(options: Options, job: Job) -> list[Measured]:
     if not job.seed:
         arrays["labels"] = encoder.encode(texts.labels, "label")
         lexical.save(_file(options, job.set, "lexical"))
+        if options.writer:
+            from benchmarks.quality_models import written  # its libraries are for it alone
+
+            said = written(texts.test, options.writer)
+            _file(options, job.set, "phrases").write_text(json.dumps(said))
     np.savez(_file(options, job.set, job.seed), **arrays)
     return []
 
@@ -115,16 +121,17 @@ def measure(options: Options, job: Job) -> list[Measured]:
     texts = texts_of(folder, job.seed, options.sizes)
     with tempfile.TemporaryDirectory(dir=options.work) as made:
         bench = bench_of(options, job, texts, Path(made))
-        gold = gold_of(folder)
+        gold = gold_of(folder, options.sizes.labels)
         judge = _judge(options, texts, gold, job.seed)
         method = METHODS[job.method]
         rows = list(method(bench, judge, options.settings(job.seed)))
         if method is search and options.writer:
-            from benchmarks.quality_models import icxml  # its libraries are for it alone
+            from benchmarks.quality_models import icxml
 
-            rows.append(icxml(bench, judge, options.writer))
+            said = json.loads(_file(options, job.set, "phrases").read_text())
+            rows.append(icxml(bench, judge, said))
     truth = [gold[document.doc_id] for document in texts.test]
-    weights_L = frequency_of(folder, len(texts.labels)).weights_L
+    weights_L = frequency_of(folder, options.sizes.labels).weights_L
     return [_measured(row, truth, weights_L) for row in rows]
 
 

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.quality_judge import Judge, Pairs, reranked
 from benchmarks.quality_methods import RERANKED, Row
+from benchmarks.quality_sets import Document
 from benchmarks.quality_states import DEPTH, ON_GPU, Bench, nearest
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
@@ -158,10 +159,8 @@ def _padded(prompts: Sequence[list[int]], left: bool) -> tuple[torch.Tensor, tor
     return ids_BW, mask_BW
 
 
-def icxml(bench: Bench, judge: Judge, writer: str) -> Row:
-    """Phrases that a model writes of each document, the labels they lead to, and the judge's order
-    of the first of those."""
-    documents = bench.documents("test")
+def written(documents: Sequence[Document], writer: str) -> list[list[str]]:
+    """The phrases that a model writes of each document."""
     config = TeacherConfig(model=writer, prompt="subject", max_document_tokens=DOCUMENT_TOKENS)
     model = _Plain(generating.writing(config), generating.PROMPT)
     rows = [
@@ -175,7 +174,13 @@ def icxml(bench: Bench, judge: Judge, writer: str) -> Row:
         for document in documents
     ]
     replies = model.write(pa.Table.from_pylist(rows, schema=QUESTIONS))
-    phrases = [generating.phrases_of(reply) for reply in replies]
+    return [list(generating.phrases_of(reply)) for reply in replies]
+
+
+def icxml(bench: Bench, judge: Judge, phrases: Sequence[Sequence[str]]) -> Row:
+    """The labels that the phrases written of each test document lead to, the first of them in the
+    judge's order."""
+    documents = bench.documents("test")
     moved_BK, calls = reranked(judge, documents, _mapped(bench, phrases), RERANKED)
     return Row("icxml", moved_BK, calls_each=1 + calls / len(documents))
 

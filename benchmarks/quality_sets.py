@@ -2,7 +2,8 @@
 
 Form: folders of `labels.jsonl.gz`, `test.jsonl.gz` and, where there is one, `judge.jsonl.gz`, lines
 of {"uid", "title", "content", "target_ind"}. Documents to train on need gold only because a judge
-is simulated from it; methods are given `Texts`, which hold none.
+is simulated from it; methods are given `Texts`, which hold none. A smaller label set keeps all
+labels that are right for any document: it is easier to search than the whole one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from lmtx_ray.evaluation.frequency import Frequency
 
 SETS = ("tib-gnd-core", "mesh-reviews", "debtags")
 SPLIT_SEED = 5  # of test documents into a pool and a test where there are no others with gold
+LABEL_SEED = 7  # of the labels that a smaller label set keeps
 POOL_SHARE = 0.6
 Gold = Mapping[str, frozenset[int]]
 
@@ -41,11 +43,13 @@ class Document:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many documents are taken; 0 of `documents` or `test` are all there are."""
+    """How many documents and labels are taken; 0 of `documents`, `test` or `labels` are all there
+    are."""
 
     documents: int = 1800
     held_aside: int = 250
     test: int = 0
+    labels: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class Texts:
 
 def texts_of(folder: Path, seed: int, sizes: Sizes) -> Texts:
     """The documents of a seed. Test documents are the same for all seeds."""
-    labels = [row["title"] for row in _rows(folder / "labels.jsonl.gz")]
+    labels = _label_texts(folder)
+    labels = [labels[label] for label in kept_labels(folder, sizes.labels)]
     pool, test = map(_documents, _pool_and_test(folder))
     order = np.random.default_rng(seed).permutation(len(pool))
     held = min(sizes.held_aside, len(pool) // 5)
@@ -70,17 +75,40 @@ def texts_of(folder: Path, seed: int, sizes: Sizes) -> Texts:
     return Texts(labels, *chosen, test[: sizes.test or len(test)])
 
 
-def gold_of(folder: Path) -> Gold:
-    """Right labels of all documents, for evaluation and for the simulated judge."""
+def kept_labels(folder: Path, most: int = 0) -> list[int]:
+    """The labels of a smaller label set in their order: all that are right for any document, and
+    others drawn to `most`; with 0 the whole set."""
+    count = len(_label_texts(folder))
+    if not most or most >= count:
+        return list(range(count))
     pool, test = _pool_and_test(folder)
-    return {str(row["uid"]): frozenset(row["target_ind"]) for row in (*pool, *test)}
+    right = {label for row in (*pool, *test) for label in row["target_ind"]}
+    others = [label for label in range(count) if label not in right]
+    order = np.random.default_rng(LABEL_SEED).permutation(len(others))
+    return sorted(right | {others[place] for place in order[: max(most - len(right), 0)]})
 
 
-def frequency_of(folder: Path, labels: int) -> Frequency:
-    """How often each label is right in the pool: for propensities."""
+def gold_of(folder: Path, labels: int = 0) -> Gold:
+    """Right labels of all documents, for evaluation and for the simulated judge; their numbers are
+    those among `kept_labels`."""
+    place = {label: number for number, label in enumerate(kept_labels(folder, labels))}
+    pool, test = _pool_and_test(folder)
+    return {
+        str(row["uid"]): frozenset(place[label] for label in row["target_ind"])
+        for row in (*pool, *test)
+    }
+
+
+def frequency_of(folder: Path, labels: int = 0) -> Frequency:
+    """How often each of `kept_labels` is right in the pool: for propensities."""
     pool, _ = _pool_and_test(folder)
-    counts_L = np.bincount([label for row in pool for label in row["target_ind"]], minlength=labels)
+    right, count = [x for row in pool for x in row["target_ind"]], len(_label_texts(folder))
+    counts_L = np.bincount(right, minlength=count)[kept_labels(folder, labels)]
     return Frequency(counts_L, len(pool))
+
+
+def _label_texts(folder: Path) -> list[str]:
+    return [row["title"] for row in _rows(folder / "labels.jsonl.gz")]
 
 
 def _pool_and_test(folder: Path) -> tuple[list[Any], list[Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.quality_judge import SimulatedJudge, Verdicts, reranked
-from benchmarks.quality_sets import Document, Sizes, gold_of, texts_of
+from benchmarks.quality_sets import Document, Sizes, frequency_of, gold_of, texts_of
 from lmtx_ray.loop.run_config import RunConfig
 
 LABELS = 500
@@ -64,6 +64,22 @@ def test_documents_are_trained_on_held_aside_or_tested_on_and_carry_no_gold(tmp_
     assert texts_of(tmp_path, 2, Sizes(0, 6)).test == texts.test
     assert gold_of(tmp_path)["d3"] == {3}
     assert not any(hasattr(document, "target_ind") for part in parts for document in part)
+
+
+def test_a_smaller_label_set_keeps_all_right_labels_by_their_own_texts(tmp_path: Path) -> None:
+    _write(tmp_path / "labels.jsonl.gz", [{"uid": "L", "title": f"label {n}"} for n in range(40)])
+    rows = [{"uid": f"d{n}", "title": "", "content": "x", "target_ind": [3 * n]} for n in range(9)]
+    _write(tmp_path / "test.jsonl.gz", rows)
+    sizes = Sizes(documents=0, held_aside=1, labels=20)
+    labels, gold = texts_of(tmp_path, 1, sizes).labels, gold_of(tmp_path, sizes.labels)
+    assert len(labels) == 20
+    named = {doc_id: {labels[label] for label in own} for doc_id, own in gold.items()}
+    assert named == {f"d{n}": {f"label {3 * n}"} for n in range(9)}
+    texts = texts_of(tmp_path, 1, sizes)
+    pool = {document.doc_id for document in (*texts.train, *texts.held)}
+    counted = np.flatnonzero(frequency_of(tmp_path, sizes.labels).counts_L)
+    assert {labels[label] for label in counted} == {x for doc_id in pool for x in named[doc_id]}
+    assert gold_of(tmp_path)["d8"] == {24}
 
 
 def test_the_product_has_no_simulated_judge() -> None:
