@@ -93,6 +93,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--documents", type=int, default=1800, help="to train on; 0 for all")
     add("--held-aside", type=int, default=250)
     add("--test", type=int, default=0, help="to test on; 0 for all")
+    add("--labels", type=int, default=0, help="of a set, and all right ones; 0 for all")
     add("--workers", type=int, default=1, help="runs side by side, each in a process")
     add("--threads", type=int, help="of each run")
     add("--work", help="folder for what is made on the way; a temporary one without it")
@@ -134,7 +135,7 @@ def options_of(given: argparse.Namespace, work: str) -> Any:
         token_budget=65536 if on_gpu else 4096,
         threads=given.threads,
     )
-    sizes = Sizes(given.documents, given.held_aside, given.test)
+    sizes = Sizes(given.documents, given.held_aside, given.test, given.labels)
     yes = given.true_yes, given.false_yes
     return Options(given.data, work, encoder, sizes, fits, 2, 20, *yes)
 

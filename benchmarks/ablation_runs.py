@@ -55,7 +55,8 @@ def run(options: Options, one: Run) -> dict[str, Any]:
     """Its rows, by name, with what was asked."""
     started = time.monotonic()
     folder = options.folder(one.set)
-    texts, gold = texts_of(folder, one.seed, options.sizes), gold_of(folder)
+    texts = texts_of(folder, one.seed, options.sizes)
+    gold = gold_of(folder, options.sizes.labels)
     truth = [gold[document.doc_id] for document in texts.test]
     judge = SimulatedJudge(gold, one.seed, options.true_yes, options.false_yes)
     with tempfile.TemporaryDirectory(dir=options.work) as made:

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality import QUICK, prepare_environment
+from benchmarks.quality import SMALL, prepare_environment
 
 LEAST_DIFFERENCE = -1.0  # points that training may cost new labels
 ROWS = ("untouched", "trained without", "trained with")
@@ -65,7 +65,7 @@ def arguments(given: Sequence[str] | None = None) -> Options:
     got = parser.parse_args(given)
     if got.quick:
         got.seeds, got.documents, got.test = 1, 160, 200
-    fit = dict(QUICK["default"]) if got.quick else {}
+    fit = dict(SMALL["default"]) if got.quick else {}
     folder = Path(got.data) / got.set
     sizes = got.documents, got.test
     how = got.cycles, got.top_k, fit, got.encoder, got.quick

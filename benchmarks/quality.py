@@ -24,14 +24,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import platform
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -160,65 +159,6 @@ def prepare_environment(threads: int | None) -> None:
             os.environ[name] = str(threads)
 
 
-def quietly(options: Any, job: Any) -> Any:
-    """One job, in a process that may have been started for it."""
-    import torch
-    import transformers
-
-    from benchmarks.quality_jobs import run
-
-    transformers.utils.logging.disable_progress_bar()
-    if options.encoder.threads:
-        torch.set_num_threads(options.encoder.threads)
-    return run(options, job)
-
-
-class Jobs:
-    """Runs jobs side by side, and tells of each that ended."""
-
-    def __init__(self, options: Any, workers: int, seconds: float | None) -> None:
-        self._options, self._started = options, time.monotonic()
-        self.failed = 0  # jobs, of a pool
-        self._until = self._started + seconds if seconds else float("inf")
-        self._pool = multiprocessing.get_context("spawn").Pool(workers) if workers > 1 else None
-
-    def run(self, jobs: Sequence[Any]) -> Iterator[tuple[Any, list[Any]]]:
-        """Each job with its rows, as they end; those that ended in time, of a pool."""
-        for job, rows, seconds in self._ended(jobs):
-            said = f"{job.set}, seed {job.seed}, {job.method}: {seconds:.0f} s"
-            print(f"{time.monotonic() - self._started:.0f} s: {said}", file=sys.stderr, flush=True)
-            yield job, rows
-
-    def _ended(self, jobs: Sequence[Any]) -> Iterator[tuple[Any, list[Any], float]]:
-        if self._pool is None:
-            yield from (quietly(self._options, job) for job in jobs)
-            return
-        waiting = [self._pool.apply_async(quietly, (self._options, job)) for job in jobs]
-        while waiting and time.monotonic() < self._until:
-            ended = [one for one in waiting if one.ready()]
-            waiting = [one for one in waiting if one not in ended]
-            yield from filter(None, map(self._result, ended))
-            time.sleep(0.2)
-        if waiting:
-            print(f"out of time: {len(waiting)} jobs left out", file=sys.stderr)
-            self.failed += len(waiting)
-
-    def _result(self, ended: Any) -> Any:
-        """What a job gave; None, and a word, of one that failed: others took as long."""
-        try:
-            return ended.get()
-        except Exception:  # whatever it was
-            traceback.print_exc()
-            self.failed += 1
-            return None
-
-    def close(self) -> None:
-        """End the processes."""
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool.join()
-
-
 def all_jobs(given: argparse.Namespace) -> tuple[list[Any], list[Any]]:
     """Those that come first, and those that need them."""
     from benchmarks.quality_jobs import PREPARE, Job
@@ -229,18 +169,6 @@ def all_jobs(given: argparse.Namespace) -> tuple[list[Any], list[Any]]:
     methods = [method for method in METHODS if method in given.methods]
     then = [Job(name, seed, method) for method in methods for name in sets for seed in seeds]
     return first, then
-
-
-def measured(given: argparse.Namespace, work: str) -> tuple[Any, list[Any], int]:
-    """The options, all rows of all jobs that ended, and how many did not."""
-    options = options_of(given, work)
-    first, then = all_jobs(given)
-    jobs = Jobs(options, given.workers, given.seconds)
-    try:
-        list(jobs.run(first))
-        return options, list(jobs.run(then)), jobs.failed
-    finally:
-        jobs.close()
 
 
 def about(given: argparse.Namespace, options: Any, seconds: float) -> dict[str, Any]:
@@ -262,32 +190,44 @@ def about(given: argparse.Namespace, options: Any, seconds: float) -> dict[str, 
     }
 
 
+def write(told: dict[str, Any], results: list[Any], output: Path) -> str:
+    """The files of what there is, which `told` is completed by; and the tables as text."""
+    from benchmarks import quality_table
+
+    table = quality_table.lines_of(results)
+    told |= {"sets": quality_table.as_json(table), "asked": quality_table.asked(table)}
+    text = "\n".join(quality_table.as_markdown(name, lines) for name, lines in table.items())
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(told, indent=1) + "\n")
+    output.with_suffix(".md").write_text(text)
+    return text
+
+
 def main() -> None:
     given = arguments()
     given.threads = given.threads or max(usable_cores() // given.workers, 1)
     prepare_environment(given.threads)
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=given.work) as work:
-        options, results, failed = measured(given, work)
-    from benchmarks import quality_table
+    from benchmarks.quality_pool import Jobs
 
-    table = quality_table.lines_of(results)
-    told = {
-        **about(given, options, time.monotonic() - started),
-        "jobs_left_out": failed,
-        "sets": quality_table.as_json(table),
-        "asked": quality_table.asked(table),
-    }
-    text = "\n".join(quality_table.as_markdown(name, lines) for name, lines in table.items())
-    output = given.output or Path(f"benchmarks/results/quality-{told['date']}.json")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(told, indent=1) + "\n")
-    output.with_suffix(".md").write_text(text)
+    started, results = time.monotonic(), []
+    output = given.output or Path(f"benchmarks/results/quality-{datetime.now(UTC).date()}.json")
+    first, then = all_jobs(given)
+    with tempfile.TemporaryDirectory(dir=given.work) as work:
+        options = options_of(given, work)
+        with closing(Jobs(options, given.workers, given.seconds)) as jobs:
+            list(jobs.run(first))
+            for result in jobs.run(then):
+                results.append(result)
+                told = about(given, options, time.monotonic() - started)
+                told["jobs_left_out"] = len(then) - len(results)
+                text = write(told, results, output)
+    if not results:
+        sys.exit("no job ended")
     if not given.writer:
         text += "\nicxml is left out: no --writer was given.\n"
     print(text)
-    print(json.dumps({"asked": told["asked"], "jobs_left_out": failed}))
-    sys.exit(1 if failed else 0)
+    print(json.dumps({name: told[name] for name in ("asked", "jobs_left_out")}))
+    sys.exit(1 if told["jobs_left_out"] else 0)
 
 
 if __name__ == "__main__":
