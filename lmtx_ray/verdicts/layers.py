@@ -15,7 +15,7 @@ import logging
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -34,8 +34,9 @@ logger = logging.getLogger(__name__)
 MANY_PARTS = 64  # from this many on, they are merged before they are searched
 FILE_ROWS = 1 << 22
 GROUP_ROWS = 4096
-GROUPS_AT_ONCE = 8  # row groups that are read together
-MERGED_ROWS = 1 << 20  # held in memory while merging
+GROUPS_AT_ONCE = 2  # row groups that are read together
+MERGED_ROWS = 1 << 17  # held in memory while merging, whatever there is to merge
+MOST_RUNS = 64  # sorted files that are merged at once
 GROWTH = 2
 KEPT_SECONDS = 86_400.0
 
@@ -105,24 +106,36 @@ def _choose(
 
 
 def _sorted_runs(partition: Partition, parts: Sequence[str], scratch: Path) -> list[list[Path]]:
-    """The parts as few sorted local files, each of at most MERGED_ROWS and a part."""
-    runs: list[list[Path]] = []
-    tables: list[pa.Table] = []
-
-    def flush() -> None:
-        path = scratch / f"{len(runs)}.parquet"
-        with _writing(path) as write:
-            write(pa.concat_tables(tables).sort_by(SORT))
-        runs.append([path])
-        tables.clear()
-
-    for name in parts:
-        tables.append(partition.read_part(name))
-        if sum(table.num_rows for table in tables) >= MERGED_ROWS:
-            flush()
-    if tables:
-        flush()
+    """The parts as at most MOST_RUNS sorted local files, in the order of the parts."""
+    runs = [
+        _written(scratch, [pa.concat_tables(tables).sort_by(SORT)])
+        for tables in _by_size(map(partition.read_part, parts))
+    ]
+    while len(runs) > MOST_RUNS:
+        groups = [runs[start : start + MOST_RUNS] for start in range(0, len(runs), MOST_RUNS)]
+        runs = [_written(scratch, _merged(group)) for group in groups]
     return runs
+
+
+def _by_size(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
+    """Neighbours together, of MERGED_ROWS or a little more."""
+    some: list[pa.Table] = []
+    for table in tables:
+        some.append(table)
+        if sum(one.num_rows for one in some) >= MERGED_ROWS:
+            yield some
+            some = []
+    if some:
+        yield some
+
+
+def _written(scratch: Path, tables: Iterable[pa.Table]) -> list[Path]:
+    """A run: sorted tables as one new file."""
+    path = scratch / f"{uuid.uuid4().hex}.parquet"
+    with _writing(path) as write:
+        for table in tables:
+            write(table)
+    return [path]
 
 
 def _local(partition: Partition, layer: Sequence[LayerFile]) -> list[LocalLayer]:
@@ -193,7 +206,7 @@ class _Reader:
     @staticmethod
     def _read(paths: Sequence[Path]) -> Iterator[pa.Table]:
         for path in paths:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 groups = range(file.num_row_groups)
                 for start in groups[::GROUPS_AT_ONCE]:
                     some = groups[start : start + GROUPS_AT_ONCE]

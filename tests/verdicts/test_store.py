@@ -53,9 +53,10 @@ def test_an_empty_store_has_no_verdicts_and_the_same_part_twice_is_one(
     ),
     merges=st.sets(st.integers(0, 5)),
     group=st.sampled_from([1, 2, 7]),
+    runs=st.sampled_from([2, 3, 64]),
 )
 def test_merging_loses_nothing_and_the_first_answer_stays(
-    tmp_path_factory, parts: list[list[Pair]], merges: set[int], group: int
+    tmp_path_factory, parts: list[list[Pair]], merges: set[int], group: int, runs: int
 ) -> None:
     partition = Partition(str(tmp_path_factory.mktemp("store")))
     first: dict[Pair, float] = {}
@@ -63,6 +64,7 @@ def test_merging_loses_nothing_and_the_first_answer_stays(
         patch.setattr(layers, "GROUP_ROWS", group)
         patch.setattr(layers, "MERGED_ROWS", 8)
         patch.setattr(layers, "FILE_ROWS", 10)
+        patch.setattr(layers, "MOST_RUNS", runs)
         for place, pairs in enumerate(parts):
             p_yes = (place + 1) / 10
             partition.append(stored(list(dict.fromkeys(pairs)), p_yes), f"{place:03d}")
@@ -88,6 +90,24 @@ def test_merging_all_leaves_each_pair_once_sorted_and_few_layers(partition: Part
     assert snapshot.rows_in_layers == 480
     assert len(snapshot.layers) <= 4
     assert len(found(partition, range(120))) == 480
+
+
+def test_what_a_merge_holds_does_not_grow_with_what_it_merges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"MERGED_ROWS": 64, "GROUP_ROWS": 4, "GROUPS_AT_ONCE": 2, "MOST_RUNS": 4}
+    for name, value in sizes.items():
+        monkeypatch.setattr(layers, name, value)
+    held: list[int] = []
+    merged = layers._first_of_each
+    monkeypatch.setattr(layers, "_first_of_each", lambda t: held.append(len(t)) or merged(t))
+    for parts in (20, 160):
+        partition = Partition(str(tmp_path / str(parts)))
+        for part in range(parts):
+            partition.append(stored([(part * 20 + d, 1) for d in range(20)]), f"{part:03d}")
+        assert merge(partition)
+        assert partition.snapshot().rows_in_layers == parts * 20
+    assert max(held) <= 2 * 64
 
 
 def test_parts_are_merged_only_when_there_are_many(partition: Partition) -> None:
