@@ -136,7 +136,7 @@ def default_line(lines: Lines) -> Line | None:
 
 
 def _told(what: str, sets: int, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    worse = any([one.pop("worse", False) for one in found.values()])
+    worse = any([one.pop("worse", False) for one in found.values()])  # of all: none is shown
     met_on = sum(one["met"] for one in found.values())
     met = bool(found) and met_on >= sets and not worse
     return {"what": what, "value": found, "wanted": f"met on {sets} or more sets", "met": met}

@@ -36,7 +36,7 @@ FILE_ROWS = 1 << 22
 GROUP_ROWS = 4096
 GROUPS_AT_ONCE = 2  # row groups that are read together
 MERGED_ROWS = 1 << 17  # held in memory while merging, whatever there is to merge
-MOST_RUNS = 64  # sorted files that are merged at once
+MOST_RUNS = MERGED_ROWS // (GROUPS_AT_ONCE * GROUP_ROWS)  # sorted files merged at once
 GROWTH = 2
 KEPT_SECONDS = 86_400.0
 
