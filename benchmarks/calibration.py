@@ -101,10 +101,8 @@ class Candidates:
         self.ids, self.held = [], {}
         for doc_id, known in sides.known(pa.array(doc_ids)):
             self.ids.append(doc_id)
-            labels = dict.fromkeys(known.ranked[0].tolist(), b"")
-            own = held_pairs(
-                iter([(doc_id, known)]), names, Said(given.verdicts, {}), {doc_id: b""}, labels
-            )
+            said, one = Said(given.verdicts, {}), iter([(doc_id, known)])
+            own = held_pairs(one, names, said, {doc_id: b""}, lambda label: b"")
             self.held[doc_id] = known.ranked[0], own
 
     def first(self, doc_ids: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -80,7 +80,6 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
     parts.save_index(folder / "index")
     storage.write_table(str(folder / "labels.parquet"), parts.labels)  # for other programs
     save_labels(parts.labels, folder)
-    texts = parts.labels["text"].to_pylist()
     if parts.fusion:
         (folder / "lexical").mkdir()
         save = parts.save_lexical or _built(parts).save
@@ -92,8 +91,8 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
         storage.write_table(str(folder / JUDGED), parts.judged)
     text = json.dumps(parts.description(shard_rows(folder / "index")), indent=1, sort_keys=True)
     (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
-    answers = Tagger(str(folder), parts.encoder.threads).tag
-    canary.make(texts, answers).save(folder)
+    tagger = Tagger(str(folder), parts.encoder.threads)
+    canary.make(tagger.labels.texts, tagger.tag).save(folder)
 
 
 def _built(parts: BundleParts) -> LexicalIndex:

@@ -51,10 +51,10 @@ class Strings(Sequence[str]):
     """A column of strings; each is made when it is asked for."""
 
     def __init__(self, column: pa.LargeStringArray) -> None:
-        self._column = column
+        self.column = column
 
     def __len__(self) -> int:
-        return len(self._column)
+        return len(self.column)
 
     @overload
     def __getitem__(self, place: int) -> str: ...
@@ -62,9 +62,9 @@ class Strings(Sequence[str]):
     def __getitem__(self, place: slice) -> list[str]: ...
     def __getitem__(self, place: int | slice) -> str | list[str]:
         if isinstance(place, slice):
-            texts: list[str] = self._column[place].to_pylist()
+            texts: list[str] = self.column[place].to_pylist()
             return texts
-        return str(self._column[int(place)].as_py())
+        return str(self.column[int(place)].as_py())
 
 
 class LabelSet(Mapping[str, str]):
@@ -177,7 +177,7 @@ class LabelSet(Mapping[str, str]):
         """The index of their words."""
         with self._indexing:
             if self._words is None:
-                self._words = LabelWords.of(index_table(self.texts[:], self.keys_by_place[:]))
+                self._words = LabelWords.of(index_table(self.texts.column, self._keys))
         return self._words
 
     def keys_beside(self, key: str, most: int) -> list[str]:
@@ -218,5 +218,5 @@ def save_labels(labels: pa.Table, folder: Path, words: pa.Table | None = None) -
     with pa.OSFile(str(folder / FILE), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
         writer.write_table(table, max_chunksize=max(len(table), 1))
     if words is None:
-        words = index_table(*(table[name].to_pylist() for name in ("text", "key")))
+        words = index_table(*(table[name].combine_chunks() for name in ("text", "key")))
     save_words(words, folder)

@@ -8,7 +8,6 @@ begins as asked are the distinct words looked through, of which there are far fe
 from __future__ import annotations
 
 import re
-from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from lmtx_ray.corpus.words import search_key
 
 FILE = "label_words.arrow"
 MOST_TOKENS = 16  # of a query; more tell no labels apart
+LABELS_AT_ONCE = 1 << 16  # when the index is made
 MOST_INNER = 4096  # words that hold a token somewhere inside
 # letters and digits, and the vowel signs of scripts that write them as marks
 WORD = re.compile(r"(?:[^\W_]|[\u0900-\u109f\u1780-\u17ff])+")
@@ -165,22 +165,34 @@ def _within(starts_S: np.ndarray, ends_S: np.ndarray) -> slice | np.ndarray:
     return places
 
 
-def index_table(texts: Sequence[str], keys: Sequence[str]) -> pa.Table:
-    """The index of label texts and keys, in the order of their places, as a table of SCHEMA."""
-    places = sorted(range(len(texts)), key=lambda place: (len(texts[place]), place))
-    labels_of: dict[str, array[int]] = {}
-    sorted_by: list[str] = []
-    for rank, place in enumerate(places):
-        own = words_of(texts[place])
-        sorted_by.append(" ".join(own))
-        for word in {*own, *words_of(keys[place])}:
-            labels_of.setdefault(word, array("i")).append(rank)
-    words = sorted(labels_of)
-    pairs = [np.frombuffer(labels_of[word], np.int32) for word in words]
-    by_text = sorted(range(len(places)), key=sorted_by.__getitem__)
-    ends_V = np.cumsum([len(ranks) for ranks in pairs], dtype=np.int64)
-    ranks_P = np.concatenate([np.zeros(0, np.int32), *pairs])
-    return table_of_columns([pa.array(words, pa.large_string()), ends_V, ranks_P, places, by_text])
+def index_table(texts: pa.LargeStringArray, keys: pa.LargeStringArray) -> pa.Table:
+    """The index of label texts and keys, in the order of their places, as a table of SCHEMA. Few
+    labels at a time are Python objects."""
+    places_L = np.argsort(pc.utf8_length(texts).to_numpy(), kind="stable").astype(np.int32)
+    words, ranks, sorted_by = [], [], []
+    for first in range(0, max(len(places_L), 1), LABELS_AT_ONCE):
+        places = places_L[first : first + LABELS_AT_ONCE]
+        own = [words_of(text) for text in texts.take(places).to_pylist()]
+        named = [words_of(key) for key in keys.take(places).to_pylist()]
+        pairs = [{*own_words, *more} for own_words, more in zip(own, named, strict=True)]
+        words.append(pa.array([word for some in pairs for word in some], pa.large_string()))
+        counts = [len(some) for some in pairs]
+        ranks.append(np.repeat(np.arange(first, first + len(places), dtype=np.int32), counts))
+        sorted_by.append(pa.array([" ".join(some) for some in own], pa.large_string()))
+    by_text_L = pc.sort_indices(pa.chunked_array(sorted_by)).to_numpy().astype(np.int32)
+    distinct, words_P = _numbered(pa.chunked_array(words))
+    ranks_P = np.concatenate(ranks)[np.argsort(words_P, kind="stable")]
+    ends_V = np.cumsum(np.bincount(words_P, minlength=len(distinct)), dtype=np.int64)
+    return table_of_columns([distinct, ends_V, ranks_P, places_L, by_text_L])
+
+
+def _numbered(words: pa.ChunkedArray) -> tuple[pa.LargeStringArray, np.ndarray]:
+    """The distinct words in order, and for each word its place among them."""
+    encoded = words.combine_chunks().dictionary_encode()
+    order_V = pc.sort_indices(encoded.dictionary)
+    places_V = np.empty(len(order_V), np.int32)
+    places_V[order_V.to_numpy()] = np.arange(len(order_V), dtype=np.int32)
+    return encoded.dictionary.take(order_V), places_V[encoded.indices.to_numpy()]
 
 
 def table_of_columns(columns: Sequence[Any]) -> pa.Table:

@@ -95,8 +95,12 @@ def fit_calibration(config: RunConfig, result: RunResult, ranking: str) -> tuple
     }
     said = Said(verdicts, reviews_of(config, layout, doc_ids))
     keys = keys_of(layout, doc_ids)
-    labels = [text_key(text) for text in layout.labels.read(["text"])["text"].to_pylist()]
-    held = held_pairs(sides.known(doc_ids), sides.features, said, keys, labels)
+    texts = layout.labels.read(["text"])["text"]
+
+    def key_of(label: int) -> bytes:
+        return text_key(texts[label].as_py())
+
+    held = held_pairs(sides.known(doc_ids), sides.features, said, keys, key_of)
     fitted = calibrate(held, sides.features, wrong)
     logger.info(
         "probabilities: from %d judged pairs and %d reviewed ones; the judge is taken to accept "

@@ -4,7 +4,7 @@ that are fitted on it. Shapes: N candidates, K of one document, F features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,13 +91,13 @@ def held_pairs(
     names: tuple[str, ...],
     said: Said,
     document_key: Mapping[str, bytes],
-    label_keys: Sequence[bytes],
+    label_key: Callable[[int], bytes],
 ) -> Held:
     """All candidates of some documents, with what was said of them.
 
     Args:
         document_key: Of each doc_id.
-        label_keys: By label_id.
+        label_key: Of a label_id.
     """
     parts = []
     for doc_id, document in known:
@@ -107,7 +107,7 @@ def held_pairs(
         parts.append(
             (
                 np.array([document_key[doc_id]] * len(pairs), object),
-                np.array([label_keys[label] for label in labels], object),
+                np.array([label_key(label) for label in labels], object),
                 np.arange(len(pairs), dtype=np.int32),
                 pair_features(document, names),
                 _numbers(None if one is None else one[1] for one in answers),

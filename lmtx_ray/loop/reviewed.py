@@ -22,15 +22,24 @@ def reviews_of(config: RunConfig, layout: Layout, doc_ids: pa.Array) -> dict[Pai
     if not human.parts and not human.layers:
         return {}
     documents = _documents(layout, doc_ids)
-    labels: dict[bytes, list[int]] = {}
-    for label in shown_labels(layout.labels, layout.prompt):
-        labels.setdefault(text_key(label.name), []).append(label.label_id)
+    answers = first_by_key(Lookup(human).find(documents))
+    labels = _labels(layout, {label for _, label in answers})
     return {
         (doc_id, label_id): row["answer"] == "yes"
-        for (document, label), row in first_by_key(Lookup(human).find(documents)).items()
+        for (document, label), row in answers.items()
         for doc_id in documents.get(document, ())
         for label_id in labels.get(label, ())
     }
+
+
+def _labels(layout: Layout, names: set[bytes]) -> dict[bytes, list[int]]:
+    """Key of a label's name -> the ids of those that are called so, for these names."""
+    found: dict[bytes, list[int]] = {}
+    for table in layout.labels.tables(["label_id", "text"]):
+        for label_id, text in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            if (key := text_key(text)) in names:
+                found.setdefault(key, []).append(label_id)
+    return found
 
 
 def keys_of(layout: Layout, doc_ids: pa.Array) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 import unicodedata
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmtx_ray.corpus import label_words
 from lmtx_ray.corpus.label_set import FILE as LABELS_FILE
 from lmtx_ray.corpus.label_set import Label, LabelSet, save_labels
-from lmtx_ray.corpus.label_words import FILE, joined, words_of
+from lmtx_ray.corpus.label_words import FILE, index_table, joined, words_of
 from tests.corpus.test_label_set import PARTS, labels_of
 
 TEXTS = [
@@ -132,6 +134,32 @@ def many() -> LabelSet:
 )
 def test_a_search_finds_what_a_walk_would(many: LabelSet, query: str, limit: int) -> None:
     assert many.search(query, limit) == naive(many, query)[:limit]
+
+
+def test_the_index_is_the_same_however_many_labels_are_read_at_once(
+    many: LabelSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = [pa.array(list(part), pa.large_string()) for part in zip(*many.items(), strict=True)]
+    whole = index_table(columns[1], columns[0])
+    monkeypatch.setattr(label_words, "LABELS_AT_ONCE", 7)
+    assert index_table(columns[1], columns[0]).equals(whole)
+
+
+def test_no_label_is_an_object_for_long_while_the_index_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A million labels took a gigabyte so."""
+    texts, keys = (
+        pa.array([f"{kind}{n} label" for n in range(20_000)], pa.large_string()) for kind in "tk"
+    )
+    monkeypatch.setattr(label_words, "LABELS_AT_ONCE", 500)
+    tracemalloc.start()
+    try:
+        index_table(texts, keys)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 200 * len(texts)  # bytes of a label with its three words: numbers alone
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "columns", "order"])

@@ -43,7 +43,9 @@ LABELS = [f"label {n:010d}".encode() for n in range(30)]
 
 
 def gathered(reviews: dict[tuple[str, int], bool] | None = None) -> Held:
-    return held_pairs(iter(documents()), DENSE, Said(VERDICTS, reviews or {}), KEYS, LABELS)
+    return held_pairs(
+        iter(documents()), DENSE, Said(VERDICTS, reviews or {}), KEYS, LABELS.__getitem__
+    )
 
 
 def test_each_candidate_has_what_was_said_of_it() -> None:
@@ -75,7 +77,7 @@ def test_a_bundle_keeps_the_first_candidates_and_all_that_were_judged() -> None:
 
 
 def test_without_held_aside_documents_nothing_is_known() -> None:
-    held = held_pairs(iter([]), DENSE, Said({}, {}), {}, [])
+    held = held_pairs(iter([]), DENSE, Said({}, {}), {}, LABELS.__getitem__)
     fitted = calibrate(held, DENSE)
     assert fitted.calibration.of(documents()[0][1]).tolist() == [0.5] * 30
     assert judged_tags(held, fitted).num_rows == 0
@@ -128,7 +130,7 @@ def test_a_pair_is_the_words_if_it_is_among_the_first_that_they_find() -> None:
     ids, scores = np.arange(6, dtype=np.int32), np.linspace(1, 0, 6).astype(np.float32)
     words = np.array([4, 0, 5, 1], np.int32), scores[:4]
     known = Known((ids, scores), (ids, scores), words, 6)
-    held = held_pairs(iter([("d0", known)]), WEIGHED, Said(VERDICTS, {}), KEYS, LABELS)
+    held = held_pairs(iter([("d0", known)]), WEIGHED, Said(VERDICTS, {}), KEYS, LABELS.__getitem__)
     assert np.flatnonzero(held.by_words_N).tolist() == [0, 4, 5]
     assert gathered().by_words_N.all()  # no list of words is known
 

@@ -41,6 +41,10 @@ def keys_of(before: list[str], moves: Moves) -> tuple[list[str], list[str]]:
     return keys, now
 
 
+def columns(*lists: list[str]) -> list[pa.LargeStringArray]:
+    return [pa.array(texts, pa.large_string()) for texts in lists]
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(KEPT, min_size=1, max_size=12), st.lists(TEXT, max_size=4))
 def test_the_index_of_label_words_is_the_one_made_anew(
@@ -48,10 +52,10 @@ def test_the_index_of_label_words_is_the_one_made_anew(
 ) -> None:
     before, now, moves = edit_of(kept, new)
     keys, keys_now = keys_of(before, moves)
-    old = LabelWords.of(index_table(before, keys))
-    texts = pa.array(now, pa.large_string())
+    old = LabelWords.of(index_table(*columns(before, keys)))
+    texts, keys_after = columns(now, keys_now)
     made = moved_words(old, moves, texts, now.__getitem__, keys_now.__getitem__)
-    assert made.equals(index_table(now, keys_now))
+    assert made.equals(index_table(texts, keys_after))
 
 
 def vectors(rows: int, seed: int) -> np.ndarray:
