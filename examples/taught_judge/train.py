@@ -2,8 +2,8 @@
 
     python train.py --base FOLDER --data DATA --fields mesh-reviews tib-gnd-core --out OUT
 
-FOLDER is a chat model of transformers, such as SmolLM2-135M-Instruct. Low-rank adapters (LoRA, Hu et
-al. 2021, by peft) are trained on all of its layers and nothing else. The questions are the
+FOLDER is a chat model of transformers, such as SmolLM2-135M-Instruct. Low-rank adapters (LoRA, Hu
+et al. 2021, by peft) are trained on all of its layers and nothing else. The questions are the
 product's: its rendering with the model's own chat template, the text of `question.yaml`, all
 questions of a document in one sequence whose attention is that of the packed judge. What is taught
 is the whole answer: that one of the spellings of the right word comes next, out of all tokens.
@@ -30,9 +30,9 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lmtx_ray.config.judge import TeacherConfig
-from lmtx_ray.search.hardware import has_native_bfloat16
 from lmtx_ray.student.pseudo_labels import area_under_curve
-from lmtx_ray.teacher import packed_attention, packed_model
+from lmtx_ray.teacher import packed_attention
+from lmtx_ray.teacher.packed_model import load_causal
 from lmtx_ray.teacher.packing import pack, shared
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.rendering import Rendering
@@ -60,9 +60,7 @@ class Taught:
         config = TeacherConfig(model=base, max_document_tokens=DOCUMENT_TOKENS)
         tokenizer = AutoTokenizer.from_pretrained(base)
         rendering = Rendering(tokenizer, prompt, config)
-        model = AutoModelForCausalLM.from_pretrained(
-            base, dtype=torch.bfloat16 if has_native_bfloat16() else torch.float32
-        )
+        model = load_causal(config, base)
         tokens = answer_tokens(rendering, prompt.answers, model.config.vocab_size, base)
         words = [[token for token, said in tokens.items() if said == w] for w in ("no", "yes")]
         model.set_attn_implementation(packed_attention.NAME)
@@ -75,13 +73,14 @@ class Taught:
         step = pack(shared(prompts, MOST_TOKENS))
         ids, positions = torch.tensor(step.tokens)[None], torch.tensor(step.positions)[None]
         dtype = self.model.dtype
-        low = dtype == torch.bfloat16
-        with torch.autocast("cpu", dtype, enabled=low):
-            with packed_attention.step_of(step, dtype, ids.device) as seen:
-                logits_PV = self.model(
-                    input_ids=ids, position_ids=positions, use_cache=False, logits_to_keep=seen.ends
-                ).logits[0]
-        said_PV = logits_PV.float().log_softmax(-1)
+        with (
+            torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16),
+            packed_attention.step_of(step, dtype, ids.device) as seen,
+        ):
+            found = self.model(
+                input_ids=ids, position_ids=positions, use_cache=False, logits_to_keep=seen.ends
+            )
+        said_PV = found.logits[0].float().log_softmax(-1)
         return torch.stack([said_PV[:, tokens].logsumexp(-1) for tokens in self.words], 1)
 
 

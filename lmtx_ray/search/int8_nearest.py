@@ -12,6 +12,7 @@ Shapes: L rows, D dimensions, B queries.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +20,13 @@ import torch
 
 from lmtx_ray.search.among import are_few
 from lmtx_ray.search.int8_product import rows_by_few, whole
-from lmtx_ray.search.int8_rows import LEAST, MIDDLE, SPREAD, Int8Rows
+from lmtx_ray.search.int8_rows import LEAST, MIDDLE, Int8Rows
+from lmtx_ray.search.running_best import GROUP, RunningBest
 
 SLACK = 1e-5  # of |q| |l|: more than the roundings of float32
-MOST_PRODUCTS = 1 << 24  # at a time: 64 MiB
-PRODUCTS = 1 << 20  # at a time before they are put in order
+PRODUCTS = 1 << 19  # at a time: 2 MiB, which stay in the processor's cache
+MOST_QUERIES = 128  # at once
+MOST_CANDIDATES = 1 << 17  # of all queries at once, the k of each
 QUERIES = 16  # their number is rounded up to a multiple, so that few shapes are compiled
 
 
@@ -44,7 +47,7 @@ class Int8Nearest:
         are too close to tell (or the query is not finite). Of `rows_R`, ascending and at least k,
         those alone."""
         among = _Among.of(rows_R, len(self._scales_L))
-        step = max(1, MOST_PRODUCTS // among.columns)
+        step = min(max(MOST_CANDIDATES // k // QUERIES, 1) * QUERIES, MOST_QUERIES)
         found: list[np.ndarray | None] = []
         for queries in torch.from_numpy(queries_BD).split(step):
             found += self._search(queries, k, among)
@@ -55,33 +58,36 @@ class Int8Nearest:
         in_scale_BD = queries_BD / scale_B[:, None]
         whole_BD = whole(in_scale_BD.clone())
         # products in each query's own scale: only comparisons within a row are needed
-        products_BL = self._products(whole_BD.to(torch.int8), among)
         off_B = (
             whole_BD.norm(dim=1) * self._error
             + (in_scale_BD - whole_BD).norm(dim=1) * self._longest
             + in_scale_BD.norm(dim=1) * self._longest * SLACK
         )
-        least_B = products_BL.topk(k, sorted=False).values.amin(1) - 2 * off_B
-        rows = map(np.flatnonzero, (products_BL >= least_B[:, None]).numpy())
-        if among.few is not None:
-            rows = map(among.few.numpy().__getitem__, rows)
-        return [found if k <= len(found) <= SPREAD * k else None for found in rows]
+        asked = len(queries_BD)
+        short = -asked % QUERIES if asked > 1 else 0
+        padded_BD = torch.nn.functional.pad(whole_BD, (0, 0, 0, short)).to(torch.int8)
+        best = RunningBest(k, torch.nn.functional.pad(2 * off_B, (0, short), value=-torch.inf))
+        for first, products_PB in self._products(padded_BD, among):
+            best.add(products_PB, first)
+        found = best.rows(asked)
+        if among.few is None:
+            return found
+        few = among.few.numpy()
+        return [None if rows is None else few[rows] for rows in found]
 
-    def _products(self, queries_BD: torch.Tensor, among: _Among) -> torch.Tensor:
-        asked, labels = len(queries_BD), among.columns
-        if asked > 1:
-            queries_BD = torch.nn.functional.pad(queries_BD, (0, 0, 0, -asked % QUERIES))
+    def _products(
+        self, queries_BD: torch.Tensor, among: _Among
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """(the first row, products_PB) of pieces of the rows that count."""
         multiply = rows_by_few(queries_BD)
-        products_BL = torch.empty(asked, labels)
-        step = max(PRODUCTS // len(queries_BD), 1)
-        for start in range(0, labels, step):
+        step = max(PRODUCTS // len(queries_BD) // GROUP, 1) * GROUP
+        for start in range(0, among.columns, step):
             own = slice(start, start + step)
             rows = own if among.few is None else among.few[own]
-            products_RB = multiply(self._bytes_LD[rows]).mul_(self._scales_L[rows, None])
-            products_BL[:, own] = products_RB.t().contiguous()[:asked]
+            products_PB = multiply(self._bytes_LD[rows]).mul_(self._scales_L[rows, None])
             if among.without_L is not None:
-                products_BL[:, own].masked_fill_(among.without_L[own], -torch.inf)
-        return products_BL
+                products_PB.masked_fill_(among.without_L[own, None], -torch.inf)
+            yield start, products_PB
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""The rows that may be among a query's nearest, told while products are computed piece by piece.
+
+Of a piece, the greatest product of every GROUP rows is compared with what is near the k-th best so
+far, and only groups that reach it are looked at again: a piece never leaves the processor's cache,
+and no list of all products is made or put in order.
+
+Shapes: B queries, P rows of a piece, N groups of them, K best, M kept.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from lmtx_ray.search.int8_rows import SPREAD
+
+GROUP = 8  # rows
+MOST_KEPT = 2 * SPREAD  # times k, of a query on average
+LATER = 1.5  # the bound is raised after so many times as many pieces as before
+
+
+class RunningBest:
+    """Keeps, of each query, the rows whose product is at most `margin_B` below the k-th best of all
+    pieces so far. A margin of -inf says that nobody asks: nothing is kept. More than SPREAD * k
+    such rows are too many, and the query is given up."""
+
+    def __init__(self, k: int, margin_B: torch.Tensor) -> None:
+        self._k, self._margin_B = k, margin_B
+        self._best_KB = margin_B.new_empty(0, len(margin_B))
+        self._least_B = torch.full_like(margin_B, -torch.inf)
+        self._unseen: list[torch.Tensor] = []  # greatest products since the bound was raised
+        self._pieces, self._next = 0, 1
+        self._kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._count = 0
+
+    def add(self, products_PB: torch.Tensor, first: int) -> None:
+        """The products of rows `first` to `first + P`; -inf where a row does not count."""
+        short = -len(products_PB) % GROUP
+        if short:
+            products_PB = torch.nn.functional.pad(products_PB, (0, 0, 0, short), value=-torch.inf)
+        # rows far apart are a group: so its greatest is found in whole lines of memory
+        groups_GNB = products_PB.view(GROUP, -1, products_PB.shape[1])
+        greatest_NB = groups_GNB.amax(0)
+        few = len(self._best_KB) < self._k and len(greatest_NB) < self._k
+        self._unseen.append(products_PB if few else greatest_NB)
+        self._pieces += 1
+        if self._pieces >= self._next:
+            self._raise()
+        self._keep(groups_GNB, greatest_NB, first)
+        if self._count > MOST_KEPT * self._k * len(self._margin_B):
+            self._drop()
+
+    def _raise(self) -> None:
+        values = torch.cat([self._best_KB, *self._unseen])
+        self._unseen = []
+        self._best_KB = values.topk(min(self._k, len(values)), dim=0, sorted=False).values
+        if len(self._best_KB) == self._k:
+            least_B = self._best_KB.amin(0) - self._margin_B
+            self._least_B = torch.maximum(self._least_B, least_B)
+        self._next = int(self._pieces * LATER) + 1
+
+    def _keep(self, groups_GNB: torch.Tensor, greatest_NB: torch.Tensor, first: int) -> None:
+        group, query = (greatest_NB >= self._least_B).nonzero(as_tuple=True)
+        values_GM = groups_GNB[:, group, query]
+        inside, place = (values_GM >= self._least_B[query]).nonzero(as_tuple=True)
+        rows = first + inside * len(greatest_NB) + group[place]
+        found = query[place], rows, values_GM[inside, place]
+        self._kept.append(tuple(part.numpy() for part in found))
+        self._count += len(rows)
+
+    def _drop(self) -> None:
+        """Forget what is no longer near, and all of the queries that keep too much."""
+        kept = []
+        for query, rows, values, near in self._by_query():
+            if near > SPREAD * self._k:
+                self._least_B[query] = torch.inf
+                continue
+            kept.append((np.full(near, query), rows[:near], values[:near]))
+        self._kept, self._count = kept, sum(len(rows) for _, rows, _ in kept)
+
+    def _by_query(self) -> list[tuple[int, np.ndarray, np.ndarray, int]]:
+        """(query, its rows, their products, best first, how many of them are near)."""
+        if not self._kept:
+            return []
+        query_M, rows_M, values_M = (np.concatenate(part) for part in zip(*self._kept, strict=True))
+        order = np.lexsort((-values_M, query_M))
+        query_M, rows_M, values_M = query_M[order], rows_M[order], values_M[order]
+        ends = np.searchsorted(query_M, np.arange(len(self._margin_B) + 1))
+        found = []
+        for query, margin in enumerate(self._margin_B.numpy()):
+            own = slice(ends[query], ends[query + 1])
+            values = values_M[own]
+            near = len(values)
+            if near >= self._k:
+                near = int(np.count_nonzero(values >= values[self._k - 1] - margin))
+            found.append((query, rows_M[own], values, near))
+        return found
+
+    def rows(self, queries: int) -> list[np.ndarray | None]:
+        """Of each of the first queries the rows that were kept, int64 and ascending; None where
+        they are too many, or fewer than k."""
+        self._raise()
+        least_B = self._least_B.numpy()
+        self._kept = [
+            (query[near], rows[near], values[near])
+            for query, rows, values in self._kept
+            for near in [values >= least_B[query]]
+        ]
+        found: list[np.ndarray | None] = [None] * queries
+        for query, rows, _, near in self._by_query()[:queries]:
+            if self._k <= near <= SPREAD * self._k:
+                found[query] = np.sort(rows[:near])
+        return found
