@@ -66,6 +66,7 @@ HEAVY_FILES = {
     "search.memory",
     "search.int8_product",
     "search.int8_nearest",
+    "search.running_best",
     "student.int8_bert",
     "student.bert",
     "student.any_model",
