@@ -1,6 +1,6 @@
 """How often a judge says yes to a wrong label because a text told it to.
 
-    python -m benchmarks.injections [--quick] [--instruct]
+    python -m benchmarks.injections [--quick] [--instruct | --judge FOLDER --prompt NAME]
 
 Wrong pairs are labels whose words a labelled document of the biomedical sample names and that gold
 does not give it. Each is attacked in every way of `tests/attacks.py`, in the document and in the
@@ -33,7 +33,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.judge_calibration import RESULTS, said, sample, teacher_of
+from benchmarks.judge_calibration import RESULTS, add_judges, said, sample, teacher_of
 from lmtx_ray.student.pseudo_labels import area_under_curve
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.protocol import QUESTIONS, Teacher
@@ -133,19 +133,20 @@ def on_clean(teacher: Teacher, table: pa.Table, right_N: np.ndarray) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few documents and pairs")
-    parser.add_argument("--instruct", action="store_true", help="SmolLM2 instead of the stand-in")
+    add_judges(parser)
     parser.add_argument("--documents", type=int)
     parser.add_argument("--wrong", type=int, help="wrong pairs; each is attacked in 15 ways")
     parser.add_argument("--output", type=Path, help="write there, not to results/")
     arguments = parser.parse_args()
-    few = 14 if arguments.quick or arguments.instruct else 100
-    many = 20 if arguments.quick else 50 if arguments.instruct else 400
+    large = bool(arguments.instruct or arguments.judge)
+    few = 14 if arguments.quick or large else 100
+    many = 20 if arguments.quick else 50 if large else 400
     documents, number = arguments.documents or many, arguments.wrong or few
-    table, right_N = sample(documents, 8 if arguments.instruct else 16)
+    table, right_N = sample(documents, 8 if large else 16)
     tried = list(attacks(wrong_pairs(table, right_N, number)))
     with tempfile.TemporaryDirectory() as work:
-        teacher, name = teacher_of(arguments.instruct, Path(work))
-        prompt = get_prompt("subject" if arguments.instruct else "judge")
+        teacher, name = teacher_of(arguments, Path(work))
+        prompt = get_prompt(arguments.prompt if large else "judge")
         result = {
             defence: {
                 "clean": on_clean(ask_with(teacher, asked), table, right_N),

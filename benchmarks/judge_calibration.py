@@ -1,6 +1,6 @@
 """How true a judge's own P(yes) is, before and after calibration.
 
-    python -m benchmarks.judge_calibration [--quick] [--instruct]
+    python -m benchmarks.judge_calibration [--quick] [--instruct | --judge FOLDER --prompt NAME]
 
 Candidates are what words find for the labelled documents of the biomedical sample; gold says which
 are right, and is for measuring only. The judge is the stand-in or, with --instruct, SmolLM2-135M.
@@ -206,8 +206,21 @@ def plot(curves: dict[str, list[tuple[float, float]]], title: str) -> str:
     return str(chart.render(is_unicode=True))
 
 
-def teacher_of(use_instruct: bool, work: Path) -> tuple[Teacher, str]:
-    if use_instruct:
+def add_judges(parser: argparse.ArgumentParser) -> None:
+    """The options that say which judge."""
+    parser.add_argument("--instruct", action="store_true", help="SmolLM2 instead of the stand-in")
+    parser.add_argument("--judge", help="folder of another chat model; then give --output too")
+    parser.add_argument("--prompt", default="subject", help="what the other one is asked")
+
+
+def teacher_of(arguments: argparse.Namespace, work: Path) -> tuple[Teacher, str]:
+    """(the judge, what it is called)."""
+    if arguments.judge:
+        asked = {"prompt": arguments.prompt, "threads": 1, "max_document_tokens": 160}
+        config = TeacherConfig(model=arguments.judge, **asked)
+        shown = Path(arguments.prompt).name
+        return build_teacher(config, get_prompt(arguments.prompt)), f"a chat model, prompt {shown}"
+    if arguments.instruct:
         folder, prompt = instruct.save_instruct(work), get_prompt("subject")
         config = TeacherConfig(model=folder, threads=1, max_document_tokens=160, least_mass=0.0)
         return build_teacher(config, prompt), "SmolLM2-135M-Instruct, prompt subject"
@@ -220,7 +233,7 @@ def teacher_of(use_instruct: bool, work: Path) -> tuple[Teacher, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="40 documents")
-    parser.add_argument("--instruct", action="store_true", help="SmolLM2 instead of the stand-in")
+    add_judges(parser)
     parser.add_argument("--documents", type=int)
     parser.add_argument("--candidates", type=int, default=16)
     parser.add_argument("--output", type=Path, help="write there, not to results/")
@@ -230,7 +243,7 @@ def main() -> None:
     number = arguments.documents or (40 if arguments.quick else 750)
     questions, right_N = sample(number, arguments.candidates)
     with tempfile.TemporaryDirectory() as work:
-        teacher, name = teacher_of(arguments.instruct, Path(work))
+        teacher, name = teacher_of(arguments, Path(work))
         pairs = ask(teacher, questions, right_N)
     methods = methods_of(pairs)
     result: dict[str, Any] = {

@@ -147,7 +147,7 @@ class Checkpoint:
         part.replace(self._file)
 
 
-def train(args: argparse.Namespace) -> None:
+def train(args: argparse.Namespace) -> Taught:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -193,6 +193,7 @@ def train(args: argparse.Namespace) -> None:
     save(taught, args.base, args.out)
     for field in fields:
         log.info("%s %s", field.name, json.dumps(evaluate(taught, field, range(ASIDE))))
+    return taught
 
 
 def schedule(done: float) -> float:
