@@ -90,6 +90,7 @@ class PackedModel:
     def __init__(self, config: TeacherConfig, folder: str, longest: int) -> None:
         if config.threads and not torch.cuda.is_available():
             torch.set_num_threads(config.threads)
+        self._made_of = config, folder, longest
         self._model = load_causal(config, folder)
         text = self._model.config.get_text_config()
         reach = getattr(text, "max_position_embeddings", None) or longest
@@ -108,12 +109,16 @@ class PackedModel:
 
     def try_out(self, prompts: Sequence[Prompt], name: str) -> None:
         """Answer from now on in packed steps. Raises ConfigError naming the model where the answers
-        to these prompts, which should begin alike, would change with it."""
+        to these prompts, which should begin alike, would change with it; by more than rounding, for
+        which a model in few bits is looked at in float32 again."""
         alone = torch.cat([self._alone(prompt) for prompt in prompts])
         try:
             self._pack()
             (parts,) = steps([prompts], Limits(sum(map(len, prompts)), len(prompts)))
             apart = (self._logits(pack(parts)).softmax(-1) - alone).abs().sum(-1).max().item() / 2
+            if apart > MOST_APART and self._model.dtype != torch.float32:
+                self._in_float32().try_out(prompts, name)
+                return
             wrong = "" if apart <= MOST_APART else "they answer otherwise than one by one"
         except (packed_attention.NotPacked, TypeError) as error:
             wrong = str(error)
@@ -121,6 +126,10 @@ class PackedModel:
             raise CannotPack(
                 f"judge.teacher.model {name!r}: its prompts cannot be packed ({wrong}): {INSTEAD}"
             )
+
+    def _in_float32(self) -> PackedModel:
+        config, folder, longest = self._made_of
+        return PackedModel(config.model_copy(update={"dtype": "float32"}), folder, longest)
 
     def _pack(self) -> None:
         if is_lean(self._model):
