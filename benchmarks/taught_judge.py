@@ -118,6 +118,9 @@ def compare(field: Field, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def asked(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was asked of the unseen set, once it was measured."""
+    if UNSEEN not in results:
+        return []
     judges = results[UNSEEN]["judges"]
     auc, over = judges["taught"]["auc"], judges["taught"]["auc"] - judges["order"]["auc"]
     rows = (
@@ -136,15 +139,19 @@ def main() -> None:
     parser.add_argument("--judge", required=True, help="folder of the taught model")
     parser.add_argument("--base", help="folder of the model before it was taught")
     parser.add_argument("--documents", type=int, default=400, help="of each set")
+    parser.add_argument("--sets", nargs="+", default=(UNSEEN, *SEEN))
+    parser.add_argument("--add", action="store_true", help="go on with what the file holds")
     parser.add_argument("--quick", action="store_true", help="40 documents of the unseen set")
     parser.add_argument("--work", type=Path, help="folder of candidates that were found")
     parser.add_argument("--output", type=Path, help="write there, not to results/")
     arguments = parser.parse_args()
-    names = (UNSEEN,) if arguments.quick else (UNSEEN, *SEEN)
+    names = (UNSEEN,) if arguments.quick else arguments.sets
     count = 40 if arguments.quick else arguments.documents
     today = datetime.date.today().isoformat()
     path = arguments.output or RESULTS / f"taught_judge-{today}.json"
     result: dict[str, Any] = {"date": today, "shortlist": SHORTLIST, "sets": {}}
+    if arguments.add and path.exists():
+        result = json.loads(path.read_text())
     with tempfile.TemporaryDirectory() as scratch:
         cache = arguments.work or Path(scratch)
         for name in names:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -115,8 +116,10 @@ class Bucket:
         self.put(key, data)
         return True
 
-    def put_is_conditional(self, key: str) -> bool:
-        """Whether the store heeds If-None-Match, seen with two writes to `key`."""
+    def put_is_conditional(self, folder: str) -> bool:
+        """Whether the store heeds If-None-Match, seen with two writes to an object in `folder` of
+        which nobody else knows: who removed it between the two would make it look as if not."""
+        key = f"{folder}/probe-{uuid.uuid4().hex[:8]}".removeprefix("/")
         self.put(key, b"1")
         try:
             self.call("put_object", key, Body=b"2", IfNoneMatch="*")

@@ -187,7 +187,7 @@ def put_is_conditional(folder: str) -> bool:
     location = parse_uri(folder)
     if location.scheme == "file":
         return True
-    return _s3(location).put_is_conditional(join(location.path, "probe"))
+    return _s3(location).put_is_conditional(location.path)
 
 
 def remove_file(uri: str) -> None:

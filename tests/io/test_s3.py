@@ -51,6 +51,25 @@ def test_what_cannot_be_read_is_named() -> None:
         storage.read_bytes("s3://no-such-bucket/x")
 
 
+def test_two_who_ask_at_once_whether_puts_are_conditional_are_told_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One was told no, as the other had just removed the object that both wrote: then one driver
+    went by epochs and the other by a lease."""
+    call, told = s3.Bucket.call, []
+
+    def interrupted(bucket: s3.Bucket, name: str, key: str, **more: object) -> object:
+        if "IfNoneMatch" in more and not told:
+            told.append(None)
+            told.append(storage.put_is_conditional(f"{BUCKET}/asked"))
+        return call(bucket, name, key, **more)
+
+    monkeypatch.setattr(s3.Bucket, "call", interrupted)
+    assert storage.put_is_conditional(f"{BUCKET}/asked")
+    assert told == [None, True]
+    assert storage.list_files(f"{BUCKET}/asked") == []
+
+
 def test_the_first_receipt_wins_and_the_manifest_comes_last() -> None:
     step = Dataset(f"{BUCKET}/run/step-1", "f1")
     first = step.commit_table("00000", rows(1, 2), rows_in=2)
