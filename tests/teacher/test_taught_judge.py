@@ -76,8 +76,9 @@ def test_the_merged_model_answers_in_the_product_as_it_was_taught(
     no_yes_P2 = taught.answers(row, WORDS).detach()
     expected = no_yes_P2.softmax(1)[:, 1].numpy()
     untouched, merged = (said(model) for model in (base, str(tmp_path / "out" / "judge")))
-    assert np.abs(merged - untouched).max() > 0.01  # something was taught
-    assert np.allclose(merged, expected, atol=0.02)
+    apart = np.abs(merged - expected).max()
+    assert apart < 0.05  # of rounding to bfloat16
+    assert np.abs(merged - untouched).max() > 3 * apart  # something was taught
 
 
 def said(model: str) -> np.ndarray:
