@@ -11,7 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,18 +69,17 @@ def read_lines(path: Path) -> list[Row]:
 
 
 def _candidates(labels: list[str], texts: list[str], cache: Path) -> np.ndarray:
-    encoder = Encoder(EncoderConfig(model=ENCODER))
-    known = _kept(cache, labels, lambda: encoder.encode(labels, "label"))
-
     def found() -> np.ndarray:
+        encoder = Encoder(EncoderConfig(model=ENCODER))
+        known = _kept(cache, labels, lambda: encoder.encode(labels, "label"))
         dense, _ = LabelIndex.build(known).search(encoder.encode(texts, "document"), DEPTH)
         lexical, _ = LexicalIndex.build(labels).search(texts, DEPTH)
         return reciprocal_rank_fusion([dense, lexical], DEPTH)[0]
 
-    return _kept(cache, [*labels, *texts], found)
+    return _kept(cache, [str(DEPTH), *labels, *texts], found)
 
 
-def _kept(cache: Path, texts: Sequence[str], make: Any) -> np.ndarray:
+def _kept(cache: Path, texts: Sequence[str], make: Callable[[], np.ndarray]) -> np.ndarray:
     file = cache / f"{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16]}.npy"
     if not file.exists():
         cache.mkdir(parents=True, exist_ok=True)

@@ -126,16 +126,21 @@ def plan(fields: list[Field], seed: int, each: int) -> list[list[tuple[int, int]
 
 
 class Checkpoint:
-    """Adapters and optimizer of a run that may be stopped."""
+    """Adapters and optimizer of a run that may be stopped; `settings` are all that changes it."""
 
-    def __init__(self, out: Path, taught: Taught, optimizer: torch.optim.Optimizer) -> None:
-        self._file, self._taught, self._optimizer = out / "state.pt", taught, optimizer
+    def __init__(
+        self, out: Path, settings: str, taught: Taught, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self._file, self._settings = out / "state.pt", settings
+        self._taught, self._optimizer = taught, optimizer
 
     def load(self) -> int:
-        """The next step."""
+        """The next step. Ends the program where the checkpoint is of other settings."""
         if not self._file.exists():
             return 0
-        step, adapters, moments = torch.load(self._file, weights_only=True)
+        settings, step, adapters, moments = torch.load(self._file, weights_only=True)
+        if settings != self._settings:
+            raise SystemExit(f"{self._file}: of {settings}, not of {self._settings}; other --out")
         set_peft_model_state_dict(self._taught.model, adapters)
         self._optimizer.load_state_dict(moments)
         return step
@@ -143,7 +148,7 @@ class Checkpoint:
     def save(self, step: int) -> None:
         adapters = get_peft_model_state_dict(self._taught.model)
         part = self._file.with_suffix(".part")
-        torch.save((step, adapters, self._optimizer.state_dict()), part)
+        torch.save((self._settings, step, adapters, self._optimizer.state_dict()), part)
         part.replace(self._file)
 
 

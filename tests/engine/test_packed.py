@@ -27,14 +27,12 @@ from transformers import (
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.teacher import packed_attention, packed_model
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.lean_llama import LeanLlama, is_lean
 from lmtx_ray.teacher.model_files import load_tokenizer
 from lmtx_ray.teacher.packed import PackedTeacher
 from lmtx_ray.teacher.packed_attention import step_of
-from lmtx_ray.teacher.packed_model import PackedModel
-from lmtx_ray.teacher.packing import Block, pack, shared
+from lmtx_ray.teacher.packing import pack, shared
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.protocol import QUESTIONS, BudgetReached, Unlimited
 from lmtx_ray.teacher.reading import spelling_of
@@ -262,32 +260,6 @@ def test_a_model_without_attention_is_refused(tmp_path: Path) -> None:
     config = saved(MambaForCausalLM(MambaConfig(**sizes)), tmp_path)
     with pytest.raises(ConfigError, match=r"cannot be packed.*judge\.teacher\.engine to vllm"):
         teacher_of(config)
-
-
-def test_a_model_in_few_bits_is_not_refused_for_its_rounding(
-    chat: TeacherConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked_at = []
-    exactly = PackedModel._in_float32
-    monkeypatch.setattr(
-        PackedModel, "_in_float32", lambda model: looked_at.append(1) or exactly(model)
-    )
-    monkeypatch.setattr(packed_model, "MOST_APART", 1e-4)  # more than float32 rounds
-    assert teacher_of(chat.model_copy(update={"dtype": "bfloat16"}), TAG)._model
-    assert looked_at
-    # labels that see each other are no rounding
-    monkeypatch.setattr(packed_attention, "_mask", lambda block, dtype: all_before(block, dtype))
-    with pytest.raises(ConfigError, match=r"they answer otherwise than one by one"):
-        teacher_of(chat.model_copy(update={"dtype": "bfloat16"}), TAG)
-
-
-def all_before(block: Block, dtype: torch.dtype) -> torch.Tensor:
-    rows = block.last - block.first
-    before = sum(last - first for first, last in block.before)
-    mask_RS = torch.zeros(rows, before + rows, dtype=dtype)
-    later_RR = torch.ones(rows, rows, dtype=torch.bool).triu(1)
-    mask_RS[:, before:].masked_fill_(later_RR, float("-inf"))
-    return mask_RS[None, None]
 
 
 def test_settings_it_cannot_use_are_refused(config: TeacherConfig) -> None:
