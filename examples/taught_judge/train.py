@@ -152,6 +152,12 @@ class Checkpoint:
         part.replace(self._file)
 
 
+def settings_of(args: argparse.Namespace) -> str:
+    """All that changes what is taught."""
+    changing = ("base", "data", "fields", "documents", "rank", "rate", "batch", "seed")
+    return json.dumps({name: str(getattr(args, name)) for name in changing})
+
+
 def train(args: argparse.Namespace) -> Taught:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
@@ -162,10 +168,8 @@ def train(args: argparse.Namespace) -> Taught:
     taught = Taught.of(args.base, args.rank)
     trained = [weight for weight in taught.model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=args.rate, weight_decay=0.0, fused=True)
-    checkpoint, batches = (
-        Checkpoint(args.out, taught, optimizer),
-        plan(fields, args.seed, args.batch),
-    )
+    checkpoint = Checkpoint(args.out, settings_of(args), taught, optimizer)
+    batches = plan(fields, args.seed, args.batch)
     first = checkpoint.load()
     log.info(
         "%d weights trained, %d documents, step %d of %d",
