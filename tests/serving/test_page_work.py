@@ -97,6 +97,7 @@ def test_many_documents_go_in_parts_and_open_to_their_tags(
     assert len(page.execute_script(sent)) == 3
     page.find_elements(By.CSS_SELECTOR, "#documents summary")[69].click()
     wait(page, lambda: page.find_elements(By.CSS_SELECTOR, "#documents .tag"))
+    assert page.execute_script("return document.getAnimations()") == []  # less motion is asked for
     assert (
         one(page, "#documents .tag .crumbs").text == "in Cardiovascular Diseases › Heart Diseases"
     )
