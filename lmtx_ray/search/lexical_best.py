@@ -4,9 +4,10 @@ A word's texts lie from the best down: by the most that a text can score if the 
 that it shares with the document. A few of each word's first texts are scored, and what the k-th
 label of them scores then says how far down each word's texts have to be looked at. The answer is
 that of scoring everything: whichever text scores more lies above that line for one of its words.
-Of few labels everything is scored, which is quicker there.
+Of few labels, in the index or allowed, everything is scored, which is quicker there.
 
-Shapes: W words of a document that the index knows, N texts looked at, K labels kept.
+Shapes: W words of a document that the index knows, N texts looked at, M words of theirs, K labels
+kept.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from lmtx_ray.search.lexical_weights import SLACK, Weights, key, level, ranges
 
 LOOKED_AT = 48  # texts for each label wanted, of all words together, before the line is drawn
 LEAST_EACH = 8  # of each word's
-SMALL = 1 << 17  # texts of an index that are all scored
+SMALL = 1 << 17  # texts of an index, or of the labels allowed, that are all scored
 MOST_AT_ONCE = 1 << 19  # texts scored at once: about 100 MiB
 
 Best = tuple[np.ndarray, np.ndarray]  # labels int32 and scores float32, best first
+Spans = tuple[np.ndarray, np.ndarray, np.ndarray]  # texts [N], words of all [M], where each begins
 
 
 class Asker:
@@ -33,6 +35,7 @@ class Asker:
         self._weights, self._k, self._allowed_L = weights, k, allowed_L
         # of each word what it adds, real to A and imaginary to S: one look-up for both sums
         self._asked_V = np.zeros(len(weights.words), np.complex128)
+        self._few = self._allowed_if_few()
 
     def best(self, words_W: np.ndarray, counts_W: np.ndarray) -> Best:
         """At most k labels, all above 0; of equal scores the smaller label first.
@@ -47,9 +50,22 @@ class Asker:
             return self._best_of_all(words_W, idf_W * asked_W, idf_W)
         self._asked_V[words_W] = idf_W * asked_W + 1j * idf_W
         try:
-            return self._best(words_W, asked_W)
+            return (
+                self._best(words_W, asked_W) if self._few is None else self._best_of_few(self._few)
+            )
         finally:
             self._asked_V[words_W] = 0
+
+    def _allowed_if_few(self) -> Spans | None:
+        if self._allowed_L is None:
+            return None
+        allowed_T = self._allowed_L[self._weights.labels_T]
+        return self._spans(np.flatnonzero(allowed_T)) if allowed_T.sum() <= SMALL else None
+
+    def _best_of_few(self, few: Spans) -> Best:
+        scores_N = self._scores(*few)
+        found_N = np.flatnonzero(scores_N > 0)
+        return _foremost(self._weights.labels_T[few[0][found_N]], scores_N[found_N], self._k)
 
     def _best_of_all(self, words_W: np.ndarray, asked_W: np.ndarray, idf_W: np.ndarray) -> Best:
         weights = self._weights
@@ -86,7 +102,7 @@ class Asker:
         for texts_N in _texts(self._weights.texts_N, firsts_W, ends_W):
             if self._allowed_L is not None:
                 texts_N = texts_N[self._allowed_L[self._weights.labels_T[texts_N]]]
-            scores_N = self._scores(texts_N)
+            scores_N = self._scores(*self._spans(texts_N))
             if len(best[1]) == self._k:
                 above_N = scores_N >= best[1][-1]
                 texts_N, scores_N = texts_N[above_N], scores_N[above_N]
@@ -97,15 +113,17 @@ class Asker:
             )
         return best
 
-    def _scores(self, texts_N: np.ndarray) -> np.ndarray:
-        weights = self._weights
+    def _spans(self, texts_N: np.ndarray) -> Spans:
+        firsts_N = self._weights.starts_T[texts_N]
+        lengths_N = self._weights.starts_T[texts_N + 1] - firsts_N
+        words_M = self._weights.words_N[ranges(firsts_N, lengths_N)]
+        return texts_N, words_M, np.cumsum(lengths_N) - lengths_N
+
+    def _scores(self, texts_N: np.ndarray, words_M: np.ndarray, firsts_N: np.ndarray) -> np.ndarray:
         if not len(texts_N):
             return np.empty(0, np.float32)
-        firsts_N = weights.starts_T[texts_N]
-        lengths_N = weights.starts_T[texts_N + 1] - firsts_N
-        asked = self._asked_V[weights.words_N[ranges(firsts_N, lengths_N)]]
-        sums_N = np.add.reduceat(asked, np.cumsum(lengths_N) - lengths_N)
-        found = sums_N.real * sums_N.imag**2 * weights.scale_T[texts_N]
+        sums_N = np.add.reduceat(self._asked_V[words_M], firsts_N)
+        found = sums_N.real * sums_N.imag**2 * self._weights.scale_T[texts_N]
         return found.astype(np.float32)
 
 

@@ -27,9 +27,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     scores = lexical_best.Asker._scores
 
-    def counting(asker: lexical_best.Asker, texts_N: np.ndarray) -> np.ndarray:
-        sizes.append(len(texts_N))
-        return scores(asker, texts_N)
+    def counting(asker: lexical_best.Asker, *spans: np.ndarray) -> np.ndarray:
+        sizes.append(len(spans[0]))
+        return scores(asker, *spans)
 
     monkeypatch.setattr(lexical_best.Asker, "_scores", counting)
     return sizes
@@ -72,3 +72,16 @@ def test_only_few_of_the_texts_with_a_frequent_word_are_looked_at(
     ids_1K, _ = index.search(["a history of w1, w2, " + " ".join(labels[:9])], 10)
     assert 20_000 in ids_1K[0].tolist()
     assert sum(looked) < 2000
+
+
+def test_of_a_few_allowed_labels_no_other_text_is_scored(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels, documents = made
+    index = LexicalIndex.build(labels)
+    monkeypatch.setattr(lexical_best, "SMALL", len(labels) - 1)
+    looked, allowed_L = counted(monkeypatch), np.zeros(len(labels), bool)
+    allowed_L[::100] = True
+    ids_BK, _ = index.search(documents, 20, allowed_L)
+    assert set((ids_BK[ids_BK >= 0] % 100).tolist()) == {0}
+    assert len(looked) == len(documents) and max(looked) <= 2 * allowed_L.sum()

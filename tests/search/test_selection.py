@@ -139,7 +139,8 @@ def test_words_find_the_best_of_the_allowed_labels(
     texts = [" ".join(rng.choice(words, rng.integers(1, 5))) for _ in range(2000)]
     documents = [" ".join(rng.choice(words, 40)) for _ in range(6)]
     index, selection = LexicalIndex.build(texts), drawn(2000, share, 6)
-    for small in (1 << 17, 0):  # all labels are scored, and those alone that may be among the best
+    # all labels are scored, all that are allowed, or those alone that may be among the best
+    for small in (1 << 17, 1999, 0):
         monkeypatch.setattr("lmtx_ray.search.lexical_best.SMALL", small)
         every_ids, every_scores = index.search(documents, 2000)
         ids, scores = index.search(documents, 30, selection.mask_L)
