@@ -18,7 +18,7 @@ import numpy as np
 
 from lmtx_ray.search.lexical_weights import SLACK, Weights, key, level, ranges
 
-LOOKED_AT = 48  # texts for each label wanted, of all words together, before the line is drawn
+LOOKED_AT = 96  # texts for each label wanted, of all words together, before the line is drawn
 LEAST_EACH = 8  # of each word's
 SMALL = 1 << 17  # texts of an index, or of the labels allowed, that are all scored
 MOST_AT_ONCE = 1 << 19  # texts scored at once: about 100 MiB
@@ -88,14 +88,26 @@ class Asker:
         looked_W = np.minimum(firsts_W + each, ends_W)
         best = self._better(firsts_W, looked_W, (np.empty(0, np.int32), np.empty(0, np.float32)))
         more_W = looked_W < ends_W  # what was not looked at has none of the other words
-        words_W, looked_W, ends_W = words_W[more_W], looked_W[more_W], ends_W[more_W]
+        words_W, asked_W = words_W[more_W], asked_W[more_W]
+        looked_W, ends_W = looked_W[more_W], ends_W[more_W]
         if len(best[1]) == self._k:  # what scores no less than the last of them
-            bound = float(best[1][-1]) / (float(asked_W[more_W].max(initial=1.0)) * SLACK)
-            line_W = key(words_W, level(np.array(bound), self._weights.top))
+            bound_W = float(best[1][-1]) / (self._factors(words_W, asked_W) * SLACK)
+            line_W = key(words_W, level(bound_W, self._weights.top))
             above_W = self._weights.keys_N[looked_W] <= line_W  # of most words nothing more is
             looked_W = looked_W[above_W]
             ends_W = np.searchsorted(self._weights.keys_N, line_W[above_W], side="right")
         return self._better(looked_W, ends_W, best)
+
+    def _factors(self, words_W: np.ndarray, asked_W: np.ndarray) -> np.ndarray:
+        """How often its key's bound a text can score, whose rarest word of these is this one: that
+        one counts as it is asked for, what else of the text is asked for as the most asked one that
+        is no rarer."""
+        idf_W = self._weights.idf_V[words_W]
+        order_W = np.argsort(idf_W)
+        most_W = np.maximum.accumulate(asked_W[order_W])
+        others_W = most_W[np.searchsorted(idf_W[order_W], idf_W, side="right") - 1]
+        least_W = idf_W / self._weights.rest_V[words_W]  # the word's own share
+        return asked_W * least_W + others_W * (1.0 - least_W)
 
     def _better(self, firsts_W: np.ndarray, ends_W: np.ndarray, best: Best) -> Best:
         """The best of those so far and of the texts between, of which each word has a span."""

@@ -9,7 +9,7 @@ have, over those.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Weights:
 
     words: SortedWords
     idf_V: np.ndarray  # float64
+    rest_V: np.ndarray  # float64: the most that it and those after it in a text weigh
     firsts_V: np.ndarray  # int64, [V + 1]: where a word's keys begin
     keys_N: np.ndarray  # int64, ascending
     texts_N: np.ndarray  # int32, of the keys
@@ -57,11 +58,16 @@ class Weights:
     @classmethod
     def of_arrays(cls, arrays: dict[str, np.ndarray]) -> Weights:
         """KeyError where one is missing, ValueError where they do not fit together."""
-        own = {name: arrays[name] for name in ARRAYS}
+        earlier = "rest_V" not in arrays  # files had none, and it follows from the rest
+        given = {"rest_V": arrays["idf_V"], **arrays} if earlier else arrays
+        own = {name: given[name] for name in ARRAYS}
         words = SortedWords(arrays["words"], arrays["word_ends"])
         made = cls(words, **own, top=float(arrays["top"][0]), labels=int(arrays["count"][0]))
         made.check()
-        return made
+        if not earlier:
+            return made
+        rest_N = _rest(made.idf_V[made.words_N], made.starts_T)
+        return replace(made, rest_V=_most(rest_N, made.words_N, len(words)))
 
     def check(self) -> None:
         """ValueError where a number points at nothing."""
@@ -71,7 +77,8 @@ class Weights:
             _is_partition(np.r_[0, self.words.ends_V], words, len(self.words.bytes_N))
             and _is_partition(self.firsts_V, words, pairs)
             and _is_partition(self.starts_T, texts, len(self.words_N))
-            and len(self.idf_V) == words
+            and len(self.idf_V) == words == len(self.rest_V)
+            and bool((self.rest_V * SLACK >= self.idf_V).all())
             and len(self.texts_N) == pairs == len(self.words_N)
             and len(self.labels_T) == len(self.lengths_T) == len(self.own_T) == texts
             and _within(self.texts_N, 0, texts)
@@ -119,7 +126,7 @@ def weights_of(vocabulary: list[str], texts: Texts, labels: int) -> Weights:
     starts_T = np.concatenate([[0], np.cumsum(distinct_T, dtype=np.int64)])
     totals_T = np.add.reduceat(idf_V[words_N], starts_T[:-1]) if len(words_N) else np.zeros(0)
     scale_T = saturation_T / totals_T**2
-    rest_N = _rest(idf_V[words_N], texts_N, starts_T, totals_T)
+    rest_N = _rest(idf_V[words_N], starts_T)
     bounds_N = rest_N**3 * scale_T[texts_N] * SLACK
     top = float(bounds_N.max(initial=1e-9))
     keys_N = key(words_N.astype(np.int64), level(bounds_N, top))
@@ -128,6 +135,7 @@ def weights_of(vocabulary: list[str], texts: Texts, labels: int) -> Weights:
     return Weights(
         words=SortedWords.of(vocabulary),
         idf_V=idf_V,
+        rest_V=_most(rest_N, words_N, len(vocabulary)),
         firsts_V=np.concatenate([[0], np.cumsum(counts_V, dtype=np.int64)]),
         keys_N=keys_N[order_N],
         texts_N=texts_N[order_N],
@@ -153,13 +161,19 @@ def _idf(words_N: np.ndarray, labels_N: np.ndarray, own_N: np.ndarray, labels: i
     return np.log1p(labels / np.where(own_V > 0, own_V, aliases_V))
 
 
-def _rest(
-    idf_N: np.ndarray, texts_N: np.ndarray, starts_T: np.ndarray, totals_T: np.ndarray
-) -> np.ndarray:
+def _rest(idf_N: np.ndarray, starts_T: np.ndarray) -> np.ndarray:
     """Of each word of a text what it and those after it weigh together."""
-    before_N = np.cumsum(idf_N) - idf_N
-    rest_N: np.ndarray = totals_T[texts_N] - (before_N - before_N[starts_T[texts_N]])
+    before_N = np.concatenate([[0.0], np.cumsum(idf_N)])
+    ends_N = np.repeat(starts_T[1:], np.diff(starts_T))
+    rest_N: np.ndarray = before_N[ends_N] - before_N[:-1]
     return rest_N
+
+
+def _most(values_N: np.ndarray, words_N: np.ndarray, words: int) -> np.ndarray:
+    """float64: the greatest value of each word."""
+    most_V = np.zeros(words)
+    np.maximum.at(most_V, words_N, values_N)
+    return most_V
 
 
 def level(bounds: np.ndarray, top: float) -> np.ndarray:

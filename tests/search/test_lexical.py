@@ -112,9 +112,37 @@ def test_a_lexical_index_is_mapped_and_answers_the_same(
         assert np.array_equal(found, expected)
 
 
+def test_a_file_that_does_not_say_what_texts_weigh_at_most_answers_the_same(
+    made: Made, tmp_path: Path
+) -> None:
+    labels, documents = made
+    index = LexicalIndex.build(labels)
+    index.save(tmp_path)
+    arrays = load_file(tmp_path / "lexical.safetensors")
+    kept = index._weights.rest_V
+    assert np.allclose(arrays.pop("rest_V"), kept)
+    save_file(arrays, tmp_path / "lexical.safetensors")
+    loaded = LexicalIndex.load(tmp_path)
+    assert np.array_equal(loaded._weights.rest_V, kept)
+    for found, expected in zip(
+        loaded.search(documents, 9), index.search(documents, 9), strict=True
+    ):
+        assert np.array_equal(found, expected)
+
+
 @pytest.mark.parametrize(
     "broken",
-    ["labels_T", "firsts_V", "words_N", "texts_N", "starts_T", "idf_V", "top", "word_ends"],
+    [
+        "labels_T",
+        "firsts_V",
+        "words_N",
+        "texts_N",
+        "starts_T",
+        "idf_V",
+        "rest_V",
+        "top",
+        "word_ends",
+    ],
 )
 def test_arrays_that_do_not_fit_are_refused_by_name(tmp_path: Path, broken: str) -> None:
     LexicalIndex.build(LABELS).save(tmp_path)

@@ -74,6 +74,20 @@ def test_only_few_of_the_texts_with_a_frequent_word_are_looked_at(
     assert sum(looked) < 2000
 
 
+def test_a_word_that_is_often_there_does_not_make_more_texts_of_the_others_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw = random.Random(3)
+
+    def text(words: int) -> str:
+        return " ".join(f"w{int(3000 ** draw.random())}" for _ in range(words))
+
+    index = LexicalIndex.build([text(2) for _ in range(20_000)])
+    looked = counted(monkeypatch)
+    index.search([text(40) for _ in range(20)], 5)
+    assert sum(looked) < 15_000  # 21,500 where each word could count as the most frequent does
+
+
 def test_of_a_few_allowed_labels_no_other_text_is_scored(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
