@@ -98,4 +98,5 @@ def test_of_a_few_allowed_labels_no_other_text_is_scored(
     allowed_L[::100] = True
     ids_BK, _ = index.search(documents, 20, allowed_L)
     assert set((ids_BK[ids_BK >= 0] % 100).tolist()) == {0}
-    assert len(looked) == len(documents) and max(looked) <= 2 * allowed_L.sum()
+    assert len(looked) == len(documents)
+    assert max(looked) <= 2 * allowed_L.sum()
