@@ -28,15 +28,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.ablation_table import by_set, table
 from benchmarks.quality import FITS, SETS, prepare_environment
 from lmtx_ray.io.cores import usable_cores
 
 QUICK = ("base", "neighbours")
 BASE_FIT = {"max_tokens": 96}
-ROWS = ("dense", "hybrid", "learned")  # of the printed table
-Results = Sequence[Mapping[str, Any]]  # of runs
 
 
 def variants() -> dict[str, Any]:
@@ -165,8 +162,10 @@ def side_by_side(work: Any, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
         yield from pool.imap_unordered(work, jobs)
 
 
-def measured(given: argparse.Namespace, work: str) -> tuple[list[dict[str, Any]], int]:
-    """What the runs gave that ended well, and how many did not."""
+def measured(
+    given: argparse.Namespace, work: str
+) -> Iterator[tuple[list[dict[str, Any]], int, int]]:
+    """After each run: what those gave that ended well, how many failed, and how many are left."""
     from benchmarks.ablation_runs import Run, run
     from benchmarks.quality_jobs import PREPARE, Job, prepare
 
@@ -182,50 +181,14 @@ def measured(given: argparse.Namespace, work: str) -> tuple[list[dict[str, Any]]
         for where in given.set
         for seed in seeds
     ]
-    found = []
+    found, left = [], len(runs)
     for one in side_by_side(partial(attempted, run, options), runs, given.workers):
+        left -= 1
         if one is not None:
             told = f"{one['set']}, seed {one['seed']}, {one['variant']}: {one['seconds']:.0f} s"
             print(told, file=sys.stderr, flush=True)
             found.append(one)
-    return found, len(runs) - len(found)
-
-
-def by_set(results: Results) -> dict[str, dict[str, dict[str, Any]]]:
-    """set -> variant -> means over its seeds, in the order of `variants`."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for name in variants():
-        for where in SETS:
-            own = [one for one in results if (one["set"], one["variant"]) == (where, name)]
-            if own:
-                found.setdefault(where, {})[name] = _means(own)
-    return found
-
-
-def _means(runs: Results) -> dict[str, Any]:
-    def mean(values: Sequence[float]) -> float:
-        return round(float(np.mean(values)), 1)
-
-    kept = ("documents", "judged_pairs", "training_seconds")
-    rows = {
-        row: {metric: mean([one["rows"][row][metric] for one in runs]) for metric in values}
-        for row, values in runs[0]["rows"].items()
-    }
-    numbers = {name: mean([one[name] for one in runs]) for name in kept}
-    return {"seeds": len(runs), **numbers, "rows": rows}
-
-
-def table(where: str, found: Mapping[str, Mapping[str, Any]]) -> str:
-    """P@1 / R@10 of ROWS after two cycles, in Markdown."""
-    lines = [f"### {where}", "", "| | " + " | ".join(ROWS) + " |", "|---|" + "---|" * len(ROWS)]
-    for name, one in found.items():
-        cells = [_cell(one["rows"].get(f"{row} 2")) for row in ROWS]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(values: Mapping[str, float] | None) -> str:
-    return f"{values['P@1']:.1f} / {values['R@10']:.1f}" if values else "–"
+        yield found, len(runs) - left - len(found), left
 
 
 def about(given: argparse.Namespace) -> dict[str, Any]:
@@ -233,7 +196,10 @@ def about(given: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    kept = ("seeds", "documents", "held_aside", "test", "true_yes", "false_yes", "quick")
+    kept = (
+        *("seeds", "documents", "held_aside", "test", "labels"),
+        *("true_yes", "false_yes", "quick"),
+    )
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"processor": platform.processor(), "cores": usable_cores(), "gpu": gpu},
@@ -247,11 +213,11 @@ def main() -> None:
     given.threads = given.threads or max(usable_cores() // given.workers, 1)
     prepare_environment(given.threads)
     with tempfile.TemporaryDirectory(dir=given.work) as work:
-        results, failed = measured(given, work)
-    sets = by_set(results)
-    told = {**about(given), "runs_failed": failed, "sets": sets}
-    if given.output:
-        given.output.write_text(json.dumps(told, indent=1) + "\n")
+        for results, failed, left in measured(given, work):
+            sets = by_set(results, list(variants()))
+            told = {**about(given), "runs_failed": failed, "runs_left": left, "sets": sets}
+            if given.output:  # after each run: hours of them may be stopped
+                given.output.write_text(json.dumps(told, indent=1) + "\n")
     print("\n".join(table(where, found) for where, found in sets.items()))
     print(json.dumps(told))
     sys.exit(1 if failed else 0)

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from benchmarks import ablation_rankings, ablation_runs
-from benchmarks.ablation import by_set, table, variants
+from benchmarks.ablation import variants
 from benchmarks.ablation_rankings import means_of, prototypes, scorers, untouched
 from benchmarks.ablation_runs import Variant
+from benchmarks.ablation_table import by_set, table
 from benchmarks.ablation_training import LOSSES, Average, graded, loss_of
 from benchmarks.quality_judge import SimulatedJudge, Verdicts
 from benchmarks.quality_sets import Document, Texts
@@ -97,15 +98,17 @@ def test_results_are_means_over_seeds_in_the_order_of_the_variants() -> None:
         {
             **{"set": "debtags", "seed": seed, "variant": name, "documents": 5},
             **{"judged_pairs": 10, "training_seconds": 1.0},
-            "rows": {"dense 2": {"P@1": 10.0 * seed, "R@10": 4.0}},
+            "rows": {"dense 2": {"P@1": 10.0 * seed + less, "R@10": 4.0}},
         }
-        for name in ("more", "base")
-        for seed in (1, 2)
+        for name, seed, less in (("more", 1, 0), ("more", 2, 0), ("base", 2, -3), ("base", 1, -1))
     ]
-    found = by_set(runs)["debtags"]
+    found = by_set(runs, ["base", "more"])["debtags"]
     assert list(found) == ["base", "more"]
     assert found["more"]["rows"]["dense 2"]["P@1"] == 15.0
-    assert "| base | 15.0 / 4.0 | – | – |" in table("debtags", found)
+    assert found["base"]["apart"] == {"dense 2": {"P@1": [-1.0, -3.0], "R@10": [0.0, 0.0]}}
+    lines = table("debtags", found)
+    assert "| base | 13.0 / 4.0 | – | – | -2.0 ± 1.0 / +0.0 ± 0.0 | – | – |" in lines
+    assert "| more | 15.0 / 4.0 | – | – | – | – | – |" in lines
 
 
 def test_each_variant_is_made_of_known_settings() -> None:
