@@ -51,6 +51,11 @@ def has_native_bfloat16() -> bool:
     return bool(_flags() & {"avx512_bf16", "amx_bf16"})
 
 
+def has_amx() -> bool:
+    """Whether this machine's CPU multiplies small matrices of bfloat16 in hardware."""
+    return "amx_bf16" in _flags()
+
+
 def has_int8() -> bool:
     """Whether models run on a CPU here that multiplies int8 in hardware (VNNI or AMX), and torch
     can tell it to."""
