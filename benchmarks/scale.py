@@ -49,8 +49,19 @@ STEPS = 200  # of training, on 512 documents each
 
 
 def words(draw: random.Random, count: int) -> str:
-    """Words of a Zipf-like law, as letters only."""
-    return " ".join(f"w{int(VOCABULARY ** draw.random())}" for _ in range(count))
+    """Words of a Zipf-like law. Of letters alone: the tiny encoder knows no digit, and to it all
+    words that have one are the same."""
+    return " ".join(letters(int(VOCABULARY ** draw.random())) for _ in range(count))
+
+
+def letters(number: int) -> str:
+    """A number as a word: 1 to 26 are ax to zx, then aax follows. Its end makes it no plural and no
+    stop word."""
+    word = "x"
+    while number:
+        number, place = divmod(number - 1, 26)
+        word = chr(ord("a") + place) + word
+    return word
 
 
 def write_documents(path: Path, count: int) -> None:
