@@ -13,14 +13,18 @@ import numpy as np
 LEAST = 1e-5  # of a range: what is always 0 has a scale too
 MIDDLE = 128  # the byte that means 0
 FEW_ROWS = 4096  # and fewer are searched as fast in float32
+EPSILON = 2.0**-23  # of a row's length: more than taking m from it is off by
 SPREAD = 8  # times k: with more rows than this it is no gain to score them exactly
 
 
 @dataclass(frozen=True)
 class Int8Rows:
-    """Row l is about scales_L[l] * (bytes_LD[l] - MIDDLE).
+    """Row l is about m + scales_L[l] * (bytes_LD[l] - MIDDLE), with an m that all have in common.
 
-    bounds_2 is the length of the most that rounding took from a row, and of the longest row.
+    It moves all products of a query alike, so it changes no order and is not kept. Many encoders'
+    vectors lean one way; what is left without that is shorter, and rounded more finely.
+
+    bounds_2 is the length of the most that rounding took from a row, and of the longest row less m.
     """
 
     bytes_LD: np.ndarray  # uint8, and float32 the others
@@ -28,13 +32,16 @@ class Int8Rows:
     bounds_2: np.ndarray
 
     @classmethod
-    def of(cls, vectors_LD: np.ndarray) -> Int8Rows:
-        """Round float32 rows."""
-        scales_L = np.abs(vectors_LD).max(axis=1).clip(LEAST) / np.float32(127)
-        scaled_LD = vectors_LD / scales_L[:, None]
+    def of(cls, vectors_LD: np.ndarray, common_D: np.ndarray | None = None) -> Int8Rows:
+        """Round float32 rows. Those that are searched together have one m, `common_D`: the mean of
+        these if None."""
+        common_D = common_of(vectors_LD) if common_D is None else common_D
+        own_LD = vectors_LD - common_D
+        scales_L = np.abs(own_LD).max(axis=1).clip(LEAST) / np.float32(127)
+        scaled_LD = own_LD / scales_L[:, None]
         whole_LD = np.rint(scaled_LD)
-        taken_L = _lengths(scaled_LD - whole_LD) * scales_L
-        bounds_2 = np.array([taken_L.max(), _lengths(vectors_LD).max()])
+        taken_L = _lengths(scaled_LD - whole_LD) * scales_L + _lengths(vectors_LD) * EPSILON
+        bounds_2 = np.array([taken_L.max(), _lengths(own_LD).max()])
         bounds_2 = np.nextafter(bounds_2.astype(np.float32), np.float32(np.inf))
         return cls((whole_LD + MIDDLE).astype(np.uint8), scales_L, bounds_2)
 
@@ -58,6 +65,12 @@ class Int8Rows:
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays under their names in a file."""
         return {"bytes": self.bytes_LD, "scales": self.scales_L, "bounds": self.bounds_2}
+
+
+def common_of(vectors_LD: np.ndarray) -> np.ndarray:
+    """float32 [D]: the mean of rows."""
+    mean_D: np.ndarray = vectors_LD.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean_D
 
 
 def _lengths(rows_LD: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmtx_ray.search.int8_rows import Int8Rows, is_worth
+from lmtx_ray.search.int8_rows import Int8Rows, common_of, is_worth
 from lmtx_ray.search.tensor_file import TensorWriter, open_tensors, shape_of
 
 ROWS = 1 << 13  # worked on at a time
@@ -52,7 +52,7 @@ def write_shard(
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {"vectors": ("F32", shape)}
     if is_worth(labels, 1):
         shapes |= {"bytes": ("U8", shape), "scales": ("F32", (labels,)), "bounds": ("F32", (2,))}
-    bounds_2 = np.zeros(2, np.float32)
+    bounds_2, common_D = np.zeros(2, np.float32), None
     with TensorWriter(path, shapes) as writer:
         for vectors_RD in _cut(pieces):
             if vectors_RD.shape[1] != dimensions:
@@ -61,7 +61,8 @@ def write_shard(
             start += len(vectors_RD)
             writer.write("vectors", vectors_RD)
             if "bytes" in shapes:
-                int8 = Int8Rows.of(vectors_RD)
+                common_D = common_of(vectors_RD) if common_D is None else common_D
+                int8 = Int8Rows.of(vectors_RD, common_D)
                 writer.write("bytes", int8.bytes_LD)
                 writer.write("scales", int8.scales_L)
                 bounds_2 = np.maximum(bounds_2, int8.bounds_2)

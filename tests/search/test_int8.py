@@ -17,7 +17,7 @@ from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.int8_product import MIDDLE, rows_by_few
 from lmtx_ray.search.int8_rows import Int8Rows
-from lmtx_ray.search.shard_file import read_shard
+from lmtx_ray.search.shard_file import read_shard, shard_name, write_shard
 from tests.search.test_index import vectors
 
 
@@ -71,11 +71,25 @@ def test_what_int8_cannot_tell_apart_is_left_to_faiss() -> None:
 
 def test_no_row_is_further_from_its_copy_than_the_bounds_say() -> None:
     known = vectors(500, 1) * np.linspace(0, 9, 500, dtype=np.float32)[:, None]
-    rows = Int8Rows.of(known)
-    meant = rows.scales_L[:, None].astype(np.float64) * (rows.bytes_LD.astype(np.float64) - MIDDLE)
-    taken, longest = rows.bounds_2
-    assert np.linalg.norm(known - meant, axis=1).max() <= taken * (1 + 1e-6)
-    assert np.linalg.norm(known, axis=1).max() <= longest * (1 + 1e-6)
+    for common_D in (None, known[3], 100 * known[9]):
+        rows = Int8Rows.of(known, common_D)
+        own = known.astype(np.float64) - (known.mean(axis=0) if common_D is None else common_D)
+        meant = rows.scales_L[:, None].astype(np.float64) * (rows.bytes_LD - float(MIDDLE))
+        taken, longest = rows.bounds_2
+        assert np.linalg.norm(own - meant, axis=1).max() <= taken * (1 + 1e-6)
+        assert np.linalg.norm(own, axis=1).max() <= longest * (1 + 1e-6)
+
+
+def test_vectors_that_lean_one_way_are_told_apart(tmp_path: Path) -> None:
+    lean = 5 * vectors(1, 3)
+    known, queries = vectors(20_000, 1) + lean, vectors(12, 2) + lean
+    write_shard(tmp_path / shard_name(0), [known[:9000], known[9000:]], known.shape)
+    shard = read_shard(tmp_path / shard_name(0))
+    assert shard.int8 is not None
+    products = queries.astype(np.float64) @ known.T.astype(np.float64)
+    for found, product in zip(Int8Nearest(shard.int8).search(queries, 20), products, strict=True):
+        assert found is not None
+        assert set(np.argsort(-product)[:20]) <= set(found)
 
 
 @pytest.mark.parametrize("asked", [1, 5, 40])
