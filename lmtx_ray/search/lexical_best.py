@@ -50,19 +50,17 @@ class Asker:
             return self._best_of_all(words_W, idf_W * asked_W, idf_W)
         self._asked_V[words_W] = idf_W * asked_W + 1j * idf_W
         try:
-            return (
-                self._best(words_W, asked_W) if self._few is None else self._best_of_few(self._few)
-            )
+            return self._best(words_W, asked_W) if self._few is None else self._best_of(self._few)
         finally:
             self._asked_V[words_W] = 0
 
     def _allowed_if_few(self) -> Spans | None:
-        if self._allowed_L is None:
+        if self._allowed_L is None or len(self._weights.scale_T) <= SMALL:
             return None
         allowed_T = self._allowed_L[self._weights.labels_T]
         return self._spans(np.flatnonzero(allowed_T)) if allowed_T.sum() <= SMALL else None
 
-    def _best_of_few(self, few: Spans) -> Best:
+    def _best_of(self, few: Spans) -> Best:
         scores_N = self._scores(*few)
         found_N = np.flatnonzero(scores_N > 0)
         return _foremost(self._weights.labels_T[few[0][found_N]], scores_N[found_N], self._k)
