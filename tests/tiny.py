@@ -14,6 +14,8 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
+    XLMRobertaConfig,
+    XLMRobertaModel,
 )
 
 from tests.tiny_tokenizers import FAMILIES, tokenizer_of
@@ -41,21 +43,26 @@ def tokenizer(**special: str) -> PreTrainedTokenizerFast:
     )
 
 
-def save_encoder(folder: Path) -> str:
-    """A two-layer BERT with mean pooling as a sentence-transformers folder."""
+def save_encoder(folder: Path, kind: str = "bert") -> str:
+    """A two-layer BERT, or XLM-RoBERTa, with mean pooling as a sentence-transformers folder."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     torch.manual_seed(0)
     words = tokenizer()
-    config = BertConfig(
+    model_of, config_of = {
+        "bert": (BertModel, BertConfig),
+        "xlm-roberta": (XLMRobertaModel, XLMRobertaConfig),
+    }[kind]
+    config = config_of(
         vocab_size=len(words),
         hidden_size=32,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
+        pad_token_id=words.pad_token_id,
     )
-    BertModel(config).save_pretrained(folder / "bert", safe_serialization=True)
+    model_of(config).save_pretrained(folder / "bert", safe_serialization=True)
     words.save_pretrained(folder / "bert")
     module = Transformer(str(folder / "bert"))
     model = SentenceTransformer(modules=[module, Pooling(32, pooling_mode="mean")], device="cpu")

@@ -13,6 +13,7 @@ from lmtx_ray.io.published import folder_of
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 RERANKER = re.compile(r"rerank|cross-?encoder", re.IGNORECASE)
+BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert")  # BERTs: places begin behind the padding's
 PAIRS, CAUSAL = "ForSequenceClassification", "ForCausalLM"
 TOKENIZERS = {
     "tokenizer.json",

@@ -19,9 +19,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from lmtx_ray.config.models import BEHIND_PADDING
 from lmtx_ray.search.hardware import has_amx
 from lmtx_ray.student.batching import Ids
-from lmtx_ray.student.int8_bert import is_supported
 
 
 @dataclass(frozen=True)
@@ -64,23 +64,32 @@ def can_pack(model: Any) -> bool:
 
 def is_bert(inner: Any) -> bool:
     """Whether `inner` has the parts and the attention that are computed here."""
+    config = getattr(inner, "config", None)
     return (
-        inner is not None
+        config is not None
+        and config.model_type in ("bert", *BEHIND_PADDING)
+        and config.hidden_act == "gelu"
+        and not config.is_decoder
         and hasattr(inner, "encoder")
         and hasattr(inner.encoder, "layer")
-        and is_supported(inner)
-        and getattr(inner.config, "position_embedding_type", "absolute") == "absolute"
+        and getattr(config, "position_embedding_type", "absolute") == "absolute"
     )
 
 
+def first_place(inner: Any) -> int:
+    """The place of a text's first token among those that `inner` has embeddings of."""
+    config = inner.config
+    return config.pad_token_id + 1 if config.model_type in BEHIND_PADDING else 0
+
+
 def hidden_states(inner: Any, packed: Packed, dtype: torch.dtype) -> torch.Tensor:
-    """[N, H] in `dtype` of `inner`, a BertModel with float32 weights; with its gradients, and its
-    dropout where it is in training."""
+    """[N, H] in `dtype` of `inner`, a model as `is_bert` says, in float32; with its gradients, and
+    its dropout where it is in training."""
     embeddings = inner.embeddings
     x_NH = functional.embedding(
         packed.tokens_N, embeddings.word_embeddings.weight, embeddings.word_embeddings.padding_idx
     )
-    x_NH = x_NH + embeddings.position_embeddings(packed.places_N)
+    x_NH = x_NH + embeddings.position_embeddings(packed.places_N + first_place(inner))
     x_NH = x_NH + embeddings.token_type_embeddings.weight[0]
     x_NH = embeddings.dropout(embeddings.LayerNorm(x_NH)).to(dtype)
     # without AMX the gradient of attention in bfloat16 takes three times as long as in float32

@@ -19,7 +19,7 @@ import torch
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.config.models import CAUSAL, PAIRS
+from lmtx_ray.config.models import BEHIND_PADDING, CAUSAL, PAIRS
 from lmtx_ray.io import progress
 from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search import hardware
@@ -33,7 +33,6 @@ from lmtx_ray.teacher.spellings import answer_tokens
 from lmtx_ray.teacher.vllm import VllmTeacher
 
 LONGEST = 8192  # of a model that does not say how much it reads
-OFFSET = ("roberta", "xlm-roberta", "camembert")  # their positions begin behind the padding's
 YES_NAMES = {"yes", "true", "relevant", "positive", "1"}
 
 
@@ -256,7 +255,7 @@ def _on(model: Any, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def _longest(own: Any) -> int:
     """Tokens that a cross-encoder reads at most."""
     most = getattr(own, "max_position_embeddings", None) or LONGEST
-    if own.model_type in OFFSET:
+    if own.model_type in BEHIND_PADDING:
         most -= (own.pad_token_id or 0) + 1
     return int(most)
 

@@ -11,15 +11,16 @@ from lmtx_ray.student import training
 from lmtx_ray.student.any_model import load_model
 from lmtx_ray.student.batching import Batch, soft_batch
 from lmtx_ray.student.data_parallel import TextVectors
+from lmtx_ray.student.packed_bert import can_pack
 from tests.tiny import TOPICS, save_encoder
 
 NAMES = [f"{topic} disease" + " pain" * (place % 3) for place, topic in enumerate(TOPICS)]
 Gradients = dict[str, torch.Tensor]
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_encoder(tmp_path_factory.mktemp("models"))
+@pytest.fixture(scope="module", params=["bert", "xlm-roberta"])
+def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_encoder(tmp_path_factory.mktemp("models"), request.param)
 
 
 def batch() -> Batch:
@@ -54,6 +55,7 @@ def apart(one: Gradients, two: Gradients) -> float:
 
 
 def test_texts_without_padding_give_the_gradient_of_the_librarys_model(encoder: str) -> None:
+    assert can_pack(load_model(encoder, "cpu"))
     packed, library = (gradients(load_model(encoder, "cpu"), packs) for packs in (True, False))
     assert any(value.abs().max() > 0 for value in packed.values())
     assert apart(library, packed) < 1e-4
