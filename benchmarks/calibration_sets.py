@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import quality_methods as methods
-from benchmarks.judge_calibration import teacher_of
+from benchmarks.judge_calibration import stand_in
 from benchmarks.judged_runs import Given, Lists, step
 from benchmarks.quality_jobs import PREPARE, Job, Options, bench_of, prepare
 from benchmarks.quality_judge import Judge, SimulatedJudge, Verdicts
@@ -66,7 +66,9 @@ def given_of(data: Path, name: str, made: Bench, rates: tuple[float, float], see
     known = {part: _known(lists[part], combiners, memory, part == "held") for part in lists}
     firsts = [known["held"][doc_id].ranked[0][: methods.SELECTED].tolist() for doc_id in held.said]
     held.ask(judge, firsts)
-    verdicts = {pair: (decide(p_yes, None, 0.0), p_yes) for pair, p_yes in held.by_pair().items()}
+    verdicts: dict[tuple[str, int], tuple[str, float | None]] = {
+        pair: (decide(p_yes, None, 0.0), p_yes) for pair, p_yes in held.by_pair().items()
+    }
     return Given(
         f"{name}, a judge of {rates[0]:.0%} and {rates[1]:.0%}",
         "untrained, learned",
@@ -131,9 +133,7 @@ def asked_by_chance(run: Path, given: Given) -> Given:
             found = {*own.dense[0].tolist(), *(own.lexical or own.dense)[0].tolist()}
             ids = drawn(row["doc_id"], len(labels), found, CHANCE_K)
             rows.append({**row, "label_ids": ids, "label_texts": [labels[n] for n in ids]})
-    with tempfile.TemporaryDirectory() as work:
-        teacher, _ = teacher_of(False, Path(work))
-        said = teacher.judge(pa.Table.from_pylist(rows, schema=QUESTIONS))
+    said = stand_in().judge(pa.Table.from_pylist(rows, schema=QUESTIONS))
     return replace(given, wrong=wrong_of(said["p_yes"].to_numpy()))
 
 

@@ -17,6 +17,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -151,8 +152,10 @@ def main() -> None:
     for part in HISTORIES:
         rows[f"weighed, {part:g} of the history"] = weighed(given, fitted(given, part))
     rows["weighed, fitted without history"] = weighed(given, without_history(given))
-    table = {name: measured(given, ranking) for name, ranking in rows.items()}
-    whole = {name: given.reranked[name] for name in ("P@1", "R@10") if name in given.reranked}
+    table: dict[str, Any] = {name: measured(given, ranking) for name, ranking in rows.items()}
+    whole: dict[str, Any] = {
+        name: given.reranked[name] for name in ("P@1", "R@10") if name in given.reranked
+    }
     for name, row in {"the judge's re-ranking (all documents)": whole, **table}.items():
         print(f"{name:40}", *(f"{column} {100 * value:5.1f}" for column, value in row.items()))
     own = table[f"weighed, {combining.HISTORY:g} of the history"]

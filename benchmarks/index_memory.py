@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -97,7 +98,7 @@ def speed(folder: str, dimensions: int) -> dict[str, float]:
     import torch
 
     from lmtx_ray.search.index import LabelIndex, use_threads
-    from lmtx_ray.search.int8_nearest import Int8Nearest
+    from lmtx_ray.search.int8_nearest import Int8Nearest, _Among
     from lmtx_ray.search.int8_product import Int8Product, to_uint8
     from lmtx_ray.search.shard_file import read_shard, shard_files
 
@@ -107,15 +108,15 @@ def speed(folder: str, dimensions: int) -> dict[str, float]:
     assert shard.int8 is not None
     near, packed = Int8Nearest(shard.int8), Int8Product(torch.from_numpy(shard.vectors_LD.copy()))
     (whole,) = LabelIndex.load(folder).shards
-    queries = next(unit_vectors(ASKED, dimensions, 2))
+    queries, every = next(unit_vectors(ASKED, dimensions, 2)), _Among.of(None, len(whole))
     spent: dict[str, float] = {}
     for number in (1, ASKED):
         asked = queries[:number]
         in_int8 = torch.from_numpy(np.rint(asked / np.abs(asked).max() * 127).astype(np.int8))
         works: dict[str, Callable[[], object]] = {
-            "shared": lambda rows=in_int8: near._products(rows),
+            "shared": lambda rows=in_int8: deque(near._products(rows, every), maxlen=0),
             "packed": lambda rows=in_int8: packed(to_uint8(rows), 1.0, 128),
-            "float32": lambda rows=asked: whole._in_float32(rows, K),
+            "float32": lambda rows=asked: whole._in_float32(rows, K, None),
         }
         spent |= {f"{name}_{number}": least for name, least in milliseconds(works).items()}
     return spent

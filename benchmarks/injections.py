@@ -35,10 +35,10 @@ import pyarrow as pa
 
 from benchmarks.judge_calibration import RESULTS, add_judges, said, sample, teacher_of
 from lmtx_ray.student.pseudo_labels import area_under_curve
+from lmtx_ray.teacher.model_files import load_tokenizer
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.protocol import QUESTIONS, Teacher
 from lmtx_ray.teacher.rendering import Rendering
-from lmtx_ray.teacher.vllm import load_tokenizer
 from tests.attacks import Attack, attacks
 
 SEED = 13

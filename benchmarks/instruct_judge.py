@@ -1,6 +1,6 @@
 """What a real chat model is heard to say: two single tokens against all spellings, and its server.
 
-    python benchmarks/instruct_judge.py [--quick] [--output FILE]
+    python -m benchmarks.instruct_judge [--quick] [--output FILE]
 
 SmolLM2-135M-Instruct is asked about the sample's first documents, cut to 60 words, with the labels
 whose words they name. The rule before took the tokens " yes" and " no" after the chat template and
@@ -26,8 +26,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-from serving import show
 
+from benchmarks.serving import show
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import Teacher, Unlimited

@@ -1,6 +1,6 @@
 """What int8 does to the tags, and what it saves: the encoder in float32, bfloat16 and int8.
 
-    python benchmarks/int8.py [--bundle FOLDER] [--seconds 5] [--output FILE]
+    python -m benchmarks.int8 [--bundle FOLDER] [--seconds 5] [--output FILE]
 
 The test documents of the sample are searched among its labels' vectors (dense alone, without the
 lexical side) with each kind of query vector; the labels' vectors are the bundle's in all cases.
@@ -21,9 +21,9 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from plain_bundle import publish_plain, sample_rows
-from serving import CHARACTERS, show
 
+from benchmarks.plain_bundle import publish_plain, sample_rows
+from benchmarks.serving import CHARACTERS, show
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus.text_keys import document_text

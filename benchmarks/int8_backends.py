@@ -1,6 +1,6 @@
 """Our int8 encoder against those of torchao, ONNX Runtime and OpenVINO, one thread each.
 
-    python benchmarks/int8_backends.py [--quick] [--only NAME ...] [--seconds 5] [--output FILE]
+    python -m benchmarks.int8_backends [--quick] [--only NAME ...] [--seconds 5] [--output FILE]
 
 All get the same token ids in the same batches, and pooling is ours. Told of each: CPU milliseconds
 a document of about 75 tokens, 1 and 64 in a call; the mean share of float32's 10 nearest labels
@@ -30,12 +30,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from plain_bundle import sample_rows
-from serving import CHARACTERS, show
 from torch import nn
 
+from benchmarks.plain_bundle import sample_rows
+from benchmarks.serving import CHARACTERS, show
 from lmtx_ray.config.components import EncoderConfig
-from lmtx_ray.corpus.documents import document_text
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.student import bert as bert_loading
 from lmtx_ray.student import encoder
@@ -72,11 +72,15 @@ class Plain(nn.Module):
         return self.bert(**dict(zip(NAMES, features, strict=True))).last_hidden_state
 
 
+def library_of(own: Encoder) -> Any:
+    """The sentence-transformers model of an encoder that was loaded by it."""
+    model: Any = own._model
+    return model.library
+
+
 def features_of(own: Encoder, text: str) -> dict[str, torch.Tensor]:
     """Token ids of one text as a batch, as the model gets them."""
-    made = own._model.library.tokenizer(
-        [text], truncation=True, max_length=128, return_tensors="pt"
-    )
+    made = library_of(own).tokenizer([text], truncation=True, max_length=128, return_tensors="pt")
     return {name: made[name] for name in NAMES}
 
 
@@ -96,13 +100,13 @@ def torchao(texts: Sequence[str], work: Path) -> Encoder:
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
     own = by_library()
-    quantize_(own._model.library[0].auto_model, Int8DynamicActivationInt8WeightConfig())
+    quantize_(library_of(own)[0].auto_model, Int8DynamicActivationInt8WeightConfig())
     return own
 
 
 def torchao_compiled(texts: Sequence[str], work: Path) -> Encoder:
     own = torchao(texts, work)
-    own._model.library[0].model = torch.compile(own._model.library[0].auto_model, dynamic=True)
+    library_of(own)[0].model = torch.compile(library_of(own)[0].auto_model, dynamic=True)
     return own
 
 
@@ -112,7 +116,7 @@ def onnx(texts: Sequence[str], work: Path) -> Encoder:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     own = by_library()
-    bert = own._model.library[0].auto_model
+    bert = library_of(own)[0].auto_model
     exported(bert, features_of(own, texts[0]), work / "model.onnx")
     quantize_dynamic(
         work / "model.onnx", work / "int8.onnx", weight_type=QuantType.QInt8, per_channel=True
@@ -125,7 +129,7 @@ def onnx(texts: Sequence[str], work: Path) -> Encoder:
     def compute(features: dict[str, torch.Tensor]) -> np.ndarray:
         return session.run(None, {name: features[name].numpy() for name in kept})[0]
 
-    own._model.library[0].model = Runtime(bert, compute)
+    library_of(own)[0].model = Runtime(bert, compute)
     return own
 
 
@@ -143,7 +147,7 @@ def openvino(texts: Sequence[str], work: Path) -> Encoder:
     import openvino as ov
 
     own = by_library()
-    bert = own._model.library[0].auto_model
+    bert = library_of(own)[0].auto_model
     example = features_of(own, texts[0])
     model = ov.convert_model(Plain(bert).eval(), example_input=tuple(example.values()))
     as_inputs = [tuple(t.numpy() for t in features_of(own, text).values()) for text in texts]
@@ -158,7 +162,7 @@ def openvino(texts: Sequence[str], work: Path) -> Encoder:
     def compute(features: dict[str, torch.Tensor]) -> np.ndarray:
         return compiled([features[name].numpy() for name in NAMES])[0].copy()
 
-    own._model.library[0].model = Runtime(bert, compute)
+    library_of(own)[0].model = Runtime(bert, compute)
     return own
 
 

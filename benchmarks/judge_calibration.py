@@ -224,10 +224,15 @@ def teacher_of(arguments: argparse.Namespace, work: Path) -> tuple[Teacher, str]
         folder, prompt = instruct.save_instruct(work), get_prompt("subject")
         config = TeacherConfig(model=folder, threads=1, max_document_tokens=160, least_mass=0.0)
         return build_teacher(config, prompt), "SmolLM2-135M-Instruct, prompt subject"
+    return stand_in(), "stand-in judge"
+
+
+def stand_in() -> Teacher:
+    """The sample's own judge."""
     config = TeacherConfig(
         model=str(instruct.SAMPLE / "judge"), prompt="judge", threads=1, max_document_tokens=160
     )
-    return build_teacher(config, get_prompt("judge")), "stand-in judge"
+    return build_teacher(config, get_prompt("judge"))
 
 
 def main() -> None:

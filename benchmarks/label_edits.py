@@ -68,7 +68,7 @@ def changes(labels: pa.Table, folder: Path, count: int) -> dict[str, str]:
     added = [(f"N{n}", f"{texts[draw.randrange(len(texts))]} anew") for n in range(each)]
     updated = {place: f"{texts[place]} renamed" for place in places[:each]}
     gone = set(places[each:])
-    rows = {
+    rows: dict[str, Any] = {
         "add": added,
         "update": [(keys[place], text) for place, text in updated.items()],
         "remove": [(keys[place],) for place in gone],

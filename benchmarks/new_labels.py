@@ -68,7 +68,7 @@ def arguments(given: Sequence[str] | None = None) -> Options:
     fit = dict(SMALL["default"]) if got.quick else {}
     folder = Path(got.data) / got.set
     sizes = got.documents, got.test
-    how = got.cycles, got.top_k, fit, got.encoder, got.quick
+    how: tuple[Any, ...] = got.cycles, got.top_k, fit, got.encoder, got.quick
     return Options(folder, got.share, got.seeds, *sizes, *how)
 
 

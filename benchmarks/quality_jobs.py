@@ -53,7 +53,7 @@ class Options:
 
     def settings(self, seed: int) -> Settings:
         """Of a seed: its trainings draw otherwise, too."""
-        fits = {
+        fits: dict[str, Any] = {
             recipe: FitConfig.model_validate({**given, "seed": seed})
             for recipe, given in self.fits.items()
         }
@@ -93,7 +93,7 @@ def prepare(options: Options, job: Job) -> list[Measured]:
     """Write what the untouched encoder and BM25 find, for all jobs of the set or of the seed."""
     texts = texts_of(options.folder(job.set), job.seed, options.sizes)
     lexical, encoder = LexicalIndex.build(texts.labels), Encoder(options.encoder)
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for part in ("train", "held") if job.seed else ("test",):
         documents = getattr(texts, part)
         found = lexical.search([document.whole for document in documents], DEPTH)

@@ -66,11 +66,12 @@ def _line(name: str, rows: Sequence[Measured]) -> Line:
     above, below = (
         sum(getattr(row, side).sum() for row in rows) for side in ("psp_above_B", "psp_below_B")
     )
-    means = [
+    calls, each, seconds = (
         float(np.mean([getattr(row, name) for row in rows]))
         for name in ("calls", "calls_each", "seconds")
-    ]
-    return Line(name, values, 100 * float(above / max(below, 1e-12)), *means, len(rows))
+    )
+    psp = 100 * float(above / max(below, 1e-12))
+    return Line(name, values, psp, calls, each, seconds, len(rows))
 
 
 def last(lines: Lines, kind: str, *ways: str) -> list[Line]:

@@ -204,8 +204,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="the same, to go on with after an interruption")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sizes = itertools.product(arguments.documents, arguments.labels)
-    sizes = QUICK if arguments.quick else sorted(sizes, key=lambda pair: pair[0] * pair[1])
+    every = itertools.product(arguments.documents, arguments.labels)
+    sizes = QUICK if arguments.quick else sorted(every, key=lambda pair: pair[0] * pair[1])
     name = (
         f"{'-quick' if arguments.quick else ''}{'-' + arguments.until if arguments.until else ''}"
     )

@@ -1,6 +1,6 @@
 """The service against a plain one of a few lines: same model, labels and cores, one run.
 
-    python benchmarks/serving.py [--quick] [--seconds 8] [--rounds 3] [--output FILE]
+    python -m benchmarks.serving [--quick] [--seconds 8] [--rounds 3] [--output FILE]
 
 Ours runs as `lmtx serve` starts it, rate limits included: the load comes with one API key, as
 without keys nobody's rate is counted behind HAProxy, so key and rates are checked with each
@@ -32,9 +32,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from load import HOST, Outcome, closed_loop, open_loop, request_bytes
-from plain_bundle import publish_plain, sample_rows
 
+from benchmarks.load import HOST, Outcome, closed_loop, open_loop, request_bytes
+from benchmarks.plain_bundle import publish_plain, sample_rows
 from lmtx_ray.io.cores import usable_cores
 from lmtx_ray.io.publish import Dataset
 from serve_apps.guard import GuardSettings, new_key

@@ -40,8 +40,8 @@ class Course:
         self.steps.append([end - began - looked for end, began, looked in pairs])
         if self._job["every"] and (step + 1) % self._job["every"] == 0:
             self.losses.append((step, held_aside_loss(self._model, self._rows)))
-        pairs = zip(self._clocks, now, self._looking, strict=True)
-        self._looking = [looked + clock() - end for clock, end, looked in pairs]
+        clocks = zip(self._clocks, now, self._looking, strict=True)
+        self._looking = [looked + clock() - end for clock, end, looked in clocks]
 
     def result(self) -> dict[str, Any]:
         """Per second of wall and CPU time, after the first steps."""
@@ -138,8 +138,8 @@ def theirs(job: dict[str, Any], rows: list[Row], aside: list[Row]) -> dict[str, 
     from sentence_transformers import (
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
-        losses,
     )
+    from sentence_transformers.sentence_transformer import losses
     from transformers import TrainerCallback
 
     from lmtx_ray.search.hardware import uses_bfloat16

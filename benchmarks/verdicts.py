@@ -38,8 +38,8 @@ from benchmarks.verdict_ways import MEASUREMENTS
 from lmtx_ray.io.cores import usable_cores
 
 RESULTS = Path(__file__).resolve().parent / "results"
-FULL = {"rows": (1_000_000, 10_000_000), "documents": 100_000}
-QUICK = {"rows": (1_000_000,), "documents": 20_000}
+FULL: dict[str, Any] = {"rows": (1_000_000, 10_000_000), "documents": 100_000}
+QUICK: dict[str, Any] = {"rows": (1_000_000,), "documents": 20_000}
 MOST_ROWS = {"plain_arrow": 20_000_000, "plain_dict": 2_000_000}  # with more they are not tried
 LIMIT_MIB, LIMIT_SHARE, LIMIT_GROWTH, JUDGEMENTS = 500, 0.05, 1.3, 1000
 
