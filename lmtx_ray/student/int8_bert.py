@@ -163,8 +163,7 @@ def row_step(rows: int) -> int:
 
 
 def is_supported(model: Any) -> bool:
-    """Whether `model` is what Int8Bert computes. It could compute RoBERTas too, but what 8 bits do
-    to their vectors has not been measured."""
+    """Whether `model` is what Int8Bert computes."""
     config = model.config
     return config.model_type == "bert" and config.hidden_act == "gelu" and not config.is_decoder
 

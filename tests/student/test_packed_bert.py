@@ -72,7 +72,7 @@ def test_bfloat16_leads_the_same_way(encoder: str, packs: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amx", "dtype"), [(False, torch.float32), (True, torch.bfloat16)], ids=["", "amx"]
+    ("amx", "dtype"), [(False, torch.float32), (True, torch.bfloat16)], ids=["without amx", "amx"]
 )
 def test_attention_is_in_bfloat16_where_its_gradient_is_fast(
     encoder: str, amx: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
