@@ -25,9 +25,9 @@ def are_few(rows: int, of: int) -> bool:
 
 def nearest_among(
     vectors_LD: np.ndarray, rows_R: np.ndarray, queries_BD: np.ndarray, k: int
-) -> list[np.ndarray]:
-    """For each query the up to k rows, int64, that have the greatest inner products among `rows_R`,
-    which are ascending. The sums are rounded as float32 is."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """rows_BK int64 and scores_BK, best first: the k rows, at most R, that have the greatest inner
+    products with each query among `rows_R`, which are ascending. Sums are rounded as float32 is."""
     queries, asked = torch.from_numpy(queries_BD), len(queries_BD)
     best_BK, rows_BK = torch.empty(asked, 0), torch.empty(asked, 0, dtype=torch.int64)
     for products_BP, rows_P in _pieces(vectors_LD, rows_R, queries):
@@ -37,8 +37,8 @@ def nearest_among(
         if best_BK.shape[1] > k:
             best_BK, order = best_BK.topk(k, dim=1)
             rows_BK = rows_BK.gather(1, order)
-    there = best_BK > -torch.inf
-    return [rows[own].numpy() for rows, own in zip(rows_BK, there, strict=True)]
+    best_BK, order = best_BK.sort(dim=1, descending=True)
+    return rows_BK.gather(1, order).numpy(), best_BK.numpy()
 
 
 def _better(

@@ -1,9 +1,8 @@
 """The rows that may be among a query's nearest, found by products of float32 on a torch device.
 
-A GPU sums in an order of its own, so its products are off by at most
-    (D + 2) 2^-23 |q| |l|        (sums of D rounded products, twice over; |l| of the longest row)
-from the exact ones. The k nearest rows are among those whose product is no more than twice that
-below the k-th best product, as in `int8_nearest`; the caller scores them exactly.
+A GPU sums in an order of its own, and its products are off by no more than any sum of float32 is
+(`ties`). The k nearest rows are among those whose product is no more than twice that below the k-th
+best product, as in `int8_nearest`; the caller scores them exactly.
 
 Shapes: L rows, R of them that count, D dimensions, B queries, P rows of a piece, K kept.
 """
@@ -18,6 +17,7 @@ import torch
 
 from lmtx_ray.search.among import are_few
 from lmtx_ray.search.int8_rows import SPREAD
+from lmtx_ray.search.ties import rounding
 
 logger = logging.getLogger(__name__)
 SPARE = 16  # kept beyond k, so that one pass nearly always tells which rows may be nearest
@@ -89,7 +89,7 @@ class DeviceNearest:
 def _rounding(dimensions: int) -> float:
     """Of a product, in parts of |q| |l|. A process may have let torch round what it multiplies."""
     exactly = torch.get_float32_matmul_precision() == "highest"
-    return (dimensions + 2) * 2.0**-23 + (0.0 if exactly else 2.0**-7)
+    return rounding(dimensions) + (0.0 if exactly else 2.0**-7)
 
 
 def _best(queries_BD: torch.Tensor, counted: _Counted, k: int) -> tuple[torch.Tensor, torch.Tensor]:

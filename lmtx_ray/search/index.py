@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,9 +34,10 @@ from lmtx_ray.search.shard_file import (
     shard_name,
     write_shard,
 )
+from lmtx_ray.search.ties import are_told, longest, nearest_exactly
 
 library: Any = faiss  # whose stubs lack much of what is called here
-SPARE = 16  # found beyond k, so that rounding at the edge loses none
+SPARE = 16  # found beyond k, so that one pass nearly always tells which rows are nearest
 LEAST_SHARED = 16  # queries of a thread that are worth starting it
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
 
@@ -154,14 +155,33 @@ class IndexShard:
         unsure = [place for place, rows in enumerate(near) if rows is None]
         sure = {place: rows for place, rows in enumerate(near) if rows is not None}
         if unsure:
-            sure |= zip(
-                unsure, self._in_float32(queries_BD[unsure], k + SPARE, rows_R), strict=True
-            )
+            sure |= zip(unsure, self._by_float32(queries_BD[unsure], k, rows_R), strict=True)
         return [sure[place] for place in range(len(near))]
+
+    def _by_float32(
+        self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None
+    ) -> list[np.ndarray]:
+        """The same without a finder."""
+        count = len(self) if rows_R is None else len(rows_R)
+        rows_BK, scores_BK = self._in_float32(queries_BD, min(k + SPARE, count), rows_R)
+        near = list(rows_BK)
+        if count <= k + SPARE:
+            return near
+        close = np.flatnonzero(~are_told(scores_BK, k, queries_BD, self._longest))
+        if len(close):
+            exactly = nearest_exactly(self.vectors_LD, rows_R, queries_BD[close], k)
+            for place, rows in zip(close, exactly, strict=True):
+                near[place] = rows
+        return near
+
+    @cached_property
+    def _longest(self) -> float:
+        return longest(self.vectors_LD)
 
     def _in_float32(
         self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None
-    ) -> Sequence[np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """rows_BK int64 and scores_BK, best first."""
         if rows_R is not None:
             from lmtx_ray.search.among import are_few, nearest_among
 
@@ -172,10 +192,8 @@ class IndexShard:
         faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * queries_BD.shape[1] + 1
         # of bare arrays: an index would copy the vectors into this process
         inner = faiss.METRIC_INNER_PRODUCT
-        found_BK: np.ndarray = faiss.knn(
-            queries_BD, self.vectors_LD, min(k, len(self)), metric=inner
-        )[1]
-        return list(found_BK)
+        scores_BK, rows_BK = faiss.knn(queries_BD, self.vectors_LD, k, metric=inner)
+        return rows_BK, scores_BK
 
     def _score(self, query_D: np.ndarray, rows_K: np.ndarray) -> np.ndarray:
         products = self.vectors_LD[rows_K].astype(np.float64) @ query_D.astype(np.float64)
@@ -184,7 +202,7 @@ class IndexShard:
 
 def _nearest_singly(
     vectors_LD: np.ndarray, rows_R: np.ndarray, queries_BD: np.ndarray, k: int
-) -> list[np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """`nearest_among` for few queries: FAISS makes no product of matrices with a selector."""
     allowed_L = np.zeros(len(vectors_LD), bool)
     allowed_L[rows_R] = True
@@ -202,7 +220,7 @@ def _nearest_singly(
         faiss.swig_ptr(rows_BK),
         faiss.IDSelectorBitmap(len(vectors_LD), faiss.swig_ptr(bits)),
     )
-    return list(rows_BK)
+    return rows_BK, scores_BK
 
 
 class LabelIndex:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmtx_ray.search.candidates import PADDING, merge_top_k
-from lmtx_ray.search.index import LabelIndex, load_shard
+from lmtx_ray.search.index import IndexShard, LabelIndex, load_shard
+from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.tensor_file import write_tensors
 
 
@@ -103,3 +104,23 @@ def test_vectors_that_cannot_be_ranked_are_refused_by_name() -> None:
         LabelIndex.build(broken[:0])
     with pytest.raises(FileNotFoundError, match="no index shards"):
         LabelIndex.load("absent")
+
+
+@pytest.mark.parametrize("allowed", [None, 0.9, 0.1])
+@pytest.mark.parametrize("asked", [1, 40])
+def test_rows_that_float32_cannot_tell_apart_are_ordered_by_their_exact_scores(
+    allowed: float | None, asked: int
+) -> None:
+    rng = np.random.default_rng(5)
+    known = np.concatenate([vectors(300, 1), np.repeat(vectors(1, 2), 200, axis=0)])
+    known += 1e-7 * rng.normal(size=known.shape).astype(np.float32)
+    queries = np.concatenate([known[-1:], vectors(asked - 1, 3)])
+    among, selection = np.arange(len(known)), None
+    if allowed is not None:
+        among = np.flatnonzero(rng.random(len(known)) < allowed)
+        selection = Selection(len(known), among)
+    products = (queries.astype(np.float64) @ known[among].astype(np.float64).T).astype(np.float32)
+    expected = among[np.argsort(-products, axis=1, kind="stable")[:, :10]]
+    ids, scores = IndexShard(known).search(queries, 10, selection)
+    assert np.array_equal(ids, expected)
+    assert np.array_equal(scores, -np.sort(-products, axis=1)[:, :10])
