@@ -17,8 +17,9 @@ from lmtx_ray.bundle.remaking import dump
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import label_set, label_words, label_words_moves, removed_labels
 from lmtx_ray.corpus.label_edits import Edited
-from lmtx_ray.corpus.label_set import LabelSet, Strings
+from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.label_texts import label_texts, row_texts
+from lmtx_ray.corpus.strings import Strings
 from lmtx_ray.io import storage
 from lmtx_ray.search.index_moves import NewIndex, move_index
 from lmtx_ray.search.lexical import LexicalIndex

@@ -6,15 +6,22 @@ import difflib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import chain, islice
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lmtx_ray.corpus.lines import BadRow
+from lmtx_ray.corpus.strings import Places, Strings
 from lmtx_ray.corpus.text_keys import squeezed
 from lmtx_ray.io import storage
 
 MOST_COMPARED = 20_000  # names an unknown one is compared with; of more, those that begin alike
+ALIKE = 3  # characters
 MOST_HINTS = 200  # unknown names that get near matches; more are a wrong column or label set
+MOST_TOLD = 5  # keys of labels that have the same text
+MOST_FOUND = 1 << 16  # names that are remembered: gold names the same few again and again
+NAMED = pa.schema([("label_key", pa.string()), ("text", pa.string())])
 
 
 def plain(name: str) -> str:
@@ -25,26 +32,20 @@ def plain(name: str) -> str:
 class LabelNames:
     """Keys and texts of a label set. A label's id is its place."""
 
-    def __init__(self, keys: Sequence[str], texts: Sequence[str]) -> None:
-        self._keys, self._texts = keys, texts
-        self._by_key = {plain(key): place for place, key in enumerate(keys)}
-        self._by_text: dict[str, int] = {}
-        self._shared: dict[str, list[int]] = {}  # texts that more than one label has
-        for place, text in enumerate(map(plain, texts)):
-            first = self._by_text.setdefault(text, place)
-            if first != place:
-                self._shared.setdefault(text, [first]).append(place)
+    def __init__(
+        self, keys: Sequence[str] | pa.ChunkedArray, texts: Sequence[str] | pa.ChunkedArray
+    ) -> None:
+        self._keys, self._texts = Strings.of(keys), Strings.of(texts)
+        self._by_key, self._by_text = Places(self._keys, plain), Places(self._texts, plain)
+        self._found = lru_cache(MOST_FOUND)(self._find)
         self._hints: dict[str, str] = {}
 
     @classmethod
     def of(cls, tables: Iterable[pa.Table]) -> LabelNames:
         """From tables with label_key and text, in the order of their label ids."""
-        keys: list[str] = []
-        texts: list[str] = []
-        for table in tables:
-            keys += table["label_key"].to_pylist()
-            texts += table["text"].to_pylist()
-        return cls(keys, texts)
+        named = [NAMED.empty_table(), *(table.select(NAMED.names) for table in tables)]
+        table = pa.concat_tables(named, promote_options="permissive")
+        return cls(table["label_key"], table["text"])
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -59,21 +60,25 @@ class LabelNames:
 
     def knows(self, name: str) -> bool:
         """Whether it is a key, or the text of one label or more."""
-        return plain(name) in self._by_key or plain(name) in self._by_text
+        return bool(self._found(plain(name)))
 
     def resolve(self, name: str) -> int | BadRow:
         """The label id of a key, or else of a text; a BadRow that says what is wrong with the
         name: nobody's, with those it is like, or that of several labels."""
         name = plain(name)
-        if name in self._by_key:
-            return self._by_key[name]
-        if name in self._shared:
-            keys = [repr(self._keys[place]) for place in self._shared[name][:5]]
+        found = self._found(name)
+        if len(found) > 1:
+            keys = [repr(self._keys[place]) for place in found]
             return BadRow(f"{name!r} is the text of labels {', '.join(keys)}: give the key")
-        if name in self._by_text:
-            return self._by_text[name]
+        if found:
+            return found[0]
         hint = self._near(name)
         return BadRow(f"{name!r} is no key and no text of a label{hint and '; '}{hint}")
+
+    def _find(self, name: str) -> list[int]:
+        """The label that has it as its key, or else the first that have it as their text."""
+        place = self._by_key.first(name)
+        return list(islice(self._by_text.of(name), MOST_TOLD)) if place is None else [place]
 
     def _near(self, name: str) -> str:
         if name not in self._hints:
@@ -83,17 +88,24 @@ class LabelNames:
         return self._hints[name]
 
     def _hint(self, folded: str) -> str:
-        names = [*self._by_key, *self._by_text]
-        if len(names) > MOST_COMPARED:
-            names = [name for name in names if name[:3].casefold() == folded[:3]]
-        alike = {name.casefold(): name for name in names[:MOST_COMPARED]}
+        names = map(
+            plain, chain(self._beginning(self._keys, folded), self._beginning(self._texts, folded))
+        )
+        alike = {name.casefold(): name for name in islice(names, MOST_COMPARED)}
         near = [alike[match] for match in difflib.get_close_matches(folded, alike, n=3)]
         return f"did you mean {' or '.join(map(self._shown, near))}?" if near else ""
 
+    def _beginning(self, names: Strings, folded: str) -> Strings:
+        """All names, or of many those that begin alike."""
+        if len(self) * 2 <= MOST_COMPARED:
+            return names
+        begin = pc.utf8_lower(pc.utf8_slice_codeunits(names.column, 0, ALIKE))
+        return Strings(names.column.filter(pc.equal(begin, folded[:ALIKE])))
+
     def _shown(self, name: str) -> str:
-        if name in self._by_key:
-            return f"{name!r} ({self._texts[self._by_key[name]]})"
-        return f"{name!r} ({self._keys[self._by_text[name]]})"
+        (place,) = self._found(name)[:1]
+        is_key = plain(self._keys[place]) == name
+        return f"{name!r} ({self._texts[place] if is_key else self._keys[place]})"
 
 
 @lru_cache(maxsize=1)

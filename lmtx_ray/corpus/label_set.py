@@ -13,7 +13,6 @@ from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import overload
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ from lmtx_ray.corpus.hierarchy import Hierarchy
 from lmtx_ray.corpus.label_words import FILE as WORDS_FILE
 from lmtx_ray.corpus.label_words import LabelWords, index_table, save_words
 from lmtx_ray.corpus.removed_labels import Removed
+from lmtx_ray.corpus.strings import Strings
 
 MOST_PARENTS = 20  # a longer chain is a circle
 MANY_KEYS = 1000  # and more are looked up together, through a table of all
@@ -45,26 +45,6 @@ class Label:
 
     key: str
     text: str
-
-
-class Strings(Sequence[str]):
-    """A column of strings; each is made when it is asked for."""
-
-    def __init__(self, column: pa.LargeStringArray) -> None:
-        self.column = column
-
-    def __len__(self) -> int:
-        return len(self.column)
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            texts: list[str] = self.column[place].to_pylist()
-            return texts
-        return str(self.column[int(place)].as_py())
 
 
 class LabelSet(Mapping[str, str]):

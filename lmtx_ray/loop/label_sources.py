@@ -46,7 +46,7 @@ def label_names(given: Any) -> LabelNames:
 def _of_bundle(uri: str) -> LabelNames:
     held = open_bundle(uri, lambda name: name == FILE)
     labels = LabelSet.load(held.folder)
-    return LabelNames(labels.keys_by_place[:], labels.texts[:])
+    return LabelNames(labels.keys_by_place, labels.texts)
 
 
 def _of_table(table: pa.Table) -> LabelNames:
@@ -57,6 +57,5 @@ def _of_table(table: pa.Table) -> LabelNames:
         table = table.sort_by("label_id")
         if not np.array_equal(table["label_id"].to_numpy(), np.arange(table.num_rows)):
             raise ValueError("labels: their label_id are not 0, 1, 2, … without a gap")
-    keys = table["label_key"].to_pylist()
-    texts = table["text"].to_pylist() if "text" in table.column_names else keys
-    return LabelNames(keys, texts)
+    keys = table["label_key"]
+    return LabelNames(keys, table["text"] if "text" in table.column_names else keys)

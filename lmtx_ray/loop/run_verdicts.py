@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.lines import BadRow
 from lmtx_ray.corpus.schemas import HUMAN
-from lmtx_ray.corpus.text_keys import document_keys, document_text, text_key
+from lmtx_ray.corpus.text_keys import KEY_BYTES, document_keys, document_text, text_key
 from lmtx_ray.io import storage
 from lmtx_ray.loop.layout import Layout, lay_out
 from lmtx_ray.loop.run_config import RunConfig
@@ -21,6 +22,10 @@ from lmtx_ray.teacher.shown import shown_tables
 from lmtx_ray.verdicts.exchange import Resolver, Row, from_hex, read_file
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Partition, VerdictStore
+
+SEEN = pa.schema(
+    [("seen", pa.binary(KEY_BYTES)), ("label_key", pa.string()), ("text", pa.string())]
+)
 
 
 def judges_of(store: VerdictStore, layout: Layout | None) -> list[Partition]:
@@ -48,7 +53,7 @@ def document_files(layout: Layout) -> list[str]:
 def named_rows(layout: Layout, partition: Partition) -> Iterator[Row]:
     """Verdicts of a partition on the run's documents, with ids, keys and texts; unit by unit."""
     files = document_files(layout)
-    labels = _labels_by_key(layout, layout.prompt)
+    labels = _labels_seen(layout.prompt, layout.labels.files())
     lookup = Lookup(partition.snapshot())
     for file in files:
         documents = storage.read_table(file)
@@ -58,9 +63,10 @@ def named_rows(layout: Layout, partition: Partition) -> Iterator[Row]:
         verdicts: dict[tuple[bytes, bytes], Row] = {}
         for row in lookup.find(by_key).to_pylist():
             verdicts.setdefault((row["document"], row["label"]), row)
+        names = _names_of({label for _, label in verdicts}, labels)
         for row in verdicts.values():
             for document in by_key.get(row["document"], ()):
-                yield _named(row, document, labels.get(row["label"]))
+                yield _named(row, document, names.get(row["label"]))
 
 
 def _named(verdict: Row, document: Row, label: tuple[str, str] | None) -> Row:
@@ -76,48 +82,65 @@ def _named(verdict: Row, document: Row, label: tuple[str, str] | None) -> Row:
     }
 
 
-def _labels_by_key(layout: Layout, prompt: Prompt) -> dict[bytes, tuple[str, str]]:
-    """Key of a label's name, and of what the judge sees of it -> (label_key, name)."""
-    found: dict[bytes, tuple[str, str]] = {}
-    columns = ["label_key", "text", "description", "aliases"]
-    for table in shown_tables(prompt, layout.labels.files(), columns):
-        for row in table.to_pylist():
-            for text in {row["text"], prompt.label_text(row)}:
-                found.setdefault(text_key(text), (row["label_key"], row["text"]))
-    return found
+def _labels_seen(prompt: Prompt, files: Sequence[str]) -> pa.Table:
+    """SEEN of a label set: a row for each label's name, and one for what the judge sees of it if
+    that is another text."""
+    tables = [SEEN.empty_table()]
+    for table in shown_tables(prompt, files, ["label_key", "text", "description", "aliases"]):
+        rows = [
+            {"seen": text_key(text), "label_key": row["label_key"], "text": row["text"]}
+            for row in table.to_pylist()
+            for text in dict.fromkeys([row["text"], prompt.label_text(row)])
+        ]
+        tables.append(pa.Table.from_pylist(rows, schema=SEEN))
+    return pa.concat_tables(tables)
+
+
+def _names_of(keys: Collection[bytes], labels: pa.Table) -> dict[bytes, tuple[str, str]]:
+    """(label_key, name) by key, of the first label that has it."""
+    wanted = pa.array(keys, SEEN.field("seen").type)
+    found = labels.filter(pc.is_in(labels["seen"], value_set=wanted)).to_pylist()
+    return {row["seen"]: (row["label_key"], row["text"]) for row in reversed(found)}
 
 
 def resolver_for(config: RunConfig | None, path: str) -> Resolver:
     """What the ids and label keys in a verdict file mean. Without a run only hashes are known."""
     if config is None:
         return Resolver({}, {})
-    wanted = _ids_in(path)
-    if not wanted:
+    ids, names = _named_in(path)
+    if not ids:
         return Resolver({}, {})
     layout = lay_out(config)
     documents: dict[str, bytes] = {}
     for file in document_files(layout):
         table = storage.read_table(file)
         pairs = zip(table["doc_id"].to_pylist(), document_keys(table), strict=True)
-        documents |= {doc_id: key for doc_id, key in pairs if doc_id in wanted}
+        documents |= {doc_id: key for doc_id, key in pairs if doc_id in ids}
     labels: dict[str, bytes] = {}
     for file in layout.labels.files():
-        for row in storage.read_table(file).select(["label_key", "text"]).to_pylist():
-            key = text_key(row["text"])
-            labels.setdefault(row["text"], key)
-            labels[row["label_key"]] = key
+        for row in storage.read_table(file, ["label_key", "text"]).to_pylist():
+            if row["text"] in names:
+                labels.setdefault(row["text"], text_key(row["text"]))
+            if row["label_key"] in names:
+                labels[row["label_key"]] = text_key(row["text"])
     return Resolver(documents, labels)
 
 
-def _ids_in(path: str) -> set[str]:
-    """Ids of documents in rows that do not give both hashes, as exported ones do."""
-    ids: set[str] = set()
+def _named_in(path: str) -> tuple[set[str], set[str]]:
+    """What documents and labels are called in rows that do not give both hashes, as exported ones
+    do."""
+    ids, names = set[str](), set[str]()
     for _, row in read_file(path):
         if isinstance(row, BadRow):
             continue
         if any(from_hex(str(row.get(name) or "")) is None for name in ("document", "label")):
-            ids |= {str(row[name]) for name in ("doc_id", "document") if row.get(name)}
-    return ids
+            ids |= _values(row, "doc_id", "document")
+            names |= _values(row, "label_key", "label_text", "label")
+    return ids, names
+
+
+def _values(row: Row, *fields: str) -> set[str]:
+    return {str(row[name]) for name in fields if row.get(name)}
 
 
 def keep_rejects(store: VerdictStore, rejects: list[dict[str, Any]]) -> str | None:
