@@ -46,7 +46,7 @@ from lmtx_ray.loop.calibrating import WEIGHED, Held, Said, Sides, calibrate, hel
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BINS, SEED, DRAWS = 10, 13, 10
-REVIEWS = (100, 200)
+REVIEWS = (10, 100, 200)
 FIRST = (1, 5)
 THRESHOLDS = (0.5, 0.7, 0.9)
 ASKED_SHARE, ASKED_DISTINCT = 0.5, 30

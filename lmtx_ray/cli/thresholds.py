@@ -22,7 +22,7 @@ def add_verbs(verbs: Any) -> None:
     about = "choose the least probability and the number of tags, by precision and recall"
     verb = add_verb(verbs, "optimize", about, optimize_bundle)
     verb.set_defaults(in_words=said_already)
-    verb.add_argument("bundle", metavar="RUN_OR_BUNDLE", help="a run with one bundle, or a bundle")
+    verb.add_argument("bundle", metavar="RUN_OR_BUNDLE", help="a bundle, or a run: its newest")
     verb.add_argument("--gold", metavar="URI", help="choose by gold, a file in any form")
     verb.add_argument(
         "--tags", metavar="URI", help="tags of the gold documents by this bundle; with --gold"
@@ -48,7 +48,7 @@ def add_verbs(verbs: Any) -> None:
 def _add_recalibrate(verbs: Any) -> None:
     about = "a bundle whose probabilities heed reviewed pairs; no model is trained"
     verb = add_verb(verbs, "recalibrate", about, recalibrate_bundle)
-    verb.add_argument("bundle", metavar="RUN_OR_BUNDLE", help="a run with one bundle, or a bundle")
+    verb.add_argument("bundle", metavar="RUN_OR_BUNDLE", help="a bundle, or a run: its newest")
     verb.add_argument(
         "--verdicts",
         metavar="URI",

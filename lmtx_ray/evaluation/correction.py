@@ -2,8 +2,8 @@
 
 First, how often the judge is right where it says so: a logistic regression of what people said on
 its log-odds and on the student's, drawn to "as it says". Then the calibration's own weights, drawn
-to those that were fitted on the judge. So a few reviews move the level, and many move all of it:
-with a hundred, such probabilities are as good as those of a good judge, even where it is a bad one
+to those that it had. So a few reviews move little, and many move all of it: with a hundred, such
+probabilities are as good as those of a good judge, even where it is a bad one
 (`benchmarks/calibration.py`). Shapes: N pairs, F features.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from lmtx_ray.evaluation.calibration import Calibration, log_odds, minimise, sigmoid
 
 PENALTIES = np.array([3.0, 3.0, 0.5])  # of trust in the judge, in the student, of the shift
-HOLD, HOLD_LEVEL = 5.0, 0.5  # of a weight and of the intercept to what the judge made them
+HOLD = 5.0  # of the weights and the intercept to what they were without reviews
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def moved(prior: Calibration, features_NF: np.ndarray, right_N: np.ndarray) -> C
     standard_NF = (features_NF - np.array(prior.centres)) / np.array(prior.scales)
     design = np.column_stack([standard_NF, np.ones(len(right_N))])
     towards = np.array([*prior.weights, prior.intercept])
-    penalties = np.array([HOLD] * len(prior.weights) + [HOLD_LEVEL])
+    penalties = np.full(len(towards), HOLD)
     least = np.array([min(weight, 0.0) for weight in prior.weights] + [-np.inf])
     *weights, intercept = minimise(design, right_N, penalties, least, towards=towards).tolist()
     return replace(prior, weights=tuple(weights), intercept=intercept)

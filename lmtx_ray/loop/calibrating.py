@@ -168,7 +168,8 @@ def calibrate(held: Held, names: tuple[str, ...], wrong: float | None = None) ->
     student_N = plain.log_odds(held.features_NF)
     correction = fit_correction(held.judged_N, student_N, held.reviewed_N)
     corrected_N = correction.apply(held.judged_N, student_N)
-    prior = _fit(held, names, corrected_N)
+    # reviews are no reason to fit weighed sides on what the judge had a hand in
+    prior = plain if names == WEIGHED else _fit(held, names, corrected_N)
     calibration = moved(prior, held.features_NF[known_N], held.reviewed_N[known_N])
     guessed_N = np.where(np.isnan(corrected_N), held.accepted_N, corrected_N)
     right_N = np.where(known_N, held.reviewed_N, guessed_N)

@@ -43,7 +43,7 @@ def name_if_nameless(config: RunConfig, layout: Layout, summary: Mapping[str, An
 def make_newest(run: str, bundle: str, made_of: str) -> bool:
     """Make a bundle that was made of a run's own the newest of that run, known by what the other
     was; False, and nothing done, where `run` is no folder that holds it."""
-    run = storage.absolute(run)
+    run = storage.absolute(run).removesuffix(f"/{LATEST}")
     if bundle.rstrip("/").rsplit("/", 1)[0] != run:
         return False
     own = {"bundle_id": description_of(bundle)["bundle_id"]}

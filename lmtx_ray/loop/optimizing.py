@@ -18,6 +18,7 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.gold import GoldSource
 from lmtx_ray.evaluation.grid import LIMITS, THRESHOLDS, Cell, Choice, Rated, choose, grid
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.loop.matching import match
 from lmtx_ray.loop.self_matching import rows_of_gold, without_pairs
@@ -43,14 +44,17 @@ class Basis:
 
 
 def bundle_of(uri: str) -> str:
-    """A bundle's URI, of itself or of the run that made it.
+    """A bundle's URI, of itself or of a run: its newest, or, where the run names none, the only one
+    that it made.
 
     Raises:
-        ConfigError: Neither, or a run with several bundles.
+        ConfigError: Neither, or a run of several bundles that names none.
+        PublishError: A run without a bundle yet.
     """
     uri = storage.absolute(uri)
-    if storage.exists(storage.join(uri, MANIFEST)):
-        return uri
+    bundle = resolve(uri)
+    if storage.exists(storage.join(bundle, MANIFEST)):
+        return bundle
     names = {
         entry.uri.removeprefix(f"{uri}/").split("/", 1)[0]
         for entry in storage.list_entries(uri)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmtx_ray.evaluation.calibration import Calibration, log_odds, sigmoid
-from lmtx_ray.evaluation.correction import Correction, fit_correction, moved
+from lmtx_ray.evaluation.correction import HOLD, Correction, fit_correction, moved
 
 NAN = float("nan")
 
@@ -62,7 +62,7 @@ def test_exact_values_of_a_move() -> None:
     made = moved(prior, np.array([[0.5]]), np.array([1.0]))
     assert made.weights == (2.0,)
     step = made.intercept + 1.0
-    assert sigmoid(np.array(made.intercept)) - 1.0 + 0.5 * step == pytest.approx(0, abs=1e-8)
+    assert sigmoid(np.array(made.intercept)) - 1.0 + HOLD * step == pytest.approx(0, abs=1e-8)
 
 
 def test_log_odds_are_finite_everywhere() -> None:

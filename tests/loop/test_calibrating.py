@@ -176,3 +176,19 @@ def test_people_move_the_scores_of_weighed_sides() -> None:
     reviewed = calibrate(Held(**{**vars(held), "reviewed_N": reviewed_N}), WEIGHED)
     stated = reviewed.calibration.apply(held.features_NF).mean()
     assert stated == pytest.approx(right_N.mean(), abs=0.06)
+
+
+@pytest.mark.parametrize("reviews", [1, 5, 20, 100])
+def test_reviews_do_not_bring_back_what_the_judge_likes(reviews: int) -> None:
+    off = []
+    for seed in range(5):
+        held, generator = favouring(seed=seed), np.random.default_rng(seed)
+        kind_N = 0.3 + 0.6 * held.judged_N
+        true_N = 1 / (1 + np.exp(-(2 * held.features_NF[:, 0] - 1)))
+        reviewed_N = np.full(len(true_N), NAN)
+        asked = generator.choice(len(true_N), reviews, False)
+        reviewed_N[asked] = generator.random(reviews) < true_N[asked]
+        said = Held(**{**vars(held), "judged_N": kind_N, "reviewed_N": reviewed_N})
+        stated_N = calibrate(said, WEIGHED, 0.3).calibration.apply(held.features_NF)
+        off.append(np.abs(stated_N - true_N).mean())
+    assert np.mean(off) < 0.04

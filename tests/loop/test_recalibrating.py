@@ -95,6 +95,22 @@ def test_other_probabilities_leave_the_old_threshold_behind(run, tmp_path, capsy
     assert ids[0]["bundle_id"] != ids[1]["bundle_id"]
 
 
+def test_a_threshold_is_chosen_on_the_newest_probabilities_of_a_run(run, tmp_path, capsys) -> None:
+    store = str(tmp_path / "store")
+    review(store, 120)
+    assert main(["recalibrate", str(run), "--verdicts", store]) == 0
+    newest = json.loads(capsys.readouterr().out.splitlines()[-1])["bundle"]
+    for named in (run, run / "latest"):
+        assert main(["optimize", str(named), "--precision", "0.2", "--store"]) == 0
+        chosen = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert chosen["reviewed"] == 120
+        assert resolve(str(run)) == chosen["stored"]
+        described = storage.read_json(published_bundle(chosen["stored"]).location("bundle.json"))
+        assert described["base"] == Path(newest).name.removeprefix("bundle-")
+        assert main(["recalibrate", str(named), "--verdicts", store]) == 0  # nothing new was said
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["bundle"] == newest
+
+
 def test_a_store_without_answers_is_told(run, tmp_path, caplog) -> None:
     assert main(["recalibrate", str(run), "--verdicts", str(tmp_path / "none")]) == 1
     assert "no answer of a person on the 240 held-aside pairs of" in caplog.text
