@@ -61,8 +61,8 @@ class TeacherConfig(Config):
     max_document_tokens: int = Field(
         430,
         ge=1,
-        description="Tokens shown of a document (http: words). Fewer cost less; what matters "
-        "should be among them.",
+        description="Tokens shown of a document (http: words, and letters of scripts without "
+        "spaces). Fewer cost less; what matters should be among them.",
     )
     max_label_tokens: int = Field(64, ge=1, description="The same of a label.")
     least_mass: float = Field(

@@ -12,6 +12,7 @@ from lmtx_ray.config.loading import ConfigError, load_config
 from lmtx_ray.corpus.counting import Counts, count_corpus, first_documents
 from lmtx_ray.corpus.guessing import NoColumn, guess_documents, guess_labels, plain
 from lmtx_ray.corpus.languages import languages_of
+from lmtx_ray.corpus.lengths import count_words
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.corpus.looking import Look, look
 from lmtx_ray.corpus.text_keys import document_text
@@ -78,9 +79,9 @@ def find(documents: Sequence[str], labels: str, gold: str | None) -> Found:
         notes.append(f"only the first {limit:,} documents were counted, of {size}")
     texts, repeated = _texts(config)
     notes += _notes(counts, repeated, named, columns["label_text"])
-    words = tuple(len(text.split()) for text in texts)
+    words = tuple(map(count_words, texts))
     label_texts = [str(value or "") for value in named.values(columns["label_text"])]
-    label_words = statistics.fmean(len(text.split()) for text in label_texts)
+    label_words = statistics.fmean(map(count_words, label_texts))
     shares = languages_of(texts)
     return Found(seen, named, corpus, counts, words, label_words, shares, tuple(notes), limit)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.lengths import count_words
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.corpus.words import document_words, words
 from lmtx_ray.loop.corpus_sample import Sample
@@ -97,13 +98,13 @@ def _by_words(config: TeacherConfig, prompt: Prompt, sample: Sample, by: str) ->
     if config.kind == "lexical":
         return _as_the_rule_counts(sample, by)
     rate, frame = TOKENS_PER_WORD, [prompt.system, prompt.before, prompt.between, prompt.after]
-    around = sum(len(text.split()) for text in [*frame, prompt.cue])
-    most = config.max_document_tokens
+    around = sum(map(count_words, [*frame, prompt.cue]))
     documents = [
-        min(len(document_text(title, text).split()), most)
+        min(count_words(document_text(title, text)), config.max_document_tokens)
         for title, text in zip(sample.titles, sample.texts, strict=True)
     ]
-    labels = [len(label.split()) for labels in sample.labels for label in labels]
+    most = config.max_label_tokens
+    labels = [min(count_words(label), most) for labels in sample.labels for label in labels]
     document, label = rate * float(np.mean(documents)), rate * float(np.mean(labels))
     pair = document + label + rate * around
     return PromptTokens(pair, 0.0, pair, by)

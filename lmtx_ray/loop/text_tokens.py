@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.lengths import count_words
 from lmtx_ray.student.model_folder import model_folder
 
 TOKENIZER = "tokenizer.json"
@@ -25,7 +26,7 @@ def token_counter(model: str | None) -> tuple[Count, str]:
     """
     file = _tokenizer_of(model)
     if file is None or not file.is_file():
-        return lambda texts: [len(text.split()) for text in texts], "words"
+        return lambda texts: [count_words(text) for text in texts], "words"
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(file))

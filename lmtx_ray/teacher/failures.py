@@ -189,7 +189,7 @@ def advice(failure: Failure, config: TeacherConfig) -> str:
     if failure.status == 405 or 300 <= failure.status < 400:
         return "mend judge.teacher.url"
     if failure.status == 413 or TOO_LONG.search(said):
-        return "lower judge.teacher.max_document_tokens (counted in words)"
+        return "lower judge.teacher.max_document_tokens (words, or letters of unspaced scripts)"
     if config.answer_prefix and PREFIX_PARAMETERS.search(said):
         return "this server cannot begin the model's turn: leave out judge.teacher.answer_prefix"
     if re.search(r"\bmax_(?:completion_)?tokens\b|output limit", said):

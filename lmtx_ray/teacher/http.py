@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
 import weakref
@@ -21,6 +20,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.lengths import first_words
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import halting, progress
 from lmtx_ray.teacher.adapting import Message
@@ -211,11 +211,3 @@ class _Job:
     def _give_up(self) -> None:
         self._stop.set()
         self._client.wake()
-
-
-def first_words(text: str, most: int) -> str:
-    """The beginning of a text, up to so many words."""
-    for number, word in enumerate(re.finditer(r"\S+", text), 1):
-        if number == most:
-            return text[: word.end()]
-    return text

@@ -158,6 +158,13 @@ def test_what_is_odd_is_noted(here: Path, capsys) -> None:
     assert "1 labels are called like another one" in said
 
 
+def test_texts_without_spaces_are_not_taken_for_short_ones(here: Path, capsys) -> None:
+    rows = [(f"d{n}", "心臓病" * 40 + str(n)) for n in range(20)]
+    write_csv(here / "docs.csv", ("id", "text"), rows)
+    init(capsys, "--judge", "none")
+    assert yaml.safe_load((here / "my.yaml").read_text())["encoder"]["max_tokens"] > 120
+
+
 def test_somebody_at_a_terminal_is_asked(here: Path, judge: FakeJudge) -> None:
     """Menu, address, variable and name, typed in a pseudo-terminal."""
     mine, theirs = pty.openpty()

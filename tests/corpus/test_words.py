@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmtx_ray.corpus.lengths import count_words, first_words
 from lmtx_ray.corpus.words import STOPWORDS, document_words, search_key, words
 from lmtx_ray.search.candidates import PADDING
 from lmtx_ray.search.lexical import LexicalIndex
@@ -111,3 +112,26 @@ def test_signs_that_make_another_letter_stay_and_accents_go() -> None:
     assert words("Ёлка й") == words("елка и")
     assert words("soft\u00adhyphen kashi\u0640da") == ["softhyphen", "kashida"]
     assert search_key("Crème, C++ №5") == "creme, c++ no5"
+
+
+def test_texts_are_cut_behind_a_word() -> None:
+    assert first_words("one\n two  three", 2) == "one\n two"
+    assert first_words(" one two ", 2) == " one two"
+    assert first_words("one", 2) == "one"
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "count"),
+    [
+        ("心臓病。新しい", "心臓病。", 7),
+        ("โรคหัวใจ", "โรคห", 8),
+        ("IgG4関連疾患 is rare", "IgG4関連疾", 7),
+        ("심장병 환자의 새로운 치료 방법", "심장병 환자의 새로운 치료", 5),
+        ("x" * 1000, "x" * 128, 32),
+    ],
+    ids=["Japanese", "Thai", "mixed", "Korean", "one long run"],
+)
+def test_a_text_without_spaces_is_counted_and_cut_as_well(text, start, count) -> None:
+    assert first_words(text, 4) == start
+    assert count_words(text) == count
+    assert first_words(text, count) == text

@@ -10,7 +10,7 @@ from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.loop.bill import Held, add_up, step_bills
-from lmtx_ray.loop.corpus_sample import sample_corpus
+from lmtx_ray.loop.corpus_sample import Sample, sample_corpus
 from lmtx_ray.loop.estimate import describe, render_plan
 from lmtx_ray.loop.judge_rate import keep_rate, known_rate, measured_rate
 from lmtx_ray.loop.layout import lay_out
@@ -118,6 +118,16 @@ def test_without_a_tokenizer_words_are_counted_and_the_plan_says_so(
     tokens = prompt_tokens(teacher, prompt, sample_corpus(config, prompt))
     assert tokens.by.startswith("words, as the model is not on this machine yet")
     assert tokens.computed(1, 10) == 10 * tokens.pair
+
+
+def test_texts_without_spaces_are_estimated_as_they_are_sent() -> None:
+    teacher = TeacherConfig(kind="http", model="m", max_document_tokens=100, max_label_tokens=10)
+    prompt = get_prompt("tag")
+    pairs = [
+        prompt_tokens(teacher, prompt, Sample([None], [letter * 500], [[letter * 20]], [b""])).pair
+        for letter in ("a ", "心")
+    ]
+    assert pairs[0] == pairs[1] > 110
 
 
 def test_a_rate_is_remembered_for_the_same_judge_on_as_much_of_a_machine(config: RunConfig) -> None:

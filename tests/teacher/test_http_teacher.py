@@ -11,7 +11,6 @@ from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import halting
 from lmtx_ray.teacher import pacing
-from lmtx_ray.teacher.http import first_words
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import (
     BudgetReached,
@@ -210,10 +209,14 @@ def test_only_what_a_server_may_have_done_is_spent(judge, model, kept) -> None:
     assert (purse.tokens > 0) == (kept > 0)
 
 
-def test_texts_are_cut_behind_a_word() -> None:
-    assert first_words("one\n two  three", 2) == "one\n two"
-    assert first_words(" one two ", 2) == " one two"
-    assert first_words("one", 2) == "one"
+def test_a_document_without_spaces_is_cut_too(judge) -> None:
+    teacher(judge, max_document_tokens=4, max_label_tokens=2).judge(asked("心臓病", text="心" * 99))
+    prompt, body = get_prompt("tag"), judge.requests[0]["body"]
+    content = f"{prompt.before}心心心心{prompt.between}心臓{prompt.after}"
+    assert body["messages"] == [{"role": "user", "content": content}]
+
+
+def test_long_replies_are_shortened() -> None:
     assert plain("a" * 300) == "a" * 199 + "…"
 
 
