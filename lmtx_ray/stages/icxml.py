@@ -21,6 +21,7 @@ from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
 from lmtx_ray.stages.judge import at_once
+from lmtx_ray.stages.starting import engine_starting
 from lmtx_ray.teacher.generating import Generator
 from lmtx_ray.teacher.protocol import Interrupted
 from lmtx_ray.teacher.registry import build_generator
@@ -89,7 +90,8 @@ class WritePhrases:
 
     def _started(self) -> Generator:
         if self._generator is None:
-            self._generator = build_generator(self._writing.teacher, self._budget)
+            with engine_starting():
+                self._generator = build_generator(self._writing.teacher, self._budget)
         return self._generator
 
     def _close(self) -> None:

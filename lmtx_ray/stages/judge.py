@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import document_keys, text_key
-from lmtx_ray.io import disk, halting, locks, progress
+from lmtx_ray.io import halting, progress
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.search.hardware import has_gpu
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
 from lmtx_ray.stages.label_priors import Priors
 from lmtx_ray.stages.members import kept_members
+from lmtx_ray.stages.starting import engine_starting
 from lmtx_ray.teacher import health, questions
 from lmtx_ray.teacher.priors import Calibration, document_key
 from lmtx_ray.teacher.prompts import Prompt
@@ -206,8 +207,7 @@ class AskTeacher:
     def _start(self) -> Teacher:
         asking = self._asking
         how = self._budget, asking.deterministic
-        # engines that load at once on one machine need their memory's peak at once
-        with locks.exclusive(disk.cache("engines") / "starting.lock"):
+        with engine_starting():
             members = kept_members(asking.teacher, asking.store, *how)
             teacher = build_teacher(asking.teacher, asking.prompt, *how, members)
         if (teacher.prompt_fingerprint, teacher.fingerprint) != self._asking.identity:

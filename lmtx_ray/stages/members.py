@@ -5,6 +5,7 @@ It may have judged alone before, or in another ensemble: its verdicts are known 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.text_keys import document_keys, text_key
+from lmtx_ray.stages.starting import engine_starting
 from lmtx_ray.teacher.identity import describe, teacher_identity
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import (
@@ -35,7 +37,7 @@ Pair = tuple[str, int]
 
 class KeptMember:
     """A Teacher (see protocol) that asks `config`'s judge for what its part of a store lacks, and
-    builds it when that is something."""
+    builds it when that is something. Several threads may call it."""
 
     def __init__(
         self, config: TeacherConfig, store: str, budget: Budget | None, deterministic: bool | None
@@ -47,6 +49,7 @@ class KeptMember:
         self._known = Lookup(self._partition.snapshot())
         self._least_mass = self._prompt.least_mass(config.least_mass)
         self._teacher: Teacher | None = None
+        self._looking_up, self._starting = threading.Lock(), threading.Lock()
 
     @property
     def commit(self) -> str:
@@ -61,7 +64,8 @@ class KeptMember:
     def judge(self, questions: pa.Table) -> pa.Table:
         """ANSWERS, one row for each pair. Raises Interrupted, with what was answered kept."""
         keys = _keys_of(questions)
-        known = first_by_key(self._known.find({document for document, _ in keys.values()}))
+        with self._looking_up:
+            known = first_by_key(self._known.find({document for document, _ in keys.values()}))
         if missing := _without(questions, keys, known):
             table = pa.Table.from_pylist(missing, schema=QUESTIONS)
             try:
@@ -80,12 +84,17 @@ class KeptMember:
         return Reading(answer, p_yes, mass, stored["raw"])
 
     def _started(self) -> Teacher:
-        if self._teacher is None:
-            self._teacher = build_teacher(
-                self._config, self._prompt, self._budget, self._deterministic
-            )
-            self._describe(self._teacher)
-        return self._teacher
+        with self._starting:
+            if self._teacher is None:
+                self._teacher = self._start()
+            return self._teacher
+
+    def _start(self) -> Teacher:
+        how = self._budget, self._deterministic
+        with engine_starting():
+            teacher = build_teacher(self._config, self._prompt, *how)
+        self._describe(teacher)
+        return teacher
 
     def _describe(self, teacher: Teacher) -> None:
         """Keep what it is. Raises JudgeRefused where these are other files, or another commit, than
@@ -108,7 +117,8 @@ class KeptMember:
         if given:
             document, label = given[0]
             self._partition.append(table, f"{SOURCE}-{document.hex()[:12]}-{label.hex()[:8]}")
-            self._known.add(table)
+            with self._looking_up:
+                self._known.add(table)
         return table
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +14,7 @@ from lmtx_ray.stages import members
 from lmtx_ray.stages.members import KeptMember
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import get_prompt
-from lmtx_ray.teacher.protocol import BudgetReached
+from lmtx_ray.teacher.protocol import BudgetReached, JudgeRefused
 from lmtx_ray.teacher.questions import build_questions
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.verdicts.store import VerdictStore
@@ -81,3 +83,36 @@ def test_equal_texts_under_two_ids_are_one_question(store: str) -> None:
     assert (answers.num_rows, len(Own.now.asked)) == (4, 2)
     kept = VerdictStore(store).partition(Own.now.fingerprint, Own.now.prompt_fingerprint)
     assert sum(kept.read_part(name).num_rows for name in kept.part_names()) == 2
+
+
+def test_units_at_once_share_one_engine_of_a_member(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, again = [], threading.Event()
+
+    def build(*_: object) -> Own:
+        built.append(Own.now)
+        if len(built) > 1:
+            again.set()
+        again.wait(0.3)  # an engine takes its time
+        return Own.now
+
+    monkeypatch.setattr(members, "build_teacher", build)
+    one = member(store)
+    with ThreadPoolExecutor(2) as threads:
+        said = list(threads.map(one.judge, [asked("heart", "lung"), asked("ear", "eye")]))
+    assert len(built) == 1
+    assert [table.num_rows for table in said] == [2, 2]
+    assert len(Own.now.asked) == 4
+
+
+def test_a_member_of_another_commit_stays_refused(store: str) -> None:
+    Own.now.commit = "a"
+    member(store).judge(asked("heart"))
+    Own.now = Own()
+    Own.now.commit = "b"
+    other = member(store)
+    for _ in range(2):
+        with pytest.raises(JudgeRefused, match="commit b now"):
+            other.judge(asked("ear"))
+    assert not Own.now.asked
