@@ -42,7 +42,7 @@ class Seen:
 
     products: Sequence[Product]
     ends: torch.Tensor  # rows that answers follow
-    longest: int  # tokens of a prompt
+    longest: int  # tokens that a prompt may have
     layers: int = 0
 
 
@@ -50,11 +50,14 @@ CURRENT: ContextVar[Seen] = ContextVar("packed step")
 
 
 @contextmanager
-def step_of(step: Step, dtype: torch.dtype, device: torch.device) -> Iterator[Seen]:
-    """What models that run in the block attend to."""
+def step_of(
+    step: Step, dtype: torch.dtype, device: torch.device, longest: int = 0
+) -> Iterator[Seen]:
+    """What models that run in the block attend to. Prompts of other steps have up to `longest`
+    tokens: a model that does not see so many is refused at its first step."""
     products = [_product(block, dtype, device) for block in step.blocks]
     ends = torch.tensor(step.ends, device=device)
-    seen = Seen(products, ends, max(step.positions) + 1)
+    seen = Seen(products, ends, max(longest, max(step.positions) + 1))
     token = CURRENT.set(seen)
     try:
         yield seen
@@ -143,4 +146,6 @@ def _refuse(step: Seen, more: dict[str, Any]) -> None:
         raise NotPacked(f"its attention has {foreign[0]}")
     window = more.get("sliding_window")
     if window is not None and window < step.longest:
-        raise NotPacked(f"its attention sees {window} tokens, and a question has {step.longest}")
+        raise NotPacked(
+            f"its attention sees {window} tokens, and a question may have {step.longest}"
+        )

@@ -90,7 +90,7 @@ class PackedModel:
     def __init__(self, config: TeacherConfig, folder: str, longest: int) -> None:
         if config.threads and not torch.cuda.is_available():
             torch.set_num_threads(config.threads)
-        self._made_of = config, folder, longest
+        self._made_of, self._longest = (config, folder, longest), longest
         self._model = load_causal(config, folder)
         text = self._model.config.get_text_config()
         reach = getattr(text, "max_position_embeddings", None) or longest
@@ -157,8 +157,8 @@ class PackedModel:
         ids, positions = (
             torch.tensor(values, device=device) for values in (step.tokens, step.positions)
         )
-        dtype = self._model.dtype
-        with torch.inference_mode(), packed_attention.step_of(step, dtype, device) as seen:
+        how = self._model.dtype, device, self._longest
+        with torch.inference_mode(), packed_attention.step_of(step, *how) as seen:
             logits_PV = self._forward(ids, positions, seen)
         layers = self._model.config.get_text_config().num_hidden_layers
         if seen.layers != layers:
