@@ -14,6 +14,8 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
+    T5Config,
+    T5EncoderModel,
     XLMRobertaConfig,
     XLMRobertaModel,
 )
@@ -44,7 +46,7 @@ def tokenizer(**special: str) -> PreTrainedTokenizerFast:
 
 
 def save_encoder(folder: Path, kind: str = "bert") -> str:
-    """A two-layer BERT, or XLM-RoBERTa, with mean pooling as a sentence-transformers folder."""
+    """A two-layer BERT, XLM-RoBERTa or T5 with mean pooling as a sentence-transformers folder."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
@@ -53,15 +55,13 @@ def save_encoder(folder: Path, kind: str = "bert") -> str:
     model_of, config_of = {
         "bert": (BertModel, BertConfig),
         "xlm-roberta": (XLMRobertaModel, XLMRobertaConfig),
+        "t5": (T5EncoderModel, T5Config),
     }[kind]
-    config = config_of(
-        vocab_size=len(words),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        pad_token_id=words.pad_token_id,
-    )
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes["intermediate_size"] = 64
+    if kind == "t5":
+        sizes = {"d_model": 32, "num_layers": 2, "num_heads": 2, "d_kv": 16, "d_ff": 64}
+    config = config_of(vocab_size=len(words), pad_token_id=words.pad_token_id, **sizes)
     model_of(config).save_pretrained(folder / "bert", safe_serialization=True)
     words.save_pretrained(folder / "bert")
     module = Transformer(str(folder / "bert"))

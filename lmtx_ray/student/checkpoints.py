@@ -26,14 +26,12 @@ def save_checkpoint(
     names = [name for name, _ in student.named_parameters()]
 
     def save(folder: Path) -> None:
-        save_file(
-            {name: value.contiguous() for name, value in student.state_dict().items()},
-            folder / "model.safetensors",
-        )
-        state = optimizer.state_dict()["state"]
+        state, kept = student.state_dict(), set(_kept_names(student).values())
+        weights = {name: state[name].contiguous() for name in state if name in kept}
+        save_file(weights, folder / "model.safetensors")
         flat = {
             f"{kind}/{names[place]}": value.contiguous()
-            for place, entry in state.items()
+            for place, entry in optimizer.state_dict()["state"].items()
             for kind, value in entry.items()
         }
         save_file(flat, folder / "optimizer.safetensors")
@@ -42,6 +40,14 @@ def save_checkpoint(
     Dataset(_uri(work, step)).publish_folder(save)
     for old in checkpoints(work)[:-KEPT]:
         storage.remove_folder(old)
+
+
+def _kept_names(student: torch.nn.Module) -> dict[str, str]:
+    """Of each name in the student's state the one that its tensor is kept under: a tensor may have
+    several, as T5's embeddings have, and safetensors takes each once."""
+    first: dict[int, str] = {}
+    state = student.state_dict(keep_vars=True)
+    return {name: first.setdefault(id(value), name) for name, value in state.items()}
 
 
 def _uri(work: str, step: int) -> str:
@@ -104,7 +110,7 @@ def _load(student: torch.nn.Module, optimizer: torch.optim.Optimizer, uri: str) 
         }
         if entry:
             state[place] = entry
-    student.load_state_dict(weights)
+    student.load_state_dict({name: weights[own] for name, own in _kept_names(student).items()})
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     return step
