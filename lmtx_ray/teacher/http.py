@@ -41,6 +41,7 @@ LOOK_SECONDS = 0.2  # between two looks whether the step is halted
 
 class HttpTeacher:
     """A Teacher (see protocol). Connections are opened by the process that asks, when it asks.
+    Several threads may ask.
 
     Raises:
         ConfigError: An address, model or key that cannot be right.
@@ -55,7 +56,7 @@ class HttpTeacher:
         self.commit, self.usage = "", Usage()
         self._config, self._prompt, self._budget = config, prompt, budget
         self._clients: dict[int, ChatClient] = {}  # by process; a parent's is never touched
-        self._warned = False
+        self._warned, self._lock = False, threading.Lock()
 
     def judge(self, questions: pa.Table) -> pa.Table:
         """ANSWERS for every pair, in order; the same prompt is asked once.
@@ -70,7 +71,7 @@ class HttpTeacher:
         try:
             said = job.ask({prompt: self._messages(prompt) for prompt in prompts})
         finally:
-            self.usage.seconds += time.monotonic() - begun
+            self._count_seconds(begun)
         self._warn_of_thoughts(said)
         answered = [
             (pair, said[prompt])
@@ -98,7 +99,7 @@ class HttpTeacher:
             said = job.ask({prompt: self._messages(prompt) for prompt in prompts})
         finally:
             client.close()
-            self.usage.seconds += time.monotonic() - begun
+            self._count_seconds(begun)
         there = [
             (row["doc_id"], said[p]) for row, p in zip(rows, prompts, strict=True) if p in said
         ]
@@ -133,11 +134,16 @@ class HttpTeacher:
 
     def _client(self) -> ChatClient:
         process = os.getpid()
-        if process not in self._clients:
-            client = ChatClient(self._config, self._prompt.answers, self._budget, self.usage)
-            self._clients[process] = client
-            weakref.finalize(self, _close, client, process)
-        return self._clients[process]
+        with self._lock:  # two clients would have a gate each, and twice the requests at once
+            if process not in self._clients:
+                client = ChatClient(self._config, self._prompt.answers, self._budget, self.usage)
+                self._clients[process] = client
+                weakref.finalize(self, _close, client, process)
+            return self._clients[process]
+
+    def _count_seconds(self, begun: float) -> None:
+        with self._lock:
+            self.usage.seconds += time.monotonic() - begun
 
     def _warn_of_thoughts(self, said: dict[str, Reading]) -> None:
         if not self._warned and any(thinks(reading) for reading in said.values()):

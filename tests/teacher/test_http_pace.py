@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import email.utils
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lmtx_ray.teacher import pacing
+from lmtx_ray.teacher import http, pacing
+from lmtx_ray.teacher.client import ChatClient
 from lmtx_ray.teacher.pacing import Gate, Stopped, told_wait
+from tests.teacher.asking import answers, asked, teacher
 
 
 def test_waits_are_read_from_both_headers() -> None:
@@ -62,3 +65,22 @@ def test_who_waits_at_the_gate_leaves_when_stopped() -> None:
     for thread in threads:
         thread.join(10)
     assert ended == [True] * 3
+
+
+def test_units_at_once_are_asked_through_one_gate(judge, monkeypatch) -> None:
+    opened, again = [], threading.Event()
+
+    class Slow(ChatClient):
+        def __init__(self, *args) -> None:
+            opened.append(self)
+            if len(opened) > 1:
+                again.set()
+            again.wait(0.3)  # certificates take their time
+            super().__init__(*args)
+
+    monkeypatch.setattr(http, "ChatClient", Slow)
+    asking = teacher(judge)
+    with ThreadPoolExecutor(2) as threads:
+        said = list(threads.map(asking.judge, [asked("heart", "moon"), asked("ear", "nose")]))
+    assert [answers(table) for table in said] == [["yes", "no"]] * 2
+    assert len(opened) == 1
