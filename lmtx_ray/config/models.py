@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import storage
@@ -14,6 +15,8 @@ from lmtx_ray.io.published import folder_of
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 RERANKER = re.compile(r"rerank|cross-?encoder", re.IGNORECASE)
 BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert")  # BERTs: places begin behind the padding's
+# kinds whose tokens get their places out of a table, with its length in config.json
+WITH_PLACES = ("albert", "bert", "distilbert", "electra", "mpnet", *BEHIND_PADDING)
 PAIRS, CAUSAL = "ForSequenceClassification", "ForCausalLM"
 TOKENIZERS = {
     "tokenizer.json",
@@ -84,13 +87,52 @@ def check_reranker(field: str, model: str) -> None:
         raise ConfigError(f"{field}: it tells {classes} classes apart; one or two are needed")
 
 
+def places_of(config: Mapping[str, Any]) -> int | None:
+    """Tokens of the longest text that an encoder of this config.json has places for; None where
+    any length goes, or nothing says."""
+    kind, rows = config.get("model_type"), config.get("max_position_embeddings")
+    if kind not in WITH_PLACES or not isinstance(rows, int):
+        return None
+    is_behind = kind in (*BEHIND_PADDING, "mpnet")
+    return rows - (config.get("pad_token_id", 1) + 1 if is_behind else 0)
+
+
+def check_places(config: Mapping[str, Any], lengths: Mapping[str, int]) -> None:
+    """Refuse texts that are longer than an encoder of this config.json can read.
+
+    Args:
+        lengths: Where texts are cut, in tokens, by the setting that says so.
+
+    Raises:
+        ConfigError: It names the setting and the limit.
+    """
+    most = places_of(config)
+    for field, tokens in lengths.items():
+        if most is not None and tokens > most:
+            raise ConfigError(
+                f"{field}: {tokens} tokens of a text, and the encoder can read {most}: set it to "
+                f"{most} or less, or take another encoder.model"
+            )
+
+
+def config_of(model: str) -> dict[str, Any]:
+    """The config.json of a model folder, local or s3; empty where it is not at hand."""
+    if is_hub_id(model) or not storage.exists(model):
+        return {}
+    try:
+        found = json.loads(storage.read_bytes(storage.join(folder_of(model), "config.json")))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _settings_of(model: str) -> tuple[str, int]:
     """(architecture, number of classes) by a folder's config.json; "" and 1 where it says none."""
     try:
-        settings = json.loads(storage.read_bytes(storage.join(folder_of(model), "config.json")))
+        settings = config_of(model)
         architecture = str((settings.get("architectures") or [""])[0])
         classes = len(settings.get("id2label") or ()) or int(settings.get("num_labels", 2))
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError):
         return "", 1
     return architecture, classes
 

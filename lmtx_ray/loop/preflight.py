@@ -14,7 +14,9 @@ from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.config.models import (
     check_model,
+    check_places,
     check_reranker,
+    config_of,
     is_hub_id,
     may_be_meant_as_folder,
 )
@@ -42,6 +44,7 @@ def check(config: RunConfig) -> None:
         check_folder("judge.store", config.judge.store)
     check_judge(config)
     _check_model("encoder.model", resolve_model(config.encoder.model), "")
+    _check_lengths(config)
     check_corpus(config.corpus)
     if config.source == "title":
         check_titles(config.corpus)
@@ -54,6 +57,17 @@ def check(config: RunConfig) -> None:
             "corpus.held_aside is 0: cycles are chosen by the judge's opinion on documents held "
             "aside; leave it out for 20 % of them"
         )
+
+
+def _check_lengths(config: RunConfig) -> None:
+    """Of the folder of an encoder that is here; of others the workers that load them."""
+    cut = {"encoder": config.encoder} | ({"fit": config.fit} if config.rounds else {})
+    lengths = {
+        f"{section}.{name}": getattr(own, name)
+        for section, own in cut.items()
+        for name in ("max_tokens", "label_tokens")
+    }
+    check_places(config_of(resolve_model(config.encoder.model)), lengths)
 
 
 def on_cluster() -> bool:

@@ -23,6 +23,7 @@ class Embed:
         )
 
         self._encoder = Encoder(config, model=model)
+        self._encoder.check_lengths()
         self._config, self._files = config, labels
         self.expands = config.label_vectors == "aliases"
 

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lmtx_ray.config.components import FitConfig
 from lmtx_ray.search.hardware import uses_bfloat16
 from lmtx_ray.student import batching, packed_bert
+from lmtx_ray.student.model_folder import check_lengths
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,11 @@ class TextVectors(nn.Module):
     texts of like length."""
 
     def __init__(self, student: SentenceTransformer, config: FitConfig) -> None:
-        """Where `config` says what dropout is, the student has that from now on."""
+        """Where `config` says what dropout is, the student has that from now on. Raises ConfigError
+        where it cuts texts behind what the student can read."""
         super().__init__()
+        inner = getattr(student[0], "auto_model", None)
+        check_lengths(inner, "fit", config.max_tokens, config.label_tokens)
         self.student = student
         self._budget = config.token_budget
         self._narrow = uses_bfloat16(config.dtype)

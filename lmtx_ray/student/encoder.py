@@ -17,7 +17,7 @@ from lmtx_ray.search.hardware import has_int8, uses_bfloat16
 from lmtx_ray.student import bert
 from lmtx_ray.student.batching import packs
 from lmtx_ray.student.int8_bert import Int8Bert, is_supported
-from lmtx_ray.student.model_folder import model_folder
+from lmtx_ray.student.model_folder import check_lengths, model_folder
 
 # Tokens: of a multiple of them a matrix product sums each row alike, however many there are.
 ROWS = 8
@@ -108,6 +108,12 @@ class Encoder:
             return None
         ids = self.tokenize(examples, self._config.max_tokens)
         return Int8Bert(inner, lambda: list(self._padded(ids, "document")))
+
+    def check_lengths(self) -> None:
+        """Raise ConfigError where texts are cut behind what the model can read: the first long one
+        would fail."""
+        config = self._config
+        check_lengths(self._model.inner, "encoder", config.max_tokens, config.label_tokens)
 
     @property
     def max_tokens(self) -> int:

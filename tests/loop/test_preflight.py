@@ -65,6 +65,32 @@ def refusal(settings: dict[str, Any], *overrides: str) -> str:
     return said[0]
 
 
+BERT = json.dumps({"model_type": "bert", "max_position_embeddings": 512}).encode()
+ROBERTA = {"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}
+
+
+@pytest.mark.parametrize("config", [BERT, json.dumps(ROBERTA).encode()], ids=["bert", "roberta"])
+def test_a_text_longer_than_the_encoder_has_places_for_is_refused(
+    settings: dict[str, Any], tmp_path: Path, config: bytes
+) -> None:
+    encoder = f"encoder.model={model(tmp_path / 'short', config__json=config)}"
+    asked = "judge={teacher: {kind: lexical, prompt: tag}}"
+    for field in ("encoder.max_tokens", "encoder.label_tokens", "fit.max_tokens"):
+        said = refusal(settings, encoder, asked, f"{field}=513")
+        assert f"{field}: 513 tokens of a text" in said
+        assert "512" in said
+    running.plan(settings, [encoder, asked, "encoder.max_tokens=512", "fit.max_tokens=512"])
+    running.plan(settings, [encoder, "fit.max_tokens=513"])  # nobody is asked, nothing is trained
+
+
+def test_a_model_without_a_table_of_places_reads_any_length(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    rotary = json.dumps({"model_type": "modernbert", "max_position_embeddings": 512}).encode()
+    encoder = f"encoder.model={model(tmp_path / 'rotary', config__json=rotary)}"
+    running.plan(settings, [encoder, "encoder.max_tokens=1024"])
+
+
 def test_what_is_right_is_planned(settings: dict[str, Any]) -> None:
     assert running.plan(settings)["documents"] == {"train": 32, "held_aside": 8}
 

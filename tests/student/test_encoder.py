@@ -6,16 +6,20 @@ import gc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
-from lmtx_ray.config.components import EncoderConfig, resolve_model
+from lmtx_ray.config.components import EncoderConfig, FitConfig, resolve_model
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.search.hardware import has_int8
+from lmtx_ray.stages.embed import Embed
+from lmtx_ray.student.any_model import load_model
 from lmtx_ray.student.batching import packs
+from lmtx_ray.student.data_parallel import TextVectors
 from lmtx_ray.student.encoder import Encoder, Kind, equal_width_batches, padded
 from tests.tiny import TOPICS, save_encoder
 
@@ -117,6 +121,25 @@ def test_an_int8_encoder_holds_no_graph_of_the_texts_that_set_its_ranges(
 
 
 @needs_int8
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
+def test_texts_longer_than_a_model_has_places_for_are_refused_as_it_is_loaded(
+    tmp_path: Path, kind: str
+) -> None:
+    """Where a name of the hub told nothing before the run."""
+    own = save_encoder(tmp_path, kind)
+    most = 512 if kind == "bert" else 511
+    longest = EncoderConfig(model=own, max_tokens=most, dtype="float32", threads=1)
+    document = pa.table(
+        {"doc_id": ["d"], "title": pa.nulls(1, pa.string()), "text": ["pain " * 600]}
+    )
+    assert Embed(longest, own)(document).num_rows == 1
+    for field in ("max_tokens", "label_tokens"):
+        with pytest.raises(ConfigError, match=rf"encoder\.{field}: 513 tokens.* can read {most}"):
+            Embed(longest.model_copy(update={field: 513}), own)
+        with pytest.raises(ConfigError, match=rf"fit\.{field}: 513 tokens.* can read {most}"):
+            TextVectors(load_model(own, "cpu"), FitConfig(**{field: 513}))
+
+
 def test_int8_is_left_to_the_setting_auto_and_to_models_it_knows(model: str) -> None:
     exact = encoder(model).encode(TEXTS, "document")
     for dtype in ("float32", "bfloat16"):
