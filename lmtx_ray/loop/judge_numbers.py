@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.judge import PriceConfig
 from lmtx_ray.loop.alarms import told
-from lmtx_ray.student.pseudo_labels import area_under_curve
+from lmtx_ray.student.pseudo_labels import area_under_curve, probability
 from lmtx_ray.teacher import health
 
 WEAK_AUC = 0.6
@@ -43,15 +43,9 @@ def conclude(
     return {"verdict": name, "why": why, **result}
 
 
-def _p(row: dict[str, Any]) -> float:
-    p_yes: float | None = row["p_yes"]
-    if p_yes is not None:
-        return p_yes
-    return {"yes": 1.0, "no": 0.0}.get(row["answer"], 0.5)
-
-
 def _auc(rows: list[dict[str, Any]], true: np.ndarray) -> float | None:
-    value = area_under_curve(np.array([_p(row) for row in rows]), true.astype(bool))
+    p_yes = np.array([probability(row["answer"], row["p_yes"]) for row in rows])
+    value = area_under_curve(p_yes, true.astype(bool))
     return None if np.isnan(value) else round(value, 4)
 
 

@@ -29,7 +29,7 @@ from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
 from lmtx_ray.loop.shipping import UNTRAINED, final_method
 from lmtx_ray.loop.steps import Cycle
 from lmtx_ray.search import candidates
-from lmtx_ray.student.pseudo_labels import pair_report
+from lmtx_ray.student.pseudo_labels import pair_report, probability
 from lmtx_ray.teacher.questions import (
     Plan,
     judge_asks,
@@ -39,7 +39,7 @@ from lmtx_ray.teacher.questions import (
 )
 
 RERANKED, ICXML = "judge_rerank", "icxml"
-PAIRS = ("doc_id", "label_id", "p_yes")
+ANSWERS = ("doc_id", "label_id", "answer", "p_yes")
 logger = logging.getLogger(__name__)
 
 
@@ -80,21 +80,19 @@ def calls_per_document(layout: Layout) -> dict[str, float]:
 
 
 def rerank(rankings: pa.Table, verdicts: pa.Table) -> pa.Table:
-    """`rankings` with the judged candidates first, by P(yes); the others keep their order.
-
-    An unclear answer counts as 0.5. Scores are the P(yes) for judged candidates and negative
-    ranks after them, so that they stay descending.
+    """`rankings` with the judged candidates first, by P(yes) (see `probability`); the others keep
+    their order. Scores are the P(yes) for judged candidates and negative ranks after them, so that
+    they stay descending.
     """
-    columns = verdicts.select(["doc_id", "label_id", "p_yes"]).to_pylist()
-    p_yes = {(row["doc_id"], row["label_id"]): row["p_yes"] for row in columns}
+    p_yes = {
+        (row["doc_id"], row["label_id"]): probability(row["answer"], row["p_yes"])
+        for row in verdicts.select(ANSWERS).to_pylist()
+    }
     doc_ids, ids, scores = [], [], []
     for row in rankings.to_pylist():
         labels = row["label_ids"]
         keys = [(row["doc_id"], label) for label in labels]
-        values = [
-            (0.5 if p_yes[key] is None else p_yes[key]) if key in p_yes else -1.0 - rank
-            for rank, key in enumerate(keys)
-        ]
+        values = [p_yes.get(key, -1.0 - rank) for rank, key in enumerate(keys)]
         order = np.argsort(-np.array(values), kind="stable")
         doc_ids.append(row["doc_id"])
         ids.append([labels[place] for place in order])
@@ -117,7 +115,7 @@ def unit_readers(layout: Layout, ran: int, never: Pairs | None = None) -> dict[s
         def read(unit: str) -> tuple[pa.Table, pa.Table]:
             rankings = storage.read_table(files[unit])
             if name in judged:
-                rankings = rerank(rankings, storage.read_table(judged[name][unit], PAIRS))
+                rankings = rerank(rankings, storage.read_table(judged[name][unit], ANSWERS))
             right = storage.read_table(gold[unit])
             return (without(rankings, never), without(right, never)) if never else (rankings, right)
 
@@ -167,7 +165,7 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
     if agree := members_agree(steps, config.judge.teacher):
         summary["agreement"] = agree
     if test := judged.get(RERANKED):
-        summary |= pair_report(test.read([*PAIRS, "answer", "teacher"]), layout.tested.gold.read())
+        summary |= pair_report(test.read([*ANSWERS, "teacher"]), layout.tested.gold.read())
     return summary
 
 

@@ -82,8 +82,7 @@ def build_examples(verdicts: pa.Table, config: PseudoLabelConfig, seed: int = 0)
     judged = relative(verdicts, config)
     for row in judged.select(["doc_id", "label_id", "answer", "p_yes"]).to_pylist():
         if row["answer"] != "unclear":
-            p_yes = row["p_yes"]
-            p_yes = float(row["answer"] == "yes") if p_yes is None else p_yes
+            p_yes = probability(row["answer"], row["p_yes"])
             by_doc.setdefault(row["doc_id"], []).append((p_yes, row["label_id"]))
     rows = [_example(doc_id, by_doc[doc_id], config, seed) for doc_id in sorted(by_doc)]
     rows = [row for row in rows if row["positives"]]
@@ -111,11 +110,16 @@ def _tie(doc_id: str, label: int, seed: int) -> bytes:
     return hashlib.blake2b(f"{seed}/{doc_id}/{label}".encode(), digest_size=8).digest()
 
 
+def probability(answer: str, p_yes: float | None) -> float:
+    """P(yes) of an answer; of one that came without it 1, 0 or, if it is unclear, 0.5."""
+    return {"yes": 1.0, "no": 0.0}.get(answer, 0.5) if p_yes is None else p_yes
+
+
 def pair_report(verdicts: pa.Table, gold: pa.Table) -> dict[str, float]:
     """Precision, recall and AUC of the judge on the judged pairs of documents with gold.
 
     Recall is among judged pairs: a gold label that was never a candidate is not the judge's miss.
-    Unclear pairs count as a no with P(yes) 0.5. Answers of people are left out.
+    Unclear pairs count as a no. Answers of people are left out.
     """
     truth = {row["doc_id"]: set(row["label_ids"]) for row in gold.to_pylist()}
     rows = [
@@ -123,7 +127,7 @@ def pair_report(verdicts: pa.Table, gold: pa.Table) -> dict[str, float]:
     ]
     true = np.array([row["label_id"] in truth[row["doc_id"]] for row in rows], dtype=bool)
     yes = np.array([row["answer"] == "yes" for row in rows], dtype=bool)
-    p_yes = np.array([0.5 if row["p_yes"] is None else row["p_yes"] for row in rows])
+    p_yes = np.array([probability(row["answer"], row["p_yes"]) for row in rows])
     hits = float((true & yes).sum())
     return {
         "pairs": len(rows),

@@ -17,6 +17,7 @@ from lmtx_ray.loop.ending import finish
 from lmtx_ray.loop.finished_run import open_finished
 from lmtx_ray.loop.judged import opinion_of
 from lmtx_ray.loop.layout import Layout, lay_out
+from lmtx_ray.loop.outcome import rerank
 from lmtx_ray.loop.prepare import prepare
 from lmtx_ray.loop.run_config import RunConfig
 from tests.finished import verdict_rows
@@ -94,3 +95,15 @@ def test_what_may_be_chance_does_not_ship(tmp_path, config, capsys) -> None:
     text = capsys.readouterr().out
     assert "cycle_1_hybrid does not beat the untrained hybrid beyond chance: +5.0 points" in text
     assert "so the untrained hybrid ships" in text
+
+
+def test_a_judge_without_probabilities_puts_a_ranking_in_order_by_its_answers() -> None:
+    said = {3: "no", 4: "unclear", 5: "yes"}
+    judged = [
+        {"doc_id": "d", "label_id": label, "answer": answer, "p_yes": None}
+        for label, answer in said.items()
+    ]
+    ranking = schemas.conform(rankings(TRAINED)(["d"]), schemas.RANKINGS)
+    (row,) = rerank(ranking, pa.Table.from_pylist(judged)).to_pylist()
+    assert row["label_ids"] == [5, 4, 3]
+    assert row["scores"] == [1.0, 0.5, 0.0]

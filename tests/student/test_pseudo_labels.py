@@ -77,6 +77,16 @@ def test_the_judge_is_scored_on_the_pairs_it_judged() -> None:
     assert report == {"pairs": 3, "precision": 0.5, "recall": 0.5, "auc": 0.5}
 
 
+def test_a_judge_without_probabilities_is_scored_by_its_answers() -> None:
+    gold = pa.table({"doc_id": ["a"], "label_ids": [[1, 2]]})
+    rows = [("a", 1, "yes", None), ("a", 2, "unclear", None), ("a", 3, "no", None)]
+    assert pair_report(verdicts(rows), gold)["auc"] == 1.0
+    swapped = [
+        (doc, label, {"yes": "no", "no": "yes"}.get(said, said), p) for doc, label, said, p in rows
+    ]
+    assert pair_report(verdicts(swapped), gold)["auc"] == 0.0
+
+
 def test_answers_of_people_say_nothing_about_the_judge() -> None:
     gold = pa.table({"doc_id": ["a"], "label_ids": [[1]]})
     people = verdicts([("a", 1, "no", None), ("a", 2, "yes", None)], "human")
