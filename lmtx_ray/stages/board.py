@@ -77,6 +77,7 @@ class Board:
 
 _boards: dict[str, Any] = {}  # one for the cluster this process is a driver of
 _posters: dict[str, _Poster] = {}  # one for the stage this process works on
+_posting = threading.Lock()
 
 
 def board_for(stage: str) -> Board:
@@ -94,12 +95,13 @@ def board_for(stage: str) -> Board:
 def post_to(board: Board) -> threading.Event:
     """Let this process post to a board from now on, and to no other. What comes back is set when
     the stage is halted."""
-    if board.stage not in _posters:
-        for poster in _posters.values():
-            poster.ended.set()
-        _posters.clear()
-        _posters[board.stage] = _Poster(board)
-    return _posters[board.stage].halted
+    with _posting:  # several units may begin a stage at once
+        if board.stage not in _posters:
+            for poster in _posters.values():
+                poster.ended.set()
+            _posters.clear()
+            _posters[board.stage] = _Poster(board)
+        return _posters[board.stage].halted
 
 
 def post_now() -> None:

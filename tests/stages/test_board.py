@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +16,8 @@ from lmtx_ray.io import progress, storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.stage import Stage, State
 from lmtx_ray.io.units import Unit
+from lmtx_ray.stages import board
+from lmtx_ray.stages.board import Board
 from lmtx_ray.stages.units import Work, run_units
 
 pytestmark = pytest.mark.ray
@@ -68,3 +72,24 @@ def test_the_driver_sees_into_a_unit(
     assert (display.state.what, display.state.share) == ("texts", pytest.approx(0.5))
     assert display.end_state is not None
     assert (display.end_state.rows, display.end_state.share) == (10, 1.0)
+
+
+def test_units_that_begin_a_stage_together_hear_of_its_end_alike(monkeypatch) -> None:
+    made, again = [], threading.Event()
+
+    class Poster:
+        def __init__(self, board: Board) -> None:
+            made.append(board.stage)
+            if len(made) > 1:
+                again.set()
+            again.wait(0.3)  # as Ray is asked where this process runs
+            self.ended, self.halted = threading.Event(), threading.Event()
+
+    monkeypatch.setattr(board, "_Poster", Poster)
+    monkeypatch.setattr(board, "_posters", {})
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(board.post_to, [Board(None, "judge")] * 2)
+    assert made == ["judge"]
+    assert first is second
+    assert board.post_to(Board(None, "next")) is not first
+    assert [*board._posters] == ["next"]
