@@ -63,7 +63,7 @@ def train(
     checkpoints and progress live. All workers call `report` after the same steps.
     """
     if config.threads:
-        torch.set_num_threads(max(config.threads // world, 1))
+        torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # all is written before it is read
     student = load_model(model, device=device).train()

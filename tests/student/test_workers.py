@@ -11,6 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lmtx_ray.config.components import FitConfig
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.student import training
 from tests.tiny import save_encoder
 
 # 49 examples in batches of 48: the second step of a pass has one, and most workers none
@@ -70,3 +74,23 @@ def test_all_workers_go_on_from_the_checkpoint_of_the_first(trained: Path) -> No
     assert apart(trained, "default-1", "resumed") < 1e-3
     assert f"worker 1 cannot read {trained}/old/{NEWEST}" in (trained / "blind.txt").read_text()
     assert not (trained / "blind").exists()
+
+
+def test_each_worker_computes_with_the_threads_that_are_set(monkeypatch, tmp_path: Path) -> None:
+    used: list[int] = []
+    monkeypatch.setattr(training.torch, "set_num_threads", used.append)
+    missing = str(tmp_path / "missing")
+    for world in (1, 2, 4):
+        with pytest.raises(ConfigError):
+            training.train(
+                FitConfig(threads=3),
+                missing,
+                [],
+                [],
+                Dataset(missing, "f"),
+                missing,
+                0,
+                world,
+                "cpu",
+            )
+    assert used == [3, 3, 3]
