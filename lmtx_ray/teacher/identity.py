@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lmtx_ray.config.judge import TeacherConfig
-from lmtx_ray.corpus.lengths import COUNTED
 from lmtx_ray.corpus.words import WORDS_VERSION
 from lmtx_ray.io.identity import fingerprint, model_identity
 from lmtx_ray.teacher.defusing import DEFUSED
@@ -47,7 +46,7 @@ def teacher_identity(config: TeacherConfig, prompt: Prompt) -> tuple[str, str]:
     of_kind: dict[str, Callable[[str], str]] = {
         "vllm": model_identity,
         "reranker": model_identity,
-        "http": lambda model: f"{model} {DEFUSED} {COUNTED}",
+        "http": lambda model: f"{model} {DEFUSED}",
         "lexical": lambda _: f"words {WORDS_VERSION}",  # what its answers are made of
     }
     model = of_kind[config.kind](config.model) if config.kind in of_kind else ""

@@ -144,14 +144,3 @@ def test_words_found_by_other_rules_are_indexed_and_judged_anew(
     assert changed[0] == "lexical index"
     assert {"test lexical", "lexical", "hybrid 0", "bundle"} <= set(changed)
     assert before[1]["verdicts 1"] != after[1]["verdicts 1"]
-
-
-def test_texts_cut_by_other_rules_for_an_endpoint_are_judged_anew(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    endpoint = "judge.teacher={kind: http, url: 'http://127.0.0.1:1', model: m}"
-    before = steps(config, endpoint)
-    monkeypatch.setattr(identity, "COUNTED", "counted otherwise")
-    after = steps(config, endpoint)
-    assert before["verdicts 1"] != after["verdicts 1"]
-    assert before["hybrid 0"] == after["hybrid 0"]
