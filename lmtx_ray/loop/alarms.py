@@ -45,8 +45,8 @@ def frequent_labels(
 def name_frequent(layout: Layout, ran: int, share: float) -> list[dict[str, Any]]:
     """Labels accepted for an implausible share of the documents that were asked about, with key,
     name, documents and share; each one is a warning in the log, by its key."""
-    cycles = layout.cycles[:ran]
-    steps = [step for cycle in cycles for step in (cycle.verdicts, cycle.selection)]
+    asking = [cycle for cycle in layout.cycles[:ran] if cycle.asked]
+    steps = [step for cycle in asking for step in (cycle.verdicts, cycle.selection)]
     documents = layout.documents.rows()
     found = frequent_labels(steps, documents, layout.labels.rows(), share) if steps else {}
     if not found:

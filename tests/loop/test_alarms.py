@@ -14,6 +14,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.alarms import frequent_labels, members_agree, name_frequent, told
+from lmtx_ray.loop.steps import Cycle
 
 
 def verdicts(folder: Path, name: str, rows: list[tuple[str, int, str]], **same: Any) -> Dataset:
@@ -66,7 +67,7 @@ class Run:
         self.labels.publish_table(schemas.conform(labels, schemas.LABELS), rows=10)
         self.documents = Dataset(str(folder / "documents"), "0123456789ab")
         self.documents.publish_table(schemas.conform(documents, schemas.DOCUMENTS), rows=40)
-        self.cycles = [type("Cycle", (), {"verdicts": steps[0], "selection": steps[1]})]
+        self.cycles = [Cycle(1, steps[0], steps[0], steps)]
 
 
 def test_the_log_names_keys_and_the_summary_labels(tmp_path: Path, caplog) -> None:

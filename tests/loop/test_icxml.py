@@ -18,7 +18,7 @@ from lmtx_ray.loop.icxml import icxml_steps
 from lmtx_ray.loop.judging import judge_test_step
 from lmtx_ray.loop.layout import Layout, lay_out
 from lmtx_ray.loop.method_table import metric_names
-from lmtx_ray.loop.outcome import tables
+from lmtx_ray.loop.outcome import judge_summary, tables
 from lmtx_ray.loop.run_config import RunConfig
 from tests.fake_llm import WRITE, FakeJudge
 from tests.small_run import write_inputs
@@ -93,6 +93,16 @@ def test_the_table_has_a_row_with_its_calls(config: RunConfig, layout: Layout) -
     assert "calls/document" in text
     (line,) = [line for line in text.splitlines() if line.startswith("icxml")]
     assert line.split()[-1] == "4"
+
+
+@pytest.mark.ray
+def test_what_the_judge_said_is_summed_up_though_the_cycle_asked_nobody(
+    config: RunConfig, layout: Layout
+) -> None:
+    summary = judge_summary(config, layout, ran=1)
+    assert summary["asked"] + summary["saved"] == TESTED * (2 + 3)
+    assert summary["frequent"] == []  # told of documents that are learned from alone
+    assert 0 <= summary["recall"] <= 1
 
 
 @pytest.mark.ray
