@@ -86,6 +86,9 @@ def _corpus(found: Found) -> list[Line]:
     lines.append(Line("columns", corpus["columns"]))
     if "test" in corpus:
         lines.append(Line("test", corpus["test"], f"{counts.test:,} documents; evaluation only"))
+    if "gold" in corpus:
+        why = f"of {counts.test:,} of the documents; evaluation only"
+        lines.append(Line("gold", corpus["gold"], why))
     why = f"{counts.held_aside}  # this by itself: the smaller of 250 and 20 % of the documents"
     return [*lines, Line("held_aside", None, why)]
 

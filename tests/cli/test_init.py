@@ -147,6 +147,17 @@ def test_gold_in_the_way_of_the_field_is_tested_on(here: Path, capsys) -> None:
     assert running.plan("my.yaml")["documents"]["test"] == 6
 
 
+def test_gold_of_the_documents_stands_in_the_config(here: Path, capsys) -> None:
+    write_csv(here / "gold.csv", ("doc_id", "labels"), [(f"d{n}", f"{n}") for n in range(20)])
+    write_csv(here / "docs.csv", ("id", "Text"), [(f"d{n}", f"a text {n}") for n in range(40)])
+    write_csv(here / "tags.csv", ("id", "name"), [(f"{n}", f"tag {n}") for n in range(20)])
+    told, said = init(capsys, "--judge", "none", "--gold", "gold.csv")
+    assert told["test"] == 20
+    assert "20 documents with gold labels" in said
+    plan = running.plan("my.yaml")
+    assert plan["gold"] == plan["documents"]["test"] == 20
+
+
 def test_what_is_odd_is_noted(here: Path, capsys) -> None:
     rows = [(f"d{n}", title, text) for n, (title, text) in enumerate(texts(20))]
     rows += [("d1", "again", "an id that was there"), ("d99", *rows[3][1:])]
