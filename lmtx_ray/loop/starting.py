@@ -260,8 +260,9 @@ def _scalar(value: Any) -> str:
     """JSON is YAML; only a list or mapping is written as YAML people know."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {_scalar(one)}" for name, one in value.items()) + "}"
-    if isinstance(value, str) and value.replace("_", "").isalpha() and value not in WORDS:
-        return value
+    named = isinstance(value, str) and value.replace("_", "").isalpha()
+    if named and value.casefold() not in WORDS:
+        return str(value)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -147,6 +147,15 @@ def test_gold_in_the_way_of_the_field_is_tested_on(here: Path, capsys) -> None:
     assert running.plan("my.yaml")["documents"]["test"] == 6
 
 
+@pytest.mark.parametrize("column", ["No", "Y", "NULL", "On", "Kennung"])
+def test_a_column_may_have_a_word_of_yaml_for_a_name(here: Path, capsys, column: str) -> None:
+    write_csv(here / "docs.csv", (column, "Text"), [(f"d{n}", f"a text {n}") for n in range(40)])
+    told, _ = init(capsys, "--judge", "none")
+    assert told["columns"]["doc_id"] == column
+    assert yaml.safe_load((here / "my.yaml").read_text())["corpus"]["columns"]["doc_id"] == column
+    assert running.plan("my.yaml")["documents"]["train"] == 32
+
+
 def test_gold_of_the_documents_stands_in_the_config(here: Path, capsys) -> None:
     write_csv(here / "gold.csv", ("doc_id", "labels"), [(f"d{n}", f"{n}") for n in range(20)])
     write_csv(here / "docs.csv", ("id", "Text"), [(f"d{n}", f"a text {n}") for n in range(40)])
