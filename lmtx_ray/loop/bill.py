@@ -1,8 +1,9 @@
 """What a run will ask its judge, and what that costs: at most, and as is to be expected.
 
-At most is what cannot be exceeded. Expected is a forecast for a run that is not stopped early: the
-first cycle asks about all its candidates, and a later one about those that the trained student
-brought in. How many that are is not known before, so the shares of the biomedical sample are taken.
+At most is every question that may be worth asking, and answers as long as they may be. Expected is
+a forecast for a run that is not stopped early: the first cycle asks about all its candidates, and a
+later one about those that the trained student brought in. How many that are is not known before, so
+the shares of the biomedical sample are taken.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy as np
 
 from lmtx_ray.config.judge import JudgeConfig
 from lmtx_ray.loop.prompt_tokens import PromptTokens
+from lmtx_ray.teacher.adapting import answer_limit
+from lmtx_ray.teacher.generating import WRITTEN_TOKENS
 from lmtx_ray.teacher.questions import votes_asked
 
 BOTH_RANKINGS = 0.75  # of two rankings' first labels, those that are different ones
@@ -21,6 +24,7 @@ NEW_CANDIDATES = 0.37  # of a later cycle's candidates, those that no cycle befo
 NEW_VOTES = 0.5  # of the labels of neighbours, those that were not asked about
 NEW_WEIGHED = 0.15  # of the first labels of all sides weighed, likewise
 NEW_FIRSTS = 0.24  # of the first labels after a cycle, those that were not asked about
+PHRASES = "test phrases"  # the step that asks about documents and not about pairs
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,11 @@ class StepBill:
 
 @dataclass(frozen=True)
 class Held:
-    """Pairs that the store has of this judge, by documents of the sample."""
+    """Pairs that the store has of this judge, by documents of the sample, and the number of labels
+    that it has `priors` of."""
 
     pairs: Sequence[int]
+    priors: int = 0
 
     def share(self, before: float, wanted: float) -> float:
         """Of `wanted` pairs a document, asked about after `before` others, what is held."""
@@ -93,8 +99,8 @@ def _test_bills(
     for name, k in (("test verdicts", judge.rerank_k), ("test icxml verdicts", judge.icxml_k)):
         if name in to_do:
             bills.append(_bill(name, test, k, k, 1 - held.share(0, k)))
-    if "test phrases" in to_do:
-        bills.append(_bill("test phrases", test, 1, 1, 1.0))
+    if PHRASES in to_do:
+        bills.append(_bill(PHRASES, test, 1, 1, 1.0))
     return bills
 
 
@@ -102,9 +108,22 @@ def _bill(name: str, documents: int, most: int, wanted: float, new: float) -> St
     return StepBill(name, documents, documents * most, documents * wanted, documents * wanted * new)
 
 
+def prior_bills(
+    judge: JudgeConfig, steps: Sequence[StepBill], labels: int, held: Held
+) -> list[StepBill]:
+    """One question more about each label that `steps` ask about, where the judge is calibrated."""
+    asking = [step for step in steps if step.name != PHRASES]
+    if judge.calibration != "prior" or not asking:
+        return []
+    most = min(labels, sum(step.at_most for step in asking))
+    wanted = min(labels, sum(step.wanted for step in asking))
+    return [StepBill("label priors", 1, most, wanted, max(wanted - held.priors, 0))]
+
+
 @dataclass(frozen=True)
 class Bill:
-    """The sums of some steps' bills. Of tokens, `computed` go through the model and the rest is
+    """The sums of some steps' bills. A pair counts once for each judge that is asked, so for each
+    member of an ensemble. Of tokens, `computed` go through the model and the rest is
     shared among prompts; where the engine is elsewhere nothing is taken to be shared."""
 
     pairs_at_most: int
@@ -123,18 +142,27 @@ class Bill:
 
 
 def add_up(steps: Sequence[StepBill], tokens: PromptTokens, judge: JudgeConfig) -> Bill:
-    """The bill of a run."""
+    """The bill of a run. `tokens` are those of a pair for all judges together."""
+    judges, price = len(judge.teacher.judges), judge.price
     most, new = sum(step.at_most for step in steps), sum(step.new for step in steps)
     # a document of which less than a pair is new is asked about as often less
     documents = sum(min(step.documents, step.new) for step in steps)
-    each = (tokens.pair * judge.price.prompt + judge.price.answer) / 1e6
+    each = (tokens.pair * price.prompt + judges * price.answer) / 1e6
+    answers = sum(step.at_most * _longest_answer(step, judge) for step in steps)
     return Bill(
-        pairs_at_most=most,
+        pairs_at_most=most * judges,
         tokens_at_most=round(most * tokens.pair),
-        pairs=round(sum(step.wanted for step in steps)),
-        new_pairs=round(new),
+        pairs=round(sum(step.wanted for step in steps) * judges),
+        new_pairs=round(new * judges),
         tokens=round(new * tokens.pair),
         computed=round(tokens.computed(documents, new)),
         money=new * each,
-        money_at_most=most * each,
+        money_at_most=(most * tokens.pair * price.prompt + answers * price.answer) / 1e6,
     )
+
+
+def _longest_answer(step: StepBill, judge: JudgeConfig) -> int:
+    """Tokens that all judges may answer to one question of a step, thoughts included."""
+    if step.name == PHRASES:
+        return WRITTEN_TOKENS
+    return sum(map(answer_limit, judge.teacher.judges))

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lmtx_ray.corpus.counting import Counts, count_corpus
-from lmtx_ray.loop.bill import Held, add_up, step_bills
+from lmtx_ray.loop.bill import Held, add_up, prior_bills, step_bills
 from lmtx_ray.loop.corpus_sample import Sample, sample_corpus
 from lmtx_ray.loop.judge_rate import known_rate, measured_rate
 from lmtx_ray.loop.layout import Layout, lay_out
@@ -15,6 +15,7 @@ from lmtx_ray.loop.preflight import check
 from lmtx_ray.loop.prompt_tokens import prompt_tokens
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.training_plan import training, training_told
+from lmtx_ray.teacher.priors import document_key, priors_in
 from lmtx_ray.verdicts.lookup import Lookup
 
 NOBODY = {"calls_at_most": 0, "prompt_tokens_at_most": 0}
@@ -71,8 +72,9 @@ def _judge(
     weighed = config.shortlist.memory_documents > 0
     to_do = {name for name, done in complete.items() if not done}
     sample = sample_corpus(config, layout.prompt)
-    held = Held(_held_pairs(config, layout, sample))
+    held = _held(config, layout, sample)
     steps = step_bills(config.judge, _splits(counts), cycles, to_do, held, weighed)
+    steps += prior_bills(config.judge, steps, counts.labels, held)
     if not steps:
         return dict(NOBODY)
     tokens = prompt_tokens(config.judge.teacher, layout.prompt, sample)
@@ -96,14 +98,16 @@ def _judge(
     }
 
 
-def _held_pairs(config: RunConfig, layout: Layout, sample: Sample) -> list[int]:
-    """How many pairs of each document of the sample the store has from this judge."""
+def _held(config: RunConfig, layout: Layout, sample: Sample) -> Held:
+    """How much the store has from this judge: pairs of each document of the sample, and priors."""
     prompt, teacher = layout.judge
     snapshot = config.verdict_store.partition(teacher, prompt).snapshot()
     if not snapshot.layers and not snapshot.parts:
-        return []
-    found = Counter(Lookup(snapshot).find(set(sample.keys))["document"].to_pylist())
-    return [found[key] for key in sample.keys]
+        return Held([])
+    lookup = Lookup(snapshot)
+    found = Counter(lookup.find(set(sample.keys))["document"].to_pylist())
+    priors = priors_in(lookup.find([document_key()]))
+    return Held([found[key] for key in sample.keys], len(priors))
 
 
 def render_plan(plan: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
-"""How fast a judge was or is: pairs a second of all its actors together.
+"""How fast a judge was or is: pairs a second of all its actors together. Of an ensemble a pair
+counts once for each member.
 
 Kept on this machine whenever a run has asked enough, by everything that makes a judge faster or
 slower; or told by this run's own account; or measured now.
@@ -76,7 +77,7 @@ def measured_rate(config: RunConfig, layout: Layout, sample: Sample) -> Rate:
     questions = sample.questions(WARM_DOCUMENTS, WARM_DOCUMENTS + MEASURED_DOCUMENTS)
     questions = questions if questions.num_rows else sample.questions(0, WARM_DOCUMENTS)
     started = time.perf_counter()
-    pairs = teacher.judge(questions).num_rows
+    pairs = teacher.judge(questions).num_rows * len(judge.teacher.judges)
     actors = config.resources.judge.actors or 1
     most = actors if isinstance(actors, int) else actors[-1]
     each = pairs / (time.perf_counter() - started)

@@ -21,7 +21,7 @@ from lmtx_ray.loop.corpus_sample import Sample
 from lmtx_ray.teacher.engines import folder_here, has_gpu, packs, step_tokens
 from lmtx_ray.teacher.model_files import load_tokenizer
 from lmtx_ray.teacher.packing import Limits, begins_alike, pack, steps
-from lmtx_ray.teacher.prompts import Prompt
+from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.rendering import Rendering
 
 TOKENS_PER_WORD = 1.5  # word pieces of scientific English
@@ -45,8 +45,11 @@ class PromptTokens:
 
 
 def prompt_tokens(config: TeacherConfig, prompt: Prompt, sample: Sample) -> PromptTokens:
-    """What this judge's prompts have on a sample of documents with labels. Nothing is fetched, and
-    no model loaded."""
+    """What this judge's prompts have on a sample of documents with labels; of an ensemble what all
+    members' have together. Nothing is fetched, and no model loaded."""
+    if config.kind == "ensemble":
+        parts = [prompt_tokens(one, get_prompt(one.prompt), sample) for one in config.members]
+        return _together(parts)
     if config.kind != "vllm":
         return _by_words(config, prompt, sample, "words")
     folder = folder_here(config.model, config.revision)
@@ -68,6 +71,15 @@ def prompt_tokens(config: TeacherConfig, prompt: Prompt, sample: Sample) -> Prom
         document, pair = in_blocks(documents, BLOCK_TOKENS[has_gpu()])
     every = [len(one) for prompts in documents for one in prompts]
     return PromptTokens(float(np.mean(every)), document, pair, "tokenizer")
+
+
+def _together(parts: Sequence[PromptTokens]) -> PromptTokens:
+    return PromptTokens(
+        sum(one.pair for one in parts),
+        sum(one.computed_document for one in parts),
+        sum(one.computed_pair for one in parts),
+        "; ".join(dict.fromkeys(one.by for one in parts)),
+    )
 
 
 def in_steps(documents: Sequence[Prompts], limits: Limits) -> tuple[float, float]:

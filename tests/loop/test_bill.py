@@ -8,6 +8,7 @@ import pytest
 
 from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
 from lmtx_ray.config.resources import Resources
+from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.loop.bill import Held, add_up, step_bills
 from lmtx_ray.loop.corpus_sample import Sample, sample_corpus
@@ -17,10 +18,15 @@ from lmtx_ray.loop.layout import lay_out
 from lmtx_ray.loop.prompt_tokens import PromptTokens, in_blocks, in_steps, prompt_tokens
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.running import load_config
+from lmtx_ray.teacher.adapting import answer_limit
+from lmtx_ray.teacher.generating import WRITTEN_TOKENS
 from lmtx_ray.teacher.packed import PackedTeacher
 from lmtx_ray.teacher.packing import Limits
+from lmtx_ray.teacher.priors import document_key
 from lmtx_ray.teacher.prompts import get_prompt
-from lmtx_ray.teacher.protocol import Unlimited
+from lmtx_ray.teacher.protocol import Unlimited, answers_table
+from lmtx_ray.teacher.reading import Reading
+from lmtx_ray.verdicts.store import as_stored
 from tests.small_run import write_inputs
 from tests.tiny import save_judge
 
@@ -91,6 +97,46 @@ def test_the_bill_adds_up() -> None:
     assert (bill.pairs_at_most, bill.new_pairs, bill.tokens) == (1000, 1000, 50_000)
     assert (bill.computed, bill.cached) == (100 * 30 + 1000 * 5, 50_000 - 8_000)
     assert bill.money == pytest.approx((50_000 * 2 + 1000 * 10) / 1e6)
+
+
+def test_each_member_of_an_ensemble_is_billed(config: RunConfig) -> None:
+    member = {"kind": "http", "model": "m", "prompt": "tag", "url": "http://127.0.0.1:9/v1"}
+    members = [member, {**member, "revision": "another"}]
+    teachers = TeacherConfig(**member), TeacherConfig(kind="ensemble", members=members)
+    asking = [config.judge.model_copy(update={"teacher": teacher}) for teacher in teachers]
+    bills = [describe(config.model_copy(update={"judge": one}))["judge"] for one in asking]
+    for name in ("calls_at_most", "prompt_tokens_at_most"):
+        assert bills[1][name] == pytest.approx(2 * bills[0][name], abs=1)
+    for name in ("pairs", "new_pairs", "prompt_tokens"):
+        alone, both = (bill["expected"][name] for bill in bills)
+        assert both == pytest.approx(2 * alone, abs=1)
+
+
+def test_a_prior_is_one_question_more_of_each_label(config: RunConfig) -> None:
+    plain = describe(config)["judge"]
+    calibrated = config.judge.model_copy(update={"calibration": "prior"})
+    priors = config.model_copy(update={"judge": calibrated})
+    bill = describe(priors)["judge"]
+    assert bill["calls_at_most"] - plain["calls_at_most"] == 24  # labels
+    assert bill["expected"]["new_pairs"] - plain["expected"]["new_pairs"] == 24
+    layout = lay_out(priors)
+    prompt, teacher = layout.judge
+    keys = [(document_key(), text_key(label)) for label in ("Heart pain", "Lung pain")]
+    said = answers_table([("", 0), ("", 1)], [Reading("yes", 0.6), Reading("no", 0.2)])
+    stored = as_stored(keys, said, layout.judge, "prior")
+    priors.verdict_store.partition(teacher, prompt).append(stored, "prior-one")
+    again = describe(priors)["judge"]
+    assert again["calls_at_most"] == bill["calls_at_most"]
+    assert bill["expected"]["new_pairs"] - again["expected"]["new_pairs"] == 2
+
+
+def test_thoughts_and_phrases_are_in_the_most_that_a_run_may_cost() -> None:
+    price = {"answer": 1e6}  # one for each token
+    teacher = TeacherConfig(kind="http", model="m", thinking_tokens=100)
+    thinks = JudgeConfig(teacher=teacher, top_k=10, icxml_k=2, price=price)
+    bills = step_bills(thinks, SPLITS, 1, {"test icxml verdicts", "test phrases"}, Held([]))
+    bill = add_up(bills, PromptTokens(50.0, 0.0, 50.0, "words"), thinks)
+    assert bill.money_at_most == 10 * (2 * answer_limit(teacher) + WRITTEN_TOKENS)
 
 
 def test_a_models_prompts_are_counted_as_it_then_has_them(
