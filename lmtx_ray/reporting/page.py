@@ -109,6 +109,9 @@ def step_name(name: str) -> str:
             "test icxml verdicts": "test documents, labels found by the judge’s own phrases",
             "judge by chance": "asking the judge, labels drawn by chance",
             "judge test": "asking the judge, test documents",
+            "icxml": "labels found by the judge’s own phrases",
+            "icxml phrases": "asking the judge for phrases",
+            "icxml judge": "asking the judge, labels found by its own phrases",
         }
         return named.get(name, name)
     state = f"cycle {number}" if number != "0" else "before training"

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from lmtx_ray.config.judge import PriceConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.loop.comparing import compare
 from lmtx_ray.loop.finished_run import open_finished
 from lmtx_ray.loop.record import write_record
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.reporting.contents import gather
+from lmtx_ray.reporting.judging import Asked
 from lmtx_ray.reporting.page import render
 from lmtx_ray.reporting.samples import test_sample as sample_of
+from lmtx_ray.reporting.spending import costs_of
 from lmtx_ray.reporting.words import conclude
 from lmtx_ray.reporting.writing import kept_report, write_report
 from tests.reporting.made_run import NASTY, MadeRun
@@ -118,6 +121,26 @@ def test_what_all_starts_spent_is_added_up_and_priced(made: MadeRun) -> None:
     judge = next(step for step in costs.steps if step.name == "judge 1")
     assert (judge.requests, judge.prompt_tokens, judge.answer_tokens) == (150, 1_500_000, 150_000)
     assert judge.money == pytest.approx(1.5 * 2.0 + 0.15 * 10.0)
+
+
+def test_every_step_that_asked_has_its_own_costs() -> None:
+    told = ("test verdicts", "test icxml verdicts")
+    asked = [Asked(name, 40, 10, 30, 0, asked=30, human=0, mass=None) for name in told]
+    used = {"requests": 30, "prompt_tokens": 1_000_000, "answer_tokens": 0}
+    spent = {"judge test": {**used, "wall_seconds": 3.0}, "icxml": {"wall_seconds": 2.0}}
+    spent |= {name: used for name in ("icxml phrases", "icxml judge")}
+    costs = costs_of({"prepare": 1.0, "judge test": 3.0}, spent, asked, PriceConfig(prompt=2.0))
+    steps = {step.name: step for step in costs.steps}
+    assert steps["judge test"].asked == steps["icxml judge"].asked == 30
+    assert {steps[name].money for name in ("judge test", "icxml judge", "icxml phrases")} == {2.0}
+    assert "judge 1" not in steps
+    total = costs.total
+    assert (total.asked, total.requests, total.prompt_tokens, total.money) == (60, 90, 3e6, 6.0)
+    assert total.seconds == 6.0
+    known = Asked("test icxml verdicts", 40, 10, 30, 0, asked=0, human=0, mass=None)
+    with_cycles = costs_of({"judge 1": 3.0}, {"judge 1": used}, [asked[0], known], PriceConfig())
+    assert with_cycles.steps[0].asked == 30  # with the first cycle
+    assert (with_cycles.total.pairs, with_cycles.total.requests) == (80, 30)
 
 
 def test_an_older_run_tells_what_is_not_known(made: MadeRun, tmp_path: Path) -> None:
