@@ -294,4 +294,6 @@ class _Planner:
             inputs += [test.documents.fingerprint, asked, written, settings, counted]
             never = self._config.corpus.self_matches
             inputs += [content_hashes([never])] if never else []
+            # earlier versions measured P@1 only where it was asked for
+            inputs += [] if 1 in self._config.evaluation.precision_at else ["P@1"]
         return self._step("evaluation", bundle.fingerprint, *inputs)

@@ -133,7 +133,9 @@ def method_rows(
 ) -> dict[str, pa.Table]:
     """Row name -> per-document metric rows of what its `unit_readers` read; `exclude` takes labels
     out of rankings and gold. One unit of each ranking is in memory."""
-    ks = {"P": config.precision_at, "R": config.recall_at, "nDCG": config.ndcg_at}
+    at = config.precision_at
+    at = at if 1 in at else (*at, 1)  # table and report tell of the first label in any case
+    ks = {"P": at, "R": config.recall_at, "nDCG": config.ndcg_at}
     return {
         name: pa.concat_tables(
             evaluation.evaluate(*read(unit), ks, exclude)

@@ -46,7 +46,8 @@ class EvaluationConfig(Config):
     precision_at: tuple[int, ...] = Field(
         (1, 3, 5),
         min_length=1,
-        description="Cut-offs of P@k. Gains are told for the first of these and of recall_at.",
+        description="Cut-offs of P@k, beside P@1. Gains are told for the first of these and of "
+        "recall_at.",
     )
     recall_at: tuple[int, ...] = Field((10, 100), min_length=1, description="Cut-offs of R@k.")
     ndcg_at: tuple[int, ...] = Field((5,), description="Cut-offs of nDCG@k.")

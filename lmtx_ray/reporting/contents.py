@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import storage
 from lmtx_ray.loop.finished_run import FinishedRun
 from lmtx_ray.loop.shipping import final_method
@@ -179,18 +180,22 @@ def _gold_progress(run: FinishedRun) -> Progress | None:
     methods = run.summary.get("methods")
     if not methods:
         return None
-    metric = f"P@{run.config.evaluation.precision_at[0]}"
+    if "P@1" not in methods["hybrid"]:
+        raise ConfigError(
+            f"{run.uri}: an earlier version evaluated it without P@1; run its config again (only "
+            "the evaluation is made anew)"
+        )
     states = range(run.ran + 1)
 
     def measured(name: str) -> Measured:
-        return Measured(methods[name][metric], *methods[name][f"{metric}_ci"])
+        return Measured(methods[name]["P@1"], *methods[name]["P@1_ci"])
 
     series = {
         name: tuple(measured(final_method(n, kind if n else UNWEIGHED[kind])) for n in states)
         for kind, name in KINDS.items()
         if kind != "learned" or final_method(run.ran, kind) in methods
     }
-    return Progress(metric, methods["hybrid"]["documents"], tuple(states), series)
+    return Progress("P@1", methods["hybrid"]["documents"], tuple(states), series)
 
 
 def _judge_progress(run: FinishedRun) -> Progress | None:

@@ -96,6 +96,20 @@ def test_the_table_has_a_row_with_its_calls(config: RunConfig, layout: Layout) -
 
 
 @pytest.mark.ray
+def test_the_first_label_is_measured_beside_what_is_asked(
+    config: RunConfig, layout: Layout
+) -> None:
+    account = Account(storage.join(config.run, "costs"))
+    asked = running.load_config(config, ["evaluation.precision_at=[5]"])
+    summary = evaluate_methods(asked, RunResult(layout, 0, 0, {}, account), "hybrid")
+    text = tables(summary, metric_names(asked.evaluation))
+    (line,) = [line for line in text.splitlines() if line.startswith("hybrid *")]
+    low, high = summary["methods"]["hybrid"]["P@1_ci"]
+    assert f"[{100 * low:.1f}, {100 * high:.1f}]" in line
+    assert "P@5" in summary["gain"]
+
+
+@pytest.mark.ray
 def test_what_the_judge_said_is_summed_up_though_the_cycle_asked_nobody(
     config: RunConfig, layout: Layout
 ) -> None:

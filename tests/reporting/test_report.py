@@ -21,7 +21,7 @@ from lmtx_ray.reporting.judging import Asked
 from lmtx_ray.reporting.page import render
 from lmtx_ray.reporting.samples import test_sample as sample_of
 from lmtx_ray.reporting.spending import costs_of
-from lmtx_ray.reporting.words import conclude
+from lmtx_ray.reporting.words import conclude, first_tag
 from lmtx_ray.reporting.writing import kept_report, write_report
 from tests.reporting.made_run import NASTY, MadeRun
 
@@ -74,6 +74,22 @@ def test_it_tells_what_the_evaluation_measured(made: MadeRun, page: Page) -> Non
     assert report.thresholds[0].precision.value == pytest.approx(best["P@5"])
     assert f"{100 * best['P@1']:.1f}" in page.text
     assert f"{100 * best['nDCG@5']:.1f}" in page.text
+
+
+@pytest.mark.parametrize("asked", [[5, 1], [3]])
+def test_the_first_tag_is_told_of_whatever_is_measured_first(
+    made: MadeRun, tmp_path: Path, asked: list[int]
+) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(made.folder, copied)
+    file = copied / "ended/0123456789ab.json"
+    record = json.loads(file.read_text())
+    record["config"]["evaluation"]["precision_at"] = asked
+    file.write_text(json.dumps(record))
+    run = open_finished(str(copied))
+    first, _ = first_tag(gather(run))
+    assert first is not None
+    assert first.value == run.summary["methods"]["cycle_1_hybrid"]["P@1"]
 
 
 def test_it_names_what_a_judge_accepts_too_often_and_who_agrees(page: Page) -> None:
