@@ -56,11 +56,19 @@ def log_folder() -> Path:
 def open_log(verb: str) -> tuple[Path, int]:
     """A new log file and its descriptor; of the old ones the newest stay."""
     folder = log_folder()
-    old = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    old = sorted(folder.glob("*.log"), key=_written)
     for path in old[: -MOST_FILES + 1]:
         path.unlink(missing_ok=True)
     path = folder / f"{time.strftime('%Y-%m-%d-%H%M%S')}-{verb}-{os.getpid()}.log"
     return path, os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+
+
+def _written(path: Path) -> float:
+    """When; long ago of a file that another command has deleted meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def shorten(path: Path) -> None:

@@ -106,6 +106,16 @@ def test_logs_stay_few_and_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert path.read_bytes() == b"[the beginning was cut off]\n" + b"b" * 100
 
 
+def test_a_log_that_another_command_deleted_meanwhile_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(logs.LOG_DIR, str(tmp_path))
+    (tmp_path / "gone.log").symlink_to(tmp_path / "absent")  # listed, and not there to look at
+    path, file = logs.open_log("try")
+    os.close(file)
+    assert path.exists()
+
+
 class Screen(io.StringIO):
     """A terminal that keeps what was drawn."""
 
