@@ -26,7 +26,9 @@ def add_verbs(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray: 
     )
     merge = add_verb(actions, "merge", "merge small files (happens by itself too)", merge_parts)
     for action in (stats, export, take, merge):
-        action.add_argument("place", help="YAML file of a run, or a store's folder or URI")
+        action.add_argument(
+            "place", help="YAML file or folder of a run, or a store's folder or URI"
+        )
         action.add_argument(
             "--set",
             action="append",
@@ -97,12 +99,16 @@ def check_judge(arguments: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def _is_config(place: str) -> bool:
+    return place.endswith((".yaml", ".yml"))
+
+
 def _store(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """(store, config of the run or None)."""
-    from lmtx_ray.verdicts.store import VerdictStore
+    from lmtx_ray.loop.run_verdicts import store_at
 
-    if not arguments.place.endswith((".yaml", ".yml")):
-        return VerdictStore(arguments.place), None
+    if not _is_config(arguments.place):
+        return store_at(arguments.place, may_be_new=arguments.action == "import"), None
     arguments.config = arguments.place
     config = arguments.load(arguments)
     return config.verdict_store, config
@@ -132,10 +138,10 @@ def export_file(arguments: argparse.Namespace) -> dict[str, Any]:
     from lmtx_ray.config.loading import ConfigError
     from lmtx_ray.verdicts.exchange import write_rows
 
-    store, config = _store(arguments)
     named = arguments.keys or arguments.texts
-    if named and config is None:
+    if named and not _is_config(arguments.place):
         raise ConfigError("--keys and --texts need the run's YAML file, not only a store")
+    store, config = _store(arguments)
     columns = [
         *COLUMNS,
         *(["doc_id", "label_key"] if named else []),

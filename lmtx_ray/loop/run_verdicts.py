@@ -26,6 +26,36 @@ from lmtx_ray.verdicts.store import Partition, VerdictStore
 SEEN = pa.schema(
     [("seen", pa.binary(KEY_BYTES)), ("label_key", pa.string()), ("text", pa.string())]
 )
+RECORDS = {"started", "ended"}  # folders of a run that hold its config
+
+
+def store_at(place: str, may_be_new: bool = False) -> VerdictStore:
+    """The store at a place, or that of the run whose folder it is.
+
+    Raises:
+        ConfigError: Neither is there, and the store may not be a new one; or the run's starts kept
+            verdicts in several stores.
+    """
+    place = storage.absolute(place)
+    inside = set(storage.list_folders(place))
+    if inside & RECORDS:
+        return VerdictStore(_store_of_run(place))
+    if "judges" not in inside and not may_be_new:
+        raise ConfigError(
+            f"{place}: no verdict store is there; give one, or a run's YAML file or folder"
+        )
+    return VerdictStore(place)
+
+
+def _store_of_run(run: str) -> str:
+    records = [file for name in RECORDS for file in storage.list_files(f"{run}/{name}", ".json")]
+    named = {storage.read_json(file)["config"]["judge"]["store"] for file in records}
+    stores = sorted({store or storage.join(run, "verdict-store") for store in named})
+    if len(stores) != 1:
+        raise ConfigError(
+            f"{run}: kept verdicts in {len(stores)} stores, name one: {', '.join(stores)}"
+        )
+    return stores[0]
 
 
 def judges_of(store: VerdictStore, layout: Layout | None) -> list[Partition]:

@@ -11,6 +11,7 @@ from lmtx_ray.cli.main import main
 from lmtx_ray.config.loading import load_config
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.loop.record import write_record
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.verdicts.layers import merge
 from lmtx_ray.verdicts.reading import stats
@@ -123,3 +124,31 @@ def test_a_place_that_verdicts_are_not_written_to_is_refused(
     assert main(["verdicts", "export", store.uri, name]) == 1
     assert name in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+@pytest.mark.parametrize("action", [["stats"], ["export", "out.csv"], ["merge"]])
+def test_a_place_without_a_store_is_not_an_empty_one(
+    tmp_path, caplog, monkeypatch, action: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    for place in ("absent", "other"):
+        caplog.clear()
+        assert main(["verdicts", action[0], place, *action[1:]]) == 1
+        assert f"{tmp_path / place}: no verdict store" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_the_folder_of_a_run_means_its_store(tmp_path, capsys, caplog, config) -> None:
+    run = load_config(RunConfig, str(config))
+    write_record(run)
+    row = {"document": "0" * 32, "label": "1" * 32, "answer": "yes"}
+    people = write(tmp_path / "people.jsonl", [row])
+    done = verdicts(capsys, "import", run.run, people)
+    assert done["store"] == run.verdict_store.uri
+    assert [one["judge"] for one in verdicts(capsys, "stats", run.run)["judges"]] == ["human"]
+    assert not (tmp_path / "run/judges").exists()
+    judge = run.judge.model_copy(update={"store": str(tmp_path / "shared")})
+    write_record(run.model_copy(update={"judge": judge}))
+    assert main(["verdicts", "stats", run.run]) == 1
+    assert f"name one: {run.verdict_store.uri}, {tmp_path / 'shared'}" in caplog.text
