@@ -57,14 +57,14 @@ def publish_bundle(
     bundle_id: str = "test-bundle",
     shards: int = 2,
     fusion: dict[str, float] | None = FUSION,
-    slope: float = 1.0,
+    slope: float | None = 1.0,
     depth: int = 16,
     judged: pa.Table | None = None,
     remembered: Remembered | None = None,
     template: str = PLAIN,
 ) -> str:
-    """A published bundle at `folder`; other `slope`s give other probabilities. With a memory of
-    judged documents all sides are weighed."""
+    """A published bundle at `folder`; other `slope`s give other probabilities, and None gives none.
+    With a memory of judged documents all sides are weighed."""
     settings = EncoderConfig(
         model=encoder, max_tokens=64, dtype="float32", threads=1, label_template=template
     )
@@ -77,7 +77,7 @@ def publish_bundle(
         labels_table(),
         depth=depth,
         fusion=fusion,
-        calibration=calibration_of(fusion, slope),
+        calibration=None if slope is None else calibration_of(fusion, slope),
         judged=judged,
         learned=remembered and (remembered.save, learned_weights()),
     )

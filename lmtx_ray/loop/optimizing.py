@@ -20,12 +20,13 @@ from lmtx_ray.evaluation.grid import LIMITS, THRESHOLDS, Cell, Choice, Rated, ch
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.published import MANIFEST
-from lmtx_ray.loop.matching import match
+from lmtx_ray.loop.matching import has_probabilities, match
 from lmtx_ray.loop.self_matching import rows_of_gold, without_pairs
 
 JUDGE = "the judge's verdicts on held-aside documents"
 CORRECTED = "the judge's verdicts on held-aside documents, corrected by reviewed pairs"
 GOLD = "gold"
+UNJUDGED = "its tags have no probabilities: nobody judged it"
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,11 @@ def by_judge(bundle: str) -> Basis:
     no, and a label that was never judged is not missed.
 
     Raises:
-        ConfigError: An older bundle, or a run without held-aside documents.
+        ConfigError: An older bundle, one that nobody judged, or a run without held-aside documents.
     """
     published = published_bundle(bundle)
+    if description_of(bundle)["calibration"] is None:
+        raise ConfigError(f"{bundle}: {UNJUDGED}")
     if JUDGED not in published.files:
         raise ConfigError(
             f"{bundle}: holds no verdicts to choose by, an older version made it; run its config "
@@ -101,7 +104,7 @@ def by_gold(tags: pa.Table, gold: pa.Table) -> Basis:
         gold: doc_id, label_ids.
 
     Raises:
-        ConfigError: No document is in both.
+        ConfigError: No document is in both, or no tag has a probability.
     """
     columns = (gold["doc_id"].to_pylist(), gold["label_ids"].to_pylist())
     truth = {doc_id: set(labels) for doc_id, labels in zip(*columns, strict=True) if labels}
@@ -109,6 +112,8 @@ def by_gold(tags: pa.Table, gold: pa.Table) -> Basis:
     rows = [row for row in rows if row["doc_id"] in truth]
     if not rows:
         raise ConfigError("no document of the tags has gold: are their ids the same?")
+    if not has_probabilities(tags):
+        raise ConfigError(f"the bundle of these tags: {UNJUDGED}")
     right = [label in truth[row["doc_id"]] for row in rows for label in row["label_ids"]]
     rated = Rated(
         np.repeat(np.arange(len(rows)), [len(row["label_ids"]) for row in rows]),

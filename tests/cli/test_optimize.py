@@ -194,6 +194,16 @@ def test_tags_that_say_too_little_are_refused(run, gold, caplog) -> None:
     assert "tags under 0.5 are left out; use --min-probability 0" in caplog.text
 
 
+def test_a_bundle_that_nobody_judged_has_nothing_to_choose(gold, tmp_path, caplog) -> None:
+    out, options = gold
+    publish_bundle(tmp_path / "bundle-one", save_encoder(tmp_path), slope=None)
+    tag(tmp_path, out)
+    for more in ([], options):
+        caplog.clear()
+        assert main(["optimize", str(tmp_path / "bundle-one"), *more]) == 1
+        assert "tags have no probabilities: nobody judged" in caplog.text
+
+
 def test_a_place_without_bundle_or_verdicts_is_told(tmp_path, caplog) -> None:
     assert main(["optimize", str(tmp_path)]) == 1
     assert "neither a bundle nor a run with one" in caplog.text
