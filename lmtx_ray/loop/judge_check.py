@@ -27,6 +27,7 @@ from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.lines import BadRow
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import storage
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.judge_numbers import conclude, cost_of
 from lmtx_ray.loop.judging import asking_of
@@ -64,9 +65,10 @@ def check(
         )
     check_judge(config)
     layout = lay_out(config)
-    documents, labels = _corpus(config, layout, _named_documents(expected) if expected else set())
+    named, count = _named_documents(expected) if expected else set(), max(pairs // EACH, 1)
+    documents, labels = _corpus(config, layout, named, count)
     given = _expected(expected, documents, labels) if expected else {}
-    sample = _sample(documents, max(pairs // EACH, 1), set(given))
+    sample = _sample(documents, count, set(given))
     ranked = _ranked(config, layout, sample, labels)
     chosen = _chosen(ranked, labels.num_rows, given)
     start_ray(config.run)
@@ -100,18 +102,30 @@ def _of_documents(table: pa.Table, doc_ids: pa.Array) -> pa.Table:
     return table.filter(pc.is_in(table["doc_id"], value_set=doc_ids))
 
 
-def _corpus(config: RunConfig, layout: Layout, wanted: set[str]) -> tuple[pa.Table, pa.Table]:
-    """(documents, labels): the documents that are wanted, or else some."""
+def _corpus(
+    config: RunConfig, layout: Layout, wanted: set[str], count: int
+) -> tuple[pa.Table, pa.Table]:
+    """(documents, labels): the documents that are wanted, or else `count` or more of them."""
     if layout.documents.is_complete() and layout.labels.is_complete():
-        files = layout.documents.files()
         if not wanted:
-            return storage.read_table(files[0]), layout.labels.read()
-        ids = pa.array(sorted(wanted), pa.string())
+            return _some(layout.documents, count), layout.labels.read()
+        ids, files = pa.array(sorted(wanted), pa.string()), layout.documents.files()
         tables = [_of_documents(storage.read_table(file), ids) for file in files]
         return pa.concat_tables(tables), layout.labels.read()
-    limit = config.corpus.limit if wanted else min(config.corpus.limit or MOST_READ, MOST_READ)
+    most = max(MOST_READ, count)
+    limit = config.corpus.limit if wanted else min(config.corpus.limit or most, most)
     documents = first_documents(config.corpus, limit)
     return documents, pa.concat_tables(label_tables(config.corpus, config.unit_labels))
+
+
+def _some(documents: Dataset, count: int) -> pa.Table:
+    """So many documents or more, of whole units that are evenly spread; all where there are
+    fewer."""
+    files = documents.files()
+    units = min(-(-len(files) * count // max(documents.rows(), 1)), len(files))
+    spread = np.linspace(0, len(files) - 1, units).astype(int).tolist()
+    order = dict.fromkeys([*spread, *range(len(files))])  # units may differ in size
+    return pa.concat_tables(_until((storage.read_table(files[n]) for n in order), count))
 
 
 def _expected(path: str, documents: pa.Table, labels: pa.Table) -> dict[str, dict[int, bool]]:

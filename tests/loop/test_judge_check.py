@@ -174,6 +174,8 @@ def test_a_check_asks_once_and_its_answers_are_the_runs(
 
     config = load_config(RunConfig, path, given[1::2])
     prepare(config, lay_out(config))
+    many = check("--pairs", str(EACH * 40))["health"]["pairs"]
+    assert many >= 40 * config.judge.top_k  # of more documents than one unit has
     answers = [
         {"doc_id": f"d{n}", "label_key": f"L{3 * (n % 8) + m}", "answer": answer}
         for n in range(80)
