@@ -228,7 +228,7 @@ def _provenance(report: Report) -> list[tuple[str, Any]]:
         ("Bundle", report.steps.get("bundle", "")),
         ("Documents", ", ".join(corpus["documents"])),
         ("Labels", corpus["labels"]),
-        ("Gold", corpus["test"] or "none"),
+        ("Gold", corpus["gold"] or corpus["test"] or "none"),
         ("Identity of the documents", report.steps.get("documents", "")),
         ("Identity of the labels", report.steps.get("labels", "")),
         ("Encoder", report.config["encoder"]["model"]),

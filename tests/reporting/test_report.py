@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -185,6 +186,14 @@ def test_a_folder_may_move_and_the_judges_key_is_not_needed(
     run = open_finished(str(moved))
     assert run.config.judge.teacher.kind == "http"
     assert run.steps["labels"].uri.startswith(str(moved))
+
+
+def test_gold_in_a_file_of_its_own_is_where_numbers_come_from(made: MadeRun) -> None:
+    run = open_finished(str(made.folder))
+    corpus = run.config.corpus.model_copy(update={"test": None, "gold": "people/gold.csv"})
+    config = run.config.model_copy(update={"corpus": corpus})
+    report = gather(replace(run, config=config))
+    assert "Gold people/gold.csv" in Page(render(report)).text
 
 
 def test_without_gold_it_is_the_judges_own_opinion(tmp_path: Path) -> None:
