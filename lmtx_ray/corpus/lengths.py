@@ -2,8 +2,8 @@
 
 Of scripts that put no spaces between words each letter counts as one, which is about what a
 tokenizer makes of it; so does each piece of a run that is too long for a word (an address, a file
-inside a text). Else such a text would be one word, however long it is. The rule is in no identity: an
-answer of before it, to more of such a text, is paid and stays.
+inside a text). Else such a text would be one word, however long it is. The rule is in no identity:
+an answer of before it, to more of such a text, is paid and stays.
 """
 
 from __future__ import annotations
