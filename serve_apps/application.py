@@ -37,9 +37,10 @@ class TaggerArgs(BaseModel):
     `shards` is the number of Shard deployments, `shard_replicas` how often each is there: 0 keeps
     the index in the engine, None takes 0 for an index below IN_PROCESS_VECTORS_MIB and else one for
     each of the bundle's shards. `partial` lets the service answer, and say so, while a shard is
-    missing. `host` is where the HTTP proxy is bound; beyond loopback it takes API keys or
-    `insecure`. `guard` overrides GuardSettings. `feedback_dir` is a folder on the ingress's node
-    where `/v1/feedback` keeps what people say; without one it only gives the rows back.
+    missing. `host` is where the HTTP proxy is to be bound; beyond loopback it takes API keys or
+    `insecure`, and the ingress makes sure of that by where Serve is bound. `guard` overrides
+    GuardSettings. `feedback_dir` is a folder on the ingress's node where `/v1/feedback` keeps what
+    people say; without one it only gives the rows back.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -77,7 +78,7 @@ def app(args: TaggerArgs) -> serve.Application:
     may_edit = any(LABELS_RIGHT in key.rights for key in guard.keys)
     editor = _deployment(Editor).bind() if may_edit else None
     told = guard.model_dump(mode="json")
-    return _deployment(Ingress).bind(told, bound, args.feedback_dir, editor)
+    return _deployment(Ingress).bind(told, bound, args.feedback_dir, editor, args.insecure)
 
 
 def _deployment(decorated: type) -> serve.Deployment:

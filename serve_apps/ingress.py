@@ -26,8 +26,9 @@ from serve_apps.edit_routes import EditCall
 from serve_apps.engine import BUNDLE_GONE, SHARD_MISSING
 from serve_apps.feedback import Keeper
 from serve_apps.generation import UNKNOWN_KEYS, Answer, TagCall
-from serve_apps.guard import GuardSettings, Refusal
+from serve_apps.guard import GuardSettings, Refusal, check_binding
 from serve_apps.ports import HA_PROXY
+from serve_apps.ray_internals import http_host
 from serve_apps.telemetry import Telemetry
 from serve_apps.tracing import tracing_from
 
@@ -131,6 +132,16 @@ def behind_proxy(guard: GuardSettings, nodes: Iterable[str]) -> GuardSettings:
     return guard.model_copy(update={**told, "forwarded_from": (*guard.forwarded_from, *nodes)})
 
 
+def bound(guard: GuardSettings, host: str, insecure: bool) -> GuardSettings:
+    """The guard's settings of a service that is bound to `host`, whatever they were told before.
+
+    Raises:
+        BindingError: Reachable from a network without API keys.
+    """
+    check_binding(host, guard.keys, insecure)
+    return guard.model_copy(update={"host": host})
+
+
 async def _result(reply: Any) -> Any:
     return await reply
 
@@ -146,8 +157,10 @@ class Ingress:
         engine: DeploymentHandle,
         feedback_dir: str = "",
         editor: DeploymentHandle | None = None,
+        insecure: bool = False,
     ) -> None:
-        self._guard = GuardSettings(**guard)
+        # only here: Serve may be bound elsewhere than the application's builder was told
+        self._guard = bound(GuardSettings(**guard), http_host(), insecure)
         if os.environ.get(HA_PROXY) == "1":
             nodes = {node["NodeManagerAddress"] for node in ray.nodes()}
             self._guard = behind_proxy(self._guard, sorted(nodes))

@@ -21,6 +21,8 @@ PRIVATE = {
     "maybe_enable_token_auth_if_token_available": (
         "ray._private.authentication.authentication_token_setup"
     ),
+    # a replica's way to Serve's controller, which knows where HTTP is bound
+    "_get_global_client": "ray.serve.context",
     # how Serve puts middleware around a replica's application
     "_apply_middlewares": "ray.serve._private.http_util",
     "configure_http_middlewares": "ray.serve._private.http_util",
@@ -52,6 +54,11 @@ def of_any_thread(handle: DeploymentHandle) -> DeploymentHandle:
     event loop of what made them, see `running.ONE_LOOP`."""
     handle._init(_run_router_in_separate_loop=True)
     return handle
+
+
+def http_host() -> str:
+    """Where Serve's HTTP is bound, asked from inside an application; "" where it does not say."""
+    return private("_get_global_client")().http_config.host or ""
 
 
 def private(name: str) -> Any:

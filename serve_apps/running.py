@@ -113,11 +113,18 @@ def deploy(dashboard: str, config: dict[str, Any], seconds: float = START_SECOND
             if state.get("status") == "RUNNING":
                 return
             if state.get("status") in ENDED:
-                told = state.get("message", "")
+                told = told_by(state)
                 logger.debug("Serve tells: %s", told)
                 raise ServiceError(f"the service does not start: {cause_of(told)}")
             time.sleep(0.2)
     raise ServiceError(f"the service did not start within {seconds:g} seconds")
+
+
+def told_by(state: dict[str, Any]) -> str:
+    """Serve's messages of an application that ended: its own, and those of deployments that did,
+    as its own may only name them."""
+    parts = [one for one in state.get("deployments", {}).values() if one.get("status") in ENDED]
+    return "\n".join(one.get("message", "") for one in (state, *parts))
 
 
 def cause_of(message: str) -> str:

@@ -186,8 +186,8 @@ def test_the_service_manifest_is_up_to_date_and_serves_what_the_serve_config_say
     theirs = yaml.safe_load(yaml.safe_load(text)["spec"]["serveConfigV2"])
     for config in (own, theirs):
         arguments = config["applications"][0]["args"]
-        del config["http_options"]["host"], arguments["bundle"]
-        arguments.pop("host", None)
+        assert arguments.pop("host") == config["http_options"].pop("host")
+        del arguments["bundle"]
     assert theirs == own
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from serve_apps.running import cause_of, deploy_config, engines_for, fill_machine
+from serve_apps.running import cause_of, deploy_config, engines_for, fill_machine, told_by
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,18 @@ RuntimeError: .
 )
 def test_why_a_service_does_not_start_is_one_line(message: str, cause: str) -> None:
     assert cause_of(message) == cause
+
+
+def test_a_deployment_that_does_not_start_says_why() -> None:
+    deployments = {
+        "Ingress": {"status": "DEPLOY_FAILED", "message": "Error:\nguard.BindingError: no keys"},
+        "Engine": {"status": "UPDATING", "message": "ValueError: of another time"},
+    }
+    message = "Failed to update the deployments ['Ingress']."
+    assert cause_of(told_by({"message": message, "deployments": deployments})) == (
+        "guard.BindingError: no keys"
+    )
+    assert cause_of(told_by({"message": message})) == message
 
 
 def test_a_busy_machine_may_take_minutes_to_start_rays_dashboard() -> None:

@@ -17,7 +17,8 @@ from serve_apps.api import tag_in_chunks
 from serve_apps.application import TaggerArgs, app
 from serve_apps.bundles import BundleConfig, BundleError, Bundles
 from serve_apps.generation import Answer, TagCall, merge_shards
-from serve_apps.guard import BindingError, Refusal
+from serve_apps.guard import BindingError, GuardSettings, Refusal, new_key, parse_keys
+from serve_apps.ingress import bound
 from serve_apps.shard import load_held
 
 
@@ -156,3 +157,13 @@ def test_an_open_address_needs_keys(bundle: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("LMTX_API_KEYS_FILE", raising=False)
     with pytest.raises(BindingError, match="without API keys"):
         app(TaggerArgs(bundle=bundle, host="0.0.0.0"))
+
+
+def test_what_serve_is_bound_to_counts_and_not_what_the_application_was_told() -> None:
+    told = GuardSettings(host="127.0.0.1")
+    with pytest.raises(BindingError, match="without API keys"):
+        bound(told, "0.0.0.0", insecure=False)
+    assert bound(told, "0.0.0.0", insecure=True).host == "0.0.0.0"
+    keys = parse_keys([new_key("anna")[1]], "test")
+    assert bound(GuardSettings(host="127.0.0.1", keys=keys), "10.0.0.5", False).host == "10.0.0.5"
+    assert bound(told, "::1", insecure=False).host == "::1"

@@ -1,4 +1,4 @@
-"""An address that HAProxy does not reach is served all the same, by Serve's own proxy."""
+"""Where a service is bound: out of HAProxy's reach, and open to a network."""
 
 from __future__ import annotations
 
@@ -25,3 +25,15 @@ def test_a_service_on_an_ipv6_address_answers(bundle: str, tmp_path: Path) -> No
         assert tagged.json()["results"][0]["tags"]
         (state,) = service.state.iterdir()
         assert json.loads(state.read_text())["service"]["host"] == "::1"
+
+
+def test_a_service_that_serve_binds_to_a_network_does_not_start_without_keys(
+    bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application was told of loopback, as where only `http_options.host` was changed."""
+    for name in ("LMTX_API_KEYS", "LMTX_API_KEYS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    config = deploy_config(bundle, "127.0.0.1", free_port(), threads=1)
+    config["http_options"]["host"] = "0.0.0.0"
+    with pytest.raises(AssertionError, match="without API keys"), running(config, tmp_path):
+        pass
