@@ -18,7 +18,8 @@ from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import Label
 from serve_apps import contracts
 from serve_apps.edit_routes import Editor, add_edits
-from serve_apps.feedback import Keeper, rows_of
+from serve_apps.feedback import Keeper, keys_without_text, rows_of
+from serve_apps.feedback_contracts import FeedbackRequest, FeedbackResponse
 from serve_apps.generation import Answer, TagCall
 from serve_apps.guard import (
     ERROR_RESPONSES,
@@ -184,14 +185,14 @@ def _result(row: dict[str, Any], explain: bool) -> dict[str, Any]:
 
 
 def _add_feedback(api: FastAPI, backend: Backend, keeper: Keeper) -> None:
-    @api.post("/v1/feedback", response_model=contracts.FeedbackResponse)
-    async def feedback(body: contracts.FeedbackRequest, request: Request) -> Response:
-        """What a person says of tags, as rows for `lmtx verdicts import`; no text is kept."""
-        keys = {said.key for document in body.documents for said in document.answers}
-        bundle_id, texts = await backend.label_texts(sorted(keys))
-        rows = rows_of(body.documents, texts, getattr(request.state, "key_name", ""))
+    @api.post("/v1/feedback", response_model=FeedbackResponse)
+    async def feedback(body: FeedbackRequest, request: Request) -> Response:
+        """What a person says of tags, as rows for `lmtx verdicts import`; no document's text is
+        kept."""
+        bundle_id, texts = await backend.label_texts(keys_without_text(body.documents))
+        rows, problems = rows_of(body.documents, texts, getattr(request.state, "key_name", ""))
         kept = await asyncio.to_thread(keeper.keep, rows)
-        answer = contracts.FeedbackResponse(bundle_id=bundle_id, kept=kept, rows=rows)
+        answer = FeedbackResponse(bundle_id=bundle_id, kept=kept, rows=rows, problems=problems)
         return Response(answer.model_dump_json(), media_type="application/json")
 
 

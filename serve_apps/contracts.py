@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -144,55 +144,6 @@ class TagRequest(Filtered, Asked):
     )
 
     explain: bool = Field(False, strict=True, description="give parents and evidence of each tag")
-
-
-class SaidOfTag(BaseModel):
-    """Whether a label fits a document."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    key: Name
-    answer: Literal["yes", "no"]
-
-
-class AnsweredDocument(Document):
-    """A document as it was tagged, and what somebody says of its tags."""
-
-    answers: list[SaidOfTag] = Field(min_length=1, max_length=MOST_TAGS)
-
-
-class FeedbackRequest(BaseModel):
-    """Documents with answers of a person."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    documents: list[AnsweredDocument] = Field(
-        min_length=1,
-        max_length=MOST_DOCUMENTS,
-        examples=[
-            [{"id": "a1", "text": "A trial", "answers": [{"key": "D006801", "answer": "no"}]}]
-        ],
-    )
-
-
-class FeedbackRow(BaseModel):
-    """A row of a file that `lmtx verdicts import` takes: hashes of the texts, and their names."""
-
-    document: str
-    label: str
-    answer: str
-    doc_id: str
-    label_key: str
-    label_text: str
-    source: str
-
-
-class FeedbackResponse(BaseModel):
-    """The rows, and whether the service keeps them too."""
-
-    bundle_id: str
-    kept: bool
-    rows: list[FeedbackRow]
 
 
 class LabelEntry(BaseModel):

@@ -9,39 +9,47 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lmtx_ray.corpus.text_keys import document_text, text_key
-from serve_apps import contracts
-from serve_apps.guard import Refusal
+from serve_apps.feedback_contracts import AnsweredDocument, FeedbackRow
+from serve_apps.guard import Problem, Refusal
 
 SOURCE = "feedback"
 
 
+def keys_without_text(documents: Sequence[AnsweredDocument]) -> list[str]:
+    """Keys of labels whose text a bundle has to tell, in their order, each once."""
+    answers = [said for document in documents for said in document.answers]
+    return sorted({said.key for said in answers if said.label is None})
+
+
 def rows_of(
-    documents: Sequence[contracts.AnsweredDocument], texts: dict[str, str], key_name: str = ""
-) -> list[contracts.FeedbackRow]:
-    """A row for each answer; `texts` are those of the labels by key, `key_name` who answered.
+    documents: Sequence[AnsweredDocument], texts: dict[str, str], key_name: str = ""
+) -> tuple[list[FeedbackRow], list[Problem]]:
+    """A row for each answer, and the answers of which none can be made; `texts` are those of labels
+    that were sent without one, by key, `key_name` is who answered.
 
     Raises:
-        Refusal: 422, a label that is not in `texts`.
+        Refusal: 422, there is no row, as nothing tells the text of any label.
     """
-    rows = []
+    rows: list[FeedbackRow] = []
+    problems: list[Problem] = []
+    source = f"{SOURCE}:{key_name}" if key_name else SOURCE
     for number, document in enumerate(documents):
         key = text_key(document_text(document.title, document.text)).hex()
         for place, said in enumerate(document.answers):
-            if said.key not in texts:
-                loc = ("body", "documents", number, "answers", place, "key")
-                raise Refusal(422, "invalid", [(loc, "no label has this key")])
-            rows.append(
-                contracts.FeedbackRow(
-                    document=key,
-                    label=text_key(texts[said.key]).hex(),
-                    answer=said.answer,
-                    doc_id=document.id,
-                    label_key=said.key,
-                    label_text=texts[said.key],
-                    source=f"{SOURCE}:{key_name}" if key_name else SOURCE,
-                )
+            label = texts.get(said.key) if said.label is None else said.label
+            if label is None:
+                loc: list[str | int] = ["body", "documents", number, "answers", place, "key"]
+                problems.append(Problem(loc=loc, msg="no label has this key"))
+                continue
+            names = {"doc_id": document.id, "label_key": said.key, "label_text": label}
+            hashed = text_key(label).hex()
+            row = FeedbackRow(
+                document=key, label=hashed, answer=said.answer, source=source, **names
             )
-    return rows
+            rows.append(row)
+    if not rows:
+        raise Refusal(422, "invalid", [(problem.loc, problem.msg) for problem in problems])
+    return rows, problems
 
 
 class Keeper:
@@ -50,7 +58,7 @@ class Keeper:
     def __init__(self, folder: str = "", name: str = "") -> None:
         self._path = Path(folder) / f"{SOURCE}-{name or os.getpid()}.jsonl" if folder else None
 
-    def keep(self, rows: Sequence[contracts.FeedbackRow]) -> bool:
+    def keep(self, rows: Sequence[FeedbackRow]) -> bool:
         """Whether they are on the disk now. Rows of one call go in one write, so that two calls
         mix no lines. Raises OSError where the disk fails."""
         if self._path is None:

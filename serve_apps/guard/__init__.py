@@ -4,6 +4,7 @@ from serve_apps.guard.binding import BindingError, check_binding, is_loopback
 from serve_apps.guard.errors import (
     ERROR_RESPONSES,
     ErrorReply,
+    Problem,
     Refusal,
     error_response,
     install_error_handlers,
@@ -32,6 +33,7 @@ __all__ = [
     "GuardSettings",
     "KeysError",
     "PlainText",
+    "Problem",
     "Refusal",
     "check_binding",
     "error_response",

@@ -185,6 +185,11 @@ function said() {
   return documents.filter((one) => Object.keys(one.answers).length);
 }
 
+// With the text that was shown: by now another bundle may answer, where the key has another or none.
+function judged(one) {
+  return one.tags.filter((tag) => one.answers[tag.key]).map(({ key, label }) => ({ key, label, answer: one.answers[key] }));
+}
+
 function showSaid() {
   const count = said().reduce((sum, one) => sum + Object.keys(one.answers).length, 0);
   at("save").hidden = !count;
@@ -197,7 +202,7 @@ async function saveAnswers() {
   try {
     const rows = [];
     let kept = true;
-    const answers = said().map((one) => ({ ...asked(one), answers: Object.entries(one.answers).map(([key, answer]) => ({ key, answer })) }));
+    const answers = said().map((one) => ({ ...asked(one), answers: judged(one) }));
     for (const part of chunks(answers)) {
       const reply = await post("v1/feedback", { documents: part });
       rows.push(...reply.rows);

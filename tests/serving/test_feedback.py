@@ -65,6 +65,31 @@ def test_the_service_keeps_them_where_it_is_told_to(tmp_path: Path) -> None:
     assert "Secret" not in file.read_text()
 
 
+def test_an_answer_is_about_the_text_that_was_shown() -> None:
+    """The label was renamed, or removed, between the tags and the answers."""
+    shown = [
+        {"key": "C10", "label": "Nerve Diseases", "answer": "no"},
+        {"key": "gone", "label": "Old Name", "answer": "yes"},
+    ]
+    reply = ask([{"text": "a", "answers": shown}])
+    assert reply.status_code == 200
+    rows = reply.json()["rows"]
+    assert [row["label"] for row in rows] == [text_key(one["label"]).hex() for one in shown]
+    assert [row["label_text"] for row in rows] == ["Nerve Diseases", "Old Name"]
+    assert reply.json()["problems"] == []
+
+
+def test_a_label_that_nobody_knows_costs_no_other_answer(tmp_path: Path) -> None:
+    answers = [{"key": key, "answer": "no"} for key in ("C10", "gone", "E02")]
+    keeper = Keeper(str(tmp_path), "replica-1")
+    reply = ask([*DOCUMENTS, {"text": "a", "answers": answers}], keeper).json()
+    assert [row["label_key"] for row in reply["rows"]][-2:] == ["C10", "E02"]
+    loc = ["body", "documents", 2, "answers", 1, "key"]
+    assert reply["problems"] == [{"loc": loc, "msg": "no label has this key"}]
+    (file,) = tmp_path.iterdir()
+    assert [json.loads(line) for line in file.read_text().splitlines()] == reply["rows"]
+
+
 @pytest.mark.parametrize(
     ("answers", "loc", "said"),
     [
@@ -73,6 +98,11 @@ def test_the_service_keeps_them_where_it_is_told_to(tmp_path: Path) -> None:
             [{"key": "C10", "answer": "?"}],
             ["answers", 0, "answer"],
             "Input should be 'yes' or 'no'",
+        ),
+        (
+            [{"key": "C10", "label": "", "answer": "no"}],
+            ["answers", 0, "label"],
+            "String should have at least 1 character",
         ),
         ([], ["answers"], "List should have at least 1 item after validation, not 0"),
     ],

@@ -191,6 +191,27 @@ def test_answers_are_saved_as_verdicts(
     assert "lmtx verdicts import" in text(page, "#copied")
 
 
+def test_answers_are_about_the_tags_as_they_were_shown(
+    browser: webdriver.Chrome,
+    page: webdriver.Chrome,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another bundle answers by now: one label has another text, and one is gone."""
+    downloads = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
+    tag_and_wait(page)
+    shown = {key: LABELS[key] for key in ("C14.280.647", "C14.280")}
+    monkeypatch.setitem(LABELS, "C14.280.647", "Another Text")
+    monkeypatch.delitem(LABELS, "C14.280")
+    for place in (1, 2):
+        one(page, f"#tags > li:nth-child({place}) .verdict.no").click()
+    one(page, "#save").click()
+    wait(page, lambda: (tmp_path / "feedback.jsonl").exists())
+    rows = [json.loads(line) for line in (tmp_path / "feedback.jsonl").read_text().splitlines()]
+    assert {row["label_key"]: row["label_text"] for row in rows} == shown
+
+
 def test_an_answer_can_be_taken_back(page: webdriver.Chrome) -> None:
     tag_and_wait(page)
     for _ in range(2):
