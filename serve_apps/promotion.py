@@ -33,6 +33,7 @@ from serve_apps.services import LocalService, http_url
 
 WITH_BUNDLE = ("Engine", "Shard")  # names, or their beginnings, of deployments that hold one
 RUNNING = {"RUNNING", "UPDATING"}
+OVERTAKEN = "another promotion began: look at /readyz, then try again"
 LOOK_SECONDS, DRAIN_SECONDS, ANSWER_SECONDS = 0.2, 10.0, 30.0
 
 logger = logging.getLogger(__name__)
@@ -142,11 +143,14 @@ def promote(service: Service, bundle: str, seconds: float = 300.0) -> dict[str, 
     taken = BundleConfig(bundle=bundle, standby=old, rollback=old)
     try:
         if not unfinished:
-            _settle(service, loaded, lambda state: bundle_id in state.holds, give_up)
-        _settle(service, taken, lambda state: state.bundle_id == bundle_id, give_up)
+            _settle(service, before, loaded, lambda state: bundle_id in state.holds, give_up)
+        earlier = before if unfinished else loaded
+        _settle(service, earlier, taken, lambda state: state.bundle_id == bundle_id, give_up)
     except OvertakenError:
         raise
     except PromotionError:
+        if service.config() not in (before, loaded, taken):
+            raise OvertakenError(OVERTAKEN) from None
         back = None if unfinished else before.rollback
         service.set_config(BundleConfig(bundle=old or before.bundle, rollback=back))
         raise
@@ -170,16 +174,23 @@ def rollback(service: Service, seconds: float = 300.0) -> dict[str, Any]:
 
 
 def _settle(
-    service: Service, config: BundleConfig, done: Callable[[ReplicaState], bool], give_up: float
+    service: Service,
+    earlier: BundleConfig,
+    config: BundleConfig,
+    done: Callable[[ReplicaState], bool],
+    give_up: float,
 ) -> None:
-    """Give all replicas a configuration and wait until each of them is `done` with it."""
+    """Give all replicas a configuration instead of the earlier one, which Serve may tell for a
+    moment more, and wait until each of them is `done` with it."""
     service.set_config(config)
     settled: dict[str, set[str]] = {}
-    told = False
+    usual = [config, earlier]
     while time.monotonic() < give_up:
-        if told and service.config() != config:
-            raise OvertakenError("another promotion began: look at /readyz, then try again")
-        told = told or service.config() == config
+        now = service.config()
+        if now not in usual:
+            raise OvertakenError(OVERTAKEN)
+        if now == config:
+            usual = [config]
         late = 0
         for name, running in service.replicas().items():
             waiting = running - settled.setdefault(name, set())

@@ -96,15 +96,16 @@ def wait_until(reached: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Two bundles by id, of which only the id is written."""
+    """Three bundles by id, of which only the id is written."""
     monkeypatch.setattr(promotion, "DRAIN_SECONDS", 0.0)
     monkeypatch.setattr(promotion, "LOOK_SECONDS", 0.01)
-    for name in ("old", "new"):
+    names = ("old", "new", "third")
+    for name in names:
         description = f'{{"bundle_id": "{name}"}}'
         Dataset(str(tmp_path / name), name).publish_folder(
             lambda folder, text=description: (folder / "bundle.json").write_text(text)
         )
-    return {name: str(tmp_path / name) for name in ("old", "new")}
+    return {name: str(tmp_path / name) for name in names}
 
 
 @pytest.fixture
@@ -176,6 +177,42 @@ def test_a_promotion_gives_way_to_a_later_one(service: Replicas, published: dict
         service.set_config(theirs)
         with pytest.raises(OvertakenError, match="another promotion"):
             ours.result(PATIENCE_SECONDS)
+    assert service.config() == theirs
+
+
+def test_a_promotion_that_gives_up_leaves_a_later_one_alone(
+    service: Replicas, published: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later one came when a replica had refused already, and was not looked for any more."""
+    theirs = BundleConfig(bundle=published["third"], rollback=published["old"])
+    service.all[0].wrong = "new"
+
+    def refuse(deployment: str, number: int, ask: Callable = service.states) -> list[ReplicaState]:
+        states = ask(deployment, number)
+        if any("wrong answers" in state.promotion for state in states):
+            service.set_config(theirs)
+        return states
+
+    monkeypatch.setattr(service, "states", refuse)
+    with pytest.raises(OvertakenError, match="another promotion"):
+        promote(service, published["new"])
+    assert service.config() == theirs
+
+
+@pytest.mark.parametrize("step", ["hold", "take over"])
+def test_a_promotion_that_never_saw_its_own_step_gives_way(
+    service: Replicas, published: dict[str, str], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The later one came between the step and the first look."""
+    theirs = BundleConfig(bundle=published["third"], rollback=published["old"])
+    overtaken = published["old"] if step == "hold" else published["new"]
+
+    def set_config(config: BundleConfig, give: Callable = service.set_config) -> None:
+        give(theirs if config.bundle == overtaken else config)
+
+    monkeypatch.setattr(service, "set_config", set_config)
+    with pytest.raises(OvertakenError, match="another promotion"):
+        promote(service, published["new"], seconds=2.0)
     assert service.config() == theirs
 
 
