@@ -23,17 +23,21 @@ from lmtx_ray.search.index import use_threads
 from lmtx_ray.search.selection import Selection
 from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
 from serve_apps.gather import Gather
-from serve_apps.generation import Answer, Found, Generation, TagCall, merge_shards
+from serve_apps.generation import (
+    Answer,
+    Found,
+    Generation,
+    MissingShard,
+    PartialAnswer,
+    TagCall,
+    merge_shards,
+)
 
 BUNDLE_GONE, SHARD_MISSING = "bundle_gone", "shard_missing"
 SHARD_TRIES, SHARD_WAIT_SECONDS = 4, 0.15
 SHARD_SECONDS = 5.0  # of all tries: a handle waits for a dead deployment to come back
-CANARY_PATIENCE_SECONDS = 120.0
+CANARY_PATIENCE_SECONDS, CANARY_WAIT_SECONDS = 120.0, 1.0
 PASS_TOKENS = 2048  # of the encoder at a time: more gains nothing and keeps calls waiting
-
-
-class MissingShard(RuntimeError):
-    """A shard did not answer, and answers without it are not allowed."""
 
 
 @serve.deployment(name="Engine")
@@ -62,15 +66,16 @@ class Engine:
         return Generation(tagger, self._models, self._search if self._handles else None)
 
     async def _check(self, generation: Generation) -> str:
-        """Shards may still be loading the same bundle: their turn is waited for."""
+        """Shards may still be loading the same bundle: their turn is waited for, also where an
+        answer may do without one of them."""
         give_up = time.monotonic() + CANARY_PATIENCE_SECONDS
         while True:
             try:
                 return await generation.check()
             except MissingShard as error:
                 if time.monotonic() > give_up:
-                    return str(error)
-                await asyncio.sleep(1.0)
+                    return "" if isinstance(error, PartialAnswer) else str(error)
+                await asyncio.sleep(CANARY_WAIT_SECONDS)
 
     async def tag(self, call: TagCall) -> Answer:
         """One call's answer, from the bundle it names, else from the one that answers now."""

@@ -108,6 +108,14 @@ class _Work:
         return [self.refused.get(place) or next(good) for place in range(total)]
 
 
+class MissingShard(RuntimeError):
+    """A shard did not answer, and answers without it are not allowed."""
+
+
+class PartialAnswer(MissingShard):
+    """Canaries were answered without a shard, as is allowed, so they tell nothing."""
+
+
 class ShardSearch(Protocol):
     """Searches an index that is elsewhere; MissingShard where it may not leave one out."""
 
@@ -237,12 +245,16 @@ class Generation:
         return rows
 
     async def check(self) -> str:
-        """Ask the bundle's canaries on the way a request takes; "" if the answers are right."""
+        """Ask the bundle's canaries on the way a request takes; "" if the answers are right.
+
+        Raises:
+            MissingShard: PartialAnswer where the others answered.
+        """
         canaries = canary.Canaries.load(self.tagger.folder)
         call = TagCall([("", None, text) for text in canaries.texts], canary.TOP_K, 0.0)
         (answer,) = await self.answer([call])
         if answer.partial:
-            return "index shards are missing"
+            raise PartialAnswer("index shards are missing")
         return canary.deviation(canaries, answer.rows)
 
 
