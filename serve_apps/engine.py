@@ -22,7 +22,7 @@ from lmtx_ray.search.candidates import Candidates
 from lmtx_ray.search.index import use_threads
 from lmtx_ray.search.selection import Selection
 from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
-from serve_apps.gather import Gather
+from serve_apps.gather import Gather, PassCancelled
 from serve_apps.generation import (
     Answer,
     Found,
@@ -84,7 +84,10 @@ class Engine:
         if generation is None:
             return Answer(error=BUNDLE_GONE)
         arrived = time.perf_counter()
-        answer, began = await self._gather((generation, call))
+        try:
+            answer, began = await self._gather((generation, call))
+        except PassCancelled:
+            return Answer(error=SHARD_MISSING)
         answer.seconds = {"queue": began - arrived, **answer.seconds}
         return answer
 

@@ -10,18 +10,26 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from contextvars import Context
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class PassCancelled(RuntimeError):
+    """Somebody cancelled what a pass waited for; its items have no results."""
+
+
 class Gather(Generic[Item, Result]):
     """One pass at a time over what has gathered, oldest first.
 
-    `run` answers each item of a pass, in order; an error of its is the error of all of them. A pass
-    takes items up to `most` of their `size` together, and a larger item alone. Items whose caller
-    is gone are left out.
+    `run` answers each item of a pass, in order; an error of its is the error of all of them, and a
+    PassCancelled where it is cancelled. It runs in an empty context: in that of the caller who came
+    first, Serve would cancel the calls of a pass for all together with that one caller.
+
+    A pass takes items up to `most` of their `size` together, and a larger item alone. Items whose
+    caller is gone are left out.
     """
 
     def __init__(
@@ -39,17 +47,20 @@ class Gather(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._passes is None or self._passes.done():
-            self._passes = asyncio.create_task(self._work())
+            self._passes = asyncio.create_task(self._work(), context=Context())
         return await future
 
     async def _work(self) -> None:
         while taken := self._take():
             try:
                 results = await self._run([item for item, _ in taken])
+            except asyncio.CancelledError:
+                _fail(taken, PassCancelled("what a pass waited for was cancelled"))
+                if (task := asyncio.current_task()) and task.cancelling():
+                    raise  # this task itself is to end
+                continue
             except Exception as error:
-                for _, future in taken:
-                    if not future.done():
-                        future.set_exception(error)
+                _fail(taken, error)
                 continue
             for (_, future), result in zip(taken, results, strict=True):
                 if not future.done():
@@ -67,3 +78,9 @@ class Gather(Generic[Item, Result]):
                 taken.append((item, future))
             self._waiting.popleft()
         return taken
+
+
+def _fail(taken: Sequence[tuple[Any, asyncio.Future[Any]]], error: Exception) -> None:
+    for _, future in taken:
+        if not future.done():
+            future.set_exception(error)

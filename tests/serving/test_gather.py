@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
-from serve_apps.gather import Gather
+from serve_apps.gather import Gather, PassCancelled
 
 
 class Model:
@@ -69,3 +70,39 @@ def test_a_caller_that_left_takes_no_place() -> None:
         return model
 
     assert [item for one in asyncio.run(run()).passes for item in one] == [1, 3]
+
+
+def test_a_pass_that_is_cancelled_answers_its_callers_and_the_next_one_works() -> None:
+    """As where the calls to shards are cancelled together with the caller who came first."""
+
+    async def run() -> list[object]:
+        passes: list[list[int]] = []
+
+        async def pass_over(items: list[int]) -> list[int]:
+            passes.append(items)
+            await asyncio.sleep(0.01)
+            if len(passes) == 1:
+                raise asyncio.CancelledError
+            return items
+
+        gather = Gather(pass_over, lambda _: 1, most=2)
+        tasks = [asyncio.create_task(gather(item)) for item in (1, 2, 3)]
+        async with asyncio.timeout(10):
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    *lost, answered = asyncio.run(run())
+    assert [type(error) for error in lost] == [PassCancelled] * 2
+    assert answered == 3
+
+
+def test_a_pass_runs_in_the_context_of_no_caller() -> None:
+    caller: ContextVar[str] = ContextVar("caller", default="nobody")
+
+    async def run() -> str:
+        async def pass_over(items: list[int]) -> list[str]:
+            return [caller.get()] * len(items)
+
+        caller.set("the first one")
+        return await Gather(pass_over, lambda _: 1, most=2)(1)
+
+    assert asyncio.run(run()) == "nobody"
