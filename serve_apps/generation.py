@@ -48,7 +48,8 @@ class TagCall:
 
     def tokens(self, most: int) -> int:
         """About how many tokens the encoder will see; `most` is where a document is cut."""
-        return sum(min(len(text) // 4 + 1, most) for _, _, text in self.documents)
+        sizes = (len(title or "") + len(text) for _, title, text in self.documents)
+        return sum(min(size // 4 + 1, most) for size in sizes)
 
     def asked(self) -> list[tuple[Filter, ...]]:
         """The filters that each document's tags have to fulfil."""
