@@ -17,7 +17,7 @@ from lmtx_ray.bundle.ranking import Ranked
 from lmtx_ray.bundle.searching import Search, part_of
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.defaults import Defaults
-from lmtx_ray.corpus.filters import Filter, UnknownKeys
+from lmtx_ray.corpus.filters import Filter, UnknownKeys, unknown_in_words
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.search.selection import Selection
@@ -26,6 +26,7 @@ from serve_apps.reasons import why_none
 Row = dict[str, Any]
 Place = tuple[str | int, ...]  # a path into the request
 UNKNOWN_KEYS = "unknown_keys"
+MOST_SUGGESTED = 5  # problems that name near keys: to look for them keeps the model's thread
 
 
 @dataclass(frozen=True)
@@ -185,10 +186,10 @@ class Generation:
             ]
         problems: list[tuple[Place, str]] = []
         for place, own in parts:
-            try:
-                self.tagger.select([[own]])
-            except UnknownKeys as error:
-                problems += [((*place, name), said) for name, said in error.said.items()]
+            for name, keys in self.tagger.unknown_keys(own).items():
+                near = len(problems) < MOST_SUGGESTED
+                said = unknown_in_words(self.tagger.labels, keys, near)
+                problems.append(((*place, name), said))
         return [], tuple(problems)
 
     def _whole(self, calls: Sequence[TagCall]) -> list[Answer]:

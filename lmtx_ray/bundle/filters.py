@@ -54,15 +54,18 @@ class Filters:
                 del self._kept[next(iter(self._kept))]
         return found
 
+    def unknown(self, one: Filter) -> dict[str, list[str]]:
+        """Keys that are not in the label set, by the filter's field."""
+        wanted = _wanted(one)
+        return _unknown(wanted, self._places(wanted))
+
+    def _places(self, wanted: dict[str, list[str]]) -> dict[str, np.ndarray]:
+        return {name: self._labels.places(keys) for name, keys in wanted.items()}
+
     def _parts(self, one: Filter) -> list[Selection]:
-        wanted = {name: sorted(getattr(one, name) or ()) for name in (f.name for f in fields(one))}
-        places = {name: self._labels.places(keys) for name, keys in wanted.items()}
-        unknown = {
-            name: [key for key, place in zip(wanted[name], own.tolist(), strict=True) if place < 0]
-            for name, own in places.items()
-            if (own < 0).any()
-        }
-        if unknown:
+        wanted = _wanted(one)
+        places = self._places(wanted)
+        if unknown := _unknown(wanted, places):
             raise UnknownKeys.of(self._labels, unknown)
         total = len(self._labels)
         parts = [] if one.allow is None else [Selection(total, places["allow"])]
@@ -71,6 +74,18 @@ class Filters:
             below = [self._labels.below(key) for key in wanted["under"]]
             parts.append(Selection(total, np.concatenate(below)))
         return parts
+
+
+def _wanted(one: Filter) -> dict[str, list[str]]:
+    return {name: sorted(getattr(one, name) or ()) for name in (f.name for f in fields(one))}
+
+
+def _unknown(wanted: dict[str, list[str]], places: dict[str, np.ndarray]) -> dict[str, list[str]]:
+    return {
+        name: [key for key, place in zip(wanted[name], own.tolist(), strict=True) if place < 0]
+        for name, own in places.items()
+        if (own < 0).any()
+    }
 
 
 def why_none(filters: Iterable[Filter]) -> str:

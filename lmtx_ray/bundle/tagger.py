@@ -188,6 +188,10 @@ class Tagger:
         """
         return [self._filters.select(filters) for filters in asked]
 
+    def unknown_keys(self, one: Filter) -> dict[str, list[str]]:
+        """A filter's keys that are not in the label set, by its field."""
+        return self._filters.unknown(one)
+
     def searches(self, selections: Selections, depth: int) -> list[Search]:
         """What has to be searched for documents with these selections, see `rank`."""
         return searches(selections, depth, self._depth if self._calibration else 0)

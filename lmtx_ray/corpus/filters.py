@@ -56,17 +56,18 @@ class Filter:
         return self != Filter()
 
 
-def unknown_in_words(labels: LabelSet, keys: Sequence[str]) -> str:
-    """That keys are not in the label set, and which may have been meant."""
-    told = "; ".join(_named(labels, key) for key in keys[:MOST_KEYS_NAMED])
+def unknown_in_words(labels: LabelSet, keys: Sequence[str], near: bool = True) -> str:
+    """That keys are not in the label set, and which may have been meant; with `near` false these
+    are not looked for, which takes its time for each."""
+    told = "; ".join(_named(labels, key, near) for key in keys[:MOST_KEYS_NAMED])
     more = len(keys) - MOST_KEYS_NAMED
     rest = f"; and {more:,} more" if more > 0 else ""
     return f"not a key of this label set: {told}{rest}"
 
 
-def _named(labels: LabelSet, key: str) -> str:
+def _named(labels: LabelSet, key: str, look: bool) -> str:
     if day := labels.removed.on(key):
         return f"{key!r} (removed on {day})"
     key = key if len(key) <= LONGEST_KEY else key[: LONGEST_KEY - 1] + "…"
-    near = labels.near_keys(key)
+    near = labels.near_keys(key) if look else []
     return f"{key!r}" + (f" (near: {', '.join(map(repr, near))})" if near else "")

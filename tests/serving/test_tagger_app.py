@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ import pytest
 
 from lmtx_ray.bundle.cache import published_bundle
 from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.corpus.filters import Filter
+from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.search.candidates import Candidates
 from serve_apps.api import tag_in_chunks
 from serve_apps.application import TaggerArgs, app
 from serve_apps.bundles import BundleConfig, BundleError, Bundles
-from serve_apps.generation import Answer, TagCall, merge_shards
+from serve_apps.generation import Answer, Generation, TagCall, merge_shards
 from serve_apps.guard import BindingError, GuardSettings, Refusal, new_key, parse_keys
 from serve_apps.ingress import bound
 from serve_apps.shard import load_held
@@ -167,3 +170,35 @@ def test_what_serve_is_bound_to_counts_and_not_what_the_application_was_told() -
     keys = parse_keys([new_key("anna")[1]], "test")
     assert bound(GuardSettings(host="127.0.0.1", keys=keys), "10.0.0.5", False).host == "10.0.0.5"
     assert bound(told, "::1", insecure=False).host == "::1"
+
+
+def test_a_title_counts_in_the_size_of_a_pass_as_a_text_does() -> None:
+    words = "word " * 100
+    titled = [("", words, ""), ("", words, words), ("", words * 10, words * 10)]
+    plain = [("", None, words), ("", None, words * 2), ("", "", words * 20)]
+    assert TagCall(titled).tokens(1000) == TagCall(plain).tokens(1000)
+
+
+def test_of_many_wrong_keys_only_the_first_are_looked_for_among_the_others(
+    bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes its time, and the thread is the one that tags; but each of them is counted."""
+    looked: list[str] = []
+    find = LabelSet.near_keys
+
+    def near_keys(labels: LabelSet, key: str) -> list[str]:
+        looked.append(key)
+        return find(labels, key)
+
+    monkeypatch.setattr(LabelSet, "near_keys", near_keys)
+    wrong = [Filter.of([f"L 1 {n}"], [f"L 2 {n}"], f"L 3 {n}") for n in range(32)]
+    call = TagCall([("", None, "x")] * 32, filters=tuple(wrong))
+    with ThreadPoolExecutor(1) as executor:
+        generation = Generation(Tagger.load(bundle, threads=1), executor, None)
+        (answer,) = asyncio.run(generation.answer([call]))
+    assert (answer.error, len(answer.problems)) == ("unknown_keys", 3 * 32)
+    assert len(looked) <= 20
+    place, said = answer.problems[0]
+    assert place == ("body", "documents", 0, "allow")
+    assert said.startswith("not a key of this label set: 'L 1 0' (near: 'L1")
+    assert answer.problems[-1][1] == "not a key of this label set: 'L 3 31'"
