@@ -97,14 +97,34 @@ def _meant(answers: str, bundle_id: str | None) -> str:
     own = description_of(answers)["bundle_id"]
     if bundle_id in (None, own):
         return answers
-    beside = storage.join(answers.rstrip("/").rsplit("/", 1)[0], f"bundle-{bundle_id}")
-    plain = "/" not in str(bundle_id) and ".." not in str(bundle_id)
-    if not plain or not storage.stat(storage.join(beside, MANIFEST)):
+    folder = answers.rstrip("/").rsplit("/", 1)[0]
+    beside = _beside(folder, str(bundle_id))
+    if beside is None:
         raise OtherBundle(f"no bundle of this id is here; {own} answers")
-    edited = description_of(beside).get("edited") or {}
-    if own not in (edited.get("of"), edited.get("first")):
+    if not _was_made_of(folder, beside, own):
         raise OtherBundle(f"that bundle was not made of the one that answers, {own}")
     return beside
+
+
+def _beside(folder: str, bundle_id: str) -> str | None:
+    """The edited bundle of this id in a folder, if it is there."""
+    beside = storage.join(folder, f"bundle-{bundle_id}")
+    plain = "/" not in bundle_id and ".." not in bundle_id
+    return beside if plain and storage.stat(storage.join(beside, MANIFEST)) else None
+
+
+def _was_made_of(folder: str, edited: str, bundle_id: str) -> bool:
+    """Whether one edit after the other leads from a bundle to the edited one, as far as those
+    between them are in this folder."""
+    passed: set[str] = set()
+    bundle: str | None = edited
+    while bundle is not None and bundle not in passed:
+        passed.add(bundle)
+        history = description_of(bundle).get("edited") or {}
+        if bundle_id in (history.get("of"), history.get("first")):
+            return True
+        bundle = _beside(folder, history["of"]) if history else None
+    return False
 
 
 def planned_of(before: BundleLabels, call: EditCall) -> Plan:

@@ -156,6 +156,22 @@ def test_an_edit_makes_a_bundle_beside_the_one_that_answers(base: str) -> None:
     assert (same["state"], same["bundle"], same["unchanged"]) == ("live", live[-1], 16)
 
 
+def test_edits_of_edits_go_on_after_an_edited_bundle_was_promoted(base: str) -> None:
+    live = [base]
+    work = Work(lambda: live[-1], live.append)
+    made = done(work, EditCall(PUT, NEW, promote=True))
+    for number in range(3):  # each of the one before, and none of them promoted
+        row = {"key": f"M{number}", "text": f"more {number}"}
+        made = done(work, EditCall(PUT, [row], of=made["bundle_id"]))
+        assert made["state"] == "made", made
+    labels = Tagger.load(made["bundle"]).labels
+    assert all(key in labels for key in ("N1", "M0", "M1", "M2"))
+    live.append(base)
+    beside = done(work, EditCall(PUT, [{"key": "P", "text": "other"}], True))
+    refused = done(work, EditCall(PUT, NEW, of=made["bundle_id"]))
+    assert (refused["code"], beside["bundle_id"] in refused["problem"]) == ("another_bundle", True)
+
+
 @pytest.mark.parametrize(
     ("call", "code", "problem"),
     [
