@@ -3,8 +3,11 @@ it needs no id of a corpus, and a text itself is never kept."""
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,15 +60,31 @@ class Keeper:
 
     def __init__(self, folder: str = "", name: str = "") -> None:
         self._path = Path(folder) / f"{SOURCE}-{name or os.getpid()}.jsonl" if folder else None
+        self._writing = threading.Lock()
 
     def keep(self, rows: Sequence[FeedbackRow]) -> bool:
-        """Whether they are on the disk now. Rows of one call go in one write, so that two calls
-        mix no lines. Raises OSError where the disk fails."""
+        """Whether they are on the disk now; of two calls at once no lines mix.
+
+        Raises:
+            OSError: The disk fails or is full; none of the rows is in the file.
+        """
         if self._path is None:
             return False
         lines = "".join(json.dumps(row.model_dump(), ensure_ascii=False) + "\n" for row in rows)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab", buffering=0) as file:
-            file.write(lines.encode())
-            os.fsync(file.fileno())
+        with self._writing, self._path.open("ab", buffering=0) as file:
+            _append(file, lines.encode())
         return True
+
+
+def _append(file: io.FileIO, content: bytes) -> None:
+    """All of it or nothing: to half a line the next row would be glued. A nearly full disk takes a
+    part and reports no error."""
+    before = file.seek(0, os.SEEK_END)
+    try:
+        if file.write(content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(before)
+        raise

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from lmtx_ray.corpus.text_keys import document_text, text_key
 from lmtx_ray.verdicts.reading import read_all
 from lmtx_ray.verdicts.store import VerdictStore
 from serve_apps.feedback import Keeper
+from serve_apps.feedback_contracts import FeedbackRow
 from serve_apps.guard import GuardSettings, new_key, parse_keys
 from tests.serving.contract_app import LABELS, contract_app
 from tests.serving.sending import send
@@ -63,6 +67,28 @@ def test_the_service_keeps_them_where_it_is_told_to(tmp_path: Path) -> None:
     assert [row["doc_id"] for row in rows] == ["a1", "a1", ""] * 2
     assert rows[0]["label_text"] == "Heart Diseases"
     assert "Secret" not in file.read_text()
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a disk that is nearly full: a write beyond it writes what still fits, and says so."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+def test_rows_for_which_the_disk_has_no_room_are_not_called_kept(tmp_path: Path) -> None:
+    keeper = Keeper(str(tmp_path), "replica-1")
+    rows = [FeedbackRow(**row) for row in ask(DOCUMENTS, keeper).json()["rows"]]
+    (file,) = tmp_path.iterdir()
+    with files_of_at_most(file.stat().st_size + 100), pytest.raises(OSError, match="No space"):
+        keeper.keep(rows)
+    assert keeper.keep(rows)
+    kept = [json.loads(line) for line in file.read_text().splitlines()]
+    assert kept == [row.model_dump() for row in rows] * 2
 
 
 def test_an_answer_is_about_the_text_that_was_shown() -> None:
