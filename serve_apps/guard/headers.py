@@ -59,16 +59,24 @@ def is_json(headers: dict[bytes, bytes]) -> bool:
 
 def client_network(scope: Scope, hops: int, proxies: tuple[str, ...]) -> str:
     """The client's IPv4 address or IPv6 /64: the peer's, or past `hops` proxies where the peer is
-    one of `proxies` (networks). Others may write into X-Forwarded-For what they like."""
+    one of `proxies` (networks), with or without a port. Others may write into X-Forwarded-For what
+    they like."""
     client = scope.get("client")
     address = client[0] if client else ""
-    if hops and is_among(address, proxies):
-        chain = _forwarded(scope)
-        address = chain[max(0, len(chain) - hops)] if chain else address
     parsed = parse_address(address)
+    if hops and is_among(address, proxies) and (chain := _forwarded(scope)):
+        # what is no address tells no client: any number of such words would be any number of them
+        parsed = parse_address(_without_port(chain[max(0, len(chain) - hops)])) or parsed
     if parsed is not None and parsed.version == 6:
         return parsed.exploded[:19] + "::/64"
     return str(parsed) if parsed is not None else address[:64]
+
+
+def _without_port(entry: str) -> str:
+    """The address of `address:port` or `[address]:port`; an IPv6 one without brackets has none."""
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry
 
 
 def _forwarded(scope: Scope) -> list[str]:

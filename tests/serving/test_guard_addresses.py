@@ -73,6 +73,25 @@ def test_a_line_of_the_client_before_the_line_of_the_proxy_counts_for_nothing() 
     assert statuses(one_each(forwarded_hops=1), requests) == [200, 429]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("1.1.1.1:5001", "1.1.1.1:5002", [200, 429]),
+        ("1.1.1.1:5001", "2.2.2.2:5001", [200, 200]),
+        ("[2001:db8::1]:5001", "[2001:db8::2]:5002", [200, 429]),
+        ("[2001:db8::1]", "2001:db8::1", [200, 429]),
+        ("unknown", "_hidden7", [200, 429]),
+        ("1.1.1.1:port", "1.1.1.1:", [200, 429]),
+    ],
+)
+def test_a_proxy_may_tell_ports_and_a_name_is_no_client(
+    first: str, second: str, expected: list[int]
+) -> None:
+    """Each connection has a port of its own; what is no address is told by the proxy's."""
+    requests = [(LOCAL, said(first)), (LOCAL, said(second))]
+    assert statuses(one_each(forwarded_hops=1), requests) == expected
+
+
 def test_behind_rays_own_proxy_addresses_count_only_as_another_proxy_tells_them() -> None:
     """All come with HAProxy's address: to limit that would be to limit the whole service."""
     node = "10.1.2.3"
