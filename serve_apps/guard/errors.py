@@ -1,7 +1,7 @@
 """One shape for every error: `{"error", "detail": [{"loc", "msg"}], "request_id"}`.
 
-Nothing a client sent comes back except the names in `loc`, cut and escaped: echoed NaN and lone
-surrogates are what breaks the usual error bodies.
+Nothing a client sent comes back except the names in `loc` and label keys in what the application
+says, cut and escaped: echoed NaN and lone surrogates are what breaks the usual error bodies.
 """
 
 from __future__ import annotations
