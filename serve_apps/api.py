@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Annotated, Any, Protocol
 
 from fastapi import FastAPI, Query
@@ -268,20 +269,28 @@ def _add_operations(api: FastAPI, backend: Backend, telemetry: Telemetry) -> Non
 
 
 class _Kept:
-    """The backend's state, asked at most once a second: health checks must not become a load."""
+    """The backend's state, asked at most once a second: health checks must not become a load. Who
+    comes while it is asked waits for the answer, as what was kept may be of long ago."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend, self._until, self._state = backend, 0.0, _unknown()
+        self._asking: asyncio.Task[None] | None = None
 
     async def state(self) -> dict[str, Any]:
-        now = time.monotonic()
-        if now >= self._until:
-            self._until = now + 1.0
-            try:
-                self._state = await self._backend.state()
-            except Refusal as refusal:
-                self._state = _unknown(refusal.code)
+        if self._asking is None and time.monotonic() >= self._until:
+            # in no caller's context, whose end would be that of the question
+            self._asking = asyncio.create_task(self._ask(), context=Context())
+        if self._asking is not None:
+            await asyncio.shield(self._asking)
         return self._state
+
+    async def _ask(self) -> None:
+        try:
+            self._state = await self._backend.state()
+        except Refusal as refusal:
+            self._state = _unknown(refusal.code)
+        finally:
+            self._until, self._asking = time.monotonic() + 1.0, None
 
 
 def _unknown(promotion: str = "") -> dict[str, Any]:

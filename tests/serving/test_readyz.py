@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from lmtx_ray.corpus.label_set import Label
@@ -51,9 +54,26 @@ class Untrained:
         return self._state
 
 
-def client(about: dict[str, Any]) -> TestClient:
+class Slow(Untrained):
+    """It tells its state when it is let go, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.asked, self.go = 0, asyncio.Event()
+
+    async def state(self) -> dict[str, Any]:
+        self.asked += 1
+        await self.go.wait()
+        return self._state
+
+
+def api_of(backend: Untrained) -> FastAPI:
     settings = GuardSettings.from_environment({}, host="127.0.0.1")
-    return TestClient(build_api(Untrained(about), settings, Telemetry()), "http://127.0.0.1")
+    return build_api(backend, settings, Telemetry())
+
+
+def client(about: dict[str, Any]) -> TestClient:
+    return TestClient(api_of(Untrained(about)), "http://127.0.0.1")
 
 
 @pytest.mark.parametrize(("about", "told"), [(ABOUT, ABOUT), ({}, None)])
@@ -68,3 +88,24 @@ def test_a_tag_that_nobody_judged_has_no_probability() -> None:
     assert reply.status_code == 200, reply.text
     (result,) = reply.json()["results"]
     assert result["tags"][0]["probability"] is None
+
+
+@pytest.mark.parametrize("first_leaves", [False, True])
+def test_probes_at_once_share_one_question_and_its_answer(first_leaves: bool) -> None:
+    async def scenario() -> tuple[int, list[int]]:
+        backend = Slow()
+        transport = httpx.ASGITransport(api_of(backend))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as asked:
+            probes = [asyncio.create_task(asked.get("/readyz")) for _ in range(3)]
+            while not backend.asked:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)  # all of them wait
+            if first_leaves:
+                probes.pop(0).cancel()
+                await asyncio.sleep(0.01)
+            backend.go.set()
+            replies = [await probe for probe in probes] + [await asked.get("/healthz")]
+        return backend.asked, [reply.status_code for reply in replies]
+
+    asked, statuses = asyncio.run(scenario())
+    assert (asked, set(statuses)) == (1, {200})
