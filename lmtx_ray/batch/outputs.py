@@ -136,8 +136,19 @@ def discard(output: str, plan: dict[str, Any]) -> None:
         storage.remove_file(storage.join(output, name_of("PLAN", 0)))
 
 
-def _files(output: str) -> list[str]:
-    return [uri for kind in KINDS for uri in storage.list_files(storage.join(output, kind))]
+def _files(output: str) -> dict[str, str]:
+    """Data files that are there: the names that manifests have for them -> URIs."""
+    start = storage.join(output, "")
+    folders = (storage.join(output, kind) for kind in KINDS)
+    return {
+        uri.removeprefix(start): uri for folder in folders for uri in storage.list_files(folder)
+    }
+
+
+def _drafts(output: str) -> list[str]:
+    if storage.parse_uri(output).scheme == "s3":  # which has none
+        return []
+    return [str(path) for path in disk.drafts(storage.local_path(output))]
 
 
 def sweep(output: str) -> list[str]:
@@ -145,19 +156,16 @@ def sweep(output: str) -> list[str]:
     URIs. Only when every plan is published: what runs may still need its files.
 
     Raises:
-        PublishError: A run is unfinished, or nothing is published.
+        PublishError: A run is unfinished, nothing is published, or no published file is there.
     """
-    there = _files(output)  # first: a file of a later plan cannot be among them
+    there, drafts = _files(output), _drafts(output)  # first: no file of a later plan is among them
     plans, manifests = read_plans(output), read_manifests(output)
     if not manifests or len(plans) != len(manifests):
         raise PublishError(f"{output}: a run is not published yet; finish it, then sweep")
-    named = {storage.join(output, file.name) for one in manifests for file in one.stored()}
-    orphans = [uri for uri in there if uri not in named]
-    for uri in orphans:
+    named = {file.name for one in manifests for file in one.stored()}
+    if named.isdisjoint(there):
+        raise PublishError(f"{output}: no file that was published is there; nothing was removed")
+    orphans = [uri for name, uri in there.items() if name not in named]
+    for uri in [*orphans, *drafts]:
         storage.remove_file(uri)
-    if "://" in output:
-        return orphans
-    left = disk.drafts(storage.local_path(output))
-    for path in left:
-        path.unlink(missing_ok=True)
-    return [*orphans, *(str(path) for path in left)]
+    return [*orphans, *drafts]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from lmtx_ray.io.locations import Entry, StorageError
+from lmtx_ray.io.locations import Entry, StorageError, join
 
 DRAFT = ".draft-"  # how the name of a file begins that is not whole yet
 SAID = {errno.EISDIR: "it is a folder, and a file is needed"}
@@ -79,19 +79,21 @@ def _place(
             draft.unlink(missing_ok=True)
 
 
-def entries(root: Path) -> list[Entry]:
-    """All files under a folder, sorted by path; drafts are not files yet."""
+def entries(root: Path, uri: str) -> list[Entry]:
+    """All files under a folder, sorted; their URIs begin with `uri`, as which it was given, so that
+    they can be compared with joined ones. Drafts are not files yet."""
 
     def refuse(error: OSError) -> None:
         raise StorageError(f"{error.filename}: {error.strerror}") from error
 
     found: list[Entry] = []
     for folder, _, names in os.walk(root, onerror=refuse if root.is_dir() else None):
+        inside = Path(folder).relative_to(root)
         for name in names:
             path = os.path.join(folder, name)
             with named(path):
                 if os.path.isfile(path) and not name.startswith(DRAFT):
-                    found.append(Entry(path, os.path.getsize(path)))
+                    found.append(Entry(join(uri, *inside.parts, name), os.path.getsize(path)))
     return sorted(found, key=lambda entry: entry.uri)
 
 

@@ -79,6 +79,11 @@ def _is_allowed(location: Location) -> bool:
     return False
 
 
+def join(uri: str, *parts: str) -> str:
+    """`uri` with parts appended, separated by single slashes."""
+    return "/".join([uri.rstrip("/") or "/", *parts])
+
+
 def is_outside(name: str) -> bool:
     """Whether a relative name leads out of its folder."""
     return name.startswith("/") or ".." in name.split("/")

@@ -23,6 +23,7 @@ from lmtx_ray.io import disk
 from lmtx_ray.io.counted import Counted
 from lmtx_ray.io.locations import Entry, Location
 from lmtx_ray.io.locations import StorageError as StorageError  # offered here too
+from lmtx_ray.io.locations import join as join
 from lmtx_ray.io.locations import parse_uri as parse_uri
 from lmtx_ray.io.plain_json import finite
 
@@ -47,9 +48,12 @@ def local_path(uri: str) -> Path:
 
 
 def absolute(uri: str) -> str:
-    """The same location whatever a process's working folder is (Ray Train changes it)."""
+    """The same location whatever a process's working folder is (Ray Train changes it), without a
+    slash at its end."""
     location = parse_uri(uri)
-    return str(Path(location.path).absolute()) if location.scheme == "file" else uri
+    if location.scheme == "s3":
+        return uri.rstrip("/")
+    return str(Path(location.path).absolute())
 
 
 def usable(uri: str) -> str:
@@ -59,11 +63,6 @@ def usable(uri: str) -> str:
         return absolute(uri)
     except StorageError as error:
         raise ValueError(str(error)) from None
-
-
-def join(uri: str, *parts: str) -> str:
-    """`uri` with parts appended, separated by single slashes."""
-    return "/".join([uri.rstrip("/") or "/", *parts])
 
 
 def exists(uri: str) -> bool:
@@ -86,11 +85,12 @@ def stat(uri: str) -> Entry | None:
 
 
 def list_entries(uri: str) -> list[Entry]:
-    """All files under a folder with size and etag, sorted; an absent folder has none."""
+    """All files under a folder with size and etag, sorted; an absent folder has none. The URIs are
+    joined to `uri` as it is written."""
     location = parse_uri(uri)
     if location.scheme == "s3":
         return sorted(_s3(location).entries(location.path), key=lambda entry: entry.uri)
-    return disk.entries(Path(location.path))
+    return disk.entries(Path(location.path), uri)
 
 
 def list_files(uri: str, suffix: str = "") -> list[str]:

@@ -210,6 +210,32 @@ def test_a_sweep_deletes_what_no_manifest_names_and_only_then(bundle, place) -> 
     assert left == published_files(f"{place}/out")
 
 
+@pytest.mark.parametrize("given", ["out", "./out", "out/", "file://{here}/out", "{here}//./out"])
+def test_a_sweep_keeps_the_tags_however_their_folder_is_written(
+    bundle, tmp_path, monkeypatch, given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage.write_bytes("in.jsonl", lines(document(0)))
+    assert tag(bundle, "in.jsonl", "./out") == 0
+    for name in ("000-00000-dead.parquet", ".draft-dead"):
+        storage.write_bytes(f"out/data/{name}", b"killed")
+    assert len(sweep(given.format(here=tmp_path))) == 2
+    assert ids("out") == ["d0"]
+    assert len(list((tmp_path / "out/data").iterdir())) == 1
+
+
+def test_a_sweep_removes_nothing_where_no_published_file_is_there(bundle, tmp_path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 0
+    for kind in ("data", "ids"):  # as where they were moved by hand
+        (tmp_path / f"out/{kind}").rename(tmp_path / f"out/old-{kind}")
+    (tmp_path / "out/data").mkdir()
+    (tmp_path / "out/data/other.parquet").write_bytes(b"?")
+    with pytest.raises(PublishError, match="nothing was removed"):
+        sweep(str(tmp_path / "out"))
+    assert (tmp_path / "out/data/other.parquet").exists()
+
+
 def test_an_output_that_holds_something_else_is_refused(bundle, tmp_path, caplog) -> None:
     (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
     assert tag(bundle, str(tmp_path / "in.jsonl"), bundle) == 1

@@ -88,6 +88,26 @@ def test_only_the_first_of_racing_writers_wins(tmp_path: Path) -> None:
     assert storage.list_files(str(tmp_path)) == [uri]
 
 
+@pytest.mark.parametrize(
+    "given", ["a", "./a", "a/", ".//a", "./a/.", ".", "{here}//a", "file://{here}/a/"]
+)
+def test_a_listing_begins_with_the_folder_as_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = given.format(here=tmp_path)
+    for name in ("b/1.txt", "2.txt"):
+        storage.write_bytes(str(tmp_path / "a" / name), b"x")
+    inside = ["a/2.txt", "a/b/1.txt"] if given == "." else ["2.txt", "b/1.txt"]
+    assert storage.list_files(folder) == [storage.join(folder, name) for name in inside]
+    assert [storage.read_bytes(uri) for uri in storage.list_files(folder)] == [b"x"] * 2
+
+
+def test_a_place_has_no_slash_at_its_end(tmp_path: Path) -> None:
+    for place in (str(tmp_path), "s3://lake/run"):
+        assert storage.absolute(f"{place}/") == place
+
+
 def test_extension_types_are_refused_from_the_schema(tmp_path: Path) -> None:
     array = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16)))
     storage.write_table(str(tmp_path / "t.parquet"), pa.table({"id": array}))
