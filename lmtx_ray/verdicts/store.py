@@ -138,13 +138,10 @@ class VerdictStore:
 
     def judges(self) -> list[str]:
         """Names of the partitions that hold anything."""
-        root = storage.join(self.uri, "judges")
-        names = {
-            entry.uri.removeprefix(root + "/").split("/", 1)[0]
-            for entry in storage.list_entries(root)
-            if "/parts/" in entry.uri or "/generations/" in entry.uri
-        }
-        return sorted(names)
+        start = storage.join(self.uri, "judges", "")
+        names = [uri.removeprefix(start).split("/") for uri in storage.list_files(start)]
+        kinds = {"parts", "generations"}
+        return sorted({name for name, *inside in names if inside and inside[0] in kinds})
 
     def human_identity(self) -> str:
         """Changes with every import of answers of people; empty before the first."""

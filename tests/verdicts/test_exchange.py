@@ -101,6 +101,19 @@ def test_stats_count_each_pair_once_with_what_the_judge_is(capsys, store) -> Non
     assert verdicts(capsys, "stats", store.uri)["judges"] == [entry]
 
 
+@pytest.mark.parametrize("given", ["store", "./store", "store/", "file://{here}//store"])
+def test_a_store_is_found_however_its_folder_is_written(
+    tmp_path, capsys, monkeypatch, store, given: str
+) -> None:
+    store.partition("t", "p").append(stored([(1, 1), (2, 1)]), "a")
+    monkeypatch.chdir(tmp_path)
+    place = given.format(here=tmp_path)
+    assert VerdictStore(place).judges() == ["t-p"]
+    assert verdicts(capsys, "stats", place)["judges"][0]["verdicts"] == 2
+    assert verdicts(capsys, "export", place, "out.csv")["verdicts"] == 2
+    assert verdicts(capsys, "merge", place)["merged"] == 1
+
+
 def test_only_the_runs_own_judge_is_exported_unless_all_are_wanted(
     tmp_path, capsys, config
 ) -> None:
