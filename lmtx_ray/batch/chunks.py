@@ -62,8 +62,8 @@ def _reading(job: TagJob) -> Reading:
 def _add(
     chunk: Chunk, job: TagJob, place: tuple[int, int], uri: str, row: Row | BadRow, typed: Row
 ) -> None:
-    document = row if isinstance(row, BadRow) else _document(row, job)
     kept = _kept(row, job.keep_field) if isinstance(row, dict) else []
+    document = row if isinstance(row, BadRow) else _document(row, job, bool(kept))
     extras = _extras(row, typed, job) if isinstance(row, dict) else {}
     filters = _filters(row, job) if isinstance(row, dict) else {}
     if isinstance(document, BadRow) or isinstance(kept, BadRow) or isinstance(extras, BadRow):
@@ -85,16 +85,10 @@ def _reject(place: tuple[int, int], uri: str, bad: BadRow) -> Row:
     return {"part": part, "source": uri, "position": position, "reason": bad.reason, "raw": raw}
 
 
-def _document(row: Row, job: TagJob) -> Row | BadRow:
-    document = to_document(row, job.source.columns)
-    if isinstance(document, BadRow):
-        has_tags = job.keep_field and document.reason == "empty text" and row.get(job.keep_field)
-        if not has_tags:
-            return document
-        filled = {**row, job.source.columns.title or "title": "-"}  # a person's tags stay
-        tagged = to_document(filled, job.source.columns)
-        return tagged if isinstance(tagged, BadRow) else {**tagged, "title": None, "text": ""}
-    if len(document["text"]) > MOST_LINE:
+def _document(row: Row, job: TagJob, has_tags: bool) -> Row | BadRow:
+    """A document; with tags of a person it stays without a text too."""
+    document = to_document(row, job.source.columns, may_be_empty=has_tags)
+    if isinstance(document, dict) and len(document["text"]) > MOST_LINE:
         return BadRow(f"a text of more than {MOST_LINE} characters")
     return document
 

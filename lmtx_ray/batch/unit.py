@@ -94,16 +94,18 @@ def _write(
     unit: Unit, job: TagJob, tagger: Tags, labels: LabelSet, paths: Mapping[str, Path]
 ) -> dict[str, Any]:
     tallies: list[Tally] = []
-    rows_in = rows_out = 0
+    rows_in = rows_out = rejected = 0
     with ExitStack() as stack:
         files = {kind: stack.enter_context(path.open("wb")) for kind, path in paths.items()}
         tags = TagWriter(files["data"], job.output_format, job.pass_through)
         ids, rejects = TableWriter(files["ids"]), TableWriter(files["rejects"])
         for chunk in read_chunks(unit, job, tallies):
             rows_in += len(chunk.documents) + len(chunk.rejects)
+            rejected += len(chunk.rejects)
             progress.ahead(len(chunk.documents), all_of_it=False)
             if chunk.documents:
                 table = tag_chunk(chunk, job, tagger, labels)
+                assert table.num_rows == len(chunk.documents)  # the columns run along
                 rows_out += table.num_rows
                 tags.write(table, chunk.extras)
             ids.write(_id_rows(chunk))
@@ -113,7 +115,7 @@ def _write(
     return {
         "rows_in": rows_in,
         "rows_out": rows_out,
-        "rejected": rows_in - rows_out,
+        "rejected": rejected,
         "lines": tuple(tally.lines for tally in tallies),
     }
 

@@ -34,14 +34,15 @@ def first_field(row: Row, wanted: str | None, usual: Sequence[str]) -> tuple[str
     return (*names, *usual)[0], None
 
 
-def to_document(row: Row, columns: ColumnMap) -> Row | BadRow:
-    """doc_id, title and text of a raw row, or what is wrong with it."""
+def to_document(row: Row, columns: ColumnMap, may_be_empty: bool = False) -> Row | BadRow:
+    """doc_id, title and text of a raw row, or what is wrong with it: also that it has no text,
+    unless it `may_be_empty`."""
     id_name, doc_id = first_field(row, columns.doc_id, IDS)
     text_name, text = first_field(row, columns.text, TEXTS)
     title_name, title = first_field(row, columns.title, TITLES)
     if doc_id is None or doc_id == "":
         return _missing(row, id_name, IDS)
-    if text is None and title is None:
+    if text is None and title is None and not may_be_empty:
         return _missing(row, text_name, TEXTS)
     fields = ((id_name, doc_id, id_text), (text_name, text, plain_text))
     read: list[str | None] = []
@@ -52,7 +53,8 @@ def to_document(row: Row, columns: ColumnMap) -> Row | BadRow:
         read.append(value)
     doc_id, text, title = read
     if is_blank(title) and is_blank(text):
-        return BadRow("empty text", json_text(row))
+        empty = {"doc_id": doc_id, "title": None, "text": ""}
+        return empty if may_be_empty else BadRow("empty text", json_text(row))
     return {"doc_id": doc_id, "title": title, "text": text or title}
 
 

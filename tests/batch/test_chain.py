@@ -55,7 +55,7 @@ def test_a_chain_publishes_the_bytes_of_the_replicated_way(bundle: str, tmp_path
     tag_corpus(whole, local=True)
     result = tag_corpus(chain, search="chain")
     assert published(chain.output) == published(whole.output)
-    assert result["documents"] == read_tags(whole.output).num_rows == 26
+    assert result["documents"] == read_tags(whole.output).num_rows == 27
     assert tag_corpus(chain, search="replicated", local=True)["tagged_now"] == 0
 
 
@@ -89,7 +89,7 @@ def test_a_chain_that_broke_off_goes_on_to_the_bytes_of_the_replicated_way(
         tag_corpus(chain, search="chain", start=hide)
     assert not (tmp_path / "chain/MANIFEST.json").exists()
     (tmp_path / "002.jsonl").rename(hidden)
-    assert tag_corpus(chain, search="chain")["documents"] == 26
+    assert tag_corpus(chain, search="chain")["documents"] == 27
     assert published(chain.output) == published(whole.output)
 
 

@@ -64,6 +64,40 @@ def test_what_a_person_set_stays_and_comes_first(bundle, tmp_path) -> None:
     assert "'mine' needs label keys" in read_rejects(out)["reason"][0].as_py()
 
 
+@pytest.mark.parametrize("blank", ["|", " ", [""], [None], float("nan"), []])
+def test_a_row_without_text_whose_kept_keys_are_blank_is_a_reject(
+    bundle, tmp_path, blank: object
+) -> None:
+    rows = [{"id": "a", "text": "", "mine": blank, "note": "of a"}]
+    rows += [{"id": one, "text": "heart", "mine": "", "note": f"of {one}"} for one in "bc"]
+    (tmp_path / "in.jsonl").write_bytes(lines(*rows))
+    out = str(tmp_path / "out")
+    more = ("--keep-field", "mine", "--pass-through", "note", "--output-format", "csv")
+    assert tag(bundle, str(tmp_path / "in.jsonl"), out, *more) == 0
+    tags = read_tags(out)
+    notes = dict(zip(tags["doc_id"].to_pylist(), tags["note"].to_pylist(), strict=True))
+    assert notes == {"b": "of b", "c": "of c"}
+    assert read_rejects(out).select(["position", "reason"]).to_pylist() == [
+        {"position": 1, "reason": "empty text"}
+    ]
+
+
+def test_a_row_whose_text_is_null_or_missing_stays_with_its_kept_keys(bundle, tmp_path) -> None:
+    rows = [
+        document(0),
+        {"id": "null", "text": None, "mine": "L1"},
+        {"id": "missing", "mine": ["L2"]},
+        {"id": "blank", "name": " ", "title": None, "text": "", "mine": ["L3"]},
+        {"id": "number", "text": 5, "mine": ["L4"]},
+    ]
+    (tmp_path / "in.jsonl").write_bytes(lines(*rows))
+    out = str(tmp_path / "out")
+    assert tag(bundle, str(tmp_path / "in.jsonl"), out, "--keep-field", "mine") == 0
+    kept = {row["doc_id"]: row["label_keys"] for row in read_tags(out).to_pylist()[1:]}
+    assert kept == {"null": ["L1"], "missing": ["L2"], "blank": ["L3"]}
+    assert read_rejects(out)["reason"].to_pylist() == ["field 'text' is int, not text"]
+
+
 def test_parquet_columns_pass_through_with_their_types(bundle, tmp_path) -> None:
     rows = pa.Table.from_pylist([document(n) for n in range(3)])
     rows = rows.append_column("year", pa.array([1, None, 3], pa.int16()))
