@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lmtx_ray.batch.formats import LISTS, csv_line, rows_of
+from lmtx_ray.batch.formats import LISTS, csv_line, is_unknown, known_type, rows_of
 from lmtx_ray.batch.job import OutputFormat
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.cells import join_items
@@ -97,40 +97,40 @@ def _line(row: dict[str, Any], kind: OutputFormat) -> str:
 
 
 def _parquet(files: Sequence[str], shape: Shape, file: BinaryIO) -> int:
-    writer, count, first = TableWriter(file), 0, None
+    writer, count, schema = TableWriter(file), 0, _common_schema(files, shape)
+    writer.write(schema.empty_table())
     for uri in files:
         with storage.open_input(uri) as source:
-            parquet = pq.ParquetFile(source)
-            for table in _tables(parquet):
-                table = _reshaped(table, shape)
-                first = first or table.schema
-                writer.write(_as_first(table, first))
+            for batch in pq.ParquetFile(source).iter_batches(BATCH_ROWS):
+                table = _reshaped(pa.Table.from_batches([batch]), shape)
+                writer.write(_fitted(table, schema))
                 count += table.num_rows
-    if first is None:
-        writer.write(_reshaped(schemas.TAGS.empty_table(), Shape(shape.kind, shape.id_name)))
     writer.close()
     return count
 
 
-def _tables(parquet: pq.ParquetFile) -> Iterator[pa.Table]:
-    """At least one, so that a file without rows has its columns too."""
-    batches = 0
-    for batch in parquet.iter_batches(BATCH_ROWS):
-        batches += 1
-        yield pa.Table.from_batches([batch])
-    if not batches:
-        yield parquet.schema_arrow.empty_table()
+def _common_schema(files: Sequence[str], shape: Shape) -> pa.Schema:
+    """That of the first file, with types of later ones for columns of nulls only, such as those of
+    a unit without rows; so it is seldom that more than one file is asked."""
+    schema: pa.Schema | None = None
+    for uri in files:
+        with storage.open_input(uri) as source:
+            here = _reshaped(pq.ParquetFile(source).schema_arrow.empty_table(), shape).schema
+        types = zip(schema.types if schema else here.types, here.types, strict=True)
+        schema = pa.schema(map(pa.Field.with_type, schema or here, map(known_type, types)))
+        if not any(map(is_unknown, schema.types)):
+            break
+    return schema or _reshaped(schemas.TAGS.empty_table(), Shape(shape.kind, shape.id_name)).schema
 
 
-def _as_first(table: pa.Table, first: pa.Schema) -> pa.Table:
-    """A unit without rows has columns of no type: those of the others fit it."""
-    if table.schema == first:
+def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    if table.schema == schema:
         return table
     try:
-        return table.cast(first)
+        return table.cast(schema)
     except (pa.ArrowException, ValueError) as error:
         raise PublishError(
-            f"a column is {first} in one input and something else in another ({error}); tag them "
+            f"a column is {schema} in one input and something else in another ({error}); tag them "
             "into outputs of their own"
         ) from error
 

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmtx_ray.batch.formats import Extras
+import pyarrow as pa
+
+from lmtx_ray.batch.formats import Extras, known_type
 from lmtx_ray.batch.job import TagJob
-from lmtx_ray.corpus.documents import SURROGATES, text_problem, to_document
-from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, Row, Tally
+from lmtx_ray.corpus.documents import SURROGATES, kind_of, text_problem, to_document
+from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row, Tally
+from lmtx_ray.corpus.parquet import open_parquet
 from lmtx_ray.corpus.rows import CHUNK_ROWS, Reading, part_rows
 from lmtx_ray.corpus.values import texts_of
+from lmtx_ray.io.locations import RefusedLocation
 from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.io.units import Unit
 
@@ -52,6 +56,31 @@ def read_chunks(unit: Unit, job: TagJob, tallies: list[Tally]) -> Iterator[Chunk
                 yield chunk
                 chunk = Chunk(extras={name: [] for name in job.pass_through})
     yield chunk
+
+
+def passed_types(unit: Unit, job: TagJob) -> dict[str, pa.DataType]:
+    """The type of each passed-through column in all of a unit's files: that of the Parquet files
+    among them, else text. The files are asked before their rows, as a column may begin with nulls.
+    """
+    files = dict.fromkeys((part.uri, part.etag) for part in unit.parts)
+    typed = [types for uri, etag in files if (types := _types_in(uri, etag, job)) is not None]
+    last = [pa.string()] if len(typed) < len(files) else []
+    return {
+        name: known_type([*(types.get(name, pa.string()) for types in typed), *last])
+        for name in job.pass_through
+    }
+
+
+def _types_in(uri: str, etag: str, job: TagJob) -> dict[str, pa.DataType] | None:
+    """Types by column of a Parquet file; None of another, or one that its rows will be refused of.
+    A column that it lacks is one of its folders', a text."""
+    try:
+        if kind_of(uri, job.source) != "parquet":
+            return None
+        with open_parquet(uri, etag) as file:
+            return dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True))
+    except (CorpusError, RefusedLocation):
+        return None
 
 
 def _reading(job: TagJob) -> Reading:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TextIO
 
 import numpy as np
@@ -40,12 +40,28 @@ def as_text(value: Any) -> str | None:
     return None if is_missing(value) or value in INFINITE else json_text(value)
 
 
-class TagWriter:
-    """Rows of tags, and what is passed through, to a file of one of the formats."""
+def known_type(kinds: Iterable[pa.DataType]) -> pa.DataType:
+    """Of the types that a column has in several places the first that says what it holds: one of
+    nulls only, or a list of them, fits any other."""
+    some = [kind for kind in kinds if not pa.types.is_null(kind)] or [pa.null()]
+    return next((kind for kind in some if not is_unknown(kind)), some[0])
 
-    def __init__(self, file: BinaryIO, kind: OutputFormat, passed: Sequence[str]) -> None:
-        self._file, self._kind, self._passed = file, kind, list(passed)
-        self._types: dict[str, pa.DataType] = {}
+
+def is_unknown(kind: pa.DataType) -> bool:
+    """Whether a type is that of nulls only, or has such a one inside."""
+    inside = (kind.field(place).type for place in range(kind.num_fields))
+    return pa.types.is_null(kind) or any(map(is_unknown, inside))
+
+
+class TagWriter:
+    """Rows of tags, and what is passed through, to a file of one of the formats. `passed` are those
+    columns and, for Parquet, their types."""
+
+    def __init__(
+        self, file: BinaryIO, kind: OutputFormat, passed: Mapping[str, pa.DataType]
+    ) -> None:
+        self._file, self._kind, self._passed = file, kind, passed
+        self._is_empty = True
         self._table = TableWriter(file) if kind == "parquet" else None
         if kind == "csv":
             self._text(csv_line([*schemas.TAGS.names, *self._passed]))
@@ -54,7 +70,12 @@ class TagWriter:
         self._file.write(text.encode())
 
     def write(self, tags: pa.Table, extras: Extras) -> None:
-        """Append a table of TAGS; `extras` has, by column, a value for each of its rows."""
+        """Append a table of TAGS; `extras` has, by column, a value for each of its rows.
+
+        Raises:
+            PublishError: A value is not of its column's type.
+        """
+        self._is_empty = False
         if self._table:
             self._table.write(self._with_extras(tags, extras))
             return
@@ -63,12 +84,9 @@ class TagWriter:
             self._text(_json_line(row, passed) if self._kind == "jsonl" else _cells(row, passed))
 
     def _with_extras(self, tags: pa.Table, extras: Extras) -> pa.Table:
-        for name in self._passed:
-            values = extras[name]
-            first = next((value for value in values if isinstance(value, pa.Scalar)), None)
-            kind = self._types.setdefault(name, pa.string() if first is None else first.type)
+        for name, kind in self._passed.items():
             try:
-                column = _column(values, kind, typed=first is not None)
+                column = _column(extras[name], kind)
             except pa.ArrowException as error:
                 raise PublishError(
                     f"pass-through column {name!r} is {kind} in one input and something else in "
@@ -80,7 +98,7 @@ class TagWriter:
     def close(self) -> None:
         """End the file, which has its columns even where no row was written."""
         if self._table:
-            if not self._types:  # no row at all: columns of no type fit every other file
+            if self._is_empty:  # columns of no type fit every other file
                 empty = schemas.TAGS.empty_table()
                 for name in self._passed:
                     empty = empty.append_column(name, pa.nulls(0))
@@ -88,12 +106,15 @@ class TagWriter:
             self._table.close()
 
 
-def _column(values: Sequence[Any], kind: pa.DataType, typed: bool) -> pa.Array:
-    """Values of which some, if `typed`, are pa.Scalar. (A scalar is never asked for its truth: that
-    of an empty list is False, and that of a missing one an error.)"""
-    if not typed:
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values of which some may be pa.Scalar. (A scalar is never asked for its truth: that of an
+    empty list is False, and that of a missing one an error.)"""
+    if not any(isinstance(value, pa.Scalar) for value in values):
         return pa.array([as_text(value) for value in values], pa.string()).cast(kind)
-    return pa.array([_as(value, kind) for value in values], kind)
+    cells = [_as(value, kind) for value in values]
+    if is_unknown(kind):  # of scalars pyarrow makes no array with a field of nulls
+        return pa.array([None if cell is None else cell.as_py() for cell in cells], kind)
+    return pa.array(cells, kind)
 
 
 def _as(value: Any, kind: pa.DataType) -> pa.Scalar | None:

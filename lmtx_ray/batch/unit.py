@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from lmtx_ray.batch.chunks import Chunk, read_chunks
+from lmtx_ray.batch.chunks import Chunk, passed_types, read_chunks
 from lmtx_ray.batch.formats import TagWriter
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.row_filters import row_filter
@@ -97,7 +97,7 @@ def _write(
     rows_in = rows_out = rejected = 0
     with ExitStack() as stack:
         files = {kind: stack.enter_context(path.open("wb")) for kind, path in paths.items()}
-        tags = TagWriter(files["data"], job.output_format, job.pass_through)
+        tags = TagWriter(files["data"], job.output_format, passed_types(unit, job))
         ids, rejects = TableWriter(files["ids"]), TableWriter(files["rejects"])
         for chunk in read_chunks(unit, job, tallies):
             rows_in += len(chunk.documents) + len(chunk.rejects)

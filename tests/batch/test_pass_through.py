@@ -69,6 +69,45 @@ def test_parquet_and_text_in_one_unit_share_a_column(bundle: str, tmp_path: Path
     assert tags["year"].to_pylist() == [2001, 2002, 1, None]
 
 
+NULLS = {
+    "text": (pa.nulls(1), pa.array(["hello"])),
+    "list": (pa.array([[]], pa.list_(pa.null())), pa.array([["a"]])),
+    "struct": (pa.array([{"a": None}], pa.struct({"a": pa.null()})), pa.array([{"a": "x"}])),
+}
+
+
+@pytest.mark.parametrize("name", NULLS)
+@pytest.mark.parametrize("unit_bytes", ["1", "9999999"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_column_of_nulls_fits_any_other_in_whatever_order(
+    bundle: str, tmp_path: Path, name: str, unit_bytes: str, order: int
+) -> None:
+    (tmp_path / "in").mkdir()
+    columns = NULLS[name][::order]
+    for place, column in enumerate(columns):
+        table = rows(2).slice(place, 1).append_column("note", column)
+        pq.write_table(table, tmp_path / f"in/{place}.parquet")
+    more = ("--pass-through", "note", "--unit-bytes", unit_bytes)
+    expected = [column.to_pylist()[0] for column in columns]
+    tags = tag(bundle, tmp_path / "in", tmp_path / "out", *more)
+    assert tags["note"].to_pylist() == expected
+    arguments = ["--bundle", bundle, "--input", f"{tmp_path}/in", *more]
+    assert main(["tag", *arguments, "--output", f"{tmp_path}/tags.parquet"]) == 0
+    assert pq.read_table(tmp_path / "tags.parquet")["note"].to_pylist() == expected
+
+
+def test_a_first_file_without_a_good_row_does_not_say_what_a_column_is(
+    bundle: str, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/0.jsonl").write_text('{"id": "", "text": "heart", "year": "?"}\n')
+    pq.write_table(rows(2).append_column("year", pa.array([1, 2])), tmp_path / "in/1.parquet")
+    arguments = ["--bundle", bundle, "--input", f"{tmp_path}/in", "--pass-through", "year"]
+    arguments += ["--output", f"{tmp_path}/tags.parquet", "--unit-bytes", "1"]
+    assert main(["tag", *arguments]) == 0
+    assert pq.read_table(tmp_path / "tags.parquet")["year"].to_pylist() == [1, 2]
+
+
 def test_the_fields_of_the_document_itself_may_be_copied(bundle: str, tmp_path: Path) -> None:
     table = rows().append_column("mine", pa.array([["L1"], [], None], pa.list_(pa.string())))
     pq.write_table(table, tmp_path / "in.parquet")

@@ -31,7 +31,7 @@ def tags_file(path: Path) -> str:
     }
     tags = schemas.conform(pa.table(table, schema=schemas.TAGS), schemas.TAGS)
     with path.open("wb") as file:
-        writer = TagWriter(file, path.suffix[1:], [])
+        writer = TagWriter(file, path.suffix[1:], {})
         writer.write(tags, {})
         writer.close()
     return str(path)
