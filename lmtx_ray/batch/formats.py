@@ -202,16 +202,36 @@ def rows_of(uri: str, kind: OutputFormat) -> Iterator[dict[str, Any]]:
                 name: [float(item) if item else None for item in items[name]]
                 for name in ("scores", "probabilities")
             }
+            if len(items["label_keys"]) == 1:  # whose one null is an empty cell
+                numbers = {name: values or [None] for name, values in numbers.items()}
             yield {**row, **items, **numbers}
 
 
-def read_file(uri: str, kind: OutputFormat) -> pa.Table:
-    """A file of tags as a table of the `tags` contract and what was passed through."""
+def read_files(uris: Sequence[str], kind: OutputFormat) -> pa.Table:
+    """Files of tags of one output as a table of the `tags` contract and what was passed through.
+    JSON values of a column that are of no one type are texts, as in CSV.
+
+    Raises:
+        ArrowException: A column has different types in Parquet files.
+    """
     if kind == "parquet":
-        return storage.read_table(uri)
-    rows = list(rows_of(uri, kind))
-    tags = pa.Table.from_pylist(rows, schema=schemas.TAGS)
-    passed = [name for name in (rows[0] if rows else ()) if name not in schemas.TAGS.names]
-    for name in passed:
-        tags = tags.append_column(name, pa.array([row[name] for row in rows]))
+        tables = [storage.read_table(uri) for uri in uris]
+        return pa.concat_tables(tables, promote_options="permissive")
+    tables = [schemas.TAGS.empty_table()]
+    passed: Extras = {}
+    for uri in uris:
+        rows = list(rows_of(uri, kind))
+        tables.append(pa.Table.from_pylist(rows, schema=schemas.TAGS))
+        for name in (name for name in (rows[0] if rows else ()) if name not in schemas.TAGS.names):
+            passed.setdefault(name, []).extend(row[name] for row in rows)
+    tags = pa.concat_tables(tables)
+    for name, values in passed.items():
+        tags = tags.append_column(name, _json_column(values))
     return tags
+
+
+def _json_column(values: Sequence[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        return pa.array([as_text(value) for value in values], pa.string())

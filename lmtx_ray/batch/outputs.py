@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lmtx_ray.batch.formats import read_file
+from lmtx_ray.batch.formats import read_files
 from lmtx_ray.batch.plan import name_of, read_plans
 from lmtx_ray.batch.settle import settle
 from lmtx_ray.corpus import schemas
@@ -50,10 +50,20 @@ def published_files(output: str, kind: str = DATA) -> list[str]:
 
 
 def read_tags(output: str) -> pa.Table:
-    """All published tags of a batch output, in input order, in whatever format they are."""
+    """All published tags of a batch output, in input order, in whatever format they are.
+
+    Raises:
+        PublishError: Nothing is published there, or a column is of several types.
+    """
     files = published_files(output)
     kind = read_manifests(output)[0].about.get("format", "parquet")
-    return pa.concat_tables([read_file(uri, kind) for uri in files], promote_options="permissive")
+    try:
+        return read_files(files, kind)
+    except pa.ArrowException as error:
+        raise PublishError(
+            f"{output}: a column has one type in one file of tags and another in another ({error});"
+            " tag the inputs into outputs of their own"
+        ) from error
 
 
 def read_rejects(output: str) -> pa.Table:

@@ -70,6 +70,19 @@ def test_long_is_a_row_a_tag(bundle, tmp_path, ending: str) -> None:
     assert (rows[1]["score"], rows[1]["title"]) != ("", "")
 
 
+def test_one_tag_without_a_score_is_a_tag_in_csv_too(bundle, tmp_path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0, mine=["L9"]), document(1)))
+    options = ["--top-k", "1", "--keep-field", "mine"]
+    more = (str(tmp_path / "in.jsonl"), f"{tmp_path}/tags.csv", *options)
+    assert tag(bundle, *more, "--long") == 0
+    rows = rows_of(f"{tmp_path}/tags.csv")
+    assert [(row["id"], row["score"] == "") for row in rows] == [("d0", True), ("d1", False)]
+    assert tag(bundle, more[0], f"{tmp_path}/out", *options, "--output-format", "csv") == 0
+    first = read_tags(f"{tmp_path}/out").to_pylist()[0]
+    assert (first["label_keys"], first["scores"]) == (["L9"], [None])
+    assert first["probabilities"] == [1.0]
+
+
 def test_a_file_is_left_alone_by_its_own_job_and_by_others(bundle, tmp_path, caplog) -> None:
     source, out = str(tmp_path / "in.jsonl"), tmp_path / "tags.csv"
     Path(source).write_bytes(lines(document(0), document(1)))

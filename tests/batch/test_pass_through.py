@@ -11,6 +11,7 @@ import pytest
 
 from lmtx_ray.batch.outputs import read_rejects, read_tags
 from lmtx_ray.cli.main import main
+from lmtx_ray.io.receipts import PublishError
 from tests.tiny import TOPICS
 
 COLUMNS = {
@@ -67,6 +68,38 @@ def test_parquet_and_text_in_one_unit_share_a_column(bundle: str, tmp_path: Path
     pq.write_table(rows(2).append_column("year", pa.array([1, None])), tmp_path / "in/b.parquet")
     tags = tag(bundle, tmp_path / "in", tmp_path / "out", "--pass-through", "year")
     assert tags["year"].to_pylist() == [2001, 2002, 1, None]
+
+
+@pytest.mark.parametrize("unit_bytes", ["1", "9999999"])
+@pytest.mark.parametrize(
+    ("values", "back"),
+    [
+        ([1, 2.5], [1.0, 2.5]),
+        ([{"a": 1}, {"b": ["x"]}], [{"a": 1, "b": None}, {"a": None, "b": ["x"]}]),
+        ([10**29, 1], [str(10**29), "1"]),
+        ([[1, "a"], []], ['[1, "a"]', "[]"]),
+        ([{"a": 1}, {"a": "x"}], ['{"a": 1}', '{"a": "x"}']),
+        (["x", 1], ["x", "1"]),
+    ],
+)
+def test_any_json_in_a_jsonl_output_is_read_back(
+    bundle: str, tmp_path: Path, values: list, back: list, unit_bytes: str
+) -> None:
+    for place, value in enumerate(values):
+        row = {"id": f"d{place}", "text": "heart", "note": value}
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / f"in/{place}.jsonl").write_text(json.dumps(row))
+    more = ("--pass-through", "note", "--output-format", "jsonl", "--unit-bytes", unit_bytes)
+    assert tag(bundle, tmp_path / "in", tmp_path / "out", *more)["note"].to_pylist() == back
+
+
+def test_tags_whose_column_has_two_types_say_so(bundle: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    pq.write_table(rows(1).append_column("note", pa.array([1])), tmp_path / "in/0.parquet")
+    (tmp_path / "in/1.jsonl").write_text('{"id": "x", "text": "heart", "note": "y"}')
+    more = ("--pass-through", "note", "--unit-bytes", "1")
+    with pytest.raises(PublishError, match=r"out: .*'?note'?.* outputs of their own"):
+        tag(bundle, tmp_path / "in", tmp_path / "out", *more)
 
 
 NULLS = {
