@@ -4,6 +4,7 @@ a row for each document or for each tag."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +28,8 @@ ONE_TAG = {  # columns of a file with a row for each tag -> the lists they make
     "score": "scores",
     "probability": "probabilities",
 }
+MOST_INT = (1 << 63) - 1
+MOST_SHOWN = 200  # characters of values that are wrong
 OWN = {*LISTS, *ONE_TAG, IDS, "reason", "rank", "title", "text"}
 KINDS: Mapping[str, pa.DataType] = {
     "label_keys": pa.list_(pa.string()),
@@ -66,9 +69,9 @@ def read_tag_file(
     header = list(rows[0][1]) if rows else []
     column = _document_column(uri, header, document)
     if any(name in header for name in ("label_keys", IDS)):
-        return _table(uri, _per_document(rows, column))
+        return _table(uri, _per_document(uri, rows, column))
     if any(name in header for name in ("label_key", "label")):
-        return _table(uri, _gathered(rows, column))
+        return _table(uri, _gathered(uri, rows, column))
     there = ", ".join(map(repr, header)) or "nothing"
     raise CorpusError(
         f"{uri}: no column label_keys, label_ids, label_key or label; it has: {there}"
@@ -105,33 +108,55 @@ def _document_column(uri: str, header: Sequence[str], wanted: str | None) -> str
     return names[0]
 
 
-def _per_document(rows: Iterable[tuple[int, Row]], column: str) -> Iterator[tuple[int, str, Row]]:
+@contextmanager
+def _at(uri: str, position: int) -> Iterator[None]:
+    """What is wrong with a value as what is wrong with its row."""
+    try:
+        yield
+    except ValueError as error:
+        raise CorpusError(f"{uri} row {position}: {error}") from None
+
+
+def _per_document(
+    uri: str, rows: Iterable[tuple[int, Row]], column: str
+) -> Iterator[tuple[int, str, Row]]:
     for position, row in rows:
-        lists = {name: _listed(row[name]) for name in KINDS if row.get(name) is not None}
-        yield position, _id(row, column), lists
+        with _at(uri, position):
+            given = {name: row[name] for name in KINDS if row.get(name) is not None}
+            lists = {name: _listed(name, value) for name, value in given.items()}
+            doc_id = _id(row, column)
+        yield position, doc_id, lists
 
 
 def _id(row: Row, column: str) -> str:
     try:
         return id_text(row.get(column))
     except ValueError as error:
-        raise CorpusError(f"field {column!r} {error}") from None
+        raise ValueError(f"field {column!r} {error}") from None
 
 
-def _listed(value: Any) -> list[Any]:
-    return split_items(value) if isinstance(value, str) else list(value)
+def _listed(name: str, value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return split_items(value)
+    if not isinstance(value, list):
+        raise ValueError(f"{name}: {value!r} is no list")
+    return value
 
 
-def _gathered(rows: Iterable[tuple[int, Row]], column: str) -> Iterator[tuple[int, str, Row]]:
+def _gathered(
+    uri: str, rows: Sequence[tuple[int, Row]], column: str
+) -> Iterator[tuple[int, str, Row]]:
     """Rows of one tag by their document, in the order they are in; a row without a label is a
-    document without tags."""
+    document without tags. What a row lacks and others have is null."""
+    names = {one: many for one, many in ONE_TAG.items() if any(one in row for _, row in rows)}
     found: dict[str, tuple[int, Row]] = {}
     for position, row in rows:
-        _, lists = found.setdefault(_id(row, column), (position, {}))
-        names = {one: many for one, many in ONE_TAG.items() if one in row}
-        tagged = any(row.get(name) not in (None, "") for name in ("label_key", "label"))
-        for one, many in names.items():
-            lists.setdefault(many, []).extend([row[one]] if tagged else [])
+        with _at(uri, position):
+            doc_id = _id(row, column)
+        _, lists = found.setdefault(doc_id, (position, {many: [] for many in names.values()}))
+        if any(row.get(name) not in (None, "") for name in ("label_key", "label")):
+            for one, many in names.items():
+                lists[many].append(row.get(one))
     for doc_id, (position, lists) in found.items():
         yield position, doc_id, lists
 
@@ -140,13 +165,12 @@ def _table(uri: str, documents: Iterable[tuple[int, str, Row]]) -> pa.Table:
     rows: list[Row] = []
     seen: set[str] = set()
     for position, doc_id, lists in documents:
-        if doc_id in seen:
-            raise CorpusError(f"{uri} row {position}: document {doc_id!r} is there twice")
+        with _at(uri, position):
+            if doc_id in seen:
+                raise ValueError(f"document {doc_id!r} is there twice")
+            typed = {name: _typed(name, lists[name]) for name in lists}
+            rows.append({"doc_id": doc_id, **_aligned(typed)})
         seen.add(doc_id)
-        try:
-            rows.append({"doc_id": doc_id, **{name: _typed(name, lists[name]) for name in lists}})
-        except ValueError as error:
-            raise CorpusError(f"{uri} row {position}: {error}") from None
     schema = {name: kind for name, kind in KINDS.items() if any(name in row for row in rows)}
     if "label_keys" not in schema and IDS not in schema and "labels" in schema:
         rows = [{**row, "label_keys": row.get("labels")} for row in rows]  # texts name labels too
@@ -156,9 +180,32 @@ def _table(uri: str, documents: Iterable[tuple[int, str, Row]]) -> pa.Table:
 
 def _typed(name: str, values: list[Any]) -> list[Any]:
     if name in ("label_keys", "labels"):
-        return [id_text(value) for value in values]
+        try:
+            return [id_text(value) for value in values]
+        except ValueError as error:
+            raise ValueError(f"{name}: a value {error}") from None
+    convert, kind = (_whole, "whole numbers") if name == IDS else (float, "numbers")
     try:
-        numbers = [None if value in (None, "") else float(value) for value in values]
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: {values!r} are no numbers") from None
-    return [None if one is None else int(one) for one in numbers] if name == IDS else numbers
+        return [None if value in (None, "") else convert(value) for value in values]
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}: {str(values)[:MOST_SHOWN]} are no {kind}") from None
+
+
+def _whole(value: Any) -> int:
+    """A whole number that an int64 holds, to its last digit."""
+    number = int(id_text(value).removesuffix(".0"))
+    if not -MOST_INT - 1 <= number <= MOST_INT:
+        raise ValueError
+    return number
+
+
+def _aligned(lists: Row) -> Row:
+    """Lists with a number for each label: of one label an empty cell is the null of it."""
+    named = (name for name in ("label_keys", IDS, "labels") if name in lists)
+    labels = lists[first] if (first := next(named, None)) else []
+    for name in (name for name in ("scores", "probabilities") if name in lists):
+        numbers = lists[name] or [None] * len(labels)
+        if len(numbers) != len(labels):
+            raise ValueError(f"{name}: {len(numbers)} for {len(labels)} labels")
+        lists = {**lists, name: numbers}
+    return lists

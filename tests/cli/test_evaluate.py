@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 
 from lmtx_ray.batch.formats import TagWriter
+from lmtx_ray.batch.tag_files import read_tag_file
 from lmtx_ray.cli.main import main
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
 
 KEYS = [["L0", "L1"], ["L2", "L3"], [], ["L1"]]
@@ -82,6 +84,54 @@ def test_a_row_for_each_tag_is_read_as_well(tmp_path, capsys, gold) -> None:
     )
     assert (code, found["matched"], found["documents"]) == (0, 3, 3)
     assert found["P@1"] == pytest.approx(1 / 3, abs=1e-6)
+
+
+def test_what_one_row_of_a_tag_lacks_is_null_in_its_place(tmp_path) -> None:
+    rows = [
+        {"doc": "a", "label": "L1"},
+        {"doc": "a", "label": "L2", "probability": 0.75},
+        {"doc": "b", "label": "L3", "probability": 0.5, "score": 2},
+    ]
+    (tmp_path / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    first, second = read_tag_file(str(tmp_path / "long.jsonl")).to_pylist()
+    assert (first["probabilities"], first["scores"]) == ([None, 0.75], [None, None])
+    assert (second["probabilities"], second["scores"]) == ([0.5], [2.0])
+
+
+def test_ids_of_labels_are_read_to_the_last_digit(tmp_path) -> None:
+    rows = [[1, 2.0, 9007199254740993], "3|4.0"]
+    lines = (json.dumps({"id": str(n), "label_ids": row}) for n, row in enumerate(rows))
+    (tmp_path / "tags.jsonl").write_text("\n".join(lines))
+    found = read_tag_file(str(tmp_path / "tags.jsonl"))["label_ids"].to_pylist()
+    assert found == [[1, 2, 9007199254740993], [3, 4]]
+
+
+def test_one_tag_without_numbers_has_an_empty_cell_for_each(tmp_path) -> None:
+    (tmp_path / "tags.csv").write_text("id,label_keys,scores,probabilities\n1,L0,,0.5\n2,,,\n")
+    first, second = read_tag_file(str(tmp_path / "tags.csv")).to_pylist()
+    assert (first["scores"], first["probabilities"]) == ([None], [0.5])
+    assert (second["label_keys"], second["scores"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('{"id": "1", "label_keys": 5}', "label_keys: 5 is no list"),
+        ('{"id": "1", "label_keys": {"L1": 1}}', "label_keys: .* is no list"),
+        ('{"id": "1", "label_keys": [[1]]}', "label_keys: a value is list"),
+        ('{"id": "1", "label_ids": [1e400]}', "label_ids: .* no whole numbers"),
+        ('{"id": "1", "label_ids": [1e30]}', "label_ids: .* no whole numbers"),
+        ('{"id": "1", "label_ids": [99999999999999999999]}', "label_ids: .* no whole numbers"),
+        ('{"id": "1", "label_ids": [1.7]}', "label_ids: .* no whole numbers"),
+        ('{"id": "1", "label_ids": [1], "scores": [' + "9" * 400 + "]}", "scores: .* no numbers"),
+        ('{"id": "1", "label_keys": ["L1", "L2"], "scores": [1]}', "scores: 1 for 2 labels"),
+        ('{"id": ["1"], "label_keys": ["L1"]}', "field 'id' is list"),
+    ],
+)
+def test_a_row_of_tags_that_cannot_be_read_is_named(tmp_path, row: str, said: str) -> None:
+    (tmp_path / "tags.jsonl").write_text(row)
+    with pytest.raises(CorpusError, match=rf"tags\.jsonl row 1: {said}"):
+        read_tag_file(str(tmp_path / "tags.jsonl"))
 
 
 def test_labels_count_in_an_annotated_corpus(tmp_path, capsys, gold) -> None:
