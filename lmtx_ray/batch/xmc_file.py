@@ -25,7 +25,8 @@ def write_matrix(
 
     Args:
         files: Parquet of tags, in the order of the input.
-        row_ids: The document id of each input row.
+        row_ids: The document id of each input row, "" for a rejected one: its id may be that of
+            another row.
 
     Raises:
         PublishError: Something was tagged that is none of these rows.

@@ -5,7 +5,7 @@ document would find itself. The repository of extreme classification keeps them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -71,14 +71,22 @@ def _row(cell: str) -> int:
     return int(number)
 
 
-def row_ids(uris: Sequence[str], source: DocumentsConfig) -> list[str]:
-    """The document id of each row of some files, "" for a row without."""
+def row_ids(
+    uris: Sequence[str],
+    source: DocumentsConfig,
+    rejected: Container[tuple[str, int]] = frozenset(),
+) -> list[str]:
+    """The document id of each row of some files, "" for a row without and for those that were
+    `rejected`: (file, position) of each."""
     wanted = document_columns(source.columns)
     ids = []
     for file in list_inputs(uris, identify=False):
         how = How(wanted, source.encoding, file.name)
-        for _, row in read_rows(file.uri, kind_of(file.uri, source), how=how):
-            ids.append("" if isinstance(row, BadRow) else _id(row, source))
+        for position, row in read_rows(file.uri, kind_of(file.uri, source), how=how):
+            if isinstance(row, BadRow) or (file.uri, position) in rejected:
+                ids.append("")
+            else:
+                ids.append(_id(row, source))
     return ids
 
 

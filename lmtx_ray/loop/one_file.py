@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from lmtx_ray.batch.assemble import FileKind, Shape, assemble, write_rejects
 from lmtx_ray.batch.job import OutputFormat, TagJob
-from lmtx_ray.batch.outputs import published_files, read_manifests
+from lmtx_ray.batch.outputs import published_files, read_manifests, read_rejects
 from lmtx_ray.batch.plan import name_of, new_inputs, read_plans
 from lmtx_ray.batch.xmc_file import write_matrix
 from lmtx_ray.bundle.cache import open_bundle
@@ -197,7 +197,9 @@ def _assembled(job: TagJob, shape: Shape, file: BinaryIO) -> int:
     if shape.kind != "xmc":
         return assemble(files, shape, file)
     folder = open_bundle(job.bundle, lambda name: name == LABELS).folder
-    rows = row_ids(job.source.documents, job.source)
+    places = read_rejects(job.output).select(["source", "position"]).to_pylist()
+    rejected = {(row["source"], row["position"]) for row in places}
+    rows = row_ids(job.source.documents, job.source, rejected)
     return write_matrix(files, rows, LabelSet.load(folder), file)
 
 

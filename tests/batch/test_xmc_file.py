@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lmtx_ray.batch.outputs import read_tags
@@ -47,6 +49,26 @@ def test_a_matrix_has_a_row_for_each_input_row_and_is_read_back(
     assert main(["evaluate", "--tags", out, "--gold", str(tmp_path / "tst_X_Y.txt")]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (found["matched"], found["documents"]) == (3, 3)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("unit_bytes", ["1", "9999999"])
+def test_a_row_of_a_matrix_is_that_of_the_document_and_not_of_a_reject_with_its_id(
+    bundle: str, tmp_path: Path, ending: str, unit_bytes: str
+) -> None:
+    texts = ["", "heart", "", "lung", "heart"]
+    rows = [{"id": doc_id, "text": text} for doc_id, text in zip("XXYYX", texts, strict=True)]
+    path = tmp_path / f"in.{ending}"
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=1)
+    elif ending == "csv":
+        path.write_text("id,text\n" + "".join(f"{row['id']},{row['text']}\n" for row in rows))
+    else:
+        path.write_bytes(b"\n".join([b"", *(lines(row) for row in rows)]))  # lines between rows
+    out = str(tmp_path / "scores.xmc.txt")
+    assert tag(bundle, str(path), out, "--unit-bytes", unit_bytes, "--top-k", "1") == 0
+    found = [bool(row) for row in Path(out).read_text().split("\n")[1:-1]]
+    assert found == [False, True, False, True, False]
 
 
 @pytest.mark.parametrize(
