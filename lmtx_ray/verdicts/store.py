@@ -96,10 +96,12 @@ class Partition:
 
     def snapshot(self) -> Snapshot:
         """What counts now. Parts are listed before the generation is read, so a part that is
-        merged in between is seen twice, never not at all; lookups do not mind."""
+        merged in between is seen twice, never not at all; lookups do not mind. One that was merged
+        long ago may be gone since, and the generation that tells so is an older one."""
+        _, before = self.generation()
         parts = self.part_names()
         _, generation = self.generation()
-        absorbed = generation["absorbed"]
+        absorbed = {*before["absorbed"], *generation["absorbed"]}
         layers = tuple(tuple(LayerFile(**file) for file in layer) for layer in generation["layers"])
         waiting = tuple(p for p in parts if p not in absorbed)
         newest_first = self.uri.endswith(f"/{HUMAN}")

@@ -142,6 +142,25 @@ def test_files_that_no_longer_count_are_removed_a_day_later(
     assert len(found(partition, range(200))) == 3
 
 
+def test_a_part_that_is_removed_while_a_reader_looks_is_not_asked_for(
+    partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "KEPT_SECONDS", 0.0)
+    partition.append(stored([(1, 1)]), "a")
+    merge(partition)
+    partition.append(stored([(2, 1)]), "b")
+    plain = Partition.part_names
+
+    def overtaken(self: Partition) -> list[str]:
+        names = plain(self)
+        monkeypatch.setattr(Partition, "part_names", plain)
+        assert merge(self)  # which removes the part that was merged before
+        return names
+
+    monkeypatch.setattr(Partition, "part_names", overtaken)
+    assert found(partition, range(5)) == keys([(1, 1), (2, 1)])
+
+
 def test_appending_and_merging_at_once_loses_nothing(partition: Partition) -> None:
     def work(worker: int) -> None:
         for step in range(12):
