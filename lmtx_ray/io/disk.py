@@ -79,6 +79,13 @@ def _place(
             draft.unlink(missing_ok=True)
 
 
+def write_at(file: int, data: bytes, start: int) -> None:
+    """All of `data` into an open file from the byte `start` on; a disk may take less at a time."""
+    written = 0
+    while written < len(data):
+        written += os.pwrite(file, data[written:], start + written)
+
+
 def entries(root: Path, uri: str) -> list[Entry]:
     """All files under a folder, sorted; their URIs begin with `uri`, as which it was given, so that
     they can be compared with joined ones. Drafts are not files yet."""

@@ -8,7 +8,6 @@ that breaks off, so bodies are read in blocks and a broken block is asked for ag
 from __future__ import annotations
 
 import io
-import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lmtx_ray.io import disk
 from lmtx_ray.io.locations import Entry, Location, StorageError, is_outside
 from lmtx_ray.io.s3_client import ATTEMPTS, client
 from lmtx_ray.io.s3_errors import explain, failed
@@ -206,7 +206,9 @@ class Bucket:
 
             def copy(start: int) -> None:
                 block = ObjectReader(self, key, found.etag, start).read(BLOCK)
-                os.pwrite(file.fileno(), block, start)
+                if len(block) != (wanted := min(BLOCK, found.size - start)):
+                    raise StorageError(f"{found.uri}: {len(block)} of {wanted} bytes came")
+                disk.write_at(file.fileno(), block, start)
 
             for _ in pool.map(copy, range(0, found.size, BLOCK)):
                 pass

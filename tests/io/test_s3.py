@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -158,6 +159,28 @@ def test_a_file_comes_down_in_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert (tmp_path / "big").read_bytes() == content
     with pytest.raises(storage.StorageError, match="s3://lake/absent: no such file"):
         storage.download_file(f"{BUCKET}/absent", tmp_path / "absent")
+
+
+def test_a_disk_that_takes_less_at_a_time_gets_all_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "BLOCK", 1000)
+    content = bytes(range(256)) * 10
+    storage.write_bytes(f"{BUCKET}/big", content)
+    plain = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: plain(file, data[:300], at))
+    storage.download_file(f"{BUCKET}/big", tmp_path / "big")
+    assert (tmp_path / "big").read_bytes() == content
+
+
+def test_a_range_that_came_short_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.write_bytes(f"{BUCKET}/big", b"x" * 1000)
+    plain = s3.ObjectReader._get
+    monkeypatch.setattr(s3.ObjectReader, "_get", lambda *given: plain(*given)[:900])
+    with pytest.raises(storage.StorageError, match="s3://lake/big: 900 of 1000 bytes came"):
+        storage.download_file(f"{BUCKET}/big", tmp_path / "big")
 
 
 def test_ranges_of_two_versions_are_not_mixed(
