@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ LOOK_SECONDS = 2.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 logger = logging.getLogger(__name__)
 _held: dict[str, dict[str, Any]] = {}  # what this process holds: URI -> holder
+_lost: list[str] = []  # URIs of those among them that another driver took since
+_waiting: list[Callable[[], object]] = []  # to be told of that
 
 
 class Held(PublishError):
@@ -150,7 +152,27 @@ def held(uri: str, patient: bool = False) -> Iterator[str]:
         ended.set()
         renewing.join()
         _held.pop(uri, None)
+        if uri in _lost:
+            _lost.remove(uri)
         _give_back(uri, holder)
+
+
+def lost() -> str:
+    """The lease that another driver took from this process, which still works; empty without."""
+    return _lost[0] if _lost else ""
+
+
+@contextmanager
+def told_of_loss(tell: Callable[[], object]) -> Iterator[None]:
+    """Have `tell` called, by another thread, once this process has `lost` a lease in the block; at
+    once where it has already."""
+    _waiting.append(tell)
+    try:
+        if _lost:
+            tell()
+        yield
+    finally:
+        _waiting.remove(tell)
 
 
 def give_back_all() -> None:
@@ -170,8 +192,11 @@ def _give_back(uri: str, holder: dict[str, Any]) -> None:
 def _renew(uri: str, holder: dict[str, Any], ended: threading.Event) -> None:
     while not ended.wait(LEASE_SECONDS / 4):
         try:
-            if read_lease(uri).get("holder") != holder["holder"]:
+            if (now := read_lease(uri)) and now.get("holder") != holder["holder"]:
                 logger.error("%s: another driver took over", uri)
+                _lost.append(uri)
+                for tell in list(_waiting):
+                    tell()
                 return
             write_lease(uri, holder, LEASE_SECONDS)
         except OSError as error:  # a passing fault of the store; the lease is good for a while

@@ -22,7 +22,8 @@ from typing import Any
 import ray
 
 from lmtx_ray.config.resources import Resources
-from lmtx_ray.io import progress
+from lmtx_ray.io import lease, progress
+from lmtx_ray.io.fence import StaleDriver
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import Receipt
 from lmtx_ray.io.stage import Stage
@@ -185,9 +186,13 @@ def stream(
 
 
 def receipts_of(receipts: ray.data.Dataset, board: Board) -> Iterator[tuple[str, Receipt]]:
-    """Receipts as the rows of a dataset come, by the units' keys. Raises what a worker met."""
+    """Receipts as the rows of a dataset come, by the units' keys. Raises what a worker met, and
+    StaleDriver where another driver took a lease of this one: both would pay for the same answers.
+    """
+    _refuse_lost()
     try:
-        yield from _received(_rows(receipts), board)
+        with lease.told_of_loss(board.halt):
+            yield from _received(_rows(receipts), board)
     except (Exception, KeyboardInterrupt) as error:
         _let_go(error)
         raise
@@ -229,8 +234,15 @@ def _received(rows: Iterator[dict[str, Any]], board: Board) -> Iterator[tuple[st
                 problem = error
         if time.monotonic() > ends:
             break
+    if isinstance(problem, Halted):
+        _refuse_lost()
     if problem is not None:
         raise problem
+
+
+def _refuse_lost() -> None:
+    if uri := lease.lost():
+        raise StaleDriver(f"{uri}: another driver took over; this one stops")
 
 
 def _blocks(resources: Resources, costly: bool) -> int:

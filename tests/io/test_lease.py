@@ -128,6 +128,22 @@ def test_who_lost_it_does_not_take_it_back(uri: str) -> None:
     assert not is_over(read_lease(uri))
 
 
+def test_who_lost_it_is_told_and_a_lease_that_is_gone_is_written_again(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.2)
+    told: list[str] = []
+    with held(uri) as token, lease.told_of_loss(lambda: told.append(lease.lost())):
+        Path(uri).unlink()
+        _wait(lambda: read_lease(uri).get("holder") == token)
+        assert lease.lost() == ""
+        elsewhere(uri, 60.0)
+        _wait(lambda: told)
+        with lease.told_of_loss(lambda: told.append("at once")):
+            assert told == [uri, "at once"]
+    assert lease.lost() == ""
+
+
 def test_a_store_that_fails_at_the_end_does_not_hide_what_happened(
     uri: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

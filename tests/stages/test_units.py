@@ -11,7 +11,9 @@ import pytest
 import ray
 
 from lmtx_ray.config.resources import Resources
-from lmtx_ray.io import halting, storage
+from lmtx_ray.io import halting, lease, storage
+from lmtx_ray.io.fence import StaleDriver
+from lmtx_ray.io.lease import me, write_lease
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.units import Unit
 from lmtx_ray.stages import units
@@ -97,6 +99,41 @@ def test_when_one_is_interrupted_the_others_keep_what_they_paid_for(
         run_units([work], Pays, {"folder": str(tmp_path)}, pool, f"pay {actors}", calls=calls)
     assert (tmp_path / "kept").exists()
     assert not work.output.is_complete()
+
+
+class Paid:
+    """Worker: another driver takes the lease while it is at work; it keeps what it has."""
+
+    expands: ClassVar[bool] = False
+    costly: ClassVar[bool] = True
+
+    def __init__(self, lease: str) -> None:
+        self._lease = lease
+
+    def __call__(self, fragment: pa.Table) -> pa.Table:
+        write_lease(self._lease, me(), 60.0)
+        assert halting.current().wait(20)
+        Path(self._lease).with_name("kept").touch()
+        raise Halted("told")
+
+
+def test_a_driver_whose_lease_another_took_pays_for_no_more(
+    ray_cluster, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(lease, "LEASE_SECONDS", 0.4)
+    waiting = units_of(tmp_path, 3)
+    pays = Work(Dataset(str(tmp_path / "pays"), "f"), waiting, "id")
+    works = Work(Dataset(str(tmp_path / "works"), "f"), waiting, "id")
+    uri = str(tmp_path / "LEASE.json")
+    with lease.held(uri):
+        with pytest.raises(StaleDriver, match="another driver took over"):
+            run_units([pays], Paid, {"lease": uri}, Resources(actors=1), "paying")
+        assert (tmp_path / "kept").exists()
+        with pytest.raises(StaleDriver):  # nor does it begin anything else
+            run_units([works], Cheap, {}, Resources(actors=None), "after it")
+    assert not works.output.done_units()
+    run_units([works], Cheap, {}, Resources(actors=None), "of another run of this process")
+    assert works.output.is_complete()
 
 
 def test_the_next_step_of_a_process_that_was_told_to_end_runs(ray_cluster, tmp_path: Path) -> None:
