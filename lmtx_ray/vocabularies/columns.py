@@ -43,8 +43,9 @@ LANGUAGES = frozenset(  # of two letters, without those that are ends of column 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of columns, "" for what a table has none of. `texts` are (language, column) where a
-    label's names stand in a column for each language, `text` being the first of them."""
+    """Names of columns, "" for what a table has none of. Key and text are always there, and their
+    columns may be called "", as pandas calls that of row numbers. `texts` are (language, column)
+    where a label's names stand in a column for each language, `text` being the first of them."""
 
     key: str
     text: str
@@ -56,9 +57,9 @@ class Columns:
 
     def used(self) -> tuple[str, ...]:
         """All columns that are read, each once."""
-        single = (getattr(self, role) for role in ROLES)
-        names = (*single, *(name for _, name in self.texts))
-        return tuple(dict.fromkeys(filter(None, names)))
+        further = (self.description, self.aliases, self.parents, self.language)
+        names = (self.key, self.text, *filter(None, further), *(name for _, name in self.texts))
+        return tuple(dict.fromkeys(names))
 
     def told(self) -> dict[str, object]:
         """Role -> column, of those there are."""

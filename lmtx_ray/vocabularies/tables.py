@@ -122,12 +122,15 @@ def _converter(
     columns: Columns, asked: Asked, languages: Sequence[str]
 ) -> Callable[[Row, int], Row | BadRow]:
     """A function of a row and its place to the label."""
-    names = {"label_key": columns.key, "text": columns.text, "description": columns.description}
-    names |= {"aliases": columns.aliases, "parent_keys": columns.parents}
+    needed = {"label_key": columns.key, "text": columns.text}
+    further = {"description": columns.description, "aliases": columns.aliases}
+    further["parent_keys"] = columns.parents
     cut = () if asked.separator == "|" else ("aliases", "parent_keys")  # who checks cuts at "|"
 
     def convert(row: Row, place: int) -> Row | BadRow:
-        fields = {role: (name, row.get(name)) for role, name in names.items()}
+        fields = {role: (name, row.get(name)) for role, name in needed.items()}
+        for role, name in further.items():  # a table may have a column that is called ""
+            fields[role] = name, row.get(name) if name else None
         for role in cut:
             fields[role] = fields[role][0], _several(fields[role][1], asked.separator)
         language = ""

@@ -1,0 +1,60 @@
+"""Tables as programs and people write them: their form changes nothing in a label."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from lmtx_ray.vocabularies.asked import Asked
+from lmtx_ray.vocabularies.importing import Imported, import_labels
+
+Take = Callable[..., tuple[list[tuple], Imported]]
+
+
+@pytest.fixture
+def take(tmp_path: Path) -> Take:
+    def run(files: str, data: str | bytes | Mapping[str, str], **asked: object):
+        """(key, text and further fields of each label, the import) of a file or a folder."""
+        one = {files: data} if isinstance(data, str | bytes) else data
+        for name, content in one.items():
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        output = str(tmp_path / "out.parquet")
+        made = import_labels(str(tmp_path / files), output, Asked(**asked), overwrite=True)
+        table = pq.read_table(output).drop_columns(["label_id"])
+        return [tuple(row.values()) for row in table.to_pylist()], made
+
+    return run
+
+
+def rejected(made: Imported) -> list[tuple[int, str]]:
+    if not made.rejects:
+        return []
+    lines = Path(made.rejects).read_text(encoding="utf-8").splitlines()
+    return [(row["position"], row["reason"]) for row in map(json.loads, lines)]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "columns"),
+    [
+        ("l.csv", ",id,label\n0,D1,Dogs\n1,D2,Cats\n", {}),
+        ("l.tsv", "\tid\tlabel\n0\tD1\tDogs\n1\tD2\tCats\n", {}),
+        ("l.csv", "id,label,\nD1,Dogs,x\nD2,Cats,y\n", {"description": ""}),
+        ("l.jsonl", '{"": 0, "id": "D1", "label": "Dogs"}\n{"id": "D2", "label": "Cats"}\n', {}),
+    ],
+)
+def test_a_column_without_a_name_is_part_of_no_label(
+    take: Take, name: str, data: str, columns: Mapping[str, str]
+) -> None:
+    labels, _ = take(name, data, columns=columns)
+    assert labels == [("D1", "Dogs", None, None, None), ("D2", "Cats", None, None, None)]
+
+
+def test_a_column_without_a_name_may_hold_the_keys(take: Take) -> None:
+    labels, _ = take("l.csv", ",label\n7,Dogs\n8,Cats\n")
+    assert [label[:2] for label in labels] == [("7", "Dogs"), ("8", "Cats")]
