@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lmtx_ray.corpus.lines import (
+    LOST,
     MOST_LINE,
     MOST_RAW,
     UTF16_MARKS,
@@ -91,7 +92,7 @@ def read_values(uri: str, etag: str, encoding: str) -> Iterator[tuple[int, Any |
         yield from enumerate(values, start=number + 1)
         number += len(values)
     if rest:
-        yield number + 1, BadRow(f"not JSON, what follows is lost: {_wrong(rest)}", rest[:MOST_RAW])
+        yield number + 1, BadRow(f"not JSON, {LOST}: {_wrong(rest)}", rest[:MOST_RAW])
 
 
 def _values(text: str, ended: bool) -> tuple[list[Any], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -86,9 +87,9 @@ def rejects_of(output: str) -> str:
 
 def _good(made: Imported, rejects: TextIO) -> Iterator[Row]:
     """The labels, each key once: the first. Others are written to `rejects`."""
-    seen: dict[bytes, int] = {}
+    firsts = _Firsts()
     for uri, position, label in made.source.found:
-        bad = label if isinstance(label, BadRow) else _repeated(label, seen, position)
+        bad = label if isinstance(label, BadRow) else firsts.repeated(label, uri, position)
         if bad is None and not isinstance(label, BadRow):
             made.filled.update(name for name in FIELDS if label[name])
             made.shown_in.update([language] if (language := label.pop("shown_in")) else [])
@@ -101,10 +102,24 @@ def _good(made: Imported, rejects: TextIO) -> Iterator[Row]:
             rejects.write(json_text({**line, "raw": bad.raw[:MOST_RAW]}) + "\n")
 
 
-def _repeated(label: Row, seen: dict[bytes, int], position: int) -> BadRow | None:
-    key = text_key(label["label_key"])
-    if key not in seen:
-        seen[key] = position
+class _Firsts:
+    """Where each key was first, 16 bytes a label beside the hash of its key."""
+
+    def __init__(self) -> None:
+        self._place: dict[bytes, int] = {}
+        self._files: list[str] = []
+        self._file_L, self._position_L = array("l"), array("q")
+
+    def repeated(self, label: Row, uri: str, position: int) -> BadRow | None:
+        """What is wrong with a label whose key was there; any other key is there from now on."""
+        key = text_key(label["label_key"])
+        if (place := self._place.get(key)) is not None:
+            file = self._files[self._file_L[place]]
+            where = f"{'' if file == uri else f'{file} '}row {self._position_L[place]}"
+            return BadRow(f"duplicate key {label['label_key']!r}, first in {where}", label["text"])
+        self._place[key] = len(self._position_L)
+        if self._files[-1:] != [uri]:
+            self._files.append(uri)
+        self._file_L.append(len(self._files) - 1)
+        self._position_L.append(position)
         return None
-    reason = f"duplicate key {label['label_key']!r}, first in row {seen[key]}"
-    return BadRow(reason, label["text"])

@@ -112,7 +112,7 @@ def test_a_json_array_is_read_item_by_item(tmp_path: Path, indent: int | None, s
     good, bad = read(tmp_path, size=size)
     assert len(good) == 4
     assert bad[0][1:] == (4, "a JSON object is needed, not int")
-    assert "not JSON, what follows is lost" in bad[1][2]
+    assert "not JSON, the rest is lost" in bad[1][2]
 
 
 @pytest.mark.parametrize("indent", [None, 1])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.vocabularies.asked import Asked
 from lmtx_ray.vocabularies.importing import Imported, import_labels
 
@@ -58,3 +59,22 @@ def test_a_column_without_a_name_is_part_of_no_label(
 def test_a_column_without_a_name_may_hold_the_keys(take: Take) -> None:
     labels, _ = take("l.csv", ",label\n7,Dogs\n8,Cats\n")
     assert [label[:2] for label in labels] == [("7", "Dogs"), ("8", "Cats")]
+
+
+def test_an_array_with_broken_json_is_an_error_and_no_smaller_vocabulary(
+    take: Take, tmp_path: Path
+) -> None:
+    items = [f'{{"id": "{n}", "label": "label {n}"}}' for n in range(6)]
+    items[2] = '{"id": "2", "label": "open}'
+    with pytest.raises(CorpusError, match=r"l\.json row 3: not JSON, the rest is lost"):
+        take("l.json", f"[{','.join(items)}]")
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_key_that_repeats_names_the_file_where_it_was_first(take: Take, tmp_path: Path) -> None:
+    files = {"many/a.csv": "id,name\n1,x\n", "many/b.csv": "id,name\n2,y\n1,z\n2,y\n"}
+    _, made = take("many", files)
+    assert rejected(made) == [
+        (3, f"duplicate key '1', first in {tmp_path}/many/a.csv row 2"),
+        (4, "duplicate key '2', first in row 2"),
+    ]
