@@ -12,12 +12,13 @@ import csv
 import re
 from collections import deque
 from collections.abc import Collection, Iterator
-from itertools import chain, dropwhile
+from itertools import chain
 
 from lmtx_ray.corpus.columns import Wanted, check_columns
 from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row
 
 Line = tuple[int, str | BadRow]
+Record = tuple[int, list[str] | BadRow]  # number of its first line, its fields
 DELIMITERS = ",;\t|"  # in this order where two cut alike
 WRAPPED = re.compile(r'"(?:[^"]|"")*"')
 LONE_RETURN = "a carriage return that ends no line"
@@ -63,35 +64,72 @@ class _Record:
         return line
 
 
-def read_csv(
-    uri: str, lines: Iterator[Line], wanted: Wanted, given: Collection[str] = ()
+def read_delimited(
+    uri: str, kind: str, lines: Iterator[Line], wanted: Wanted, given: Collection[str] = ()
 ) -> Iterator[tuple[int, Row | BadRow]]:
-    """Rows by the header; a row's position is that of its first line."""
+    """Rows of a csv or tsv by its header; a row's position is that of its first line."""
+    records = records_of(kind, lines)
+    header = _first(uri, records)
+    check_columns(uri, header, wanted, given)
+    for number, cells in records:
+        yield number, _row(header, cells)
+
+
+def read_headless(uri: str, kind: str, lines: Iterator[Line]) -> Iterator[tuple[int, Row | BadRow]]:
+    """Rows of a table without a header, whose columns are called 1, 2, 3, …: as many as the first
+    good row has. Raises CorpusError where there is none."""
+    names: list[str] = []
+    for number, cells in records_of(kind, lines):
+        if not names and not isinstance(cells, BadRow):
+            names = [str(place + 1) for place in range(len(cells))]
+        yield number, _row(names, cells, "the first row")
+    if not names:
+        raise CorpusError(f"{uri}: there is no row")
+
+
+def records_of(kind: str, lines: Iterator[Line]) -> Iterator[Record]:
+    """The fields of all rows of a csv or tsv, also those of a header."""
+    return _csv_records(lines) if kind == "csv" else _tsv_records(lines)
+
+
+def header_of(uri: str, kind: str, lines: Iterator[Line]) -> list[str]:
+    """The first row of a csv or tsv. Raises CorpusError where there is none that can be read."""
+    return _first(uri, records_of(kind, lines))
+
+
+def _first(uri: str, records: Iterator[Record]) -> list[str]:
+    _, cells = next(records, (0, None))
+    if cells is None:
+        raise CorpusError(f"{uri}: no header line")
+    if isinstance(cells, BadRow):
+        raise CorpusError(f"{uri}: its header: {cells.reason}")
+    return cells
+
+
+def _csv_records(lines: Iterator[Line]) -> Iterator[Record]:
+    """Fields of CSV; blank lines are no rows. The first line that can be read tells what is between
+    two fields."""
     csv.field_size_limit(MOST_LINE)
-    lines = dropwhile(lambda line: line[1] == "", lines)
-    first = next(lines, (0, ""))
-    delimiter = delimiter_of(first[1])
-    record = _Record(chain([first] if first[0] else [], lines))
+    for number, line in lines:
+        if isinstance(line, BadRow):
+            yield number, line
+        elif line:
+            yield from _separated(delimiter_of(line), chain([(number, line)], lines))
+
+
+def _separated(delimiter: str, lines: Iterator[Line]) -> Iterator[Record]:
+    record = _Record(lines)
     reader = csv.reader(record, delimiter=delimiter, strict=True)
-    header: list[str] | None = None
     while True:
         cells = record.begin() or _cells(reader, record, delimiter)
         if cells is None:
-            break
-        if not cells:  # a blank line is no row
-            continue
-        if header is None:
-            header = _header(uri, cells, wanted, given)
-        else:
-            yield record.taken[0][0], _row(header, cells)
-    if header is None:
-        raise CorpusError(f"{uri}: no header line")
+            return
+        if cells:
+            yield record.taken[0][0], cells
 
 
-def delimiter_of(header: str | BadRow) -> str:
+def delimiter_of(header: str) -> str:
     """The delimiter of a CSV file: what cuts its header into most fields."""
-    if isinstance(header, BadRow):
-        return ","
     return max(DELIMITERS, key=lambda delimiter: _fields(header, delimiter))
 
 
@@ -119,20 +157,17 @@ def _said(error: csv.Error) -> str:
     return "a quotation mark is never closed" if "unexpected end" in str(error) else str(error)
 
 
-def read_tsv(
-    uri: str, lines: Iterator[Line], wanted: Wanted, given: Collection[str] = ()
-) -> Iterator[tuple[int, Row | BadRow]]:
-    """Rows by the header, each a line."""
-    header: list[str] | None = None
+def _tsv_records(lines: Iterator[Line]) -> Iterator[Record]:
+    """Fields of TSV, of which a line has as many as the first one that can be read; blank lines are
+    no rows."""
+    fields = 0
     for number, line in lines:
-        if not line:  # blank
+        if not line:
             continue
-        if header is None:
-            header = _header(uri, _tabbed(line, 0), wanted, given)
-        else:
-            yield number, _row(header, _tabbed(line, len(header)))
-    if header is None:
-        raise CorpusError(f"{uri}: no header line")
+        cells = _tabbed(line, fields)
+        if not fields and not isinstance(cells, BadRow):
+            fields = len(cells)
+        yield number, cells
 
 
 def _tabbed(line: str | BadRow, fields: int) -> list[str] | BadRow:
@@ -161,19 +196,9 @@ def _unwrapped(cell: str) -> str:
     return cell[1:-1].replace('""', '"') if WRAPPED.fullmatch(cell) else cell
 
 
-def _header(
-    uri: str, cells: list[str] | BadRow, wanted: Wanted, given: Collection[str]
-) -> list[str]:
-    if isinstance(cells, BadRow):
-        raise CorpusError(f"{uri}: its header: {cells.reason}")
-    check_columns(uri, cells, wanted, given)
-    return cells
-
-
-def _row(header: list[str], cells: list[str] | BadRow) -> Row | BadRow:
+def _row(names: list[str], cells: list[str] | BadRow, by: str = "the header") -> Row | BadRow:
     if isinstance(cells, BadRow):
         return cells
-    if len(cells) == len(header):
-        return dict(zip(header, cells, strict=True))
-    reason = f"{len(cells)} fields, the header has {len(header)}"
-    return BadRow(reason, " | ".join(cells)[:MOST_RAW])
+    if len(cells) == len(names):
+        return dict(zip(names, cells, strict=True))
+    return BadRow(f"{len(cells)} fields, {by} has {len(names)}", " | ".join(cells)[:MOST_RAW])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,13 +12,11 @@ from lmtx_ray.corpus.documents import kind_of
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.lines import UTF8, CorpusError
 from lmtx_ray.corpus.looking import encoding_at
-from lmtx_ray.corpus.parquet import column_names, open_parquet
-from lmtx_ray.corpus.readers import How, read_rows
+from lmtx_ray.corpus.readers import columns_of
 from lmtx_ray.io import storage
 
 logger = logging.getLogger(__name__)
 ENCODING = "set corpus.encoding, to cp1252 for most of Western Europe"
-LOOKED_AT = 200  # rows of JSON lines whose fields are taken for the file's columns
 
 
 def check_corpus(config: CorpusConfig) -> None:
@@ -116,17 +113,6 @@ def _first_known(field: str, uris: Sequence[str], config: CorpusConfig) -> tuple
         except CorpusError as error:
             problem = problem or str(error)
     raise CorpusError(f"{field}: {problem}; or set corpus.format")
-
-
-def columns_of(uri: str, kind: str, encoding: str) -> list[str]:
-    """Names of a file's columns; of JSON lines those of its first rows. Empty where no row can be
-    read."""
-    if kind == "parquet":
-        with open_parquet(uri) as file:
-            return column_names(file)
-    found = read_rows(uri, kind, how=How(encoding=encoding))
-    rows = (row for _, row in found if isinstance(row, dict))
-    return list(dict.fromkeys(name for row in itertools.islice(rows, LOOKED_AT) for name in row))
 
 
 def _problem(role: str, named: str | None, usual: Sequence[str], has: Sequence[str]) -> str:

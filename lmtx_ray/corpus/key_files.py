@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from itertools import chain
 
-from lmtx_ray.corpus.columns import KEYS, names_in
-from lmtx_ray.corpus.delimited import delimiter_of
-from lmtx_ray.corpus.lines import BadRow, CorpusError, read_text_lines
-from lmtx_ray.corpus.readers import format_of, read_rows
+from lmtx_ray.corpus.columns import KEYS, Wanted, names_in
+from lmtx_ray.corpus.delimited import read_headless
+from lmtx_ray.corpus.documents import first_field
+from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, read_text_lines
+from lmtx_ray.corpus.readers import How, columns_of, format_of, read_rows
 from lmtx_ray.corpus.values import id_text, is_missing
 from lmtx_ray.io import storage
 
@@ -27,45 +26,40 @@ def read_keys(uri: str) -> tuple[str, ...]:
     if not storage.exists(uri):
         raise CorpusError(f"no such file: {uri}")
     kind = format_of(uri)
-    found = _of_table(uri, kind) if kind in {"jsonl", "parquet"} else _of_lines(uri, kind)
+    found = _of_lines(uri) if kind in {"text", "lines"} else _of_table(uri, kind)
     keys = dict.fromkeys(key.strip() for key in found if key.strip())
     if not keys:
         raise CorpusError(f"{uri}: holds no label key")
     return tuple(keys)
 
 
-def _of_lines(uri: str, kind: str) -> Iterator[str]:
-    lines = _good_lines(uri)
-    if kind == "text":
-        yield from lines
-        return
-    first = next(lines, "")
-    delimiter = "\t" if kind == "tsv" else delimiter_of(first)
-    rows = csv.reader(chain([first], lines), delimiter=delimiter)
-    header = next(rows, [])
-    named = names_in(tuple(header), KEYS)
-    column = header.index(named[0]) if named else 0
-    yield from (row[column] for row in ([] if named else [header]) if len(row) > column)
-    yield from (row[column] for row in rows if len(row) > column)
-
-
-def _good_lines(uri: str) -> Iterator[str]:
+def _of_lines(uri: str) -> Iterator[str]:
     for number, line in read_text_lines(uri):
         if isinstance(line, BadRow):
             raise CorpusError(f"{uri} row {number}: {line.reason}")
-        if line.strip():
-            yield line
+        yield line
 
 
 def _of_table(uri: str, kind: str) -> Iterator[str]:
-    for position, row in read_rows(uri, kind):
+    for position, row in _rows(uri, kind):
         if isinstance(row, BadRow):
             raise CorpusError(f"{uri} row {position}: {row.reason}")
-        names = names_in(tuple(row), KEYS) or (tuple(row) if len(row) == 1 else ())
-        if not names:
+        only = next(iter(row)) if len(row) == 1 else None
+        name, value = first_field(row, None if names_in(tuple(row), KEYS) else only, KEYS)
+        if name not in row:
             raise CorpusError(f"{uri} row {position}: no field of label keys: {', '.join(KEYS)}")
-        value = row[names[0]]
         try:
             yield "" if is_missing(value) else id_text(value)
         except ValueError as error:
-            raise CorpusError(f"{uri} row {position}: field {names[0]!r} {error}") from None
+            raise CorpusError(f"{uri} row {position}: field {name!r} {error}") from None
+
+
+def _rows(uri: str, kind: str) -> Iterator[tuple[int, Row | BadRow]]:
+    """Rows of a table with a column of keys, or of which the only or first column is that."""
+    if names_in(tuple(columns_of(uri, kind)), KEYS):
+        yield from read_rows(uri, kind, how=How(Wanted(further=KEYS)))
+    elif kind in {"csv", "tsv"}:
+        for position, row in read_headless(uri, kind, read_text_lines(uri)):
+            yield position, row if isinstance(row, BadRow) else {"1": row["1"]}
+    else:
+        yield from read_rows(uri, kind)

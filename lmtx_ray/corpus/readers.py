@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from lmtx_ray.corpus.columns import IDS, Wanted, check_columns, names_in
-from lmtx_ray.corpus.delimited import read_csv, read_tsv
+from lmtx_ray.corpus.delimited import header_of, read_delimited
 from lmtx_ray.corpus.json_values import are_values, may_be_values, read_head, read_values
 from lmtx_ray.corpus.lines import (
     MOST_LINE,
@@ -28,7 +29,7 @@ from lmtx_ray.corpus.lines import (
     Tally,
     read_text_lines,
 )
-from lmtx_ray.corpus.parquet import open_parquet, read_batches
+from lmtx_ray.corpus.parquet import column_names, open_parquet, read_batches
 from lmtx_ray.io.plain_json import json_text
 
 ENDINGS = {
@@ -52,6 +53,7 @@ RDF = {  # what only an import of labels reads: ending -> format of rdflib
     ".jsonld": "json-ld",
     ".json-ld": "json-ld",
 }
+LOOKED_AT = 200  # rows of JSON lines whose fields are taken for the file's columns
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def read_rows(
         yield from _parquet(uri, wanted, etag)
     elif kind in {"csv", "tsv"}:
         lines = read_text_lines(uri, None, etag, tally, how.encoding)
-        yield from (read_csv if kind == "csv" else read_tsv)(uri, lines, wanted, how.given)
+        yield from read_delimited(uri, kind, lines, wanted, how.given)
     elif kind == "text":
         yield from _text(uri, etag, how)
     elif kind == "lines":
@@ -111,6 +113,19 @@ def read_rows(
         yield from _json(uri, etag, tally, how)
     else:
         yield from _json_lines(uri, span, etag, tally, how)
+
+
+def columns_of(uri: str, kind: str, encoding: str = UTF8) -> list[str]:
+    """Names of a file's columns; of JSON lines those of its first rows, none where no row can be
+    read. Raises CorpusError for a table without a header."""
+    if kind == "parquet":
+        with open_parquet(uri) as file:
+            return column_names(file)
+    if kind in {"csv", "tsv"}:
+        return header_of(uri, kind, read_text_lines(uri, encoding=encoding))
+    rows = (row for _, row in read_rows(uri, kind, how=How(encoding=encoding)))
+    first = islice((row for row in rows if not isinstance(row, BadRow)), LOOKED_AT)
+    return list(dict.fromkeys(name for row in first for name in row))
 
 
 def _json(uri: str, etag: str, tally: Tally | None, how: How) -> Iterator[tuple[int, Row | BadRow]]:

@@ -3,7 +3,6 @@ label files, Annif's TSV, and lists with a label a line."""
 
 from __future__ import annotations
 
-import csv
 import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -11,7 +10,7 @@ from itertools import chain, islice
 from typing import Any
 
 from lmtx_ray.corpus.columns import Wanted
-from lmtx_ray.corpus.delimited import delimiter_of, read_csv, read_tsv
+from lmtx_ray.corpus.delimited import read_headless
 from lmtx_ray.corpus.labels import checked_label, tidy
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, read_text_lines
 from lmtx_ray.corpus.looking import HEAD_ROWS, Look, encoding_at
@@ -80,14 +79,7 @@ def _address(key: str) -> str:
 def _headless(uri: str, kind: str, encoding: str) -> Iterator[tuple[int, Row | BadRow]]:
     """Rows of a table without a header, whose columns are called 1, 2, 3, …"""
     lines = read_text_lines(uri, encoding=encoding)
-    first = next(((n, line) for n, line in lines if not isinstance(line, BadRow) and line), None)
-    if first is None:
-        raise CorpusError(f"{uri}: there is no row")
-    delimiter = "\t" if kind == "tsv" else delimiter_of(first[1])
-    width = len(next(csv.reader([str(first[1])], delimiter=delimiter)))
-    header = delimiter.join(str(place + 1) for place in range(width))
-    read = read_tsv if kind == "tsv" else read_csv
-    for number, row in read(uri, chain([(-1, header), first], lines), Wanted(every=True)):
+    for number, row in read_headless(uri, kind, lines):
         yield number, row if isinstance(row, BadRow) else {**row, "1": _address(row["1"])}
 
 

@@ -40,11 +40,40 @@ def keys_of(output: Path) -> list[list[str]]:
         ("keys.csv", "name,key\nsome,L3\n,L5\n,L7\n"),
         ("keys.tsv", "uid\tname\nL3\t\nL5\ta\nL7\t\n"),
         ("keys.jsonl", '{"key": "L3"}\n{"key": "L5"}\n{"key": "L7"}\n'),
+        ("keys.tsv", 'text\tkey\n"a\tL3\ny "\tL5\nz\tL7\n'),
+        ("keys.csv", "key,note\nL3,{long}\nL5,\nL7,\n".replace("{long}", "x" * 200_000)),
+        ("keys.csv", 'L3,"two\nlines"\nL5,a\nL7,b\n'),
+        ("keys.csv", "key,note,note\nL3,a,b\nL5,c,d\nL7,e,f\n"),
     ],
 )
 def test_keys_are_read_from_a_file_of_any_form(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     assert read_keys(str(tmp_path / name)) == ("L3", "L5", "L7")
+
+
+def test_a_line_of_a_text_is_a_key_whatever_stands_in_it(tmp_path: Path) -> None:
+    for name in ("keys.txt", "keys.raw.txt"):
+        (tmp_path / name).write_text('Dogs, wild\n\n"Cats"\n')
+        assert read_keys(str(tmp_path / name)) == ("Dogs, wild", '"Cats"')
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", 'key,text\nk1,"a\nk2,y\nk3,z\n', "row 2: .*quotation mark is never closed"),
+        ("a.csv", "key,text\nk1,a\rb\n", "row 2: .*carriage return"),
+        ("a.csv", "key,text\nk1,a\nk2\n", "row 3: 1 fields, the header has 2"),
+        ("a.csv", "k1\nk2,k3\n", "row 2: 2 fields, the first row has 1"),
+        ("a.csv", "key,key\nk1,k2\n", "column 'key' is there more than once"),
+        ("a.tsv", "k1\nk2\0\n", "row 2: NUL character"),
+    ],
+)
+def test_a_table_of_keys_that_cannot_be_read_to_its_end_is_an_error(
+    tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(CorpusError, match=f"{name}.*{said}"):
+        read_keys(str(tmp_path / name))
 
 
 def test_a_file_without_keys_is_an_error_that_names_it(tmp_path: Path) -> None:

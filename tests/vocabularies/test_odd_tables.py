@@ -78,3 +78,20 @@ def test_a_key_that_repeats_names_the_file_where_it_was_first(take: Take, tmp_pa
         (3, f"duplicate key '1', first in {tmp_path}/many/a.csv row 2"),
         (4, "duplicate key '2', first in row 2"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "keys", "bad"),
+    [
+        ("l.csv", b"1,Do\0g\n\n\xff,\xff\xfe\n4,Cat\n5,Fish\n", ["4", "5"], [1, 3]),
+        ("l.tsv", "1\tDo\0g\n2\tCat\n3\tFish\tx\n4\tBird\n", ["2", "4"], [1, 3]),
+        ("l.csv", '"1\n2",Cat\n3,Fish\n', ["1\n2", "3"], []),
+        ("l.csv", '1,"open\n2,Cat\n', ["2"], [1]),
+    ],
+)
+def test_no_row_of_a_table_without_a_header_is_lost(
+    take: Take, name: str, data: str | bytes, keys: list[str], bad: list[int]
+) -> None:
+    labels, made = take(name, data, header=False, encoding="utf-8")
+    assert [label[0] for label in labels] == keys
+    assert [position for position, _ in rejected(made)] == bad
