@@ -26,12 +26,20 @@ def kind_of(uri: str, config: DocumentsConfig) -> str:
 
 def first_field(row: Row, wanted: str | None, usual: Sequence[str]) -> tuple[str, Any]:
     """(name, value) of the wanted field, or of the first usual one that is there and holds
-    something; None for a value where none does."""
+    something: an empty text only where no other does. None for a value where none does."""
     names = (wanted,) if wanted else names_in(tuple(row), tuple(usual))
+    empty: tuple[str, Any] | None = None
     for name in names:
-        if not is_missing(value := row.get(name)):
+        if is_missing(value := row.get(name)):
+            continue
+        if len(names) == 1 or not _is_empty(value):
             return name, value
-    return (*names, *usual)[0], None
+        empty = empty or (name, value)
+    return empty or ((*names, *usual)[0], None)
+
+
+def _is_empty(value: Any) -> bool:
+    return is_blank(value) if isinstance(value, str) else value == b""
 
 
 def to_document(row: Row, columns: ColumnMap, may_be_empty: bool = False) -> Row | BadRow:

@@ -47,6 +47,12 @@ def test_aliases_and_parents_are_lists_also_where_a_table_has_texts_only(tmp_pat
     assert found == [["a", "7"], ["b"], ["7"], None]
 
 
+def test_an_empty_column_of_a_usual_name_hides_no_other(tmp_path: Path) -> None:
+    labels = read(tmp_path, "l.csv", "uid,key,title,text\n1,,,Dog\n,2,Cat,\n")
+    assert labels["label_key"].to_pylist() == ["1", "2"]
+    assert labels["text"].to_pylist() == ["Dog", "Cat"]
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

@@ -82,3 +82,26 @@ def test_a_text_that_shows_nothing_is_empty(text: str) -> None:
     assert is_blank(text)
     assert to_document({"id": 1, "text": text}, ColumnMap()).reason == "empty text"
     assert not is_blank(f"{text}x{text}")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": "7", "title": "T", "content": "", "text": "pots"},
+        {"id": "7", "title": "T", "content": " \u200b", "text": b"pots"},
+        {"uid": "", "doc_id": b"", "id": 7, "title": "T", "content": "pots"},
+        {"uid": None, "id": "7", "title": "T", "text": "pots", "content": float("nan")},
+    ],
+)
+def test_of_several_usual_names_the_first_that_holds_something_counts(row: dict) -> None:
+    document = {"doc_id": "7", "title": "T", "text": "pots"}
+    assert to_document(row, ColumnMap()) == document
+
+
+def test_where_all_usual_names_are_empty_the_first_is_named() -> None:
+    assert to_document({"uid": "", "id": "", "text": "x"}, ColumnMap()).reason == (
+        "field 'uid' is empty"
+    )
+    assert to_document({"id": "7", "content": "", "text": None}, ColumnMap()).reason == "empty text"
+    named = to_document({"id": "7", "content": "", "text": "x"}, ColumnMap(text="content"))
+    assert named.reason == "empty text"
