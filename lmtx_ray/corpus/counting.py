@@ -12,7 +12,7 @@ import pyarrow as pa
 from lmtx_ray import __version__
 from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.gold import LabelRows, read_gold
+from lmtx_ray.corpus.gold import LabelRows, read_gold, refuse_no_pairs
 from lmtx_ray.corpus.gold_reader import (
     GoldReader,
     GoldReading,
@@ -113,6 +113,7 @@ def _labels(config: CorpusConfig, left_out: LeftOut) -> tuple[GoldReader | None,
         how = column_reading(config, rows)
         return GoldReader(how, None if how.index else names), len(names), Reasons()
     found = read_gold(run_gold(config), names, rows=rows)
+    refuse_no_pairs(found, config.gold)
     how = GoldReading(rows, table=config.gold, others=config.test is None)
     rejects = Reasons.of(found.rejects[:MOST_SHOWN], len(found.rejects))
     return GoldReader(how, by_document=found.labels), len(names), rejects

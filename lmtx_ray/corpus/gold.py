@@ -17,7 +17,7 @@ from lmtx_ray.corpus.label_names import LabelNames, plain
 from lmtx_ray.corpus.left_out import label_at
 from lmtx_ray.corpus.lines import MOST_RAW, UTF8, BadRow, CorpusError, Row
 from lmtx_ray.corpus.name_lists import names_of, usual_separator
-from lmtx_ray.corpus.readers import How, format_of, read_rows
+from lmtx_ray.corpus.readers import How, columns_of, format_of, read_rows
 from lmtx_ray.corpus.sparse_rows import is_sparse, read_sparse, row_id
 from lmtx_ray.corpus.values import id_text, is_missing
 from lmtx_ray.io.plain_json import json_text
@@ -83,6 +83,13 @@ def gold_table(gold: Gold) -> pa.Table:
     lists = pa.array(gold.labels.values(), pa.list_(pa.int32()))
     table = pa.table({"doc_id": pa.array(gold.labels, pa.string()), "label_ids": lists})
     return schemas.conform(table, schemas.GOLD)
+
+
+def refuse_no_pairs(gold: Gold, name: str) -> None:
+    """CorpusError where no document has a label, with the first thing that is wrong."""
+    if not gold.pairs():
+        first = next((f"; row {bad['position']}: {bad['reason']}" for bad in gold.rejects), "")
+        raise CorpusError(f"{name}: no gold label in {gold.rows} rows{first}")
 
 
 def is_index(column: str) -> bool:
@@ -198,21 +205,27 @@ class _Cell:
 
 
 def _cells(source: GoldSource) -> Iterator[_Cell]:
-    named = [name for name in (source.document, source.labels) if name]
-    how = How(Wanted(tuple(named), every=True), source.encoding)
+    absent, header = {name for name in (source.document, source.labels) if name}, list[str]()
     for file in list_inputs(source.files, identify=False):
         if is_sparse(file.uri):
             yield from _matrix(file.uri, source)
+            absent.clear()
             continue
-        columns: tuple[str, str] | None = None
-        for position, row in read_rows(file.uri, format_of(file.uri), how=how):
+        kind = format_of(file.uri)
+        header = columns_of(file.uri, kind, source.encoding) or header
+        columns = _columns(file.uri, header, source) if header else ("", "")
+        index = is_index(columns[1]) if source.index is None else source.index
+        how = How(Wanted(columns), source.encoding)
+        for position, row in read_rows(file.uri, kind, how=how):
             if isinstance(row, BadRow):
                 yield _Cell(file.uri, position, row)
                 continue
-            columns = columns or _columns(file.uri, row, source)
-            index = is_index(columns[1]) if source.index is None else source.index
-            doc_id = _doc_id(row, columns[0])
-            yield _Cell(file.uri, position, doc_id, row.get(columns[1]), index)
+            absent.difference_update(row)
+            yield _Cell(file.uri, position, _doc_id(row, columns[0]), row.get(columns[1]), index)
+    if header and absent:  # of rows of JSON, as a table without the column was refused
+        (name, *_) = sorted(absent)
+        hint = near_names([name], header) or f"it has: {', '.join(map(repr, header))}"
+        raise CorpusError(f"{', '.join(source.files)}: no row has a field {name!r}; {hint}")
 
 
 def _matrix(uri: str, source: GoldSource) -> Iterator[_Cell]:
@@ -253,9 +266,8 @@ def _doc_id(row: Row, column: str) -> str | BadRow:
         return BadRow(f"field {column!r} {error}", json_text(row))
 
 
-def _columns(uri: str, row: Row, source: GoldSource) -> tuple[str, str]:
-    """(column of document ids, column of labels) of a file, by its first row."""
-    header = list(row)
+def _columns(uri: str, header: Sequence[str], source: GoldSource) -> tuple[str, str]:
+    """(column of document ids, column of labels) of a file."""
     document = source.document or _usual(header, DOCUMENTS)
     others = [name for name in header if name != document]
     labels = source.labels or gold_column(others)

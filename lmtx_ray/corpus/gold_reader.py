@@ -22,8 +22,7 @@ from lmtx_ray.corpus.gold import (
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import LabelNames, names_in
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
-from lmtx_ray.corpus.parquet import open_parquet
-from lmtx_ray.corpus.readers import How, read_rows
+from lmtx_ray.corpus.readers import columns_of
 from lmtx_ray.corpus.self_matches import row_ids
 from lmtx_ray.corpus.sparse_rows import is_sparse
 from lmtx_ray.io import storage
@@ -130,16 +129,7 @@ def column_reading(
 
 def _found_column(config: CorpusConfig) -> str:
     (file, *_) = list_inputs(gold_files(config), identify=False)
-    kind = kind_of(file.uri, config)
-    if kind == "xmc":
-        return INDICES[-1]
-    if kind == "parquet":
-        with open_parquet(file.uri) as opened:
-            header = list(opened.schema_arrow.names)
-    else:
-        how = How(encoding=config.encoding)
-        rows = (row for _, row in read_rows(file.uri, kind, how=how) if not isinstance(row, BadRow))
-        header = list(next(rows, {}))
+    header = columns_of(file.uri, kind_of(file.uri, config), config.encoding)
     column = gold_column(header)
     if column is None:
         usual = ", ".join((*INDICES, *NAMES))

@@ -12,9 +12,8 @@ import pyarrow as pa
 
 from lmtx_ray.batch.tag_files import IDS, read_tag_file
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.gold import Gold, GoldSource, read_gold
+from lmtx_ray.corpus.gold import Gold, GoldSource, read_gold, refuse_no_pairs
 from lmtx_ray.corpus.label_names import LabelNames, plain
-from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
 from lmtx_ray.loop.label_sources import label_names
@@ -73,9 +72,7 @@ class Numbering:
             gold, name = Gold({row["doc_id"]: row[IDS] for row in rows}, [], len(rows)), "gold"
         if rejects is not None:
             _write_rejects(gold, rejects)
-        if not gold.pairs():
-            first = next((f"; row {bad['position']}: {bad['reason']}" for bad in gold.rejects), "")
-            raise CorpusError(f"{name}: no gold label in {gold.rows} rows{first}")
+        refuse_no_pairs(gold, name)
         return gold
 
 

@@ -15,7 +15,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.counting import refuse_held_aside, refuse_no_test
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.gathering import Assembling, Gathered, final_units, gather, hold_aside
-from lmtx_ray.corpus.gold import LabelRows, gold_table, read_gold
+from lmtx_ray.corpus.gold import LabelRows, gold_table, read_gold, refuse_no_pairs
 from lmtx_ray.corpus.gold_reader import GoldReading, column_reading, gold_files, run_gold
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import names_in
@@ -122,6 +122,7 @@ def _gold(corpus: _Files, layout: Layout) -> tuple[GoldReading, list[Row]]:
     if config.gold is None:
         return column_reading(config, rows, files), []
     gold = read_gold(run_gold(config), names_in(files), rows=rows)
+    refuse_no_pairs(gold, config.gold)
     table = storage.join(corpus.work, "gold", f"{layout.tested.gold.fingerprint}.parquet")
     storage.write_table(table, gold_table(gold))
     logger.info(

@@ -107,3 +107,35 @@ def test_many_names_find_near_matches_among_those_that_begin_alike() -> None:
     names = LabelNames([f"K{n}" for n in range(30_000)], [f"topic {n}" for n in range(30_000)])
     assert "did you mean" in names.resolve("topic 1x").reason
     assert json.dumps(names.resolve("topic 17")) == "17"
+
+
+def lines(*rows: dict) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_a_named_field_that_no_row_of_json_has_is_an_error(tmp_path: Path) -> None:
+    rows = [{"id": str(n)} for n in range(300)]  # documents may be without labels
+    text = lines(*rows, {"id": "a", "tags": ["L0"]})
+    with pytest.raises(CorpusError, match=r"gold\.jsonl: no row has a field 'tagz'; .* tags\?"):
+        read(tmp_path / "gold.jsonl", lines({"id": "a", "tags": ["L0"]}), labels="tagz")
+    with pytest.raises(CorpusError, match=r"no row has a field 'doc'; it has: 'id'"):
+        read(tmp_path / "gold.jsonl", text, document="doc", labels="tags")
+    assert read(tmp_path / "gold.jsonl", text, labels="tags").labels["a"] == [0]
+
+
+def test_the_first_rows_of_json_tell_the_columns_together(tmp_path: Path) -> None:
+    text = lines({"id": "a", "text": "x"}, {"id": "b", "text": "x", "tags": ["L1"]})
+    gold = read(tmp_path / "gold.jsonl", text)
+    assert (gold.labels, gold.rejects) == ({"a": [], "b": [1]}, [])
+
+
+def test_what_stands_in_further_columns_rejects_nothing(tmp_path: Path) -> None:
+    text = "id,labels,note,note\na,L0,x,y\n"
+    assert read(tmp_path / "gold.csv", text).labels == {"a": [0]}
+    with pytest.raises(CorpusError, match=r"gold\.csv: column 'labels' is there more than once"):
+        read(tmp_path / "gold.csv", "id,labels,labels\na,L0,L1\n")
+    late = pa.array([2**62], pa.timestamp("us"))  # beyond what a Python date can be
+    table = pa.table({"id": ["a"], "labels": [["L0"]], "modified": late})
+    storage.write_table(str(tmp_path / "gold.parquet"), table)
+    gold = read_gold(GoldSource((str(tmp_path / "gold.parquet"),)), NAMES)
+    assert (gold.labels, gold.rejects) == ({"a": [0]}, [])

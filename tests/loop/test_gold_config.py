@@ -123,3 +123,31 @@ def test_gold_that_fits_nothing_is_told(tmp_path: Path, corpus: CorpusConfig) ->
     test = write(tmp_path / "test.csv", "id,text,concept\nx,one,L1\n")
     with pytest.raises(CorpusError, match=r"set corpus\.columns\.gold.*it has: 'id', 'text', 'con"):
         prepare_corpus(tmp_path / "two", corpus.model_copy(update={"test": test}))
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"id": "a", "tagz": ["Heart"]}], "no row has a field 'tags'; did you mean tagz"),
+        ([{"id": "a", "tags": []}, {"id": "c"}], "no gold label in 2 rows"),
+        ([{"id": "a", "tags": ["Hart"]}], "no gold label in 1 rows; row 1: 'Hart' is no key"),
+    ],
+)
+def test_a_gold_file_without_a_label_is_refused_before_anything_is_paid_for(
+    tmp_path: Path, corpus: CorpusConfig, rows: list[dict], said: str
+) -> None:
+    gold = write(tmp_path / "gold.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    config = corpus.model_copy(update={"gold": gold, "columns": ColumnMap(gold="tags")})
+    with pytest.raises(CorpusError, match=rf"gold\.jsonl: {said}"):
+        count_corpus(config)
+    with pytest.raises(CorpusError, match=rf"gold\.jsonl: {said}"):
+        prepare_corpus(tmp_path / "run", config)
+
+
+def test_the_first_test_documents_tell_the_column_together(
+    tmp_path: Path, corpus: CorpusConfig
+) -> None:
+    rows = [{"id": "w", "text": "no gold"}, {"id": "y", "text": "two", "tags": ["Skin"]}]
+    test = write(tmp_path / "test.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    found = prepare_corpus(tmp_path / "run", corpus.model_copy(update={"test": test}))
+    assert found.test.gold.to_pylist() == RIGHT[1:]
