@@ -91,15 +91,20 @@ def look(uris: Sequence[str], kind: str = "auto") -> Look:
     )
 
 
-def _head(uri: str) -> tuple[bytes, bool]:
-    """(the first bytes, without compression and up to the end of a line; whether that is all)."""
+def beginning(uri: str, most: int) -> bytes:
+    """The first bytes of a file, without compression. Raises CorpusError for a damaged one."""
     with storage.open_input(uri) as raw:
         try:
-            data = inflated(uri, raw).read(HEAD_BYTES + 1)
+            return inflated(uri, raw).read(most)
         except (EOFError, OSError, zlib.error) as error:
             if isinstance(error, storage.StorageError):
                 raise
             raise CorpusError(f"{uri}: damaged compressed file: {error}") from error
+
+
+def _head(uri: str) -> tuple[bytes, bool]:
+    """(the first bytes, up to the end of a line; whether that is all)."""
+    data = beginning(uri, HEAD_BYTES + 1)
     if len(data) <= HEAD_BYTES:
         return data, True
     return data[: data.rfind(b"\n", 0, HEAD_BYTES) + 1] or data[:HEAD_BYTES], False

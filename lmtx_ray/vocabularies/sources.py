@@ -12,7 +12,7 @@ from functools import partial
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.lines import BadRow, CorpusError, inflated
-from lmtx_ray.corpus.looking import encoding_of
+from lmtx_ray.corpus.looking import beginning, encoding_of
 from lmtx_ray.corpus.readers import ENDINGS, RDF
 from lmtx_ray.io import storage
 from lmtx_ray.vocabularies import tables
@@ -55,13 +55,7 @@ def _head(uri: str) -> str:
     """The beginning of a file as text; "" of a Parquet file."""
     if uri.lower().endswith(".parquet"):
         return ""
-    with storage.open_input(uri) as raw:
-        try:
-            data = inflated(uri, raw).read(HEAD)
-        except (EOFError, OSError) as error:
-            if isinstance(error, storage.StorageError):
-                raise
-            raise CorpusError(f"{uri}: damaged compressed file: {error}") from error
+    data = beginning(uri, HEAD)
     return data.decode(encoding_of(data), "replace").lstrip("\ufeff")
 
 

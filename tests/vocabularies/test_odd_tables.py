@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -95,3 +96,11 @@ def test_no_row_of_a_table_without_a_header_is_lost(
     labels, made = take(name, data, header=False, encoding="utf-8")
     assert [label[0] for label in labels] == keys
     assert [position for position, _ in rejected(made)] == bad
+
+
+@pytest.mark.parametrize("name", ["l.csv.gz", "l.jsonl.gz", "l.txt.gz"])
+def test_a_damaged_compressed_file_is_named(take: Take, name: str) -> None:
+    packed = bytearray(gzip.compress(b"".join(b"%d,label %d\n" % (n, n) for n in range(2000))))
+    packed[12:40] = bytes(byte ^ 0xFF for byte in packed[12:40])
+    with pytest.raises(CorpusError, match=f"{name}: damaged compressed file"):
+        take(name, bytes(packed))
