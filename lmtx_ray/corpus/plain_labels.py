@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus import schemas
@@ -29,12 +28,14 @@ from lmtx_ray.corpus.columns import (
 )
 from lmtx_ray.corpus.delimited import delimiter_of
 from lmtx_ray.corpus.lines import MAGIC, MOST_LINE, CorpusError
+from lmtx_ray.corpus.parquet import column_names, open_parquet, read_batches
 from lmtx_ray.corpus.readers import ENDINGS
 from lmtx_ray.corpus.values import texts_of
 from lmtx_ray.io import storage
 
 LISTS = ("aliases", "parent_keys")
 BLOCK = 1 << 22
+BATCH_ROWS = 1 << 16
 # spaces that would be squeezed, and signs that a table or a reader has trouble with
 ODD = r"^\s|\s$|\s\s|[^\S ]|[\x00-\x1f\x7f-\x{a0}\x{ad}\x{34f}\x{61c}\x{1680}\x{180e}]|"
 ODD += r"[\x{2000}-\x{200f}\x{2028}-\x{202f}\x{205f}-\x{206f}\x{3000}\x{fe00}-\x{fe0f}\x{feff}]"
@@ -49,10 +50,23 @@ def plain_labels(config: CorpusConfig) -> pa.Table | None:
         return None
     with suppress(pa.ArrowException, CorpusError, OSError, UnicodeDecodeError):
         if ending == "parquet":
-            return _labels(pq.read_table(path), config)
+            table = _parquet(config)
+            return None if table is None else _labels(table, config)
         if ending in {"csv", "tsv"} and _is_simple(path):
             return _labels(_delimited(path, ending), config)
     return None
+
+
+def _parquet(config: CorpusConfig) -> pa.Table | None:
+    """The columns that are needed, None without a row. ArrowInvalid where a text is not UTF-8."""
+    with open_parquet(config.labels) as file:
+        wanted = label_columns(config.columns).among(column_names(file))
+    batches = list(read_batches(config.labels, wanted, rows=BATCH_ROWS))
+    if not batches:
+        return None
+    table = pa.Table.from_batches(batches)
+    table.validate(full=True)
+    return table
 
 
 def _is_simple(path: Path) -> bool:
@@ -97,6 +111,8 @@ def _labels(table: pa.Table, config: CorpusConfig) -> pa.Table | None:
     if not len(table) or not all(pa.types.is_string(one.type) for one in read.values()):
         return None
     if not (_are_keys(table[key]) and _are_texts(table[text])):
+        return None
+    if any(pc.any(pc.match_substring(table[own], "\0")).as_py() for own in further.values()):
         return None
     made = {
         "label_id": pa.array(np.arange(len(table), dtype=np.int32)),

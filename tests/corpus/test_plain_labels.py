@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -72,6 +73,51 @@ def test_so_are_parquet_files(tmp_path: Path) -> None:
     assert found.equals(slowly(config_of(path)))
     pq.write_table(pa.table({"id": [1, 2], "name": ["one", "two"]}), path)
     assert plain_labels(config_of(path)) is None
+    pq.write_table(pa.table({"id": pa.array([], pa.string()), "name": []}), path)
+    assert plain_labels(config_of(path)) is None
+
+
+@pytest.mark.parametrize("column", ["id", "name", "description", "aliases", "parent_keys"])
+@pytest.mark.parametrize("odd", [b"a\0b", b"a\xffb"])
+def test_what_no_row_may_hold_is_left_to_who_names_it(
+    tmp_path: Path, column: str, odd: bytes
+) -> None:
+    names = ("id", "name", "description", "aliases", "parent_keys")
+    table = {name: pa.array(["a", "b"]) for name in names}
+    offsets = pa.array([0, 1, 1 + len(odd)], pa.int32()).buffers()[1]
+    table[column] = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"a" + odd)])
+    pq.write_table(pa.table(table), tmp_path / "labels.parquet")
+    assert plain_labels(config_of(tmp_path / "labels.parquet")) is None
+
+
+class Told(pa.ExtensionType):
+    """A type that tells when a file makes one of it."""
+
+    made: ClassVar[list[bytes]] = []
+
+    def __init__(self) -> None:
+        super().__init__(pa.string(), "told")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: pa.DataType, serialized: bytes) -> Told:
+        cls.made.append(serialized)
+        return cls()
+
+
+def test_no_code_of_an_extension_type_runs(tmp_path: Path) -> None:
+    path = tmp_path / "labels.parquet"
+    extra = pa.ExtensionArray.from_storage(Told(), pa.array(["x"]))
+    pq.write_table(pa.table({"id": ["a"], "name": ["one"], "extra": extra}), path)
+    pa.register_extension_type(Told())
+    Told.made.clear()
+    try:
+        assert plain_labels(config_of(path)) is None
+    finally:
+        pa.unregister_extension_type("told")
+    assert not Told.made
 
 
 @pytest.mark.parametrize(
