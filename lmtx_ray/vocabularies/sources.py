@@ -20,10 +20,13 @@ from lmtx_ray.vocabularies.asked import Asked, Vocabulary
 from lmtx_ray.vocabularies.columns import Columns, choose_columns
 from lmtx_ray.vocabularies.concepts import Concept, usual_languages
 
-# what a row begins with, and no header
-ADDRESS = re.compile(r"\s*(<[^<>\s]+>|https?://[^\s,;]+)\s*[\t,;]")
+# what a row begins with, and no header; a group where it is in no quotation marks
+ADDRESS = re.compile(
+    r'\s*(?:(<[^<>\s]+>|https?://[^\s,;|]+)|"(?:<[^<>\s"]+>|https?://[^\s"]+)") *(?:[\t,;|\r\n]|$)'
+)
 JSON_LD = re.compile(r'"@(context|graph|id)"\s*:')
 SPARSE = re.compile(r"\d+ \d+\s*\n\s*\d+:[-+.\de]")
+ARROWED = re.compile(rf"\d+{tables.ARROW}")
 NUMBERED = re.compile(r"yf?|output-items|.*label_map", re.IGNORECASE)  # of XMC: rows are the keys
 HEAD = 1 << 16  # bytes
 SKOS_EXTRA = "RDF needs the package rdflib: pip install 'lmtx_ray[skos]'"
@@ -47,8 +50,10 @@ def open_vocabulary(source: str, asked: Asked) -> Vocabulary:
             f"{files[0]}: a sparse matrix of numbers, not the labels' names; of an XMC set the "
             "labels are in lbl.json, or in a text file with a name a line"
         )
-    number = asked.number or (kind == "list" and bool(NUMBERED.fullmatch(_bare(files[0])[0])))
-    return _table(files, kind, _has_header(kind, head, asked), replace(asked, number=number))
+    is_numbered = kind == "list" and bool(NUMBERED.fullmatch(_bare(files[0])[0]))
+    wanted = replace(asked, number=asked.number or is_numbered)
+    arrows = is_numbered or _has_arrows(head)
+    return _table(files, kind, _has_header(kind, head, asked), arrows, wanted)
 
 
 def _head(uri: str) -> str:
@@ -74,7 +79,8 @@ def _kind(uri: str, head: str) -> str:
     if ending in RDF or (ending == ".json" and JSON_LD.search(head)):
         return "skos"
     kind = ENDINGS.get(ending)
-    if kind in ("text", "tsv") and ADDRESS.match(head) and "\t" in head.split("\n", 1)[0]:
+    address = ADDRESS.match(head) if kind in ("text", "tsv") else None
+    if address and address[1] and "\t" in head.split("\n", 1)[0]:
         return "annif"
     if kind is None:
         known = ", ".join((*ENDINGS, *RDF))
@@ -92,7 +98,13 @@ def _has_header(kind: str, head: str, asked: Asked) -> bool:
     return kind not in ("csv", "tsv") or not ADDRESS.match(head)
 
 
-def _table(files: Sequence[str], kind: str, header: bool, asked: Asked) -> Vocabulary:
+def _has_arrows(head: str) -> bool:
+    """Whether each line is a number, an arrow and a text: in any other list an arrow is text."""
+    lines = [line for line in head.split("\n")[:-1] or [head] if line.strip()]
+    return all(map(ARROWED.match, lines))
+
+
+def _table(files: Sequence[str], kind: str, header: bool, arrows: bool, asked: Asked) -> Vocabulary:
     named = {"list": Columns("key", "text"), "annif": Columns("key", "text")}
     columns = named.get(kind)
     if columns is None:
@@ -106,7 +118,8 @@ def _table(files: Sequence[str], kind: str, header: bool, asked: Asked) -> Vocab
             f"--number: a label has several rows here, by column {columns.language!r}"
         )
     used = columns.used() if header and kind in ("csv", "tsv", "parquet") else ()
-    rows = tables.rows_of(files, kind, header, asked.encoding, used)
+    form = "arrows" if kind == "list" and arrows else kind
+    rows = tables.rows_of(files, form, header, asked.encoding, used)
     if kind == "list" and not asked.number:  # a blank line counts where rows do
         rows = (row for row in rows if isinstance(row[2], BadRow) or row[2]["text"].strip())
     found, languages = tables.labels_of(rows, columns, asked)

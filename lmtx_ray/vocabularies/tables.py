@@ -40,8 +40,8 @@ def rows_of(
 def _rows(
     uri: str, kind: str, header: bool, encoding: str, used: Sequence[str]
 ) -> Iterator[tuple[int, Row | BadRow]]:
-    if kind == "list":
-        return _listed(uri, encoding)
+    if kind in ("list", "arrows"):
+        return _listed(uri, encoding, ARROW if kind == "arrows" else None)
     if kind == "annif":
         return _annif(uri, encoding)
     if kind in ("csv", "tsv") and not header:
@@ -50,14 +50,15 @@ def _rows(
     return read_rows(uri, "jsonl" if kind == "xmc" else kind, how=how)
 
 
-def _listed(uri: str, encoding: str) -> Iterator[tuple[int, Row | BadRow]]:
-    """A label a line. Blank lines are rows too, as gold may count them."""
+def _listed(uri: str, encoding: str, arrow: str | None) -> Iterator[tuple[int, Row | BadRow]]:
+    """A label a line, or a key, the arrow and a label. Blank lines are rows too, as gold may count
+    them."""
     for number, line in read_text_lines(uri, encoding=encoding):
         if isinstance(line, BadRow):
             yield number, line
             continue
-        key, arrow, text = line.partition(ARROW)
-        yield number, {"key": key, "text": text} if arrow else {"key": line, "text": line}
+        key, found, text = line.partition(arrow) if arrow else (line, "", "")
+        yield number, {"key": key, "text": text if found else line}
 
 
 def _annif(uri: str, encoding: str) -> Iterator[tuple[int, Row | BadRow]]:

@@ -104,3 +104,44 @@ def test_a_damaged_compressed_file_is_named(take: Take, name: str) -> None:
     packed[12:40] = bytes(byte ^ 0xFF for byte in packed[12:40])
     with pytest.raises(CorpusError, match=f"{name}: damaged compressed file"):
         take(name, bytes(packed))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("l.csv", '"http://x.org/1","Dogs"\n"http://x.org/2,3","Cats"\n'),
+        ("l.csv", '"http://x.org/1";Dogs\n"http://x.org/2,3";Cats\n'),
+        ("l.csv", "http://x.org/1|Dogs\nhttp://x.org/2,3|Cats\n"),
+        ("l.tsv", '"<http://x.org/1>"\t"Dogs"\n"<http://x.org/2,3>"\t"Cats"\n'),
+    ],
+)
+def test_a_first_line_that_begins_with_an_address_is_a_label(
+    take: Take, name: str, data: str
+) -> None:
+    labels, _ = take(name, data)
+    assert [label[:2] for label in labels] == [
+        ("http://x.org/1", "Dogs"),
+        ("http://x.org/2,3", "Cats"),
+    ]
+
+
+def test_a_table_of_addresses_alone_keeps_the_first(take: Take) -> None:
+    labels, _ = take("l.csv", "http://x.org/1\nhttp://x.org/2\n")
+    assert [label[0] for label in labels] == ["http://x.org/1", "http://x.org/2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("l.txt", "Asia->Japan\nAsia->China\n", ["Asia->Japan", "Asia->China"]),
+        ("l.txt", "1->2 players\nsolo\n", ["1->2 players", "solo"]),
+        ("l.txt", "7->Dogs\n\n8->Cats->black\n", [("7", "Dogs"), ("8", "Cats->black")]),
+        ("Yf.txt", "B0A->Skirt\nB0B->Ball\n", [("0", "Skirt"), ("1", "Ball")]),
+    ],
+)
+def test_an_arrow_cuts_the_lines_of_xmc_sets_alone(
+    take: Take, name: str, data: str, expected: list
+) -> None:
+    labels, _ = take(name, data)
+    pairs = [one if isinstance(one, tuple) else (one, one) for one in expected]
+    assert [label[:2] for label in labels] == pairs
