@@ -13,9 +13,10 @@ from lmtx_ray.batch.formats import LISTS
 from lmtx_ray.batch.outputs import read_manifests, read_tags
 from lmtx_ray.batch.plan import name_of
 from lmtx_ray.corpus.cells import split_items
+from lmtx_ray.corpus.columns import Wanted
 from lmtx_ray.corpus.gold import DOCUMENTS
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
-from lmtx_ray.corpus.readers import format_of, read_rows
+from lmtx_ray.corpus.readers import How, columns_of, format_of, read_rows
 from lmtx_ray.corpus.sparse_rows import is_sparse, read_sparse, row_id
 from lmtx_ray.corpus.values import id_text
 from lmtx_ray.io import storage
@@ -65,9 +66,9 @@ def read_tag_file(
         return read_tags(uri) if is_tags_output(uri) else PublishedFolder(uri).read()
     if is_sparse(uri):
         return _matrix(uri, row_ids)
-    rows = list(_good(uri))
-    header = list(rows[0][1]) if rows else []
+    header = columns_of(uri, format_of(uri))
     column = _document_column(uri, header, document)
+    rows = list(_good(uri, Wanted((column,), further=(*KINDS, *ONE_TAG))))
     if any(name in header for name in ("label_keys", IDS)):
         return _table(uri, _per_document(uri, rows, column))
     if any(name in header for name in ("label_key", "label")):
@@ -89,8 +90,8 @@ def _matrix(uri: str, row_ids: Sequence[str] | None) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def _good(uri: str) -> Iterator[tuple[int, Row]]:
-    for position, row in read_rows(uri, format_of(uri), []):
+def _good(uri: str, wanted: Wanted) -> Iterator[tuple[int, Row]]:
+    for position, row in read_rows(uri, format_of(uri), how=How(wanted)):
         if isinstance(row, BadRow):
             raise CorpusError(f"{uri} row {position}: {row.reason}")
         yield position, row

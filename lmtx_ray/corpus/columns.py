@@ -23,7 +23,7 @@ class Wanted:
     """What is read of a table of rows.
 
     `named` columns must be in its header. Of each of `groups` one column must be there. `further`
-    ones are read where they are, with `every` all others too.
+    ones are read where they are, with `every` all others too, which nobody needs.
     """
 
     named: tuple[str, ...] = ()
@@ -87,10 +87,9 @@ def check_columns(
     """CorpusError naming the first absent or repeated column, with near matches; `given` ones need
     not be there. `line` says that the header is a line, and may be a row by mistake.
 
-    A column that is read must not be repeated: one of the two would be taken, nobody told which.
+    A column that is needed must not be repeated: one of the two would be taken, nobody told which.
     """
-    read = header if wanted.every else (*wanted.named, *wanted.usual())
-    for column in filter(None, read):
+    for column in (*wanted.named, *wanted.usual()):
         if list(header).count(column) > 1:
             raise CorpusError(f"{uri}: column {column!r} is there more than once")
     for column in wanted.named:

@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from lmtx_ray.corpus.delimited import delimiter_of
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.lines import MOST_LINE, CorpusError, inflated
 from lmtx_ray.corpus.parquet import column_names, open_parquet, read_batches
-from lmtx_ray.corpus.readers import batch_rows, format_of
+from lmtx_ray.corpus.readers import format_of
 from lmtx_ray.io import storage
 
 HEAD_BYTES = 4 << 20
@@ -64,7 +66,7 @@ def look(uris: Sequence[str], kind: str = "auto") -> Look:
     encoding = delimiter = ""
     cut = len(files) > 1
     if kind == "parquet":
-        columns, rows = _parquet(first)
+        columns, rows = parquet_head(first)
         cut = cut or len(rows) == HEAD_ROWS
     else:
         data, whole = _head(first)
@@ -169,12 +171,21 @@ def _json(uri: str, text: str) -> tuple[list[str], list[dict[str, Any]]]:
     return list(dict.fromkeys(name for row in rows for name in row)), rows
 
 
-def _parquet(uri: str) -> tuple[list[str], list[dict[str, Any]]]:
+def parquet_head(uri: str) -> tuple[list[str], list[dict[str, Any]]]:
+    """(names of the columns, the first rows); what no Python value can hold is null in them."""
     with open_parquet(uri) as file:
         columns = column_names(file)
     rows: list[dict[str, Any]] = []
     for batch in read_batches(uri):
-        rows += [row for row in batch_rows(batch) if isinstance(row, dict)]
+        for values in zip(*batch.columns, strict=True):
+            rows.append(dict(zip(batch.schema.names, map(_value, values), strict=True)))
         if len(rows) >= HEAD_ROWS:
             break
     return columns, rows[:HEAD_ROWS]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError, pa.ArrowException):
+        return None

@@ -118,6 +118,8 @@ def _key_and_text(
 
 
 def _usual(head: Look, names: Sequence[str], taken: set[str]) -> str:
-    """The column with the first of the names, whatever its case and spelling; "" for none."""
-    there = {plain(name): name for name in reversed(head.columns) if name not in taken}
+    """The column with the first of the names, whatever its case and spelling; "" for none. One that
+    is there twice is none: nobody knows which is meant, and no label needs it."""
+    once = [name for name in head.columns if name not in taken and head.columns.count(name) == 1]
+    there = {plain(name): name for name in reversed(once)}
     return next((there[name] for name in names if name in there), "")

@@ -13,9 +13,9 @@ from lmtx_ray.corpus.columns import Wanted
 from lmtx_ray.corpus.delimited import read_headless
 from lmtx_ray.corpus.labels import checked_label, tidy
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, read_text_lines
-from lmtx_ray.corpus.looking import HEAD_ROWS, Look, encoding_at
+from lmtx_ray.corpus.looking import HEAD_ROWS, Look, encoding_at, parquet_head
 from lmtx_ray.corpus.name_lists import pieces
-from lmtx_ray.corpus.readers import How, read_rows
+from lmtx_ray.corpus.readers import How, columns_of, read_rows
 from lmtx_ray.corpus.text_keys import is_blank
 from lmtx_ray.corpus.values import is_missing, texts_of
 from lmtx_ray.io.plain_json import json_text
@@ -32,9 +32,13 @@ def rows_of(
 ) -> Rows:
     """The rows of all files. Raises CorpusError for a file that has not the columns `used`."""
     for uri in files:
-        own = encoding or ("utf-8" if kind == "parquet" else encoding_at(uri))
-        for position, row in _rows(uri, kind, header, own.removesuffix("-sig"), used):
+        for position, row in _rows(uri, kind, header, _encoding(uri, kind, encoding), used):
             yield uri, position, row
+
+
+def _encoding(uri: str, kind: str, asked: str) -> str:
+    own = asked or ("utf-8" if kind == "parquet" else encoding_at(uri))
+    return own.removesuffix("-sig")
 
 
 def _rows(
@@ -86,12 +90,18 @@ def _headless(uri: str, kind: str, encoding: str) -> Iterator[tuple[int, Row | B
 
 def head_of(files: Sequence[str], kind: str, header: bool, encoding: str) -> Look:
     """What the first rows of the first file show. Raises CorpusError where there is none."""
-    read = islice(rows_of(files[:1], kind, header, encoding), HEAD_ROWS)
-    rows = tuple(row for _, _, row in read if not isinstance(row, BadRow))
+    uri = files[0]
+    if kind == "parquet":
+        columns, rows = parquet_head(uri)
+    else:
+        read = islice(rows_of([uri], kind, header, encoding), HEAD_ROWS)
+        rows = [row for _, _, row in read if not isinstance(row, BadRow)]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        if header and kind in ("csv", "tsv"):  # a repeated name is there twice
+            columns = columns_of(uri, kind, _encoding(uri, kind, encoding))
     if not rows:
-        raise CorpusError(f"{files[0]}: no row in it that can be read as {kind}")
-    columns = tuple(dict.fromkeys(name for row in rows for name in row))
-    return Look(tuple(files), len(files), 0, kind, "", "", columns, rows, True)
+        raise CorpusError(f"{uri}: no row in it that can be read as {kind}")
+    return Look(tuple(files), len(files), 0, kind, "", "", tuple(columns), tuple(rows), True)
 
 
 def labels_of(

@@ -12,6 +12,7 @@ import pytest
 from lmtx_ray.batch.outputs import read_tags
 from lmtx_ray.batch.tag_files import read_tag_file
 from lmtx_ray.cli.main import main
+from lmtx_ray.io import storage
 from tests.batch.tagging import document, lines, tag
 from tests.tiny_bundle import LABELS
 
@@ -111,3 +112,15 @@ def test_raw_text_is_tagged_line_by_line(bundle: str, tmp_path: Path) -> None:
     assert tag(bundle, str(tmp_path / "tst.raw.txt"), str(tmp_path / "out")) == 0
     ids = read_tags(str(tmp_path / "out"))["doc_id"].to_pylist()
     assert ids == ["tst.raw.txt#0", "tst.raw.txt#2"]
+
+
+def test_further_columns_of_a_file_of_tags_are_nobodys_business(tmp_path: Path) -> None:
+    late = pa.array([2**62], pa.timestamp("us"))  # beyond what a Python date can be
+    tags = pa.table({"doc_id": ["a"], "label_keys": [["L1"]], "when": late})
+    storage.write_table(str(tmp_path / "t.parquet"), tags)
+    (tmp_path / "t.csv").write_text("doc_id,label_keys,note,note\na,L1,x,y\n")
+    (tmp_path / "t.jsonl").write_text('{"doc_id": "a"}\n{"doc_id": "b", "label_keys": []}')
+    for name in ("t.parquet", "t.csv"):
+        table = read_tag_file(str(tmp_path / name))
+        assert table.to_pylist() == [{"doc_id": "a", "label_keys": ["L1"]}]
+    assert read_tag_file(str(tmp_path / "t.jsonl"))["doc_id"].to_pylist() == ["a", "b"]

@@ -100,6 +100,12 @@ def test_parquet_and_json_lines_and_compression(tmp_path: Path) -> None:
         assert guess_documents(found) == {"doc_id": "id", "text": "text"}
 
 
+def test_what_no_python_value_can_hold_hides_no_row_of_parquet(tmp_path: Path) -> None:
+    late = pa.array([2**62, 0], pa.timestamp("us"))
+    pq.write_table(pa.table({"id": ["a", "b"], "when": late}), tmp_path / "a.parquet")
+    assert look([str(tmp_path / "a.parquet")]).values("id") == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [

@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lmtx_ray.config.corpus import ColumnMap
+from lmtx_ray.config.corpus import ColumnMap, CorpusConfig
+from lmtx_ray.corpus.counting import count_corpus
 from lmtx_ray.corpus.documents import to_document
-from lmtx_ray.corpus.lines import BadRow
+from lmtx_ray.corpus.fitting import check_corpus
+from lmtx_ray.corpus.lines import BadRow, CorpusError
 from lmtx_ray.corpus.text_keys import is_blank
 from lmtx_ray.corpus.values import id_text
 from tests.corpus.test_files import read
@@ -105,3 +107,14 @@ def test_where_all_usual_names_are_empty_the_first_is_named() -> None:
     assert to_document({"id": "7", "content": "", "text": None}, ColumnMap()).reason == "empty text"
     named = to_document({"id": "7", "content": "", "text": "x"}, ColumnMap(text="content"))
     assert named.reason == "empty text"
+
+
+def test_a_check_of_the_columns_takes_what_a_run_takes(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("id,text,note,note\n1,pots,a,b\n")
+    (tmp_path / "l.csv").write_text("id,name,x,x\n1,pots,a,b\n")
+    config = CorpusConfig(documents=(f"{tmp_path}/d.csv",), labels=f"{tmp_path}/l.csv")
+    check_corpus(config)
+    assert count_corpus(config.model_copy(update={"held_aside": 0})).documents == 1
+    (tmp_path / "d.csv").write_text("id,body\n1,pots\n")
+    with pytest.raises(CorpusError, match=r"corpus\.documents: .*set corpus\.columns\.text"):
+        check_corpus(config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from lmtx_ray.cli.main import main
@@ -162,3 +163,15 @@ def test_names_need_a_run_with_prepared_documents(tmp_path, caplog, store, confi
     people = write(tmp_path / "p.csv", [{"doc_id": "d1", "label_key": "L1", "answer": "no"}])
     assert main(["verdicts", "import", str(config), people, *elsewhere]) == 1
     assert "lmtx run --until prepare" in caplog.text
+
+
+def test_columns_that_tell_nothing_of_an_answer_reject_nothing(tmp_path, capsys, config) -> None:
+    late = pa.array([2**62], pa.timestamp("us"))  # beyond what a Python date can be
+    table = pa.table({"doc_id": ["d2"], "label_key": ["L1"], "answer": ["yes"], "when": late})
+    storage.write_table(str(tmp_path / "p.parquet"), table)
+    done = verdicts(capsys, "import", str(config), str(tmp_path / "p.parquet"))
+    assert (done["imported"], done["rejected"]) == ({"human": 1}, 0)
+    (tmp_path / "p.csv").write_text("doc_id,label_key,answer,note,note\nd3,L1,no,a,b\n")
+    assert verdicts(capsys, "import", str(config), str(tmp_path / "p.csv"))["rejected"] == 0
+    (tmp_path / "q.csv").write_text("doc_id,label_key,label_key,answer\nd3,L1,L2,no\n")
+    assert main(["verdicts", "import", str(config), str(tmp_path / "q.csv")]) == 1

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -145,3 +146,17 @@ def test_an_arrow_cuts_the_lines_of_xmc_sets_alone(
     labels, _ = take(name, data)
     pairs = [one if isinstance(one, tuple) else (one, one) for one in expected]
     assert [label[:2] for label in labels] == pairs
+
+
+def test_columns_that_no_label_needs_may_repeat_or_hold_anything(
+    take: Take, tmp_path: Path
+) -> None:
+    labels, _ = take("l.csv", "id,label,note,note\n1,Dogs,a,b\n")
+    assert labels == [("1", "Dogs", None, None, None)]
+    with pytest.raises(CorpusError, match="column 'note' is there more than once"):
+        take("l.csv", "id,label,note,note\n1,Dogs,a,b\n", columns={"description": "note"})
+    late = pa.array([2**62] * 2, pa.timestamp("us"))  # beyond what a Python date can be
+    table = pa.table({"id": ["1", "2"], "label": ["Dogs", "Cats"], "modified": late})
+    pq.write_table(table, tmp_path / "l.parquet")
+    labels, made = take("l.parquet", (tmp_path / "l.parquet").read_bytes())
+    assert ([label[:2] for label in labels], made.rejects) == ([("1", "Dogs"), ("2", "Cats")], "")
