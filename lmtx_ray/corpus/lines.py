@@ -43,10 +43,16 @@ class Damaged(ValueError):
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that goes to rejects."""
+    """A row that goes to rejects. Its reason is a text that every table holds: half a surrogate
+    pair, as a field's name in JSON may have it, is a question mark there."""
 
     reason: str
     raw: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.reason.isascii():
+            said = self.reason.encode("utf-8", "replace").decode()
+            object.__setattr__(self, "reason", said)
 
 
 @dataclass(frozen=True)

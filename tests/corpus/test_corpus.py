@@ -44,6 +44,7 @@ BAD_LINES = {
     "duplicate id 'd1'": lines(document(1)),
     "missing field 'uid'": lines({"content": "no id"}),
     "missing field 'content'": lines({"uid": "x"}),
+    "did you mean ?uid?": lines({"\ud800uid": "x", "content": "y"}),
     "'content' is list": lines({"uid": "x", "content": ["a"]}),
     "not JSON": b'{"uid": "x", \n',
     "a JSON object is needed": b"[1]\n",

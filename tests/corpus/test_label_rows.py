@@ -68,6 +68,7 @@ def test_an_empty_column_of_a_usual_name_hides_no_other(tmp_path: Path) -> None:
         ({"uid": "a", "title": "x", "description": 7}, "field 'description': is int, not text"),
         ({"uid": True, "title": "x"}, "field 'uid' is bool, not text or a whole number"),
         ({"uid": "a", "title": "\u200b"}, "field 'title' needs a text, got '\\u200b'"),
+        ({"\ud800": "a", "title": "x"}, "set corpus.columns.label_key; the file has ?, title"),
         ({"uri": "a", "title": "x"}, "set corpus.columns.label_key; the file has uri, title"),
     ],
 )
