@@ -71,7 +71,7 @@ def look(uris: Sequence[str], kind: str = "auto") -> Look:
     else:
         data, whole = _head(first)
         cut = cut or not whole
-        encoding = encoding_of(data)
+        encoding = encoding_of(data, whole)
         text = data.decode(encoding, "replace")
         if kind == "text":
             columns, rows = ["id", "text"], [{"id": first.rsplit("/", 1)[-1], "text": text}]
@@ -114,11 +114,12 @@ def _head(uri: str) -> tuple[bytes, bool]:
 
 def encoding_at(uri: str) -> str:
     """The encoding of a text file, by its beginning. Raises CorpusError for a damaged one."""
-    return encoding_of(_head(uri)[0])
+    return encoding_of(*_head(uri))
 
 
-def encoding_of(data: bytes) -> str:
-    """By its mark; else UTF-8 if it is that; else what Western European offices write."""
+def encoding_of(data: bytes, whole: bool) -> str:
+    """By its mark; else UTF-8 if it is that; else what Western European offices write. What is not
+    the `whole` of a text may end within a character."""
     for mark, name in MARKS.items():
         if data.startswith(mark):
             return name
@@ -126,7 +127,7 @@ def encoding_of(data: bytes) -> str:
         data.decode("utf-8")
         return "utf-8"
     except UnicodeDecodeError as error:
-        if error.end >= len(data) - 3:  # cut in the middle of a character
+        if error.reason == "unexpected end of data" and not whole:
             return "utf-8"
     try:
         data.decode("cp1252")

@@ -61,7 +61,7 @@ def _head(uri: str) -> str:
     if uri.lower().endswith(".parquet"):
         return ""
     data = beginning(uri, HEAD)
-    return data.decode(encoding_of(data), "replace").lstrip("\ufeff")
+    return data.decode(encoding_of(data, len(data) < HEAD), "replace").lstrip("\ufeff")
 
 
 def _bare(uri: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import pytest
 from lmtx_ray.corpus.guessing import NoColumn, guess_documents, guess_labels
 from lmtx_ray.corpus.languages import language_of, languages_of
 from lmtx_ray.corpus.lines import CorpusError
-from lmtx_ray.corpus.looking import look
+from lmtx_ray.corpus.looking import encoding_at, encoding_of, look
 from tests.own_files import write_csv, write_documents, write_tags
 
 PROSE = "A text of several sentences. It goes on for a while, and says what it is about. "
@@ -40,6 +40,19 @@ def test_a_csv_tells_encoding_delimiter_and_columns(
     assert not found.cut
     columns = {"doc_id": "Nr.", "title": "Überschrift", "text": "Beschreibung"}
     assert guess_documents(found) == columns
+
+
+@pytest.mark.parametrize("end", ["", "\n", "s\n", "s\r\n"])
+def test_one_sign_at_the_very_end_tells_an_older_encoding(tmp_path: Path, end: str) -> None:
+    (tmp_path / "t.csv").write_bytes(f"uid,title\n1,Dog\n2,Café{end}".encode("cp1252"))
+    found = look([str(tmp_path / "t.csv")])
+    assert (found.encoding, found.rows[1]["title"]) == ("cp1252", "Café" + end.strip())
+    assert encoding_at(str(tmp_path / "t.csv")) == "cp1252"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_a_character_that_is_cut_is_no_sign_of_an_older_encoding(cut: int) -> None:
+    assert encoding_of("Dog 𝔸".encode()[:-cut], whole=False) == "utf-8"
 
 
 def test_labels_have_a_key_and_a_text(tmp_path: Path) -> None:
