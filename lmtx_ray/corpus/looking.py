@@ -119,7 +119,8 @@ def encoding_at(uri: str) -> str:
 
 def encoding_of(data: bytes, whole: bool) -> str:
     """By its mark; else UTF-8 if it is that; else what Western European offices write. What is not
-    the `whole` of a text may end within a character."""
+    the `whole` of a text may end within a character, and so may one that was broken off, if UTF-8
+    was seen before."""
     for mark, name in MARKS.items():
         if data.startswith(mark):
             return name
@@ -127,7 +128,8 @@ def encoding_of(data: bytes, whole: bool) -> str:
         data.decode("utf-8")
         return "utf-8"
     except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data" and not whole:
+        is_seen = not data[: error.start].isascii()
+        if error.reason == "unexpected end of data" and (is_seen or not whole):
             return "utf-8"
     try:
         data.decode("cp1252")

@@ -53,6 +53,7 @@ def test_one_sign_at_the_very_end_tells_an_older_encoding(tmp_path: Path, end: s
 @pytest.mark.parametrize("cut", [1, 2, 3])
 def test_a_character_that_is_cut_is_no_sign_of_an_older_encoding(cut: int) -> None:
     assert encoding_of("Dog 𝔸".encode()[:-cut], whole=False) == "utf-8"
+    assert encoding_of("Bär 𝔸".encode()[:-cut], whole=True) == "utf-8"
 
 
 def test_labels_have_a_key_and_a_text(tmp_path: Path) -> None:
