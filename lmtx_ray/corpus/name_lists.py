@@ -30,7 +30,8 @@ def names_of(
     `separator`; where that is None, at the one that gives most names that are known.
     """
     if isinstance(value, str):
-        value = _listed(value)
+        listed = _listed(value)
+        value = value if listed is not value and knows(value.strip()) else listed
     if isinstance(value, str):
         return _cut(value, knows, separator)
     items = value if isinstance(value, list) else [value]

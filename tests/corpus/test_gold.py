@@ -103,6 +103,13 @@ def test_without_a_label_set_names_are_kept_and_cut_as_the_known_ones(tmp_path: 
     assert not gold.rejects
 
 
+def test_a_name_that_looks_like_a_list_is_that_name(tmp_path: Path) -> None:
+    names = LabelNames(["[2]", "2"], ["['a']", "a"])
+    (tmp_path / "gold.csv").write_text("id,labels\na,[2]\nb,['a']\nc,\"['[2]', 'a']\"\nd,[a]\n")
+    gold = read_gold(GoldSource((str(tmp_path / "gold.csv"),)), names)
+    assert gold.labels == {"a": [0], "b": [0], "c": [0, 1], "d": []}
+
+
 def test_many_names_find_near_matches_among_those_that_begin_alike() -> None:
     names = LabelNames([f"K{n}" for n in range(30_000)], [f"topic {n}" for n in range(30_000)])
     assert "did you mean" in names.resolve("topic 1x").reason
