@@ -76,12 +76,12 @@ def look(uris: Sequence[str], kind: str = "auto") -> Look:
         if kind == "text":
             columns, rows = ["id", "text"], [{"id": first.rsplit("/", 1)[-1], "text": text}]
         elif kind == "lines":
-            lines = enumerate(text.splitlines()[:HEAD_ROWS])
+            lines = enumerate(_lines(text)[:HEAD_ROWS])
             columns, rows = ["id", "text"], [{"id": str(n), "text": line} for n, line in lines]
         elif kind == "jsonl":
             columns, rows = _json(first, text)
         else:
-            header = next((line for line in text.splitlines() if line.strip()), "")
+            header = next((line for line in _lines(text) if line.strip()), "")
             delimiter = delimiter_of(header) if kind == "csv" else "\t"
             columns, rows = _delimited(text, delimiter)
         cut = cut or len(rows) >= HEAD_ROWS
@@ -138,6 +138,11 @@ def encoding_of(data: bytes, whole: bool) -> str:
         return "latin-1"
 
 
+def _lines(text: str) -> list[str]:
+    """As the readers cut them: str.splitlines would cut at signs that may stand inside a text."""
+    return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+
+
 def _delimited(text: str, delimiter: str) -> tuple[list[str], list[dict[str, Any]]]:
     csv.field_size_limit(MOST_LINE)
     reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter)
@@ -162,7 +167,7 @@ def _json(uri: str, text: str) -> tuple[list[str], list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     if text.lstrip("\ufeff \r\n\t").startswith("["):
         raise CorpusError(f"{uri}: one JSON list; JSON lines are needed, an object on each line")
-    for line in text.lstrip("\ufeff").splitlines():
+    for line in _lines(text.lstrip("\ufeff")):
         try:
             row = json.loads(line) if line.strip() else None
         except (ValueError, RecursionError):

@@ -114,6 +114,14 @@ def test_parquet_and_json_lines_and_compression(tmp_path: Path) -> None:
         assert guess_documents(found) == {"doc_id": "id", "text": "text"}
 
 
+def test_a_line_ends_where_the_readers_end_it(tmp_path: Path) -> None:
+    text = f"one\u2028two\x85three\x0b {PROSE}"
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": "a", "text": text}, ensure_ascii=False))
+    (tmp_path / "b.raw.txt").write_bytes(f"{text}\r\n\nlast\n".encode())
+    assert look([str(tmp_path / "a.jsonl")]).values("text") == [text]
+    assert look([str(tmp_path / "b.raw.txt")]).values("text") == [text, "", "last"]
+
+
 def test_what_no_python_value_can_hold_hides_no_row_of_parquet(tmp_path: Path) -> None:
     late = pa.array([2**62, 0], pa.timestamp("us"))
     pq.write_table(pa.table({"id": ["a", "b"], "when": late}), tmp_path / "a.parquet")
