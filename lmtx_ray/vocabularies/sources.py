@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -152,4 +153,7 @@ def _concepts(files: Sequence[str]) -> list[Concept]:
 @contextmanager
 def _opened(uri: str) -> Iterator[io.BufferedReader]:
     with storage.open_input(uri) as raw:
-        yield inflated(uri, raw)
+        stream = inflated(uri, raw)
+        if stream.peek(len(BOM_UTF8)).startswith(BOM_UTF8):  # some parsers take it for a letter
+            stream.read(len(BOM_UTF8))
+        yield stream

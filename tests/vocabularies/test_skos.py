@@ -61,6 +61,13 @@ def test_every_spelling_gives_the_same_table(tmp_path: Path, name: str) -> None:
     }
 
 
+@pytest.mark.parametrize("name", [*SPELLINGS, "t.nt"])
+def test_a_byte_order_mark_is_no_part_of_it(tmp_path: Path, name: str) -> None:
+    line = f'<{V}pots> <http://www.w3.org/2004/02/skos/core#prefLabel> "Pottery"@en .\n'
+    text = SPELLINGS.get(name, line)
+    assert taken(tmp_path, name, f"\ufeff{text}") == taken(tmp_path, name, text)
+
+
 def test_the_language_that_is_asked_for_is_shown_and_the_others_are_aliases(tmp_path: Path) -> None:
     rows, _ = taken(tmp_path, "t.ttl.gz", TURTLE, languages=("de", "en"))
     assert (rows["pots"]["text"], rows["lamps"]["text"]) == ("Keramik", "Oil lamps")
