@@ -4,6 +4,8 @@
     serve run serve_apps.application:app bundle=FOLDER
     serve deploy serve_apps/tagger.yaml
 
+With HAProxy `serve run` binds all addresses, and then needs API keys or `insecure=true`.
+
 Ingress (HTTP) → Engine (encoder, labels, lexical side, small indexes) → one Shard deployment for
 each part of a large index; and an Editor where a key may edit labels. The bundle travels as
 `user_config`, so another one takes over without a restart: see `promotion`.

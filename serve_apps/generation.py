@@ -26,7 +26,7 @@ from serve_apps.reasons import why_none
 Row = dict[str, Any]
 Place = tuple[str | int, ...]  # a path into the request
 UNKNOWN_KEYS = "unknown_keys"
-MOST_SUGGESTED = 5  # problems that name near keys: to look for them keeps the model's thread
+MOST_SUGGESTED = 5  # wrong keys, beyond which no near ones are named: that keeps the model's thread
 
 
 @dataclass(frozen=True)
@@ -185,11 +185,12 @@ class Generation:
                 for place, own in enumerate(call.filters)
             ]
         problems: list[tuple[Place, str]] = []
+        wrong = 0
         for place, own in parts:
             for name, keys in self.tagger.unknown_keys(own).items():
-                near = len(problems) < MOST_SUGGESTED
-                said = unknown_in_words(self.tagger.labels, keys, near)
+                said = unknown_in_words(self.tagger.labels, keys, near=wrong < MOST_SUGGESTED)
                 problems.append(((*place, name), said))
+                wrong += len(keys)
         return [], tuple(problems)
 
     def _whole(self, calls: Sequence[TagCall]) -> list[Answer]:

@@ -26,7 +26,7 @@ from serve_apps.edit_routes import EditCall
 from serve_apps.engine import BUNDLE_GONE, SHARD_MISSING
 from serve_apps.feedback import Keeper
 from serve_apps.generation import UNKNOWN_KEYS, Answer, TagCall
-from serve_apps.guard import GuardSettings, Refusal, check_binding
+from serve_apps.guard import GuardSettings, Refusal, check_binding, is_loopback
 from serve_apps.ports import HA_PROXY
 from serve_apps.ray_internals import http_host
 from serve_apps.telemetry import Telemetry
@@ -133,13 +133,14 @@ def behind_proxy(guard: GuardSettings, nodes: Iterable[str]) -> GuardSettings:
 
 
 def bound(guard: GuardSettings, host: str, insecure: bool) -> GuardSettings:
-    """The guard's settings of a service that is bound to `host`, whatever they were told before.
+    """The guard's settings of a service that is bound to `host`. Where they were told of a network
+    before, as behind a proxy of this machine, they stay as strict.
 
     Raises:
         BindingError: Reachable from a network without API keys.
     """
     check_binding(host, guard.keys, insecure)
-    return guard.model_copy(update={"host": host})
+    return guard.model_copy(update={"host": host}) if is_loopback(guard.host) else guard
 
 
 async def _result(reply: Any) -> Any:

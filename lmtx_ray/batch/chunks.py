@@ -59,9 +59,11 @@ def read_chunks(unit: Unit, job: TagJob, tallies: list[Tally]) -> Iterator[Chunk
 
 
 def passed_types(unit: Unit, job: TagJob) -> dict[str, pa.DataType]:
-    """The type of each passed-through column in all of a unit's files: that of the Parquet files
-    among them, else text. The files are asked before their rows, as a column may begin with nulls.
-    """
+    """The type of each passed-through column in all of a unit's files, for Parquet: that of the
+    Parquet files among them, else text. They are asked before their rows, as a column may begin
+    with nulls."""
+    if job.output_format != "parquet" or not job.pass_through:
+        return dict.fromkeys(job.pass_through, pa.string())
     files = dict.fromkeys((part.uri, part.etag) for part in unit.parts)
     typed = [types for uri, etag in files if (types := _types_in(uri, etag, job)) is not None]
     last = [pa.string()] if len(typed) < len(files) else []

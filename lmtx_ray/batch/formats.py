@@ -109,8 +109,8 @@ class TagWriter:
 def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Values of which some may be pa.Scalar. (A scalar is never asked for its truth: that of an
     empty list is False, and that of a missing one an error.)"""
-    if not any(isinstance(value, pa.Scalar) for value in values):
-        return pa.array([as_text(value) for value in values], pa.string()).cast(kind)
+    if kind == pa.string() and not any(isinstance(value, pa.Scalar) for value in values):
+        return pa.array(map(as_text, values), kind)
     cells = [_as(value, kind) for value in values]
     if is_unknown(kind):  # of scalars pyarrow makes no array with a field of nulls
         return pa.array([None if cell is None else cell.as_py() for cell in cells], kind)
@@ -118,9 +118,11 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _as(value: Any, kind: pa.DataType) -> pa.Scalar | None:
-    """A value of a type; None for null, as pyarrow makes no array of the null of a list."""
+    """A value of a type; None for null, as pyarrow makes no array of the null of a list, and for an
+    empty cell of a text file among numbers."""
     scalar = value if isinstance(value, pa.Scalar) else pa.scalar(as_text(value), pa.string())
-    if not scalar.is_valid:
+    is_empty = not pa.types.is_string(kind) and value == ""
+    if is_empty or not scalar.is_valid:
         return None
     return scalar if scalar.type == kind else scalar.cast(kind)
 

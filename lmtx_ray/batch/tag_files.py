@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -188,22 +189,22 @@ def _typed(name: str, values: list[Any]) -> list[Any]:
     convert, kind = (_whole, "whole numbers") if name == IDS else (float, "numbers")
     try:
         return [None if value in (None, "") else convert(value) for value in values]
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, ArithmeticError):
         raise ValueError(f"{name}: {str(values)[:MOST_SHOWN]} are no {kind}") from None
 
 
 def _whole(value: Any) -> int:
     """A whole number that an int64 holds, to its last digit."""
-    number = int(id_text(value).removesuffix(".0"))
-    if not -MOST_INT - 1 <= number <= MOST_INT:
+    number = Decimal(id_text(value))
+    if not -MOST_INT - 1 <= number <= MOST_INT or number % 1:
         raise ValueError
-    return number
+    return int(number)
 
 
 def _aligned(lists: Row) -> Row:
     """Lists with a number for each label: of one label an empty cell is the null of it."""
-    named = (name for name in ("label_keys", IDS, "labels") if name in lists)
-    labels = lists[first] if (first := next(named, None)) else []
+    named = (lists.get(name) for name in ("label_keys", IDS, "labels"))
+    labels: list[Any] = next((own for own in named if own), [])
     for name in (name for name in ("scores", "probabilities") if name in lists):
         numbers = lists[name] or [None] * len(labels)
         if len(numbers) != len(labels):

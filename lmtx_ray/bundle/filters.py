@@ -66,7 +66,7 @@ class Filters:
         wanted = _wanted(one)
         places = self._places(wanted)
         if unknown := _unknown(wanted, places):
-            raise UnknownKeys.of(self._labels, unknown)
+            raise UnknownKeys(self._labels, unknown)
         total = len(self._labels)
         parts = [] if one.allow is None else [Selection(total, places["allow"])]
         parts += [Selection(total, places["deny"], but=True)] if one.deny else []

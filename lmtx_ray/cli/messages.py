@@ -49,7 +49,10 @@ def _cause(error: BaseException) -> tuple[BaseException, tuple[str, str] | None]
     message)."""
     trace = ""
     while _is_rays(error):
-        cause = getattr(error, "cause", None) or error.__cause__
+        failures = getattr(error, "worker_failures", None) or {}  # of training, by worker
+        cause = (
+            getattr(error, "cause", None) or error.__cause__ or next(iter(failures.values()), None)
+        )
         if cause is None:
             break
         trace, error = str(error), cause

@@ -16,7 +16,9 @@ HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 RERANKER = re.compile(r"rerank|cross-?encoder", re.IGNORECASE)
 BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert")  # BERTs: places begin behind the padding's
 # kinds whose tokens get their places out of a table, with its length in config.json
-WITH_PLACES = ("albert", "bert", "distilbert", "electra", "mpnet", *BEHIND_PADDING)
+MPNET = "mpnet"  # as these, behind a padding that is always token 1
+WITH_PLACES = ("albert", "bert", "distilbert", "electra", MPNET, *BEHIND_PADDING)
+PADDED_TO = 8  # tokens: texts are padded to multiples of so many
 PAIRS, CAUSAL = "ForSequenceClassification", "ForCausalLM"
 TOKENIZERS = {
     "tokenizer.json",
@@ -93,8 +95,10 @@ def places_of(config: Mapping[str, Any]) -> int | None:
     kind, rows = config.get("model_type"), config.get("max_position_embeddings")
     if kind not in WITH_PLACES or not isinstance(rows, int):
         return None
-    is_behind = kind in (*BEHIND_PADDING, "mpnet")
-    return rows - (config.get("pad_token_id", 1) + 1 if is_behind else 0)
+    if kind not in (*BEHIND_PADDING, MPNET):
+        return rows - rows % PADDED_TO  # where the padding has places too
+    padding = 1 if kind == MPNET else config.get("pad_token_id", 1)
+    return rows - padding - 1 if isinstance(padding, int) else None
 
 
 def check_places(config: Mapping[str, Any], lengths: Mapping[str, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from lmtx_ray.corpus.label_set import LabelSet
 
@@ -11,20 +12,23 @@ MOST_KEYS_NAMED, LONGEST_KEY = 3, 64  # in one sentence, and of a key
 
 
 class UnknownKeys(ValueError):
-    """Keys of a filter that no label has; `said` tells them by the filter's field, with keys that
-    may have been meant."""
+    """Keys of a filter that no label has, by the filter's field. What is said of them names keys
+    that may have been meant, which are looked for when it is asked for: that takes its time."""
 
-    def __init__(self, said: Mapping[str, str]) -> None:
-        super().__init__(said)
-        self.said = said
+    def __init__(self, labels: LabelSet, keys: Mapping[str, Sequence[str]]) -> None:
+        super().__init__()
+        self._labels, self._keys = labels, keys
+
+    def __reduce__(self) -> tuple[type[ValueError], tuple[str]]:
+        return ValueError, (str(self),)  # a label set goes to no other process
 
     def __str__(self) -> str:
         return "; ".join(f"{name}: {said}" for name, said in self.said.items())
 
-    @classmethod
-    def of(cls, labels: LabelSet, keys: Mapping[str, Sequence[str]]) -> UnknownKeys:
-        """Of the keys of each field."""
-        return cls({name: unknown_in_words(labels, own) for name, own in keys.items()})
+    @cached_property
+    def said(self) -> dict[str, str]:
+        """What is wrong, by field."""
+        return {name: unknown_in_words(self._labels, own) for name, own in self._keys.items()}
 
 
 @dataclass(frozen=True)

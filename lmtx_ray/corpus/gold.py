@@ -213,16 +213,19 @@ def _cells(source: GoldSource) -> Iterator[_Cell]:
             continue
         kind = format_of(file.uri)
         header = columns_of(file.uri, kind, source.encoding) or header
-        columns = _columns(file.uri, header, source) if header else ("", "")
+        first = columns_of(file.uri, kind, source.encoding, rows=1)
+        columns = _columns(file.uri, first, header, source) if header else ("", "")
         index = is_index(columns[1]) if source.index is None else source.index
         how = How(Wanted(columns), source.encoding)
+        if kind in {"csv", "tsv", "parquet"}:
+            absent.difference_update(header)
         for position, row in read_rows(file.uri, kind, how=how):
             if isinstance(row, BadRow):
                 yield _Cell(file.uri, position, row)
                 continue
             absent.difference_update(row)
             yield _Cell(file.uri, position, _doc_id(row, columns[0]), row.get(columns[1]), index)
-    if header and absent:  # of rows of JSON, as a table without the column was refused
+    if header and absent:  # of JSON
         (name, *_) = sorted(absent)
         hint = near_names([name], header) or f"it has: {', '.join(map(repr, header))}"
         raise CorpusError(f"{', '.join(source.files)}: no row has a field {name!r}; {hint}")
@@ -266,13 +269,16 @@ def _doc_id(row: Row, column: str) -> str | BadRow:
         return BadRow(f"field {column!r} {error}", json_text(row))
 
 
-def _columns(uri: str, header: Sequence[str], source: GoldSource) -> tuple[str, str]:
-    """(column of document ids, column of labels) of a file."""
-    document = source.document or _usual(header, DOCUMENTS)
-    others = [name for name in header if name != document]
-    labels = source.labels or gold_column(others)
-    if labels is None and document and len(others) == 1:
-        labels = others[0]
+def _columns(
+    uri: str, first: Sequence[str], header: Sequence[str], source: GoldSource
+) -> tuple[str, str]:
+    """(column of document ids, column of labels) of a file. What the `first` row has goes before
+    what later ones of JSON have."""
+    document = source.document or _usual(first, DOCUMENTS) or _usual(header, DOCUMENTS)
+    beside = [[name for name in names if name != document] for names in (first, header)]
+    usual = (gold_column(names) for names in beside)
+    only = (names[0] for names in beside if document and len(names) == 1)
+    labels = source.labels or next((name for name in (*usual, *only) if name), None)
     return (
         _needed(uri, header, document, "document ids", DOCUMENTS),
         _needed(uri, header, labels, "labels", (*INDICES, *NAMES)),

@@ -129,8 +129,10 @@ def column_reading(
 
 def _found_column(config: CorpusConfig) -> str:
     (file, *_) = list_inputs(gold_files(config), identify=False)
-    header = columns_of(file.uri, kind_of(file.uri, config), config.encoding)
-    column = gold_column(header)
+    kind = kind_of(file.uri, config)
+    first = columns_of(file.uri, kind, config.encoding, rows=1)
+    header = columns_of(file.uri, kind, config.encoding)
+    column = gold_column(first) or gold_column(header)
     if column is None:
         usual = ", ".join((*INDICES, *NAMES))
         raise CorpusError(

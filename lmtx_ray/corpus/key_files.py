@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from lmtx_ray.corpus.columns import KEYS, Wanted, names_in
 from lmtx_ray.corpus.delimited import read_headless
-from lmtx_ray.corpus.documents import first_field
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, read_text_lines
 from lmtx_ray.corpus.readers import How, columns_of, format_of, read_rows
 from lmtx_ray.corpus.values import id_text, is_missing
@@ -44,10 +43,10 @@ def _of_table(uri: str, kind: str) -> Iterator[str]:
     for position, row in _rows(uri, kind):
         if isinstance(row, BadRow):
             raise CorpusError(f"{uri} row {position}: {row.reason}")
-        only = next(iter(row)) if len(row) == 1 else None
-        name, value = first_field(row, None if names_in(tuple(row), KEYS) else only, KEYS)
+        name, *_ = names_in(tuple(row), KEYS) or (tuple(row) if len(row) == 1 else ("",))
         if name not in row:
             raise CorpusError(f"{uri} row {position}: no field of label keys: {', '.join(KEYS)}")
+        value = row[name]
         try:
             yield "" if is_missing(value) else id_text(value)
         except ValueError as error:

@@ -115,16 +115,16 @@ def read_rows(
         yield from _json_lines(uri, span, etag, tally, how)
 
 
-def columns_of(uri: str, kind: str, encoding: str = UTF8) -> list[str]:
-    """Names of a file's columns; of JSON lines those of its first rows, none where no row can be
+def columns_of(uri: str, kind: str, encoding: str = UTF8, rows: int = LOOKED_AT) -> list[str]:
+    """Names of a file's columns; of JSON lines those of its first `rows`, none where no row can be
     read. Raises CorpusError for a table without a header."""
     if kind == "parquet":
         with open_parquet(uri) as file:
             return column_names(file)
     if kind in {"csv", "tsv"}:
         return header_of(uri, kind, read_text_lines(uri, encoding=encoding))
-    rows = (row for _, row in read_rows(uri, kind, how=How(encoding=encoding)))
-    first = islice((row for row in rows if not isinstance(row, BadRow)), LOOKED_AT)
+    found = (row for _, row in read_rows(uri, kind, how=How(encoding=encoding)))
+    first = islice((row for row in found if not isinstance(row, BadRow)), rows)
     return list(dict.fromkeys(name for row in first for name in row))
 
 

@@ -147,5 +147,6 @@ def _refuse(step: Seen, more: dict[str, Any]) -> None:
     window = more.get("sliding_window")
     if window is not None and window < step.longest:
         raise NotPacked(
-            f"its attention sees {window} tokens, and a question may have {step.longest}"
+            f"its attention sees {window} tokens, and a question may have {step.longest}: lower "
+            f"judge.teacher.max_document_tokens by {step.longest - window}"
         )

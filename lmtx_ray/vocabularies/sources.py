@@ -27,7 +27,7 @@ ADDRESS = re.compile(
 )
 JSON_LD = re.compile(r'"@(context|graph|id)"\s*:')
 SPARSE = re.compile(r"\d+ \d+\s*\n\s*\d+:[-+.\de]")
-ARROWED = re.compile(rf"\d+{tables.ARROW}")
+ARROWED = re.compile(rf"\s*\d+\s*{tables.ARROW}")
 NUMBERED = re.compile(r"yf?|output-items|.*label_map", re.IGNORECASE)  # of XMC: rows are the keys
 HEAD = 1 << 16  # bytes
 SKOS_EXTRA = "RDF needs the package rdflib: pip install 'lmtx_ray[skos]'"
@@ -100,9 +100,9 @@ def _has_header(kind: str, head: str, asked: Asked) -> bool:
 
 
 def _has_arrows(head: str) -> bool:
-    """Whether each line is a number, an arrow and a text: in any other list an arrow is text."""
+    """Whether most lines are a number, an arrow and a text: in any other list an arrow is text."""
     lines = [line for line in head.split("\n")[:-1] or [head] if line.strip()]
-    return all(map(ARROWED.match, lines))
+    return 2 * sum(map(bool, map(ARROWED.match, lines))) > len(lines)
 
 
 def _table(files: Sequence[str], kind: str, header: bool, arrows: bool, asked: Asked) -> Vocabulary:

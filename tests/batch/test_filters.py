@@ -43,7 +43,7 @@ def keys_of(output: Path) -> list[list[str]]:
         ("keys.tsv", 'text\tkey\n"a\tL3\ny "\tL5\nz\tL7\n'),
         ("keys.csv", "key,note\nL3,{long}\nL5,\nL7,\n".replace("{long}", "x" * 200_000)),
         ("keys.csv", 'L3,"two\nlines"\nL5,a\nL7,b\n'),
-        ("keys.csv", "uid,key\n,L3\n,L5\n,L7\n"),
+        ("keys.csv", "label_key,id\nL3,1\n,2\nL5,3\nL7,4\n"),
         ("keys.csv", "key,note,note\nL3,a,b\nL5,c,d\nL7,e,f\n"),
     ],
 )

@@ -64,10 +64,10 @@ def test_empty_lists_are_copied_to_text_formats(bundle: str, tmp_path: Path, kin
 
 def test_parquet_and_text_in_one_unit_share_a_column(bundle: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    (tmp_path / "in/a.csv").write_text("id,text,year\nc1,lung pain,2001\nc2,eye pain,2002\n")
+    (tmp_path / "in/a.csv").write_text("id,text,year\nc1,lung pain,\nc2,eye pain,2002\n")
     pq.write_table(rows(2).append_column("year", pa.array([1, None])), tmp_path / "in/b.parquet")
     tags = tag(bundle, tmp_path / "in", tmp_path / "out", "--pass-through", "year")
-    assert tags["year"].to_pylist() == [2001, 2002, 1, None]
+    assert tags["year"].to_pylist() == [None, 2002, 1, None]
 
 
 @pytest.mark.parametrize("unit_bytes", ["1", "9999999"])

@@ -99,7 +99,7 @@ def test_what_one_row_of_a_tag_lacks_is_null_in_its_place(tmp_path) -> None:
 
 
 def test_ids_of_labels_are_read_to_the_last_digit(tmp_path) -> None:
-    rows = [[1, 2.0, 9007199254740993], "3|4.0"]
+    rows = [[1, 2.0, 9007199254740993], "3.00|4.0"]
     lines = (json.dumps({"id": str(n), "label_ids": row}) for n, row in enumerate(rows))
     (tmp_path / "tags.jsonl").write_text("\n".join(lines))
     found = read_tag_file(str(tmp_path / "tags.jsonl"))["label_ids"].to_pylist()

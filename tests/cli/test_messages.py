@@ -8,8 +8,10 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError, NoCredentialsError
 from pydantic import BaseModel, Field, ValidationError
+from ray.train.v2.api.exceptions import WorkerGroupError
 
 from lmtx_ray.cli.messages import MOST, is_users_to_mend, name_of, one_line
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.config.yaml_errors import explain
 
 
@@ -80,6 +82,12 @@ def test_of_a_trace_from_a_worker_what_was_raised_there() -> None:
     known = "Traceback:\nlmtx_ray.io.locations.StorageError: s3://a/b: 403\n"
     assert is_users_to_mend(of_ray("UserCodeException", known))
     assert not is_users_to_mend(error)
+
+
+def test_of_training_what_was_raised_in_a_worker() -> None:
+    failures = {1: ConfigError("fit.max_tokens: 600 tokens of a text")}
+    error = WorkerGroupError("Training failed due to worker errors:\n[Rank 1]:\nTrace", failures)
+    assert (one_line(error), name_of(error)) == (str(failures[1]), "ConfigError")
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,28 @@ def test_the_first_rows_of_json_tell_the_columns_together(tmp_path: Path) -> Non
     assert (gold.labels, gold.rejects) == ({"a": [], "b": [1]}, [])
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"id": "a", "labels": ["L0"]}, {"id": "b", "labels": ["L1"], "doc_id": "other"}),
+        ({"doc": "a", "tags": ["L0"]}, {"doc": "b", "tags": ["L1"], "labels": []}),
+        ({"id": "a", "codes": ["L0"]}, {"id": "b", "codes": ["L1"], "note": "x"}),
+    ],
+)
+def test_a_field_that_later_rows_of_json_have_too_takes_no_other_ones_place(
+    tmp_path: Path, first: dict, second: dict
+) -> None:
+    gold = read(tmp_path / "gold.jsonl", lines(first, second))
+    assert (gold.labels, gold.rejects) == ({"a": [0], "b": [1]}, [])
+
+
+def test_a_table_without_a_good_row_says_what_is_wrong_with_them(tmp_path: Path) -> None:
+    gold = read(tmp_path / "gold.csv", "doc_id,labels\na\nb,L0,L1\n", labels="labels")
+    reasons = [bad["reason"] for bad in gold.rejects]
+    assert reasons == ["1 fields, the header has 2", "3 fields, the header has 2"]
+    assert read(tmp_path / "gold.csv", "doc_id,labels\n", labels="labels").rows == 0
+
+
 def test_what_stands_in_further_columns_rejects_nothing(tmp_path: Path) -> None:
     text = "id,labels,note,note\na,L0,x,y\n"
     assert read(tmp_path / "gold.csv", text).labels == {"a": [0]}

@@ -120,7 +120,6 @@ def test_an_int8_encoder_holds_no_graph_of_the_texts_that_set_its_ranges(
     assert learning_tensors() == before
 
 
-@needs_int8
 @pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
 def test_texts_longer_than_a_model_has_places_for_are_refused_as_it_is_loaded(
     tmp_path: Path, kind: str
@@ -140,6 +139,7 @@ def test_texts_longer_than_a_model_has_places_for_are_refused_as_it_is_loaded(
             TextVectors(load_model(own, "cpu"), FitConfig(**{field: 513}))
 
 
+@needs_int8
 def test_int8_is_left_to_the_setting_auto_and_to_models_it_knows(model: str) -> None:
     exact = encoder(model).encode(TEXTS, "document")
     for dtype in ("float32", "bfloat16"):

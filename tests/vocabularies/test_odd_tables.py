@@ -135,6 +135,7 @@ def test_a_table_of_addresses_alone_keeps_the_first(take: Take) -> None:
     ("name", "data", "expected"),
     [
         ("l.txt", "Asia->Japan\nAsia->China\n", ["Asia->Japan", "Asia->China"]),
+        ("l.txt", "0 -> Japan\n# more\n1->China\n", [("0", "Japan"), "# more", ("1", "China")]),
         ("l.txt", "1->2 players\nsolo\n", ["1->2 players", "solo"]),
         ("l.txt", "7->Dogs\n\n8->Cats->black\n", [("7", "Dogs"), ("8", "Cats->black")]),
         ("Yf.txt", "B0A->Skirt\nB0B->Ball\n", [("0", "Skirt"), ("1", "Ball")]),
