@@ -82,7 +82,8 @@ class Pays:
 
 
 def seen(path: Path) -> bool:
-    give_up = time.monotonic() + 60
+    """Ray may keep a core for a dataset that ended, for three minutes after it asked last."""
+    give_up = time.monotonic() + 200
     while not path.exists() and time.monotonic() < give_up:
         time.sleep(0.02)
     return path.exists()
