@@ -40,9 +40,9 @@ def nearest_exactly(
     """For each query the up to k rows, int64, nearest first, among all or `rows_R`, which ascend.
     Products are summed in float64 and rounded to float32; of equal ones the first row is nearer."""
     nothing = np.zeros(0, np.int64), np.zeros(0, np.float32)
-    best = [nothing for _ in queries_BD]
+    best, exact_BD = [nothing for _ in queries_BD], queries_BD.astype(np.float64)
     for rows_P, piece_PD in _pieces(vectors_LD, rows_R):
-        products_BP = queries_BD.astype(np.float64) @ piece_PD.T
+        products_BP = exact_BD @ piece_PD.T
         for place, scores_P in enumerate(products_BP.astype(np.float32)):
             rows_K, scores_K = best[place]
             # a later row of the same score is never nearer
