@@ -59,13 +59,13 @@ def _add_recalibrate(verbs: Any) -> None:
 
 def recalibrate_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx recalibrate`."""
-    from lmtx_ray.io import storage
     from lmtx_ray.loop.naming import make_newest
     from lmtx_ray.loop.optimizing import bundle_of
     from lmtx_ray.loop.recalibrating import recalibrate
+    from lmtx_ray.verdicts.store import own_store
 
     bundle = bundle_of(arguments.bundle)
-    beside = storage.join(bundle.rsplit("/", 1)[0], "verdict-store")
+    beside = own_store(bundle.rsplit("/", 1)[0])
     result = recalibrate(bundle, arguments.verdicts or beside, arguments.output)
     make_newest(arguments.bundle, result["bundle"], bundle)
     print(

@@ -21,7 +21,7 @@ from lmtx_ray.config.recipes import OF_SOURCE
 from lmtx_ray.config.resources import StageResources
 from lmtx_ray.config.search import IndexConfig, ShortlistConfig
 from lmtx_ray.io import storage
-from lmtx_ray.verdicts.store import VerdictStore
+from lmtx_ray.verdicts.store import VerdictStore, own_store
 
 ROUNDS = {"title": 2, "segment": 1}  # cycles of the sources that ask nobody
 
@@ -144,4 +144,4 @@ class RunConfig(Config):
     @property
     def verdict_store(self) -> VerdictStore:
         """Where this run's verdicts are kept."""
-        return VerdictStore(self.judge.store or storage.join(self.run, "verdict-store"))
+        return VerdictStore(self.judge.store or own_store(self.run))

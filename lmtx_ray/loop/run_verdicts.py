@@ -21,7 +21,7 @@ from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.shown import shown_tables
 from lmtx_ray.verdicts.exchange import Resolver, Row, from_hex, read_file
 from lmtx_ray.verdicts.lookup import Lookup
-from lmtx_ray.verdicts.store import Partition, VerdictStore
+from lmtx_ray.verdicts.store import Partition, VerdictStore, own_store
 
 SEEN = pa.schema(
     [("seen", pa.binary(KEY_BYTES)), ("label_key", pa.string()), ("text", pa.string())]
@@ -50,7 +50,7 @@ def store_at(place: str, may_be_new: bool = False) -> VerdictStore:
 def _store_of_run(run: str) -> str:
     records = [file for name in RECORDS for file in storage.list_files(f"{run}/{name}", ".json")]
     named = {storage.read_json(file)["config"]["judge"]["store"] for file in records}
-    stores = sorted({store or storage.join(run, "verdict-store") for store in named})
+    stores = sorted({store or own_store(run) for store in named})
     if len(stores) != 1:
         raise ConfigError(
             f"{run}: kept verdicts in {len(stores)} stores, name one: {', '.join(stores)}"

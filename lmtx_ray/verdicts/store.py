@@ -123,6 +123,11 @@ def _digest(part: bytes) -> str:
     return hashlib.sha256(part).hexdigest()[:8]
 
 
+def own_store(run: str) -> str:
+    """Where a run keeps its verdicts unless it is told otherwise."""
+    return storage.join(run, "verdict-store")
+
+
 @dataclass(frozen=True)
 class VerdictStore:
     """A store at a local or s3 URI; any number of runs may share it."""
