@@ -52,7 +52,7 @@ def _add_recalibrate(verbs: Any) -> None:
     verb.add_argument(
         "--verdicts",
         metavar="URI",
-        help="verdict store with people's answers (default: verdict-store beside the bundle)",
+        help="verdict store with people's answers (default: the run's, or one beside the bundle)",
     )
     verb.add_argument("--output", metavar="URI", help="where to; beside the bundle by default")
 
@@ -62,11 +62,11 @@ def recalibrate_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
     from lmtx_ray.loop.naming import make_newest
     from lmtx_ray.loop.optimizing import bundle_of
     from lmtx_ray.loop.recalibrating import recalibrate
-    from lmtx_ray.verdicts.store import own_store
+    from lmtx_ray.loop.run_verdicts import store_beside
 
     bundle = bundle_of(arguments.bundle)
-    beside = own_store(bundle.rsplit("/", 1)[0])
-    result = recalibrate(bundle, arguments.verdicts or beside, arguments.output)
+    store = arguments.verdicts or store_beside(bundle)
+    result = recalibrate(bundle, store, arguments.output)
     make_newest(arguments.bundle, result["bundle"], bundle)
     print(
         f"{result['reviewed']} reviewed pairs: first tags were stated to be right in "

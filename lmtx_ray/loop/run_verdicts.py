@@ -47,6 +47,17 @@ def store_at(place: str, may_be_new: bool = False) -> VerdictStore:
     return VerdictStore(place)
 
 
+def store_beside(bundle: str) -> str:
+    """Where the run that a bundle lies in keeps its verdicts; of any other folder: its own store.
+
+    Raises:
+        ConfigError: The run's starts kept verdicts in several stores.
+    """
+    folder = storage.absolute(bundle).rstrip("/").rsplit("/", 1)[0]
+    is_run = RECORDS & set(storage.list_folders(folder))
+    return _store_of_run(folder) if is_run else own_store(folder)
+
+
 def _store_of_run(run: str) -> str:
     records = [file for name in RECORDS for file in storage.list_files(f"{run}/{name}", ".json")]
     named = {storage.read_json(file)["config"]["judge"]["store"] for file in records}

@@ -111,6 +111,15 @@ def test_a_threshold_is_chosen_on_the_newest_probabilities_of_a_run(run, tmp_pat
         assert json.loads(capsys.readouterr().out.splitlines()[-1])["bundle"] == newest
 
 
+def test_a_run_that_keeps_its_verdicts_elsewhere_is_recalibrated_by_those(run, capsys) -> None:
+    store = f"{run.parent}/shared"
+    review(store, 120)
+    config = {"config": {"judge": {"store": store}}}
+    storage.write_bytes(f"{run}/started/one.json", json.dumps(config).encode())
+    assert main(["recalibrate", str(run)]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["reviewed"] == 120
+
+
 def test_a_store_without_answers_is_told(run, tmp_path, caplog) -> None:
     assert main(["recalibrate", str(run), "--verdicts", str(tmp_path / "none")]) == 1
     assert "no answer of a person on the 240 held-aside pairs of" in caplog.text
