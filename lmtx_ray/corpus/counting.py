@@ -24,6 +24,7 @@ from lmtx_ray.corpus.inputs import InputFile, list_inputs
 from lmtx_ray.corpus.label_names import LabelNames
 from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.left_out import LeftOut
+from lmtx_ray.corpus.lengths import count_words
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
 from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons, no_document
@@ -145,7 +146,7 @@ def _read(
         if row is None:
             continue
         if len(hashes) < MEASURED:
-            words += len(document_text(row["title"], row["text"]).split())
+            words += count_words(document_text(row["title"], row["text"]))
         hashes.append(key_hash(row["doc_id"]))
         if limit is not None:
             counted.add(hashes[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.lengths import count_words
 from lmtx_ray.corpus.text_keys import is_blank
 from lmtx_ray.student.sizes import pairs_per_document
 
@@ -32,7 +33,7 @@ def segment_examples(documents: pa.Table, words: tuple[int, int]) -> pa.Table:
         for row in documents.to_pylist()
         if row["split"] == "train"
         for slot in range(
-            pairs_per_document(len(row["text"].split()), not is_blank(row["title"]), *words)
+            pairs_per_document(count_words(row["text"]), not is_blank(row["title"]), *words)
         )
     ]
     return _table(rows, schemas.SEGMENT_EXAMPLES)

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from lmtx_ray.config.components import FitConfig
+from lmtx_ray.corpus.lengths import WORD
 from lmtx_ray.corpus.text_keys import document_text, is_blank
 from lmtx_ray.student.batching import Batch, Row
-from lmtx_ray.student.sizes import pairs_per_document
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 SCALE_SHARE = 0.1  # of all steps, for each number of clusters but the last
@@ -110,18 +110,16 @@ def without_title(title: str | None, text: str, keep: float, generator: np.rando
 
 
 def segments(text: str, least: int, most: int, generator: np.random.Generator) -> list[str]:
-    """The words of a text in pieces of `least` to `most` words, at random; a last piece of less
-    than half of `least` belongs to the one before. Blank text has none."""
-    words = text.split()
-    pieces: list[list[str]] = []
+    """A text in pieces of `least` to `most` words (`corpus.lengths`), at random; a last piece of
+    less than half of `least` belongs to the one before. Blank text has none."""
+    words = [word.span() for word in WORD.finditer(text)]
+    pieces: list[tuple[int, int]] = []
     while words:
         size = int(generator.integers(least, most + 1))
         piece, words = words[:size], words[size:]
-        if pieces and len(piece) < least // 2:
-            pieces[-1] += piece
-        else:
-            pieces.append(piece)
-    return [" ".join(piece) for piece in pieces]
+        begin = pieces.pop()[0] if pieces and len(piece) < least // 2 else piece[0][0]
+        pieces.append((begin, piece[-1][1]))
+    return [" ".join(text[begin:end].split()) for begin, end in pieces]
 
 
 def pairs_of(
@@ -136,11 +134,6 @@ def pairs_of(
     for place in range(0, len(order), 2):
         pairs.append((order[place], order[place + 1] if place + 1 < len(order) else pieces[0]))
     return pairs
-
-
-def slots(title: str | None, text: str, least: int, most: int) -> int:
-    """About how many pairs `pairs_of` makes of a document: how often a pass sees it."""
-    return pairs_per_document(len(text.split()), not is_blank(title), least, most)
 
 
 def drawn(names: Names, count: int, generator: np.random.Generator) -> list[str]:

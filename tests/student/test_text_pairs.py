@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from lmtx_ray.config.components import FitConfig
 from lmtx_ray.student import text_pairs, training
 from lmtx_ray.student.contrast import in_batch_contrast, pair_loss
+from lmtx_ray.student.sizes import pairs_per_document
+from lmtx_ray.student.text_examples import segment_examples
 
 LABELS = [f"label {number}" for number in range(50)]
 CONFIG = FitConfig(label_draws=3, segment_words=(4, 8))
@@ -53,12 +56,22 @@ def test_a_document_is_paired_as_published() -> None:
     assert [one for one, _ in pairs[1:4]] == ["Name"] * 3
     pieces = [other for _, other in pairs[1:4]]
     assert {text for pair in pairs[4:] for text in pair} == set(pieces)
-    assert len(pairs) == 1 + 3 + 2 == text_pairs.slots("Name", text, 10, 10)
+    assert len(pairs) == 1 + 3 + 2 == pairs_per_document(30, True, 10, 10)
 
 
 def test_without_a_title_there_are_segments_only() -> None:
     assert text_pairs.pairs_of(None, "one two", 10, 10, rng()) == [("one two", "one two")]
-    assert text_pairs.slots(None, "one two", 10, 10) == 1
+    assert pairs_per_document(2, False, 10, 10) == 1
+
+
+def test_a_text_without_spaces_has_segments() -> None:
+    text = "図書館の本を分類する。" * 20
+    pieces = text_pairs.segments(text, 10, 20, rng())
+    assert "".join(pieces) == text
+    assert all(10 <= len(piece) <= 30 for piece in pieces)
+    rows = [{"doc_id": "a", "title": None, "text": text, "split": "train"}]
+    examples = segment_examples(pa.Table.from_pylist(rows), (10, 20))
+    assert len(examples) == pairs_per_document(len(text), False, 10, 20) > 5
 
 
 def test_a_document_is_cut_anew_at_every_step_and_the_same_again() -> None:
