@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
+from tests import started
 from tests.lake import place, s3_process, server  # noqa: F401  fixtures
 from tests.served_judge import judge, shared_judge  # noqa: F401  fixtures
 
@@ -16,8 +19,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # nobody takes this machine away
+# what a user has there stays, and nothing there decides a test
+USERS_OWN = tempfile.mkdtemp(prefix="lmtx-tests-")
+for kind in ("CACHE", "LOG", "STATE"):
+    os.environ[f"LMTX_{kind}_DIR"] = os.path.join(USERS_OWN, kind.lower())
 settings.register_profile("lmtx", deadline=None)  # how long an example takes says nothing here
 settings.load_profile("lmtx")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(USERS_OWN, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_outlives_its_test() -> Iterator[None]:
+    yield
+    started.end_all()
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,9 @@ REFUSALS: dict[str, tuple[Callable[[Value], Any], int, Value]] = {
 }
 
 
+SLOW_BYTES = {"slow": 4, "crawl": 100}  # each of them takes 20 ms
+
+
 class FakeJudge(ThreadingHTTPServer):
     """The server, in threads. `requests` holds every request's path, body and key, in order;
     "bucket" lets five through in each `window` of seconds."""
@@ -258,7 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {"Location": "http://u:secret@other/v1?k=secret"} if quirk == "moved" else {}
             headers |= {"Retry-After": "0"} if quirk == "told" else {}
             return self.reply(*REFUSALS[quirk][1:], headers)
-        if quirk in ("truncated", "chunkcut", "drop", "slow"):
+        if quirk in ("truncated", "chunkcut", "drop", *SLOW_BYTES):
             return self.dribble(quirk, json.dumps(plain).encode())
         if self.writes is not None:
             return self.reply(200, chat(self.writes))
@@ -274,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def dribble(self, quirk: str, data: bytes) -> None:
         """A reply that breaks off, or one that comes slowly, byte by byte at first."""
-        self.close_connection = quirk != "slow"
+        self.close_connection = quirk not in SLOW_BYTES
         if quirk == "drop":
             return
         self.send_response(200)
@@ -288,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
         if quirk == "chunkcut":
             self.wfile.write(b'40\r\n{"id": "c"')
             return
-        for _ in range(4):
+        for _ in range(SLOW_BYTES[quirk]):
             self.wfile.write(b"1\r\n \r\n")
             time.sleep(0.02)
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n0\r\n\r\n")

@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.dataset  # noqa: F401  (this and others are loaded once, before the forks)
@@ -115,10 +116,15 @@ def kill_at(number: int, by: int = signal.SIGKILL) -> Callable[[], None]:
     return install
 
 
-def wait_until_stopped(pid: int) -> None:
-    """Returns when a child has stopped itself; fails if it ended instead."""
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """From when a child has stopped itself; it wakes up at the end. Fails if it ended instead."""
     _, status = os.waitpid(pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status), os.waitstatus_to_exitcode(status)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def published(output: str) -> list[bytes]:

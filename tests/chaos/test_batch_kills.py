@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from lmtx_ray.batch.outputs import read_manifests, read_rejects, read_tags
 from tests.chaos.batch_runs import (
     attempts,
     finish,
+    frozen,
     kill_at,
     published,
     start,
     tag_arguments,
-    wait_until_stopped,
     write_corpus,
 )
 
@@ -87,9 +86,8 @@ def test_a_driver_that_was_overtaken_stops_with_its_own_code(
     expected = undisturbed(bundle, place, 4, tmp_path / "log")
     arguments = tag_arguments(bundle, f"{place}/in", f"{place}/out")
     first = start(arguments, tmp_path / "first", kill_at(write, signal.SIGSTOP))
-    wait_until_stopped(first)
-    second = finish(start(arguments, tmp_path / "second"))
-    os.kill(first, signal.SIGCONT)
+    with frozen(first):
+        second = finish(start(arguments, tmp_path / "second"))
     assert (finish(first), second) == (3, 0), (tmp_path / "first").read_text()
     assert "another driver" in (tmp_path / "first").read_text()
     assert published(f"{place}/out") == expected

@@ -13,7 +13,7 @@ import pytest
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
-from tests.chaos.batch_runs import finish, kill_at, wait_until_stopped
+from tests.chaos.batch_runs import finish, frozen, kill_at
 
 FILES = {"config.json": b"{}", "inner/weights": b"w" * 1000, "inner/words": b"a b c"}
 LOST = 7  # exit code of who lost a race
@@ -69,8 +69,7 @@ def test_who_comes_too_late_with_another_folder_harms_nothing(place: str, write:
     """The first driver freezes at a write; another one publishes; then the first wakes up."""
     uri = f"{place}/race-{write}"
     first = publish(uri, kill_at(write, by=signal.SIGSTOP), b"first")
-    wait_until_stopped(first)
-    assert finish(publish(uri, lambda: None, b"second")) == 0
-    os.kill(first, signal.SIGCONT)
+    with frozen(first):
+        assert finish(publish(uri, lambda: None, b"second")) == 0
     assert finish(first) == LOST
     assert content(uri, b"second")

@@ -9,20 +9,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.started import start
+
 PATIENCE_SECONDS = 120
 
 
 def lmtx(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Its log goes under `folder`/logs."""
     settings = {"LMTX_LOG_DIR": str(folder / "logs"), "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.Popen(
-        [sys.executable, "-m", "lmtx_ray.cli", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, **settings},
-    )
+    command = [sys.executable, "-m", "lmtx_ray.cli", *arguments]
+    return start(command, env={**os.environ, **settings})
 
 
 def until(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:

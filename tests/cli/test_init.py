@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,9 +14,11 @@ import yaml
 from lmtx_ray.cli.main import main
 from lmtx_ray.loop import judge_choice, running
 from lmtx_ray.loop.machine import Machine, this_machine
+from tests.cli.processes import PATIENCE_SECONDS
 from tests.fake_llm import FakeJudge
 from tests.own_files import texts, write_csv, write_documents, write_tags
 from tests.small_run import write
+from tests.started import start
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def init(capsys: pytest.CaptureFixture[str], *more: str) -> tuple[dict, str]:
 
 def test_two_files_become_a_config_that_is_planned(here: Path, capsys) -> None:
     told, said = init(capsys, "--judge", "none")
-    assert told["documents"], told["labels"] == (40, 40)
+    assert (told["documents"], told["labels"]) == (40, 40)
     assert told["columns"]["text"] == "Beschreibung"
     assert told["next"] == "lmtx run my.yaml"
     assert "semicolons, cp1252" in said
@@ -189,18 +190,13 @@ def test_somebody_at_a_terminal_is_asked(here: Path, judge: FakeJudge) -> None:
     """Menu, address, variable and name, typed in a pseudo-terminal."""
     mine, theirs = pty.openpty()
     command = [sys.executable, "-m", "lmtx_ray.cli", "init", "docs.csv", "tags.csv"]
-    process = subprocess.Popen(
-        command,
-        stdin=theirs,
-        stderr=theirs,
-        stdout=subprocess.PIPE,
-        cwd=here,
-        env=os.environ.copy(),
-    )
-    os.close(theirs)
-    os.write(mine, f"1\n{judge.url}\n\nok\n".encode())
-    out, _ = process.communicate(timeout=60)
-    os.close(mine)
+    try:
+        process = start(command, stdin=theirs, stderr=theirs, cwd=here, env=os.environ.copy())
+        os.write(mine, f"1\n{judge.url}\n\nok\n".encode())
+        out, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    finally:
+        os.close(theirs)
+        os.close(mine)
     assert process.returncode == 0
     assert json.loads(out)["judge"] == "http"
     assert "model: ok" in (here / "my.yaml").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ def test_the_table_shows_thresholds_and_limits_by_the_judge(run, capsys) -> None
     assert cells[10, 0.0]["known"] == pytest.approx((EACH - 1) / EACH, abs=1e-4)
 
 
-def test_a_precision_picks_and_stores_what_tags_then_use(run, capsys) -> None:
+def test_a_precision_picks_and_stores_what_tags_then_use(run, tmp_path, capsys) -> None:
+    run = shutil.copytree(run, tmp_path / "run")
     bundle = str(run / "bundle-one")
     chosen, said = optimize(capsys, bundle, "--precision", "0.9")
     cell = chosen["chosen"]

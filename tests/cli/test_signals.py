@@ -10,6 +10,7 @@ import pytest
 
 from lmtx_ray.batch.outputs import read_tags
 from lmtx_ray.io import lease, storage
+from serve_apps.ports import free_port
 from tests.batch.tagging import document, lines
 from tests.cli.processes import PATIENCE_SECONDS, lmtx, of_session, until
 from tests.small_run import write_inputs
@@ -44,7 +45,7 @@ def test_tagging_here_stops_and_goes_on(bundle, tmp_path: Path) -> None:
     write_documents(tmp_path / "in.jsonl")
     out = str(tmp_path / "out")
     options = ["--bundle", bundle, "--input", str(tmp_path / "in.jsonl"), "--output", out]
-    options += ["--unit-bytes", "100000"]
+    options += ["--unit-bytes", "20000"]
     process = lmtx(tmp_path, "tag", *options)
     until(lambda: bool(storage.list_files(f"{out}/done")), process)
     stop(process, signal.SIGINT)
@@ -115,7 +116,7 @@ def test_a_run_stops_gives_its_lease_back_and_goes_on(tmp_path: Path, number: in
 @pytest.mark.ray
 @pytest.mark.parametrize("when", ["starting", "serving"])
 def test_a_service_stops(bundle, tmp_path: Path, when: str) -> None:
-    process = lmtx(tmp_path, "serve", "--bundle", bundle, "--port", "18765")
+    process = lmtx(tmp_path, "serve", "--bundle", bundle, "--port", str(free_port()))
     if when == "starting":
         until(lambda: any("raylet" in line for line in of_session(process.pid)), process)
     else:

@@ -16,6 +16,7 @@ from lmtx_ray.loop.layout import lay_out
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.stages.first_question import DOCUMENT
 from tests.fake_llm import FakeJudge
+from tests.started import start
 
 
 def go(config: Path, run: Path, *overrides: str, stop: str | None = None) -> dict[str, Any]:
@@ -41,11 +42,4 @@ def asked(judge: FakeJudge) -> Counter[tuple[str, str]]:
 def lmtx(config: Path, run: Path, *overrides: str, **environment: str) -> subprocess.Popen[str]:
     sets = [part for text in (f"run={run}", *overrides) for part in ("--set", text)]
     command = [sys.executable, "-m", "lmtx_ray.cli", "run", str(config), "--until", "judge", *sets]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, **environment},
-    )
+    return start(command, env={**os.environ, **environment})

@@ -12,24 +12,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests import started
+
 TIMEOUT_SECONDS = 300
 BEFORE_JUDGING = ("documents-", "labels-", "label-rejects-", "rejects-", "lexical-", "test-")
 
 
 def start(inputs: Path, run: Path, *more: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "lmtx_ray.cli",
-        "run",
-        str(inputs / "config.yaml"),
-        "--set",
-        f"run={run}",
-        *more,
-    ]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    command = [sys.executable, "-m", "lmtx_ray.cli", "run", str(inputs / "config.yaml")]
+    return started.start([*command, "--set", f"run={run}", *more])
 
 
 def finish(process: subprocess.Popen[str]) -> dict:
@@ -44,7 +35,7 @@ def kill_when(process: subprocess.Popen[str], reached: Callable[[], bool]) -> No
     while not reached():
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
 

@@ -23,7 +23,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    settings = GuardSettings(body_seconds=0.4, requests_per_minute=0, documents_per_minute=0)
+    settings = GuardSettings(requests_per_minute=0, documents_per_minute=0)
     with serving(contract_app(settings)) as base:
         yield base
 
@@ -59,9 +59,10 @@ def test_chunked_body_without_a_length_is_cut_at_the_limit(url: str) -> None:
     assert asyncio.run(post()).status_code == 413
 
 
-def test_length_that_promises_more_than_comes_is_a_timeout(url: str) -> None:
+def test_length_that_promises_more_than_comes_is_a_timeout() -> None:
     head = "Content-Type: application/json\r\nContent-Length: 500"
-    reply = send_raw(url, head, b'{"documents": [')
+    with serving(contract_app(GuardSettings(body_seconds=0.4))) as url:
+        reply = send_raw(url, head, b'{"documents": [')
     assert (reply.status, reply.headers["Connection"]) == (408, "close")
 
 
@@ -145,9 +146,12 @@ def test_requests_beyond_those_in_flight_are_refused_at_once(status: int) -> Non
     async def scene() -> list[httpx.Response]:
         release = asyncio.Event()
         api = clock_free_app(GuardSettings(max_in_flight=3, busy_status=status), release.wait)
-        asyncio.get_running_loop().call_later(0.2, release.set)
-        first = await post_all(api, 8)
-        return [*first, *await post_all(api, 3)]
+        first = [asyncio.create_task(post_all(api, 1)) for _ in range(8)]
+        while sum(task.done() for task in first) < 5:
+            await asyncio.sleep(0.01)
+        release.set()
+        found = [reply for task in first for reply in await task]
+        return [*found, *await post_all(api, 3)]
 
     replies = asyncio.run(scene())
     refused = [reply for reply in replies[:8] if reply.status_code == status]
@@ -192,7 +196,7 @@ def test_each_key_has_its_own_rate() -> None:
 
 
 def test_documents_are_counted_against_their_own_rate() -> None:
-    settings = GuardSettings(documents_per_minute=60, burst_seconds=10)
+    settings = GuardSettings(documents_per_minute=6, burst_seconds=100)
 
     async def scene() -> list[int]:
         transport = httpx.ASGITransport(contract_app(settings))

@@ -91,6 +91,6 @@ def test_a_broken_off_step_gives_its_workers_back(
     try:
         with pytest.raises(Exception, match=message) as kept:  # as a caller may keep it
             run_units([work], Dies if message == "no more" else Refuses, kwargs, Resources(), "x")
-        assert within_a_minute(lambda: cpus() == free), kept
+        assert within_a_minute(lambda: cpus() >= free), kept
     finally:
         gc.enable()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 
 import pytest
 
@@ -232,12 +233,18 @@ def test_a_halted_step_ends_the_waiting_and_keeps_the_answers(
 ) -> None:
     halted = threading.Event()
     monkeypatch.setattr(pacing, "backoff", lambda failures: 600.0)
-    waits = threading.Timer(0.5, halted.set)
-    waits.start()
+
+    def halt() -> None:
+        while not any("broken" in str(request["body"]) for request in judge.requests):
+            time.sleep(0.01)
+        halted.set()
+
+    halting_thread = threading.Thread(target=halt, daemon=True)
+    halting_thread.start()
     with halting.heeding(halted), pytest.raises(Halted) as stopped:
         teacher(judge, concurrency=concurrency).judge(asked("heart", "moon", "broken", "ear"))
     assert answers(stopped.value.answers)[:2] == ["yes", "no"]
-    waits.join()
+    halting_thread.join()
     before = len(judge.requests)
     with halting.heeding(halted), pytest.raises(Halted):
         teacher(judge, concurrency=concurrency).judge(asked("heart"))

@@ -174,6 +174,8 @@ def test_its_verdicts_are_its_own(folder: str) -> None:
         assert teacher_identity(config.model_copy(update=change), TAG) != known
     weights = Path(folder, "model.safetensors")
     tensors = load_file(weights)
-    save_tensors({name: tensor * 2 for name, tensor in tensors.items()}, weights)
-    assert teacher_identity(config, TAG) != known
-    save_tensors(tensors, weights)
+    try:
+        save_tensors({name: tensor * 2 for name, tensor in tensors.items()}, weights)
+        assert teacher_identity(config, TAG) != known
+    finally:
+        save_tensors(tensors, weights)
