@@ -64,7 +64,7 @@ _OF_TAGS = {
     "label_keys": "best first",
     "labels": "the names of the labels",
     "scores": "of the ranking; comparable inside a row only",
-    "probabilities": "that the judge would say yes",
+    "probabilities": "that the label is right",
     "reason": "why there are no tags, or what is odd; else empty",
 }
 _OF_REJECTS = {

@@ -119,7 +119,7 @@ def http_interface() -> str:
     common = answers_of_all([said for _, _, said in told])
     for path, verb, said in told:
         text += endpoint(path, verb, said, common)
-    text += "## Errors\n\nAny endpoint may answer with one of these and an ErrorBody.\n\n"
+    text += "## Other answers\n\nAny endpoint may give one of these, from 400 on with an ErrorReply.\n\n"
     text += table(("status", "meaning"), iter(sorted(common))) + "\n"
     text += "## Bodies\n\n"
     for name, body in sorted(described["components"]["schemas"].items()):

@@ -24,6 +24,7 @@ from lmtx_ray.corpus.label_edits import Edited, Wishes, edit, to_become
 from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.plain_labels import plain_labels
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
 
 ROWS = 1 << 16
@@ -75,7 +76,8 @@ def plan_changes(bundle: str, kind: str, source: str, fields: Fields = USUAL) ->
 
 
 def plan_to(bundle: str, labels: str, fields: Fields = USUAL) -> Plan:
-    """An edit that makes the bundle's labels those of a whole file, or of a published label set.
+    """An edit that makes the bundle's labels those of a whole file, of a published label set, or of
+    another bundle (of a run: its newest).
 
     Raises:
         CorpusError: A row that is no label, named by file, row and field.
@@ -91,8 +93,10 @@ def plan(before: BundleLabels, wishes: Wishes) -> Plan:
 
 
 def _whole(labels: str, fields: Fields) -> pa.Table:
+    labels = resolve(labels)
     if storage.exists(storage.join(labels, MANIFEST)):
-        return PublishedFolder(labels).read()
+        published = PublishedFolder(labels)
+        return labels_of(labels).table if published.manifest().files else published.read()
     columns = ColumnMap(label_key=fields.key, label_text=fields.text)
     config = CorpusConfig(
         documents=(labels,), labels=labels, columns=columns, encoding=fields.encoding

@@ -23,6 +23,7 @@ from lmtx_ray.corpus.plain_labels import plain_labels
 from lmtx_ray.corpus.schemas import LABELS as LABELS_SCHEMA
 from lmtx_ray.corpus.schemas import contract_of
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.text_tokens import TOKENIZER, Count, token_counter
@@ -146,12 +147,14 @@ def _usage(table: pa.Table, names: Names, tags: str | None) -> Iterator[Finding]
 
 
 def read_labels(uri: str) -> LabelSource:
-    """The labels of a file as a run reads it, of a bundle or of a published step.
+    """The labels of a file as a run reads it, of a bundle (of a run: its newest) or of a published
+    step.
 
     Raises:
         CorpusError: There is no label, or a file that cannot be read.
         PublishError: A folder where neither a bundle nor labels are published.
     """
+    uri = resolve(uri)
     if storage.exists(storage.join(uri, MANIFEST)):
         folder = PublishedFolder(uri)
         return _of_bundle(uri) if folder.manifest().files else LabelSource(folder.read())

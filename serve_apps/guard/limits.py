@@ -29,7 +29,7 @@ class GuardSettings(BaseModel):
     max_depth: int = Field(16, ge=1, le=150)
     body_seconds: float = Field(10.0, gt=0)
     request_seconds: float = Field(30.0, gt=0)
-    max_in_flight: int = Field(128, ge=1)
+    max_in_flight: int = Field(80, ge=1)  # under a second of work on two cores
     busy_status: Literal[429, 503] = 503
     requests_per_minute: int = Field(60_000, ge=0)  # above what a machine answers
     documents_per_minute: int = Field(600_000, ge=0)

@@ -150,6 +150,13 @@ def test_a_whole_label_set_is_reached_by_difference(bundle: str, tmp_path: Path)
                             "L2": "lung care", "N9": "liver trial"}  # fmt: skip
 
 
+def test_a_label_set_may_be_that_of_another_bundle(bundle: str, tmp_path: Path) -> None:
+    other = edited(bundle, "update", tmp_path / "u.csv", "key,text\nL2,lung care\n")
+    plan = plan_to(bundle, other)
+    assert plan.edited.counts()["changed"] == 1
+    assert Tagger.load(plan.make()).labels["L2"] == "lung care"
+
+
 def test_the_command_tells_first_and_stops_where_it_is_dry(
     bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

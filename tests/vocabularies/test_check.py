@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmtx_ray.cli.main import main
+from lmtx_ray.io.latest import write_about
 from tests.small_run import write
 from tests.tiny import save_encoder
 from tests.tiny_bundle import publish_bundle
@@ -115,6 +116,8 @@ def test_a_bundle_is_checked_as_its_file_is(check, tmp_path: Path) -> None:
     assert (code, told["findings"]) == (0, {})
     assert "looked at names, aliases, parents, lengths in tokens" in said
     assert check(bundle, "--tokens", "1")[1]["findings"] == {"long_text": told["labels"]}
+    write_about(bundle, str(tmp_path), {})
+    assert check(str(tmp_path / "latest"))[1] == told  # as the newest bundle of its run
 
 
 def test_tokens_are_those_of_the_encoder(tmp_path: Path, capsys) -> None:
