@@ -119,7 +119,8 @@ def http_interface() -> str:
     common = answers_of_all([said for _, _, said in told])
     for path, verb, said in told:
         text += endpoint(path, verb, said, common)
-    text += "## Other answers\n\nAny endpoint may give one of these, from 400 on with an ErrorReply.\n\n"
+    text += "## Other answers\n\n"
+    text += "Any endpoint may give one of these, from 400 on with an ErrorReply.\n\n"
     text += table(("status", "meaning"), iter(sorted(common))) + "\n"
     text += "## Bodies\n\n"
     for name, body in sorted(described["components"]["schemas"].items()):
