@@ -115,7 +115,8 @@ def check_version(uri: str, description: Mapping[str, Any]) -> None:
 
 
 def open_bundle(uri: str, wanted: Callable[[str], bool] = lambda name: True) -> LocalBundle:
-    """The files of a bundle that `wanted(name)` asks for, each of the content that was published.
+    """The files of a bundle, or of a step that is a folder of files, that `wanted(name)` asks for,
+    each of the content that was published.
 
     Raises:
         PublishError: Not a published bundle, or a file was changed.
@@ -128,7 +129,9 @@ def open_bundle(uri: str, wanted: Callable[[str], bool] = lambda name: True) -> 
         for name in names:
             check(Path(own, name), published.files[name].sha256, published.location(name))
         return LocalBundle(own, published)
-    copy = copies.hold(copies.BUNDLES, published.key)
+    # a step of a run is opened likewise, and may not push out a bundle that answers
+    kind = copies.BUNDLES if DESCRIPTION in published.files else copies.STEPS
+    copy = copies.hold(kind, published.key)
     for name in names:
         # a bundle that was made of another shares most of its files with that
         alike = copy.folder.parent.glob(f"*/{glob.escape(name)}")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lmtx_ray.io import disk, locks
 
-BUNDLES, MODELS, VERDICTS = "bundles", "models", "verdicts"
+BUNDLES, STEPS, MODELS, VERDICTS = KINDS = "bundles", "steps", "models", "verdicts"
 MOST_BUNDLES, MOST_GIB = "LMTX_CACHE_BUNDLES", "LMTX_CACHE_GIB"
 KEPT_BUNDLES = 4  # the one that answers, the one before it, and room for two to come
 KEPT_GIB = 100
@@ -47,7 +47,7 @@ class _Kept:
 
 
 def hold(kind: str, name: str) -> Copy:
-    """Begin to use the copy `name` of a kind: BUNDLES, MODELS or VERDICTS.
+    """Begin to use the copy `name` of one of the KINDS.
 
     Raises:
         StorageError: The cache's folder cannot be written.
@@ -76,7 +76,7 @@ def make_room(coming: int) -> None:
 
 
 def _all_kept() -> Iterator[_Kept]:
-    for kind in (BUNDLES, MODELS, VERDICTS):
+    for kind in KINDS:
         with suppress(FileNotFoundError):  # nothing of this kind was fetched yet
             for folder in disk.cache(kind).iterdir():
                 if folder.is_dir():

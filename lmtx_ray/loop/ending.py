@@ -123,7 +123,7 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
             sliced = by_frequency(readers, units, frequency, settings, labels)
             summary[name] = {
                 method: {
-                    **evaluation.summarise(table),
+                    **evaluation.summarise(table, settings.seed),
                     **sliced[method],
                     **({CALLS: calls[method]} if method in calls else {}),
                 }
@@ -134,6 +134,8 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
                 summary[gain + ending] = {
                     key: value
                     for metric in (f"P@{settings.precision_at[0]}", f"R@{settings.recall_at[0]}")
-                    for key, value in evaluation.compare(rows[final], rows[other], metric).items()
+                    for key, value in evaluation.compare(
+                        rows[final], rows[other], metric, settings.seed
+                    ).items()
                 }
     return {**summary, "final": final}

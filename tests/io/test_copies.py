@@ -42,7 +42,7 @@ def lake_of(tmp_path: Path) -> str:
 def bundle(lake_of: str, name: str = "bundle") -> LocalBundle:
     """A held bundle of BYTES."""
     uri = f"{lake_of}/{name}"
-    Dataset(uri, name).publish_folder(lambda to: (to / "a").write_bytes(name[-1:].encode() * BYTES))
+    Dataset(uri, name).publish_folder(lambda to: (to / "bundle.json").write_bytes(name[-1:].encode() * BYTES))
     return open_bundle(uri)
 
 
@@ -130,6 +130,18 @@ def test_a_number_of_bundles_is_no_number_of_models_or_layers(
         bundle(lake_of, f"bundle-{number}")
     count = {kind: sum(p.is_dir() for p in (cache / kind).iterdir()) for kind in (BUNDLE, LAYER)}
     assert count == {BUNDLE: 1, LAYER: 3}
+
+
+def test_steps_of_a_run_do_not_push_out_the_bundle_that_answers(
+    cache: Path, lake_of: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMTX_CACHE_BUNDLES", "1")
+    bundle(lake_of)
+    for name in ("index-0", "memory-1"):
+        uri = f"{lake_of}/{name}"
+        Dataset(uri, name).publish_folder(lambda to: (to / "shard").write_bytes(b"s"))
+        open_bundle(uri)
+    assert kinds(cache) == {BUNDLE, "steps"}
 
 
 def test_processes_that_evict_each_others_copies_each_find_their_own_whole(

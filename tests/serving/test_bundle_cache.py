@@ -53,9 +53,9 @@ def on_s3(other_bundle: str) -> str:
 
 
 def small(number: int) -> str:
-    """A published folder of one small file on S3."""
+    """A bundle of one small file on S3."""
     uri = f"{BUCKET}/small-{number}"
-    Dataset(uri, "f").publish_folder(lambda to: (to / "a").write_text(f"{number}"))
+    Dataset(uri, "f").publish_folder(lambda to: (to / "bundle.json").write_text(f"{number}"))
     return uri
 
 
@@ -169,11 +169,11 @@ def test_old_bundles_go_and_one_in_use_stays(kept: Path, monkeypatch: pytest.Mon
     for number, uri in enumerate(uris[1:], 1):
         key = open_bundle(uri).published.key
         os.utime(kept / f"{key}.lock", (10**9 + number, 10**9 + number))
-    assert names(str(kept / held.published.key)) == {"a"}
+    assert names(str(kept / held.published.key)) == {"bundle.json"}
     open_bundle(uris[3])
-    left = {Path(folder, "a").read_text() for folder in kept.iterdir() if folder.is_dir()}
+    left = {Path(folder, "bundle.json").read_text() for folder in kept.iterdir() if folder.is_dir()}
     assert left == {"0", "3"}
     del held
     open_bundle(uris[1])
-    left = {Path(folder, "a").read_text() for folder in kept.iterdir() if folder.is_dir()}
+    left = {Path(folder, "bundle.json").read_text() for folder in kept.iterdir() if folder.is_dir()}
     assert left == {"3", "1"}
