@@ -9,7 +9,7 @@ from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.steps import Cycle, Learned, State, Votes
 
-LEARNING = 2  # the way in which sides are weighed: another one makes other rankings
+LEARNING = 3  # the way in which sides are weighed: another one makes other rankings
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +23,10 @@ from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 
 FILE = "memory.safetensors"
-NEIGHBOURS = 30
 VOTED = 50  # labels of its neighbours that are candidates of a document
-TEMPERATURE = 0.05  # of the softmax over their cosines
+# how many neighbours vote, and the temperature of the softmax over their cosines: of what is
+# remembered now, and of memories that do not say so, for which weights were fitted by these
+VOTING, VOTED_BEFORE = (60.0, 0.15), (30.0, 0.05)
 ASKED, ACCEPTED = 2.0, 0.5  # counted for each label beforehand
 
 # a document's key (`document_key`), vector, accepted labels and their P(yes)
@@ -36,7 +37,8 @@ Judged = tuple[int, np.ndarray, Sequence[int] | np.ndarray, Sequence[float] | np
 class Remembered:
     """Judged documents: their keys uint64 [N] (`document_key`), unit vectors float32 [N, D],
     `starts_N` int64 [N + 1] into labels int32 and P(yes) float32 [P] of accepted pairs; and of each
-    label how often it was asked about and how much of P(yes) it got, float64 [L]."""
+    label how often it was asked about and how much of P(yes) it got, float64 [L]. `voting`
+    float64 [2] are the number of neighbours that vote and the temperature of their weights."""
 
     keys_N: np.ndarray
     vectors_ND: np.ndarray
@@ -45,6 +47,7 @@ class Remembered:
     p_yes_P: np.ndarray
     asked_L: np.ndarray
     accepted_L: np.ndarray
+    voting: np.ndarray = field(default_factory=lambda: np.array(VOTING))
 
     @classmethod
     def of(
@@ -76,7 +79,7 @@ class Remembered:
         try:
             arrays = dict(open_tensors(file).arrays)
             arrays["keys_N"] = arrays["keys_N"].view(np.uint64)
-            return cls(**arrays)
+            return cls(**{"voting": np.array(VOTED_BEFORE), **arrays})
         except (KeyError, TypeError) as error:
             raise ValueError(f"{file}: not a memory ({error})") from error
 
@@ -119,6 +122,7 @@ class Memory:
         if len(set(sizes)) > 1 or len(set(ends)) > 1:
             raise ValueError(f"a memory of {sizes} documents and {ends} pairs")
         self._kept = remembered
+        self._neighbours, self._temperature = int(remembered.voting[0]), remembered.voting[1]
         self._nearest = IndexShard(remembered.vectors_ND) if sizes[0] else None
 
     def __len__(self) -> int:
@@ -152,11 +156,11 @@ class Memory:
         if self._nearest is None or not len(vectors_BD):
             nothing = np.zeros(0, np.int64)
             return as_lists(nothing, nothing, nothing.astype(np.float32), shape)
-        rows_BM, cosines_BM = self._nearest.search(vectors_BD, min(NEIGHBOURS + 1, len(self)))
+        rows_BM, cosines_BM = self._nearest.search(vectors_BD, min(self._neighbours + 1, len(self)))
         there_BM = rows_BM != PADDING
         if keys_B is not None:
             there_BM &= self._kept.keys_N[rows_BM] != np.array(keys_B, np.uint64)[:, None]
-        there_BM &= np.cumsum(there_BM, axis=1) <= NEIGHBOURS
+        there_BM &= np.cumsum(there_BM, axis=1) <= self._neighbours
         documents, labels, shares = self._votes(rows_BM, cosines_BM, there_BM)
         if selection is not None:
             allowed = selection.holds(labels)
@@ -173,7 +177,7 @@ class Memory:
         places_Q, rows_Q = np.nonzero(there_BM)[0], rows_BM[there_BM]
         nearest_B = np.where(there_BM, cosines_BM, -np.inf).max(axis=1)
         away_Q = cosines_BM[there_BM].astype(np.float64) - nearest_B[places_Q]
-        weights_Q = np.exp(away_Q / TEMPERATURE)
+        weights_Q = np.exp(away_Q / self._temperature)
         weights_Q /= np.bincount(places_Q, weights_Q, minlength=documents)[places_Q]
         starts_Q = kept.starts_N[rows_Q]
         lengths_Q = kept.starts_N[rows_Q + 1] - starts_Q

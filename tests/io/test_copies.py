@@ -42,7 +42,9 @@ def lake_of(tmp_path: Path) -> str:
 def bundle(lake_of: str, name: str = "bundle") -> LocalBundle:
     """A held bundle of BYTES."""
     uri = f"{lake_of}/{name}"
-    Dataset(uri, name).publish_folder(lambda to: (to / "bundle.json").write_bytes(name[-1:].encode() * BYTES))
+    Dataset(uri, name).publish_folder(
+        lambda to: (to / "bundle.json").write_bytes(name[-1:].encode() * BYTES)
+    )
     return open_bundle(uri)
 
 

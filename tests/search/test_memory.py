@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmtx_ray.search.memory import FILE, TEMPERATURE, Memory, Remembered, document_key
+from lmtx_ray.search.memory import (
+    FILE,
+    VOTED_BEFORE,
+    VOTING,
+    Memory,
+    Remembered,
+    document_key,
+)
+from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 
 
 def unit(*rows: tuple[float, ...]) -> np.ndarray:
@@ -29,10 +37,15 @@ def remembered() -> Remembered:
     )
 
 
+def weights_of(voting: tuple[float, float]) -> np.ndarray:
+    """Of the three documents as neighbours of a query like a."""
+    weights = np.exp((np.array([1.0, 0.5**0.5, 0.0]) - 1) / voting[1])
+    return weights / weights.sum()
+
+
 def test_neighbours_vote_for_their_labels_by_nearness_and_certainty() -> None:
     ids, scores = Memory(remembered()).search(unit((1, 0)), 4)
-    weights = np.exp((np.array([1.0, 0.5**0.5, 0.0]) - 1) / TEMPERATURE)
-    weights /= weights.sum()
+    weights = weights_of(VOTING)
     assert ids[0].tolist() == [4, 1, 7, -1]
     wanted = [0.9 * weights[0], 0.6 * weights[0] + 0.8 * weights[1], weights[2]]
     np.testing.assert_allclose(scores[0, :3], wanted, rtol=1e-5)
@@ -77,6 +90,11 @@ def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
         Memory(remembered()).search(query, 3), Memory.load(tmp_path).search(query, 3), strict=True
     ):
         assert before.tobytes() == after.tobytes()
+    arrays = {name: kept.copy() for name, kept in open_tensors(tmp_path / FILE).arrays.items()}
+    del arrays["voting"]  # as one that was kept before votes were counted otherwise
+    write_tensors(tmp_path / FILE, arrays)
+    _, scores = Memory.load(tmp_path).search(unit((1, 0)), 4)
+    assert scores[0, 2] == pytest.approx(weights_of(VOTED_BEFORE)[2], rel=1e-4)
     (tmp_path / FILE).write_bytes(b"nothing")
     with pytest.raises(ValueError, match=FILE):
         Memory.load(tmp_path)
