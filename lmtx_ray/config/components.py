@@ -207,7 +207,7 @@ class FitConfig(Config):
         ge=0,
         lt=1,
         description="Share of activations that is dropped; null takes what the model says, usually "
-        "0.1, which takes a fifth of a step's time on CPUs.",
+        "0.1, which takes a fifth of a step's time on CPUs. Source title and segment do so.",
     )
     token_budget: int = Field(
         16384,
@@ -282,15 +282,15 @@ class PseudoLabelConfig(Config):
         True, description="Keep P(yes) as the target; with false a right label counts 1."
     )
     own_labels: int = Field(
-        5,
+        1,
         ge=1,
         description="Source title, second cycle: how many of its own first labels of a document "
         "the student learns.",
     )
-    own_ranking: Literal["dense", "hybrid"] = Field(
-        "dense",
-        description="Which of its rankings they are taken from: the encoder's alone, as published, "
-        "or fused with words.",
+    own_words: int = Field(
+        1,
+        ge=0,
+        description="The same, of the first labels by words.",
     )
     accept_deviations: float | None = Field(
         None,

@@ -234,10 +234,8 @@ class _Planner:
         documents, clusters = self._documents.fingerprint, None
         made_of: list[object] = [fit.segment_words] if config.source == "segment" else []
         if number > 1:
-            own = states[-1].corpus
-            rules = config.pseudo_labels.model_dump(mode="json", include={"own_labels"})
-            ranked = own.hybrid if config.pseudo_labels.own_ranking == "hybrid" else own.dense
-            made_of = [ranked.fingerprint, rules]
+            firsts = config.pseudo_labels.own_labels, config.pseudo_labels.own_words
+            made_of = [states[-1].corpus.dense.fingerprint, self._lexical.fingerprint, firsts]
         elif config.source == "title" and fit.clusters:
             vectors = states[0].corpus.vectors.fingerprint
             clusters = self._step("clusters-1", documents, vectors, fit.clusters, fit.seed)

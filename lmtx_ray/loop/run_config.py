@@ -5,7 +5,7 @@ Everything here loads in milliseconds, so that `lmtx plan` and `--dry-run` start
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -110,6 +110,16 @@ class RunConfig(Config):
     cycles: CyclesConfig = Field(CyclesConfig(), description="How often.")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="On test documents.")
     resources: StageResources = Field(StageResources(), description="Hardware of each stage.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _texts_that_differ(cls, values: Any) -> Any:
+        """A text that stands in a batch twice has one vector without dropout, and teaches nothing
+        by it."""
+        if not isinstance(values, dict) or values.get("source", "teacher") == "teacher":
+            return values
+        fit = values.get("fit") or {}
+        return {**values, "fit": {"dropout": None, **fit}} if isinstance(fit, dict) else values
 
     @field_validator("run")
     @classmethod

@@ -36,7 +36,9 @@ def text_examples_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
     if cycle.clusters is not None:
         _clusters_step(config, layout, cycle.clusters)
     if cycle.number > 1:
-        _run(config, layout, cycle, OwnExamples, {"labels": config.pseudo_labels.own_labels})
+        rules = config.pseudo_labels
+        firsts = {"firsts": (rules.own_labels, rules.own_words)}
+        _run(config, layout, cycle, OwnExamples, firsts)
     elif config.source == "title":
         centres = cycle.clusters.uri if cycle.clusters else None
         _run(config, layout, cycle, TitleExamples, {"centres": centres})
@@ -50,16 +52,15 @@ def text_examples_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
 def _run(
     config: RunConfig, layout: Layout, cycle: Cycle, worker: type, kwargs: dict[str, object]
 ) -> None:
-    work = Work(cycle.examples, _units(config, layout, cycle), "doc_id")
+    work = Work(cycle.examples, _units(layout, cycle), "doc_id")
     run_units([work], worker, kwargs, config.resources.shortlist, "examples")
 
 
-def _units(config: RunConfig, layout: Layout, cycle: Cycle) -> list[Unit]:
+def _units(layout: Layout, cycle: Cycle) -> list[Unit]:
     """Documents, with what else a cycle's examples are made of."""
     before = layout.states[cycle.number - 1].corpus
     if cycle.number > 1:
-        ranked = before.hybrid if config.pseudo_labels.own_ranking == "hybrid" else before.dense
-        return fragments(layout.documents, ranked)
+        return fragments(layout.documents, before.dense, layout.lexical)
     return fragments(layout.documents, *([before.vectors] if cycle.clusters else []))
 
 

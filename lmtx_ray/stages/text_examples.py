@@ -53,16 +53,17 @@ class SegmentExamples:
 
 
 class OwnExamples:
-    """Worker: documents and a state's rankings of them in, EXAMPLES out."""
+    """Worker: documents and rankings of them in, EXAMPLES out."""
 
     expands: ClassVar[bool] = True
 
-    def __init__(self, labels: int) -> None:
-        self._labels = labels
+    def __init__(self, firsts: Sequence[int]) -> None:
+        """`firsts`: how many labels count of each ranking."""
+        self._firsts = firsts
 
-    def __call__(self, documents: pa.Table, rankings: pa.Table) -> pa.Table:
+    def __call__(self, documents: pa.Table, *rankings: pa.Table) -> pa.Table:
         """A row for each document to train on."""
-        return own_examples(documents, rankings, self._labels)
+        return own_examples(documents, rankings, self._firsts)
 
 
 def build_centres(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
+
 import pyarrow as pa
 
 from lmtx_ray.corpus import schemas
@@ -39,27 +42,27 @@ def segment_examples(documents: pa.Table, words: tuple[int, int]) -> pa.Table:
     return _table(rows, schemas.SEGMENT_EXAMPLES)
 
 
-def own_examples(documents: pa.Table, rankings: pa.Table, labels: int) -> pa.Table:
-    """EXAMPLES: a state's first `labels` labels of each document to train on, as if they were
-    right; nobody knows a wrong one.
+def own_examples(
+    documents: pa.Table, rankings: Sequence[pa.Table], firsts: Sequence[int]
+) -> pa.Table:
+    """EXAMPLES: the first labels of each document to train on, as if they were right, so many of
+    each of some rankings of it; nobody knows a wrong one.
 
     Raises:
         ValueError: The rankings are of other documents.
     """
-    if rankings["doc_id"].to_pylist() != documents["doc_id"].to_pylist():
-        raise ValueError("documents and rankings hold other documents; re-run the step")
-    columns = documents["split"].to_pylist(), rankings.to_pylist()
-    rows = [
-        {
-            "doc_id": row["doc_id"],
-            "positives": row["label_ids"][:labels],
-            "targets": [1.0] * len(row["label_ids"][:labels]),
-            "hard_negatives": [],
-        }
-        for split, row in zip(*columns, strict=True)
-        if split == "train" and row["label_ids"]
-    ]
-    return _table(rows, schemas.EXAMPLES)
+    for ranking in rankings:
+        if ranking["doc_id"].to_pylist() != documents["doc_id"].to_pylist():
+            raise ValueError("documents and rankings hold other documents; re-run the step")
+    ids = zip(*(ranking["label_ids"].to_pylist() for ranking in rankings), strict=True)
+    columns = zip(documents["doc_id"].to_pylist(), documents["split"].to_pylist(), ids, strict=True)
+    rows = []
+    for doc_id, split, lists in columns:
+        firsts_of = (own[:most] for own, most in zip(lists, firsts, strict=True))
+        own = list(dict.fromkeys(chain.from_iterable(firsts_of)))
+        if split == "train" and own:
+            rows.append({"doc_id": doc_id, "positives": own, "targets": [1.0] * len(own)})
+    return _table([{**row, "hard_negatives": []} for row in rows], schemas.EXAMPLES)
 
 
 def _table(rows: list[dict[str, object]], schema: pa.Schema) -> pa.Table:

@@ -22,6 +22,7 @@ from lmtx_ray.student.batching import Batch, Row
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 SCALE_SHARE = 0.1  # of all steps, for each number of clusters but the last
+CLUSTERED = 0.5  # of all steps; after them a text is alike to its own title only
 Pair = tuple[str, str]
 
 
@@ -154,10 +155,11 @@ def _pair_of(row: Row, config: FitConfig, step: int) -> Pair:
 
 
 def _cluster(clusters: Sequence[int], step: int, total: int) -> int:
-    """A document's cluster at the step's scale; -1 where there are none."""
-    if not clusters:
+    """A document's cluster at the step's scale; -1 where there are none, or none any more."""
+    done = step / max(total, 1)
+    if not clusters or done >= CLUSTERED:
         return -1
-    return clusters[min(int(step / (SCALE_SHARE * max(total, 1))), len(clusters) - 1)]
+    return clusters[min(int(done / SCALE_SHARE), len(clusters) - 1)]
 
 
 def _same(values: Sequence[object]) -> torch.Tensor:

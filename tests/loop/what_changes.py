@@ -110,7 +110,7 @@ FIRST_CHANGED = {
             "soft",
             "accept_deviations",
             "own_labels",
-            "own_ranking",
+            "own_words",
         )
     },
     "source": "verdicts 1",
@@ -187,7 +187,6 @@ OTHERS = {
     "judge.teacher.prompt": "wiki_tag",
     "pseudo_labels.soft": False,
     "pseudo_labels.accept_deviations": 1.0,
-    "pseudo_labels.own_ranking": "hybrid",
     "source": "segment",
     "fit.steps": 3,
     "fit.final_rate": 0.1,

@@ -23,6 +23,8 @@ RANKINGS = pa.Table.from_pylist(
     schema=schemas.RANKINGS,
 )
 
+IDS = RANKINGS.schema.field("label_ids").type
+
 
 def test_a_title_and_another_text_are_needed() -> None:
     table = title_examples(DOCUMENTS, [[0], [1], [2], [3]])
@@ -38,7 +40,7 @@ def test_a_document_stands_once_for_each_of_its_pairs() -> None:
 
 
 def test_its_own_first_labels_are_taken_for_right() -> None:
-    table = own_examples(DOCUMENTS, RANKINGS, 2)
+    table = own_examples(DOCUMENTS, [RANKINGS], [2])
     assert [(row["doc_id"], row["positives"]) for row in table.to_pylist()] == [
         ("a", [3, 1]),
         ("b", [0]),
@@ -46,6 +48,12 @@ def test_its_own_first_labels_are_taken_for_right() -> None:
     assert table["targets"].to_pylist() == [[1.0, 1.0], [1.0]]
 
 
+def test_first_labels_by_words_are_taken_for_right_too_each_once() -> None:
+    by_words = RANKINGS.set_column(1, "label_ids", pa.array([[2, 0], [0], [5], []], IDS))
+    table = own_examples(DOCUMENTS, [RANKINGS, by_words], [2, 1])
+    assert table["positives"].to_pylist() == [[3, 1, 2], [0], [5]]
+
+
 def test_rankings_of_other_documents_are_noticed() -> None:
     with pytest.raises(ValueError, match="re-run the step"):
-        own_examples(DOCUMENTS, RANKINGS.slice(1), 2)
+        own_examples(DOCUMENTS, [RANKINGS.slice(1)], [2])

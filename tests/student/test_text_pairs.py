@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmtx_ray.config.components import FitConfig
+from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.student import text_pairs, training
 from lmtx_ray.student.contrast import in_batch_contrast, pair_loss
 from lmtx_ray.student.sizes import pairs_per_document
@@ -106,10 +107,26 @@ def test_a_title_batch_holds_texts_twice_and_drawn_labels_last() -> None:
 
 
 def test_clusters_become_finer_as_training_goes_on() -> None:
-    rows = title_rows([0, 0], [0, 1], [1, 2])
-    first, last = (text_pairs.title_batch(rows, LABELS, CONFIG, step, 100) for step in (0, 99))
-    assert first.targets_BM[:3, :3].tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
-    assert last.targets_BM[:3, :3].tolist() == torch.eye(3).tolist()
+    rows = title_rows([0, 0], [0, 1], [1, 1])
+    alike = [
+        text_pairs.title_batch(rows, LABELS, CONFIG, step, 100).targets_BM[:3, :3].tolist()
+        for step in (0, 20, 50)
+    ]
+    assert alike[0] == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    assert alike[1] == [[1, 0, 0], [0, 1, 1], [0, 1, 1]]
+    assert alike[2] == torch.eye(3).tolist()  # in the second half a text has its title alone
+
+
+def test_a_text_that_stands_twice_differs_by_dropout_unless_it_is_said() -> None:
+    values = {"run": "r", "corpus": {"documents": ["d"], "labels": "l"}}
+    for source, fit, dropout in (
+        ("title", {}, None),
+        ("segment", {"passes": 2}, None),
+        ("title", {"dropout": 0.2}, 0.2),
+        ("teacher", {}, 0.0),
+    ):
+        config = RunConfig.model_validate({**values, "source": source, "fit": fit})
+        assert config.fit.dropout == dropout
 
 
 def test_a_text_loses_its_own_title_only() -> None:
