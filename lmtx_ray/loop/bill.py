@@ -17,12 +17,13 @@ from lmtx_ray.config.judge import JudgeConfig
 from lmtx_ray.loop.prompt_tokens import PromptTokens
 from lmtx_ray.teacher.adapting import answer_limit
 from lmtx_ray.teacher.generating import WRITTEN_TOKENS
-from lmtx_ray.teacher.questions import votes_asked
+from lmtx_ray.teacher.questions import FIRST_WORDS, votes_asked
 
 BOTH_RANKINGS = 0.75  # of two rankings' first labels, those that are different ones
 NEW_CANDIDATES = 0.37  # of a later cycle's candidates, those that no cycle before had
 NEW_VOTES = 0.5  # of the labels of neighbours, those that were not asked about
 NEW_WEIGHED = 0.15  # of the first labels of all sides weighed, likewise
+WORDS_UNASKED = 0.3  # of the first labels by words, those that no other ranking has in front
 NEW_FIRSTS = 0.24  # of the first labels after a cycle, those that were not asked about
 PHRASES = "test phrases"  # the step that asks about documents and not about pairs
 
@@ -84,7 +85,8 @@ def step_bills(
             bills.append(_bill(name, aside, asked_of, NEW_FIRSTS * asked_of, new))
         if (name := f"learned selection {number}") in to_do:
             k = judge.select_k
-            bills.append(_bill(name, aside, k, NEW_WEIGHED * k, new))
+            words = WORDS_UNASKED * FIRST_WORDS if first else 0
+            bills.append(_bill(name, aside, k + FIRST_WORDS, NEW_WEIGHED * k + words, new))
     if (name := "chance verdicts") in to_do:
         bills.append(
             _bill(name, aside, judge.chance_k, judge.chance_k, 1 - held.share(0, judge.chance_k))

@@ -16,10 +16,10 @@ from lmtx_ray.evaluation.correction import Correction, fit_correction, moved
 from lmtx_ray.evaluation.kindness import AT_ITS_WORD, FEWEST, Kindness, fit_through
 from lmtx_ray.evaluation.pair_features import DENSE, FUSED, Known, by_document, pair_features
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.teacher.questions import FIRST_WORDS
 
 RANKED = ("doc_id", "label_ids", "scores")
 WEIGHED = Calibration().features  # the score alone
-FIRST_WORDS = 3  # of the labels that a document's words find: pairs that no judge had a hand in
 KEPT = 20  # candidates of a document that a bundle keeps, beside those that were judged
 UNKNOWN = float("nan")
 Pair = tuple[str, int]  # doc_id, label_id

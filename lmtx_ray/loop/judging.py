@@ -83,12 +83,14 @@ def select_step(
 def select_learned_step(
     config: RunConfig, layout: Layout, cycle: Cycle, learned: Learned, earlier: Sequence[Dataset]
 ) -> None:
-    """Ask about the first labels of all sides weighed, as far as nobody was asked before."""
+    """Ask about the first labels of all sides weighed, and of words, as far as nobody was asked
+    before."""
     assert cycle.asked is not None
-    output, ranked = cycle.asked[2], learned.corpus.ranked
-    work = Work(output, fragments(layout.documents, ranked, *earlier))
+    output, rankings = cycle.asked[2], {"learned": learned.corpus.ranked, "lexical": layout.lexical}
+    work = Work(output, fragments(layout.documents, *rankings.values(), *earlier))
     plan, name = learned_asks(config.judge), f"select learned {cycle.number}"
-    ask(config, layout, [work], {"held_aside": output}, plan, cycle.number, name, ("learned",))
+    sources = {"held_aside": output}
+    ask(config, layout, [work], sources, plan, cycle.number, name, tuple(rankings))
 
 
 def chance_step(

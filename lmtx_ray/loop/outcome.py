@@ -208,7 +208,8 @@ def _asked_of(
     yield before.candidates, judge_asks(config.judge, cycle.number == 1, bool(before.learned))
     yield after.candidates, select_asks(config.judge, bool(after.learned))
     if after.learned:
-        yield {"learned": after.learned.corpus.ranked}, learned_asks(config.judge)
+        weighed = {"learned": after.learned.corpus.ranked, "lexical": layout.lexical}
+        yield weighed, learned_asks(config.judge)
 
 
 def costs(summary: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from lmtx_ray.teacher.reading import decide
 Pair = tuple[str, int]
 Key = tuple[bytes, bytes]  # document, label: hashes of their texts
 Plan = Mapping[str, Sequence[tuple[str, int]]]  # split -> (ranking name, its top k)
+FIRST_WORDS = 3  # labels that words find for a document: pairs that no judge had a hand in
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,9 @@ def select_asks(config: JudgeConfig, voted: bool = False) -> dict[str, list[tupl
 
 
 def learned_asks(config: JudgeConfig) -> dict[str, list[tuple[str, int]]]:
-    """What selection asks of the weighed ranking."""
-    return {"held_aside": [("learned", config.select_k)]}
+    """What selection asks of the weighed ranking, and what its probabilities are fitted on: the
+    first labels that a document's words find, whatever a judge's answers make of them."""
+    return {"held_aside": [("learned", config.select_k), ("lexical", FIRST_WORDS)]}
 
 
 def chance_asks(config: JudgeConfig) -> dict[str, list[tuple[str, int]]]:

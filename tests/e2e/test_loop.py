@@ -164,6 +164,29 @@ def test_no_pair_is_judged_twice(undisturbed: tuple[Path, dict]) -> None:
     assert len(pairs) == len(set(pairs)) == summary["judge"]["asked"]
 
 
+def test_held_aside_documents_teach_nothing_and_what_their_words_find_first_is_judged(
+    undisturbed: tuple[Path, dict],
+) -> None:
+    run, _ = undisturbed
+    documents, words, examples = (
+        read_published(str(path))
+        for name in ("documents", "lexical", "examples-1")
+        for path in run.glob(f"{name}-*")
+        if not path.name.startswith("lexical-index")
+    )
+    splits = dict(zip(*(documents[name].to_pylist() for name in ("doc_id", "split")), strict=True))
+    assert {splits[doc_id] for doc_id in examples["doc_id"].to_pylist()} == {"train"}
+    asked = {pair for step in judged(run) for pair in pairs_of(read_published(str(step)))}
+    first = {
+        (row["doc_id"], label)
+        for row in words.to_pylist()
+        if splits[row["doc_id"]] == "held_aside"
+        for label in row["label_ids"][:3]
+    }
+    assert first
+    assert first <= asked
+
+
 def test_a_second_run_finds_everything_complete(
     inputs: Path, undisturbed: tuple[Path, dict]
 ) -> None:
