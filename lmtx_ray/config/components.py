@@ -168,7 +168,7 @@ class FitConfig(Config):
         0.1,
         ge=0,
         le=1,
-        description="Source title: share of the documents whose text keeps its own title's words.",
+        description="Source title: share of the sentences that keep the title's words.",
     )
     clusters: tuple[int, ...] = Field(
         (),
@@ -275,8 +275,8 @@ class PseudoLabelConfig(Config):
         0.3,
         ge=0,
         le=1,
-        description="P(yes) below which a judged label is wrong; what is between this and accept "
-        "teaches nothing.",
+        description="P(yes) below which a judged label is wrong. What is between this and accept "
+        "counts as if nobody had been asked.",
     )
     soft: bool = Field(
         True, description="Keep P(yes) as the target; with false a right label counts 1."
