@@ -6,21 +6,19 @@ the readers make of the whole.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from lmtx_ray.corpus.delimited import delimiter_of
 from lmtx_ray.corpus.inputs import list_inputs
-from lmtx_ray.corpus.lines import MOST_LINE, CorpusError, inflated
+from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, inflated
 from lmtx_ray.corpus.parquet import column_names, open_parquet, read_batches
-from lmtx_ray.corpus.readers import format_of
+from lmtx_ray.corpus.readers import How, columns_of, format_of, read_rows
 from lmtx_ray.io import storage
 
 HEAD_BYTES = 4 << 20
@@ -64,33 +62,20 @@ def look(uris: Sequence[str], kind: str = "auto") -> Look:
     if not size:
         raise CorpusError(f"{first}: the file is empty")
     encoding = delimiter = ""
-    cut = len(files) > 1
+    whole = True
     if kind == "parquet":
         columns, rows = parquet_head(first)
-        cut = cut or len(rows) == HEAD_ROWS
     else:
         data, whole = _head(first)
-        cut = cut or not whole
         encoding = encoding_of(data, whole)
-        text = data.decode(encoding, "replace")
-        if kind == "text":
-            columns, rows = ["id", "text"], [{"id": first.rsplit("/", 1)[-1], "text": text}]
-        elif kind == "lines":
-            lines = enumerate(_lines(text)[:HEAD_ROWS])
-            columns, rows = ["id", "text"], [{"id": str(n), "text": line} for n, line in lines]
-        elif kind == "jsonl":
-            columns, rows = _json(first, text)
-        else:
-            header = next((line for line in _lines(text) if line.strip()), "")
-            delimiter = delimiter_of(header) if kind == "csv" else "\t"
-            columns, rows = _delimited(text, delimiter)
-        cut = cut or len(rows) >= HEAD_ROWS
+        columns, rows = _text_head(first, kind, encoding)
+    if kind in {"csv", "tsv"}:
+        delimiter = delimiter_of(_header(data, encoding)) if kind == "csv" else "\t"
+    cut = len(files) > 1 or not whole or len(rows) >= HEAD_ROWS
     if not rows:
         raise CorpusError(f"{first}: no row in it that can be read as {kind}")
-    shown = tuple(rows[:HEAD_ROWS])
-    return Look(
-        tuple(uris), len(files), size, kind, encoding, delimiter, tuple(columns), shown, cut
-    )
+    shown = tuple(columns), tuple(rows)
+    return Look(tuple(uris), len(files), size, kind, encoding, delimiter, *shown, cut)
 
 
 def beginning(uri: str, most: int) -> bytes:
@@ -138,44 +123,17 @@ def encoding_of(data: bytes, whole: bool) -> str:
         return "latin-1"
 
 
-def _lines(text: str) -> list[str]:
-    """As the readers cut them: str.splitlines would cut at signs that may stand inside a text."""
-    return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]
+def _header(data: bytes, encoding: str) -> str:
+    lines = data.decode(encoding, "replace").split("\n")
+    return next((line for line in lines if line.strip()), "")
 
 
-def _delimited(text: str, delimiter: str) -> tuple[list[str], list[dict[str, Any]]]:
-    csv.field_size_limit(MOST_LINE)
-    reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter)
-    cells = (row for row in _until_error(reader) if row)
-    header = next(cells, [])
-    rows = [
-        dict(zip(header, row, strict=True))
-        for row, _ in zip(cells, range(HEAD_ROWS), strict=False)
-        if len(row) == len(header)
-    ]
-    return header, rows
-
-
-def _until_error(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    try:
-        yield from reader
-    except csv.Error:
-        return
-
-
-def _json(uri: str, text: str) -> tuple[list[str], list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
-    if text.lstrip("\ufeff \r\n\t").startswith("["):
-        raise CorpusError(f"{uri}: one JSON list; JSON lines are needed, an object on each line")
-    for line in _lines(text.lstrip("\ufeff")):
-        try:
-            row = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-        if len(rows) == HEAD_ROWS:
-            break
+def _text_head(uri: str, kind: str, encoding: str) -> tuple[list[str], list[Row]]:
+    """(names of the columns, the first rows that can be read)."""
+    found = islice(read_rows(uri, kind, how=How(encoding=encoding)), HEAD_ROWS)
+    rows = [row for _, row in found if not isinstance(row, BadRow)]
+    if kind in {"csv", "tsv"}:
+        return columns_of(uri, kind, encoding), rows
     return list(dict.fromkeys(name for row in rows for name in row)), rows
 
 

@@ -108,7 +108,8 @@ def test_parquet_and_json_lines_and_compression(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
-    for name, kind in (("a.parquet", "parquet"), ("b.jsonl.gz", "jsonl")):
+    (tmp_path / "c.json").write_text(json.dumps(rows, indent=1))
+    for name, kind in (("a.parquet", "parquet"), ("b.jsonl.gz", "jsonl"), ("c.json", "jsonl")):
         found = look([str(tmp_path / name)])
         assert (found.kind, found.columns) == (kind, ("id", "text"))
         assert guess_documents(found) == {"doc_id": "id", "text": "text"}
@@ -133,7 +134,7 @@ def test_what_no_python_value_can_hold_hides_no_row_of_parquet(tmp_path: Path) -
     [
         ("a.csv", b"", "the file is empty"),
         ("a.csv", b"id,text\n", "no row"),
-        ("a.json", b'[{"id": 1}]', "JSON lines are needed"),
+        ("a.json", b"[1, 2]", "no row"),
         ("a.docx", b"PK", "cannot tell the format"),
         ("a.parquet", b"no parquet", "not a readable Parquet file"),
         ("a.csv.gz", b"no gzip", "damaged compressed file"),
