@@ -13,7 +13,11 @@ from lmtx_ray.corpus.lines import CorpusError
 
 IDS, TITLES, TEXTS = ("uid", "doc_id", "id"), ("title",), ("content", "text")
 KEYS, LABEL_TEXTS = ("uid", "label_key", "key", "id"), ("title", "text", "label", "name")
-LABEL_FURTHER = ("description", "aliases", "parent_keys")
+LABEL_FURTHER = {  # what else may be said of a label: by what names it is looked for
+    "description": ("description",),
+    "aliases": ("aliases",),
+    "parent_keys": ("parent_keys", "parents"),
+}
 Group = tuple[str, tuple[str, ...]]  # (the setting that names the column, usual names)
 USUAL = (*IDS, *TEXTS, *TITLES)  # where a document is looked for, if nobody names the columns
 
@@ -40,7 +44,7 @@ class Wanted:
         if self.every:
             return None
         usual = set(self.usual())
-        return [name for name in header if name in self.named or plain(name) in usual]
+        return [name for name in header if name in self.named or usual_name(name) in usual]
 
 
 def document_columns(columns: ColumnMap, further: Sequence[str] = ()) -> Wanted:
@@ -59,10 +63,15 @@ def label_columns(columns: ColumnMap) -> Wanted:
     named = tuple(name for name in (columns.label_key, columns.label_text) if name)
     groups: list[Group] = [] if columns.label_key else [("corpus.columns.label_key", KEYS)]
     groups += [] if columns.label_text else [("corpus.columns.label_text", LABEL_TEXTS)]
-    return Wanted(named, tuple(groups), LABEL_FURTHER)
+    return Wanted(named, tuple(groups), label_further())
 
 
-def plain(name: str) -> str:
+def label_further() -> tuple[str, ...]:
+    """All names of LABEL_FURTHER."""
+    return tuple(name for names in LABEL_FURTHER.values() for name in names)
+
+
+def usual_name(name: str) -> str:
     """A column's name without regard to case and spaces: "Doc ID " is doc_id."""
     return name.strip().casefold().replace(" ", "_")
 
@@ -73,7 +82,7 @@ def names_in(header: tuple[str, ...], usual: tuple[str, ...]) -> tuple[str, ...]
     name differs in case or spaces alone."""
     if exact := tuple(name for name in usual if name in header):
         return exact
-    alike = tuple(name for name in header if plain(name) in usual)
+    alike = tuple(name for name in header if usual_name(name) in usual)
     return alike if len(alike) == 1 else ()
 
 
@@ -116,11 +125,11 @@ def near_names(wanted: Sequence[str], header: Sequence[str]) -> str:
     empty if none is like one."""
     alike: dict[str, str] = {}
     for name in header:
-        alike.setdefault(plain(name), name)
+        alike.setdefault(usual_name(name), name)
     near = [
         alike[match]
         for name in wanted
-        for match in difflib.get_close_matches(plain(name), alike, n=3)
+        for match in difflib.get_close_matches(usual_name(name), alike, n=3)
     ]
     shown = (repr(name) if name != name.strip() else name for name in dict.fromkeys(near))
     return f"did you mean {' or '.join(shown)}?" if near else ""

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lmtx_ray.config.corpus import CorpusConfig
-from lmtx_ray.corpus.columns import IDS, KEYS, LABEL_TEXTS, TEXTS, TITLES, near_names
+from lmtx_ray.corpus.columns import (
+    IDS,
+    KEYS,
+    LABEL_TEXTS,
+    TEXTS,
+    TITLES,
+    near_names,
+    usual_name,
+)
 from lmtx_ray.corpus.documents import kind_of
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.lines import UTF8, CorpusError
@@ -117,7 +125,7 @@ def _first_known(field: str, uris: Sequence[str], config: CorpusConfig) -> tuple
 
 def _problem(role: str, named: str | None, usual: Sequence[str], has: Sequence[str]) -> str:
     """What is wrong with the column of one role; empty if nothing is."""
-    alike = {name.strip().casefold().replace(" ", "_") for name in has}
+    alike = {usual_name(name) for name in has}
     if named in has or (named is None and (not usual or set(usual) & alike)):
         return ""
     near = near_names([named] if named else usual, has)

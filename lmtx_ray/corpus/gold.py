@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.columns import Wanted, near_names
+from lmtx_ray.corpus.columns import Wanted, near_names, usual_name
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import LabelNames, plain
 from lmtx_ray.corpus.left_out import label_at
@@ -94,7 +94,7 @@ def refuse_no_pairs(gold: Gold, name: str) -> None:
 
 def is_index(column: str) -> bool:
     """Whether a column of this name holds label indices and not keys or texts."""
-    return column.strip().casefold() in INDICES
+    return usual_name(column) in INDICES
 
 
 def gold_column(header: Sequence[str]) -> str | None:
@@ -295,5 +295,5 @@ def _needed(
 
 
 def _usual(header: Sequence[str], usual: Sequence[str]) -> str | None:
-    plain_names = {name.strip().casefold(): name for name in reversed(header)}
+    plain_names = {usual_name(name): name for name in reversed(header)}
     return next((plain_names[name] for name in usual if name in plain_names), None)

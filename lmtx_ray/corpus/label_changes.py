@@ -5,30 +5,24 @@ A file is refused as a whole where a row of it cannot be meant: nothing is half 
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.columns import KEYS, LABEL_TEXTS, Wanted
-from lmtx_ray.corpus.documents import first_field, text_problem
+from lmtx_ray.corpus.columns import KEYS, LABEL_FURTHER, LABEL_TEXTS, Wanted, label_further
+from lmtx_ray.corpus.documents import first_field
 from lmtx_ray.corpus.label_edits import Wishes
 from lmtx_ray.corpus.label_set import LabelSet
+from lmtx_ray.corpus.labels import checked_label
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row, read_text_lines
 from lmtx_ray.corpus.readers import How, format_of, read_rows
 from lmtx_ray.corpus.reasons import Reasons
-from lmtx_ray.corpus.text_keys import is_blank, squeezed
-from lmtx_ray.corpus.values import id_text, is_missing, plain_text, texts_of
+from lmtx_ray.corpus.text_keys import is_blank
 
-FURTHER: dict[str, tuple[str, ...]] = {
-    "description": ("description",),
-    "aliases": ("aliases",),
-    "parent_keys": ("parent_keys", "parents"),
-}
-NEAR, MOST_COMPARED = 3, 400
+NEAR = 3
 
 
 @dataclass(frozen=True)
@@ -120,7 +114,7 @@ def _rows(uri: str, fields: Fields, names_only: bool) -> Iterator[tuple[int, Row
         return
     named = tuple(name for name in (fields.key, None if names_only else fields.text) if name)
     groups = () if fields.key else (("--key-field", KEYS),)
-    further = () if names_only else tuple(name for names in FURTHER.values() for name in names)
+    further = () if names_only else label_further()
     texts = () if names_only or fields.text else LABEL_TEXTS
     wanted = Wanted(named, groups, (*texts, *further))
     yield from read_rows(uri, kind, how=How(wanted, fields.encoding))
@@ -130,51 +124,20 @@ def change_of(
     place: str, row: Row, fields: Fields = USUAL, names_only: bool = False
 ) -> Change | BadRow:
     """What one row says, or what is wrong with it."""
-    name, value = first_field(row, fields.key, KEYS)
-    try:
-        key = _needed(name, value, id_text).strip()
-        given = {} if names_only else _given(row, fields)
-    except ValueError as error:
-        return BadRow(str(error))
-    return Change(place, key, given)
+    found = {"label_key": first_field(row, fields.key, KEYS)}
+    if not names_only:
+        found |= _given(row, fields)
+    label = checked_label(row, found)
+    return label if isinstance(label, BadRow) else Change(place, label.pop("label_key"), label)
 
 
-def _given(row: Row, fields: Fields) -> dict[str, Any]:
+def _given(row: Row, fields: Fields) -> dict[str, tuple[str, Any]]:
     """The fields that a row has; a field of a table that is there and empty empties it."""
-    given: dict[str, Any] = {}
-    name, value = first_field(row, fields.text, LABEL_TEXTS)
-    if name in row:
-        given["text"] = unicodedata.normalize("NFC", squeezed(_needed(name, value, plain_text)))
-    for column, names in FURTHER.items():
-        name, value = first_field(row, None, names)
-        if name in row:
-            given[column] = _further(name, value, column == "description")
-    return given
-
-
-def _needed(name: str, value: Any, convert: Callable[[Any], str]) -> str:
-    try:
-        text = "" if is_missing(value) else convert(value)
-    except ValueError as error:
-        raise ValueError(f"field {name!r} {error}") from None
-    if problem := text_problem(text):
-        raise ValueError(f"{problem} in field {name!r}")
-    if is_blank(text):
-        raise ValueError(f"field {name!r} needs a text, got {value!r}")
-    return text
-
-
-def _further(name: str, value: Any, is_text: bool) -> Any:
-    if is_missing(value):
-        return None
-    try:
-        found = plain_text(value) if is_text else texts_of(value)
-    except ValueError as error:
-        raise ValueError(f"field {name!r}: {error}") from None
-    texts = [found] if isinstance(found, str) else found or []
-    if problem := next(filter(None, map(text_problem, texts)), ""):
-        raise ValueError(f"{problem} in field {name!r}")
-    return found
+    found = {
+        "text": first_field(row, fields.text, LABEL_TEXTS),
+        **{name: first_field(row, None, names) for name, names in LABEL_FURTHER.items()},
+    }
+    return {role: (name, value) for role, (name, value) in found.items() if name in row}
 
 
 def to_add(changes: Iterable[Change], labels: LabelSet, source: str) -> Wishes:

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.columns import LABEL_FURTHER
 from lmtx_ray.corpus.label_moves import GONE, Moves
 from lmtx_ray.corpus.removed_labels import KNOWN, Removed
 
 SEEN = ("text", "aliases")  # what search goes by
-FURTHER = ("description", "aliases", "parent_keys")
 BETWEEN = "\x1f"  # of the items of a list that is compared as one text
 NO_LABELS = schemas.LABELS.empty_table()
 
@@ -117,7 +117,7 @@ def to_become(labels: pa.Table, wanted: pa.Table) -> Wishes:
     at = pc.index_in(wanted["label_key"], value_set=_one(labels["label_key"])).combine_chunks()
     known = wanted.filter(at.is_valid())
     before = labels.take(at.drop_null())
-    for name in (name for name in FURTHER if _says_nothing(wanted[name])):
+    for name in (name for name in LABEL_FURTHER if _says_nothing(wanted[name])):
         known = known.set_column(known.schema.get_field_index(name), name, before[name])
     differs = _any_differ(before, known, KNOWN)
     stays = pc.is_in(labels["label_key"], value_set=_one(wanted["label_key"]))

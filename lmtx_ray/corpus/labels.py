@@ -226,7 +226,7 @@ def _label(row: Row, columns: ColumnMap) -> Row | BadRow:
     fields = {
         "label_key": first_field(row, columns.label_key, KEYS),
         "text": first_field(row, columns.label_text, LABEL_TEXTS),
-        **{name: first_field(row, None, (name,)) for name in LABEL_FURTHER},
+        **{name: first_field(row, None, names) for name, names in LABEL_FURTHER.items()},
     }
     for setting, field in (("label_key", "label_key"), ("label_text", "text")):
         if fields[field][0] not in row:

@@ -106,7 +106,8 @@ def _labels(table: pa.Table, config: CorpusConfig) -> pa.Table | None:
     check_columns(config.labels, header, label_columns(columns), line=False)
     key = columns.label_key or names_in(tuple(header), KEYS)[0]
     text = columns.label_text or names_in(tuple(header), LABEL_TEXTS)[0]
-    further = {name: own[0] for name in LABEL_FURTHER if (own := names_in(tuple(header), (name,)))}
+    found = {name: names_in(tuple(header), names) for name, names in LABEL_FURTHER.items()}
+    further = {name: own[0] for name, own in found.items() if own}
     read = {name: table[name] for name in {key, text, *further.values()}}
     if not len(table) or not all(pa.types.is_string(one.type) for one in read.values()):
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from lmtx_ray.corpus.columns import LABEL_FURTHER
 from lmtx_ray.corpus.lines import LOST, MOST_RAW, BadRow, CorpusError, Row
 from lmtx_ray.corpus.reasons import Reasons
 from lmtx_ray.corpus.text_keys import text_key
@@ -17,8 +18,6 @@ from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.vocabularies.asked import Asked, Vocabulary
 from lmtx_ray.vocabularies.sources import open_vocabulary
 from lmtx_ray.vocabularies.writing import output_kind, write_labels
-
-FIELDS = ("description", "aliases", "parent_keys")
 
 
 @dataclass
@@ -40,7 +39,7 @@ class Imported:
             "output": self.output,
             "format": self.source.kind,
             "labels": self.labels,
-            **{f"with_{name}": self.filled[name] for name in FIELDS},
+            **{f"with_{name}": self.filled[name] for name in LABEL_FURTHER},
             "rejected": self.reasons.count,
             "rejects": self.rejects or None,
             "columns": dict(self.source.columns),
@@ -91,7 +90,7 @@ def _good(made: Imported, rejects: TextIO) -> Iterator[Row]:
     for uri, position, label in made.source.found:
         bad = label if isinstance(label, BadRow) else firsts.repeated(label, uri, position)
         if bad is None and not isinstance(label, BadRow):
-            made.filled.update(name for name in FIELDS if label[name])
+            made.filled.update(name for name in LABEL_FURTHER if label[name])
             made.shown_in.update([language] if (language := label.pop("shown_in")) else [])
             yield label
         elif bad is not None:

@@ -38,6 +38,7 @@ def read(path: Path, text: str, **options: object):
         ),
         ("long.csv", 'doc,label\na,Heart\nb,Lung\na,"Liver, Diseases"\nc,7\nc,L0\nc,L1\n'),
         ("ids.csv", "doc_id,label_ids\na,0|2\nb,1\nc,3|0|1\n"),
+        ("heads.csv", "Doc ID,Label IDs\na,0|2\nb,1\nc,3|0|1\n"),
         (
             "rows.jsonl",
             '{"id": "a", "labels": ["L0", "L2"]}\n{"id": "b", "labels": "Lung"}\n'

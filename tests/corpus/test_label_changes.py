@@ -72,7 +72,7 @@ def test_a_list_has_a_key_on_each_line(tmp_path: Path) -> None:
             "2 rows were rejected: row 2: field 'key' .*; row 3: field 't",
         ),
         ('{"key": ["a"]}', "row 1: field 'key' is list"),
-        ('{"key": "a", "aliases": [{"x": 1}]}', "row 1: field 'aliases': is dict"),
+        ('{"key": "a", "aliases": [{"x": 1}]}', "row 1: field 'aliases': an item is dict"),
         ('{"key": "a", "text": "x\\u0000"}', "row 1: NUL character in field 'text'"),
         ("key,text\n", "no row to change anything by"),
         ("words,text\na,b\n", "no column 'uid', .*Set --key-field"),

@@ -32,9 +32,12 @@ def read(folder: Path, name: str, data: str | list, **settings: object) -> pa.Ta
     return pa.concat_tables(label_tables(config(path, **settings), 2))
 
 
-def test_aliases_and_parents_are_lists_also_where_a_table_has_texts_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parents", ["parent_keys", "parents"])
+def test_aliases_and_parents_are_lists_also_where_a_table_has_texts_only(
+    tmp_path: Path, parents: str
+) -> None:
     data = (
-        "uid,title,aliases,parent_keys\n1,pots,,\n2,pans, a pan|old\\|pan ,1\n12,x,,2|1\n3,y,,12\n"
+        f"uid,title,aliases,{parents}\n1,pots,,\n2,pans, a pan|old\\|pan ,1\n12,x,,2|1\n3,y,,12\n"
     )
     labels = read(tmp_path, "l.csv", data)
     assert labels["aliases"].to_pylist() == [[], ["a pan", "old|pan"], [], []]
