@@ -13,7 +13,7 @@ from typing import Any
 
 from lmtx_ray.bundle.cache import DESCRIPTION, Published, published_bundle
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import Dataset, new_attempt
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import StoredFile
 
 
@@ -71,15 +71,12 @@ def publish_mixed(
         PublishError: `new` holds something else.
         StorageError: A file cannot be read or written; nothing is left of the attempt then.
     """
-    attempt = f"at-{new_attempt()}"
-    counts = False
-    try:
+
+    def put(attempt: str) -> dict[str, StoredFile]:
         files = {name: new.put(path, f"{attempt}/{name}") for name, path in written.items()}
         for name, old in kept.items():
             storage.copy_file(published.location(old), storage.join(new.uri, attempt, name))
             files[name] = StoredFile(f"{attempt}/{name}", published.files[old].sha256)
-        files = dict(sorted(files.items()))
-        counts = new.publish_files(files).files == files
-    finally:
-        if not counts:  # another process's equal files count, or none do
-            storage.remove_folder(storage.join(new.uri, attempt))
+        return files
+
+    new.publish_attempt(put)

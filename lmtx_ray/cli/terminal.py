@@ -26,7 +26,7 @@ class TerminalDisplay:
         self.console = Console(file=stream, highlight=False)
         self._live: Live | None = None
         self._spinner = Spinner("dots")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while its own thread draws
         self._over = False
 
     def show(self, state: State) -> None:
@@ -63,9 +63,10 @@ class TerminalDisplay:
 
     def stop(self) -> None:
         """Draw nothing any more."""
-        self._over = True
-        if self._live is not None:
-            self._live.stop()
+        with self._lock:
+            self._over = True
+            if self._live is not None:
+                self._live.stop()
 
 
 class ConsoleHandler(logging.Handler):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,16 +186,41 @@ class Dataset(PublishedFolder):
         """
         if self.is_complete():
             return self.manifest()
+
+        def put(attempt: str) -> dict[str, StoredFile]:
+            with storage.scratch_folder() as local:
+                save(Path(local))
+                paths = sorted(path for path in Path(local).rglob("*") if path.is_file())
+                names = {path.relative_to(local).as_posix(): path for path in paths}
+                return {name: self.put(path, f"{attempt}/{name}") for name, path in names.items()}
+
+        return self.publish_attempt(put)
+
+    def publish_attempt(self, put: Callable[[str], Mapping[str, StoredFile]]) -> Manifest:
+        """Publish the files that `put(folder)` puts into a folder of this data set, a new one for
+        each attempt, by the names that their readers know. What does not count is removed.
+
+        Raises:
+            PublishError: There is no file, or another driver published something else.
+        """
         attempt = f"at-{new_attempt()}"
-        with storage.scratch_folder() as local:
-            save(Path(local))
-            paths = sorted(path for path in Path(local).rglob("*") if path.is_file())
-            names = {path.relative_to(local).as_posix(): path for path in paths}
-            files = {name: self.put(path, f"{attempt}/{name}") for name, path in names.items()}
-        manifest = self.publish_files(files)
+        try:
+            files = dict(sorted(put(attempt).items()))
+        except BaseException:
+            self._drop(attempt)
+            raise
+        try:
+            manifest = self.publish_files(files)
+        except PublishError:  # after any other error the manifest may have arrived
+            self._drop(attempt)
+            raise
         if manifest.files != files:  # another driver's equal files count
-            storage.remove_folder(storage.join(self.uri, attempt))
+            self._drop(attempt)
         return manifest
+
+    def _drop(self, attempt: str) -> None:
+        with suppress(storage.StorageError):  # what is left says nothing; a sweep removes it
+            storage.remove_folder(storage.join(self.uri, attempt))
 
     def publish_files(self, files: Mapping[str, StoredFile]) -> Manifest:
         """Publish files that are there, by the names that their readers know.

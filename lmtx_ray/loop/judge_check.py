@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -73,7 +72,7 @@ def check(
     chosen = _chosen(ranked, labels.num_rows, given)
     start_ray(config.run)
     Stage.price = config.judge.price.model_dump()
-    with tempfile.TemporaryDirectory(prefix="lmtx-") as scratch:
+    with storage.scratch_folder() as scratch:
         files = _label_files(layout, labels, scratch)
         rankings = _as_rankings(chosen)
         first = _ask(config, layout, None, sample, rankings, files)

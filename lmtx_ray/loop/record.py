@@ -7,7 +7,6 @@ import hashlib
 import os
 import platform
 import subprocess
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def write_end(config: RunConfig, layout: Layout) -> None:
     the run ended, and the folders of its steps by their names in a plan. The first one counts."""
     record = {
         **describe_start(config),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "ended": now(),
         "evaluation": layout.evaluation.fingerprint,
         "steps": {name: step.uri.rsplit("/", 1)[1] for name, step in layout.steps()},
     }

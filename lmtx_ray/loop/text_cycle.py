@@ -37,8 +37,8 @@ def text_examples_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
         _clusters_step(config, layout, cycle.clusters)
     if cycle.number > 1:
         rules = config.pseudo_labels
-        firsts = {"firsts": (rules.own_labels, rules.own_words)}
-        _run(config, layout, cycle, OwnExamples, firsts)
+        firsts = rules.own_labels, rules.own_words
+        _run(config, layout, cycle, OwnExamples, {"firsts": firsts})
     elif config.source == "title":
         centres = cycle.clusters.uri if cycle.clusters else None
         _run(config, layout, cycle, TitleExamples, {"centres": centres})

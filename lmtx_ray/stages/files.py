@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ray.data import TaskPoolStrategy
 
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.io import storage
-from lmtx_ray.io.publish import Dataset, new_attempt
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import StoredFile
 
 logger = logging.getLogger(__name__)
@@ -45,27 +45,35 @@ def build_files(
         logger.info("%s: complete", name)
         return
     rows = [{"part": json.dumps(part)} for part in parts]
-    attempt = f"at-{new_attempt()}"  # of this driver: a part that is built again has the same bytes
-    built = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        build_task,
-        batch_format="pyarrow",
-        batch_size=1,
-        fn_kwargs={"build": build, "uri": storage.join(output.uri, attempt)},
-        compute=TaskPoolStrategy(),
-        num_cpus=resources.cpus,
-    )
+
+    def put(attempt: str) -> dict[str, StoredFile]:
+        built = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            build_task,
+            batch_format="pyarrow",
+            batch_size=1,
+            fn_kwargs={"build": build, "uri": storage.join(output.uri, attempt)},
+            compute=TaskPoolStrategy(),
+            num_cpus=resources.cpus,
+        )
+        return _files(built.iter_rows(), attempt, name)
+
+    # a part that is built again has the same bytes, so a driver's attempt is one whatever dies
+    logger.info("%s: %d files", name, len(output.publish_attempt(put).files))
+
+
+def _files(done: Iterable[dict[str, Any]], attempt: str, name: str) -> dict[str, StoredFile]:
     files: dict[str, StoredFile] = {}
-    for row in built.iter_rows():
-        done = json.loads(row["files"])
-        if "error" in done:
-            raise ValueError(f"{name}: {done['error']}")
-        if done["said"]:
-            logger.info("%s: %s", name, done["said"])
+    for row in done:
+        outcome = json.loads(row["files"])
+        if "error" in outcome:
+            raise ValueError(f"{name}: {outcome['error']}")
+        if outcome["said"]:
+            logger.info("%s: %s", name, outcome["said"])
         files |= {
-            file: StoredFile(f"{attempt}/{file}", sha256) for file, sha256 in done["sha256"].items()
+            file: StoredFile(f"{attempt}/{file}", sha256)
+            for file, sha256 in outcome["sha256"].items()
         }
-    output.publish_files(dict(sorted(files.items())))
-    logger.info("%s: %d files", name, len(files))
+    return files
 
 
 def build_task(parts: pa.Table, build: Build, uri: str) -> pa.Table:

@@ -19,7 +19,7 @@ import torch
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.config.models import BEHIND_PADDING, CAUSAL, PAIRS
+from lmtx_ray.config.models import CAUSAL, PAIRS, places_of
 from lmtx_ray.io import progress
 from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search import hardware
@@ -167,10 +167,9 @@ class RerankerTeacher:
 
 def _dtype(config: TeacherConfig) -> Any:
     """bfloat16 where the hardware has it and nothing else is asked for."""
-    if config.dtype != "auto":
+    if config.dtype not in ("auto", "bfloat16"):
         return getattr(torch, config.dtype)
-    native = torch.cuda.is_available() or hardware.has_native_bfloat16()
-    return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if hardware.uses_bfloat16(config.dtype) else torch.float32
 
 
 def _batches(asked: Sequence[Encoded], budget: int) -> Iterator[list[int]]:
@@ -254,10 +253,8 @@ def _on(model: Any, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _longest(own: Any) -> int:
     """Tokens that a cross-encoder reads at most."""
-    most = getattr(own, "max_position_embeddings", None) or LONGEST
-    if own.model_type in BEHIND_PADDING:
-        most -= (own.pad_token_id or 0) + 1
-    return int(most)
+    most = places_of(own.to_dict()) or getattr(own, "max_position_embeddings", None)
+    return int(most or LONGEST)
 
 
 def _yes_place(own: Any) -> int:

@@ -12,7 +12,6 @@ other's files are removed. Merged parts stay for a day, for readers of older sna
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -59,7 +58,7 @@ def merge(partition: Partition) -> bool:
     if not parts:
         return False
     layers = [[LayerFile(**file) for file in layer] for layer in generation["layers"]]
-    with tempfile.TemporaryDirectory(prefix="lmtx-") as scratch:
+    with storage.scratch_folder() as scratch:
         runs = _sorted_runs(partition, parts, Path(scratch))
         kept, merged = _choose(layers, sum(pq.read_metadata(path).num_rows for [path] in runs))
         older = [_local(partition, layer) for layer in merged]
@@ -260,7 +259,7 @@ def _of_one_file(table: pa.Table, others: Iterator[pa.Table]) -> Iterator[pa.Tab
 
 def _write_file(partition: Partition, tables: Iterator[pa.Table]) -> LayerFile:
     name, keys, ends = f"{uuid.uuid4().hex}.parquet", [], []
-    with tempfile.TemporaryDirectory(prefix="lmtx-") as scratch:
+    with storage.scratch_folder() as scratch:
         path = Path(scratch) / name
         with _writing(path) as write:
             for table in tables:

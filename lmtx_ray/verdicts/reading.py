@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from lmtx_ray.verdicts.store import Partition, VerdictStore
 
 def read_all(partition: Partition) -> Iterator[pa.Table]:
     """STORED_VERDICTS sorted by document and label, the first answer on each pair."""
-    with tempfile.TemporaryDirectory(prefix="lmtx-") as scratch:
+    with storage.scratch_folder() as scratch:
         yield from merged_tables(partition, Path(scratch))
 
 

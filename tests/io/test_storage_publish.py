@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -185,57 +183,6 @@ def test_publishing_twice_is_fine_and_another_identity_is_refused(tmp_path: Path
     assert step.publish(["u"]) == step.publish(["u"])
     with pytest.raises(PublishError, match="other inputs or settings"):
         Dataset(str(tmp_path / "s"), "g").is_complete()
-
-
-def publish_at_once(step: Dataset, contents: list[str]) -> list[object]:
-    """Drivers that all saw nothing published, and write their folders at the same moment."""
-    barrier = threading.Barrier(len(contents))
-
-    def publish(content: str) -> object:
-        def save(folder: Path) -> None:
-            (folder / "weights.txt").write_text(content)
-            barrier.wait()
-
-        try:
-            return step.publish_folder(save)
-        except PublishError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(len(contents)) as pool:
-        return list(pool.map(publish, contents))
-
-
-@pytest.mark.parametrize("attempt", range(5))
-def test_who_loses_the_race_for_a_folder_harms_nothing(tmp_path: Path, attempt: int) -> None:
-    step = Dataset(str(tmp_path / "s"), "f")
-    ended = publish_at_once(step, ["one", "two", "three"])
-    step.verify()
-    lost = [end for end in ended if isinstance(end, str)]
-    assert len(lost) == 2
-    assert all("another driver published a different output" in end for end in lost)
-
-
-def test_equal_folders_are_one_output(tmp_path: Path) -> None:
-    step = Dataset(str(tmp_path / "s"), "f")
-    ended = publish_at_once(step, ["same"] * 3)
-    assert ended == [step.manifest()] * 3
-    step.verify()
-    assert [path.name for path in tmp_path.rglob("weights.txt")] == ["weights.txt"]
-    assert Path(step.folder(), "weights.txt").read_text() == "same"
-
-
-def test_a_manifest_of_files_without_attempts_is_still_read(tmp_path: Path) -> None:
-    uri, text = str(tmp_path / "s"), b"one"
-    storage.write_bytes(f"{uri}/a.txt", text)
-    hashes = {"a.txt": hashlib.sha256(text).hexdigest()}
-    storage.write_bytes(
-        f"{uri}/MANIFEST.json", storage.to_json({"fingerprint": "f", "sha256": hashes})
-    )
-    step = Dataset(uri, "f")
-    step.verify()
-    assert step.folder() == uri
-    step.download(tmp_path / "local")
-    assert (tmp_path / "local/a.txt").read_bytes() == text
 
 
 def test_a_changed_file_is_found(tmp_path: Path) -> None:
