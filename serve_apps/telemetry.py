@@ -15,14 +15,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_apps.generation import Answer
+from serve_apps.guard.logs import route_pattern
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
-ROUTES = (
-    *("/v1/tag", "/v1/labels", "/v1/feedback", "/healthz", "/readyz", "/metrics"),
-    *("/openapi.json", "/docs", "/"),
-)
 
 
 class Telemetry:
@@ -75,10 +72,9 @@ class Telemetry:
         return generate_latest(self.registry)
 
     async def measure(
-        self, path: str, answer: Callable[[Send], Awaitable[Any]], send: Send
+        self, scope: Scope, answer: Callable[[Send], Awaitable[Any]], send: Send
     ) -> None:
-        """Counts one request, whatever becomes of it."""
-        route = path if path in ROUTES else "other"
+        """Counts one request, whatever becomes of it, by the pattern of its route."""
         status = 500
 
         async def watched(message: Message) -> None:
@@ -91,6 +87,7 @@ class Telemetry:
         try:
             await answer(watched)
         finally:
+            route = route_pattern(scope) or "other"
             self._in_flight.labels(self.replica).dec()
             self._requests.labels(route, str(status), self.replica).inc()
             self._seconds.labels(route, self.replica).observe(time.perf_counter() - started)
@@ -111,4 +108,4 @@ class Measured:
         async def answer(watched: Send) -> None:
             await self._app(scope, receive, watched)
 
-        await self._telemetry.measure(scope["path"], answer, send)
+        await self._telemetry.measure(scope, answer, send)

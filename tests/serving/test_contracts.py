@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+import httpx
 import pytest
 
 from serve_apps.contracts import MOST_CHARACTERS
-from tests.serving.contract_app import BUNDLE
+from serve_apps.guard import GuardSettings
+from tests.serving.contract_app import BUNDLE, contract_app, serving
 from tests.serving.sending import send
 
 
@@ -70,3 +73,12 @@ def test_head_is_answered_as_get_is(path: str) -> None:
 def test_labels_are_found_by_the_beginning_of_a_word() -> None:
     reply = send(path="/v1/labels?q=dise&limit=1", method="GET")
     assert reply.json()["labels"] == [{"key": "C14.280", "label": "Heart Diseases"}]
+
+
+def test_metrics_count_requests_by_the_pattern_of_their_route() -> None:
+    with serving(contract_app(GuardSettings(host="127.0.0.1"))) as url:
+        for path in ("/v1/labels/C14", "/v1/labels/E02", "/v1/nothing"):
+            httpx.get(f"{url}{path}")
+        text = httpx.get(f"{url}/metrics").text
+    counted = dict(re.findall(r'lmtx_requests_total{.*route="([^"]+)".*} (\d+)', text))
+    assert counted == {"/v1/labels/{key:path}": "2", "other": "1"}
