@@ -167,7 +167,8 @@ SLOW_BYTES = {"slow": 4, "crawl": 100}  # each of them takes 20 ms
 
 class FakeJudge(ThreadingHTTPServer):
     """The server, in threads. `requests` holds every request's path, body and key, in order;
-    "bucket" lets five through in each `window` of seconds."""
+    "bucket" lets five through in each `window` of seconds. Beyond `most` requests the key is
+    wrong."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -176,6 +177,7 @@ class FakeJudge(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.requests: list[Value] = []
+        self.most: int | None = None
         self.window, self.lock, self.log_path = window, threading.Lock(), log
         self.tries: Counter[tuple[str, str]] = Counter()
         self.let_through: list[float] = []
@@ -248,7 +250,9 @@ class _Handler(BaseHTTPRequestHandler):
     def act(self, quirk: str, body: Value, yes: bool) -> None:
         good, bad = ("Yes", "No") if yes else ("No", "Yes")
         plain = REPLIES["ok"](good, bad)
-        if quirk == "keyed" and self.headers.get("Authorization") != f"Bearer {KEY}":
+        is_over = self.server.most is not None and len(self.server.requests) > self.server.most
+        is_wrong = quirk == "keyed" and self.headers.get("Authorization") != f"Bearer {KEY}"
+        if is_over or is_wrong:
             return self.reply(401, refusal("Incorrect API key provided"))
         if quirk == "echo":  # tells the key, as careless servers do
             return self.reply(401, refusal(f"Wrong key {self.headers.get('Authorization')}"))

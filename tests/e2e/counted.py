@@ -31,12 +31,17 @@ def at(judge: FakeJudge) -> str:
 
 def asked(judge: FakeJudge) -> Counter[tuple[str, str]]:
     """(document, label) -> how often it was asked, the first question left out."""
-    prompts = [request["body"]["messages"][-1]["content"] for request in judge.requests]
+    return Counter(asked_first(judge, None))
+
+
+def asked_first(judge: FakeJudge, most: int | None) -> list[tuple[str, str]]:
+    """The pairs of the first `most` requests, the first question left out."""
+    prompts = [request["body"]["messages"][-1]["content"] for request in judge.requests[:most]]
     pairs = [
         (p.partition("<<<\n")[2].partition("\n>>>")[0], p.split("«")[1].split("»")[0])
         for p in prompts
     ]
-    return Counter(pair for pair in pairs if pair[0] != DOCUMENT)
+    return [pair for pair in pairs if pair[0] != DOCUMENT]
 
 
 def lmtx(config: Path, run: Path, *overrides: str, **environment: str) -> subprocess.Popen[str]:

@@ -20,7 +20,7 @@ from lmtx_ray.io.published import read_published
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.run_verdicts import resolver_for
 from lmtx_ray.verdicts.exchange import import_rows
-from tests.e2e.counted import asked, at, go, lmtx
+from tests.e2e.counted import asked, asked_first, at, go, lmtx
 from tests.fake_llm import KEY, FakeJudge
 from tests.small_run import write_inputs
 
@@ -180,17 +180,19 @@ def test_a_wrong_key_stops_the_run_at_once_and_the_right_one_finishes_it(
 def test_a_refusal_while_judging_publishes_nothing_and_keeps_what_was_answered(
     config: Path, run: Path, judge: FakeJudge
 ) -> None:
+    judge.most = 30
+    overrides = [at(judge), "judge.check=false", "judge.teacher.concurrency=2"]
     with pytest.raises(Exception, match="Incorrect API key"):
-        go(
-            config,
-            run,
-            at(judge),
-            "judge.teacher.model=badkey",
-            "judge.check=false",
-            stop=UNTIL_JUDGE,
-        )
+        go(config, run, *overrides, stop=UNTIL_JUDGE)
     assert not list(run.glob("verdicts-1-*/MANIFEST.json"))
-    assert not list((run / "verdict-store").rglob("*.parquet"))
+    parts = [read_published(str(path)) for path in (run / "verdict-store").rglob("*.parquet")]
+    kept = {(row["document"], row["label"]) for part in parts for row in part.to_pylist()}
+    answered = {tuple(map(text_key, pair)) for pair in asked_first(judge, judge.most)}
+    assert kept == answered
+    judge.most = None
+    go(config, run, *overrides, stop=UNTIL_JUDGE)
+    times = {tuple(map(text_key, pair)): count for pair, count in asked(judge).items()}
+    assert {times[pair] for pair in kept} == {1}
 
 
 def test_a_budget_stops_cleanly_and_a_higher_one_goes_on(
