@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lmtx_ray.batch.outputs import read_manifests, read_rejects, read_tags
+from lmtx_ray.batch.outputs import read_manifests, read_rejects, read_tags, sweep
+from lmtx_ray.batch.plan import read_plans
+from lmtx_ray.io import storage
+from lmtx_ray.io.receipts import PublishError
 from tests.chaos.batch_runs import (
     attempts,
     finish,
@@ -52,6 +55,36 @@ def kill_everywhere(bundle: str, place: str, units: int, log: Path, stride: int)
 
 def test_a_killed_job_ends_with_the_same_bytes(bundle: str, place: str, tmp_path: Path) -> None:
     assert kill_everywhere(bundle, place, 3, tmp_path / "log", stride=9) >= 4
+
+
+@pytest.mark.parametrize(
+    "write", [8, *(pytest.param(number, marks=pytest.mark.slow) for number in (3, 13))]
+)
+def test_a_second_drop_killed_half_way_is_finished_first_and_swept_by_nobody(
+    bundle: str, place: str, tmp_path: Path, write: int
+) -> None:
+    log, source, outputs = tmp_path / "log", f"{place}/in", {}
+    for name, kill in (("whole", None), ("killed", kill_at(write))):
+        for late in storage.list_files(source)[3:]:
+            storage.remove_file(late)
+        write_corpus(source, 3)
+        arguments = tag_arguments(bundle, source, f"{place}/{name}")
+        assert finish(start(arguments, log)) == 0, log.read_text()
+        write_corpus(source, 6)
+        arguments.append("--append-new")
+        if kill:
+            assert finish(start(arguments, log, kill)) == -9, log.read_text()
+            there = storage.list_files(f"{place}/{name}")
+            if len(read_plans(f"{place}/{name}")) == 2:
+                with pytest.raises(PublishError, match="not published yet"):
+                    sweep(f"{place}/{name}")
+            assert storage.list_files(f"{place}/{name}") == there
+        assert finish(start(arguments, log)) == 0, log.read_text()
+        outputs[name] = published(f"{place}/{name}")
+        assert len(read_manifests(f"{place}/{name}")) == 2
+    assert outputs["killed"] == outputs["whole"]
+    ids = read_tags(f"{place}/killed")["doc_id"].to_pylist()
+    assert sorted(ids) == sorted(f"d{n}" for n in range(24))
 
 
 @pytest.mark.slow
