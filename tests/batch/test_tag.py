@@ -109,6 +109,16 @@ def test_parquet_columns_pass_through_with_their_types(bundle, tmp_path) -> None
     assert table.select(["year", "day"]) == rows.select(["year", "day"])
 
 
+def test_ids_with_one_hash_are_told_apart_by_what_they_are(bundle, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("lmtx_ray.batch.unit.key_hash", lambda value: 7)
+    for name, numbers in (("1", (0, 1)), ("2", (2, 1)), ("3", (3,))):
+        rows = lines(*(document(number) for number in numbers))
+        storage.write_bytes(f"{tmp_path}/in/{name}.jsonl", rows)
+    assert tag(bundle, f"{tmp_path}/in", f"{tmp_path}/out") == 0
+    assert sorted(ids(f"{tmp_path}/out")) == ["d0", "d1", "d2", "d3"]
+    assert read_rejects(f"{tmp_path}/out")["source"].to_pylist() == [f"{tmp_path}/in/2.jsonl"]
+
+
 def test_only_new_files_are_appended(bundle, place, caplog) -> None:
     source, out = f"{place}/in", f"{place}/out"
     storage.write_bytes(f"{source}/1.jsonl", lines(document(0), document(1)))

@@ -70,6 +70,18 @@ def test_however_files_are_cut_the_tables_are_the_same(
     assert whole[0]["split"].to_pylist().count("held_aside") == 7
 
 
+def test_ids_with_one_hash_are_told_apart_by_what_they_are(
+    tmp_path: Path, corpus: CorpusConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tables(run_prepare(tmp_path / "whole", corpus, unit_documents=20))
+    for module in ("raw", "labels"):
+        monkeypatch.setattr(f"lmtx_ray.corpus.{module}.key_hash", lambda value: 7)
+    alike = tables(run_prepare(tmp_path / "alike", corpus, unit_documents=20))
+    kept = [table["doc_id"].to_pylist() for table in (whole[0], alike[0])]
+    assert sorted(kept[0]) == sorted(kept[1])  # their order and who is held aside go by hashes
+    assert alike[1:] == whole[1:]
+
+
 def test_every_row_is_a_document_or_a_reject_with_its_line(
     tmp_path: Path, corpus: CorpusConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
