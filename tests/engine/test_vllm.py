@@ -153,18 +153,18 @@ def test_an_engine_that_need_not_be_deterministic_takes_tables_together(
     assert busy.usage.requests == 2 * 12 * 8
 
 
-def test_an_engine_that_fails_fails_every_caller(config: TeacherConfig) -> None:
-    broken = build_teacher(config, JUDGE)
-
+def test_an_engine_that_fails_fails_every_caller(
+    teacher: VllmTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def die() -> None:
         raise RuntimeError("the engine died")
 
-    engine = broken._engine.engine.llm_engine
-    plain, engine.step = engine.step, die
-    with pytest.raises(RuntimeError, match="the engine died"):
-        broken.judge(questions(2))
-    engine.step = plain  # what the failed call left in the engine is taken for nobody's answer
-    assert broken.judge(questions(2)).num_rows == 16
+    with monkeypatch.context() as patch:
+        patch.setattr(teacher._engine.engine.llm_engine, "step", die)
+        with pytest.raises(RuntimeError, match="the engine died"):
+            teacher.judge(questions(2))
+    # what the failed call left in the engine is taken for nobody's answer
+    assert teacher.judge(questions(2)).num_rows == 16
 
 
 def test_an_empty_table_is_answered_without_the_engine(teacher: VllmTeacher) -> None:
@@ -254,7 +254,9 @@ def test_a_model_that_says_something_else_is_unclear_and_is_quoted(tmp_path: Pat
     ("follows", "answer", "said"),
     [
         ({"\n": " heart", " heart": "</think>", ":": "Yes"}, "yes", 2),
-        ({"\n": " heart", " heart": "</think>", ":": "No"}, "no", 2),
+        pytest.param(
+            {"\n": " heart", " heart": "</think>", ":": "No"}, "no", 2, marks=pytest.mark.slow
+        ),
         ({"\n": " heart", " heart": " heart", ":": "Yes"}, "unclear", 6),
     ],
 )
@@ -274,6 +276,7 @@ def test_a_model_that_thinks_first_is_let_think_and_then_asked(
     assert used <= budget.tokens <= used + 16
 
 
+@pytest.mark.slow  # another engine, for what is read as any other word is
 def test_thoughts_that_a_model_begins_unasked_are_no_answer(tmp_path: Path) -> None:
     folder = save_chat(tmp_path, "chatml", {"\n": "<think>"})
     answers = build_teacher(TeacherConfig(model=folder, **SMALL), TAG).judge(questions(2))
