@@ -86,8 +86,8 @@ def sides(old: str, extra: str | None, more: bool) -> dict[str, tuple[list[str],
     if extra:
         found["sentence-transformers"] = ([str(ROOT), extra], {})
     found["before, default budget"] = ([old], {})
+    found["now, the model's dropout"] = ([str(ROOT)], {"dropout": None})  # as the others have it
     if more:
-        found["now, the model's dropout"] = ([str(ROOT)], {"dropout": None})
         found["now, in chunks"] = ([str(ROOT)], {"token_budget": 1024})
     return found
 

@@ -173,9 +173,12 @@ def fit_combiners(
     features_NF = np.concatenate(features) if features else np.zeros((0, len(LEARNED)))
     targets_N = np.concatenate(targets) if targets else np.zeros(0)
     folds_N = np.concatenate(folds) if folds else np.zeros(0, int)
-    kept = [folds_N != fold for fold in range(FOLDS)]
-    each = [_fitted(features_NF[kept_N], targets_N[kept_N]) for kept_N in kept]
-    return Combiners(_fitted(features_NF, targets_N), tuple(each))
+    whole, kept = _fitted(features_NF, targets_N), [folds_N != fold for fold in range(FOLDS)]
+    each = [  # where all pairs are of one fold, nothing is left to fit it on
+        _fitted(features_NF[kept_N], targets_N[kept_N]) if kept_N.any() else whole
+        for kept_N in kept
+    ]
+    return Combiners(whole, tuple(each))
 
 
 def _fitted(features_NF: np.ndarray, targets_N: np.ndarray) -> Calibration:

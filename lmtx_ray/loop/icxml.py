@@ -3,20 +3,16 @@ them, and the judge re-ranks those."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lmtx_ray.io import storage
 from lmtx_ray.io.accounts import FOLDER
 from lmtx_ray.io.stage import Stage
-from lmtx_ray.loop.judging import asking_of, fragments, mark_of
+from lmtx_ray.loop.judging import ask, fragments
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.steps import Icxml
 from lmtx_ray.stages.budget import shared_budget
 from lmtx_ray.stages.icxml import MapPhrases, WritePhrases, Writing
-from lmtx_ray.stages.judge import AskTeacher
 from lmtx_ray.stages.units import Work, run_units
-from lmtx_ray.teacher.protocol import UNITS_AT_ONCE
 
 RANKING = "mapped"
 
@@ -47,20 +43,13 @@ def _map(config: RunConfig, layout: Layout, steps: Icxml) -> None:
         "index": layout.states[0].index.uri,
         "lexical": layout.lexical_index.uri,
         "depth": config.shortlist.depth,
+        "constant": config.shortlist.fusion_constant,
     }
     work = Work(steps.mapped, fragments(steps.phrases), "doc_id")
     run_units([work], MapPhrases, kwargs, config.resources.embed, "icxml search")
 
 
 def _judge(config: RunConfig, layout: Layout, steps: Icxml) -> None:
-    plan = {"test": [(RANKING, config.judge.icxml_k)]}
-    units = fragments(layout.tested.documents, steps.mapped)
-    with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
-        marks = {"test": mark_of(config, steps.verdicts)}
-        asking = asking_of(config, layout, plan, marks, 0, budget)
-        costs = storage.join(config.run, FOLDER)
-        asking = replace(asking, rankings=(RANKING,), costs=costs, step="icxml judge")
-        kwargs = {"asking": asking, "labels": layout.labels.files()}
-        pool = config.resources.judge
-        work = [Work(steps.verdicts, units)]
-        run_units(work, AskTeacher, kwargs, pool, "icxml judge", calls=UNITS_AT_ONCE)
+    work = Work(steps.verdicts, fragments(layout.tested.documents, steps.mapped))
+    plan, sources = {"test": [(RANKING, config.judge.icxml_k)]}, {"test": steps.verdicts}
+    ask(config, layout, [work], sources, plan, 0, "icxml judge", (RANKING,))

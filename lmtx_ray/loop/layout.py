@@ -276,8 +276,9 @@ class _Planner:
             return test
         writer = writer_identity(config.judge.teacher)
         phrases = self._step("test-phrases", test.documents.fingerprint, writer)
-        found = first.index.fingerprint, self._lexical_index.fingerprint, config.shortlist.depth
-        mapped = self._step("test-mapped", phrases.fingerprint, first.labels.fingerprint, *found)
+        sides = first.labels.fingerprint, first.index.fingerprint, self._lexical_index.fingerprint
+        fusion = config.shortlist.depth, config.shortlist.fusion_constant
+        mapped = self._step("test-mapped", phrases.fingerprint, *sides, *fusion)
         asked = self._step("test-icxml-verdicts", mapped.fingerprint, self._asked_by(k))
         return replace(test, icxml=Icxml(phrases, mapped, asked))
 

@@ -26,7 +26,6 @@ from lmtx_ray.teacher.generating import Generator
 from lmtx_ray.teacher.protocol import Interrupted
 from lmtx_ray.teacher.registry import build_generator
 
-CONSTANT = 60  # of reciprocal ranks, as Cormack 2009 has it
 NEAREST = 10  # labels that each phrase brings from either side
 
 
@@ -107,11 +106,13 @@ class MapPhrases:
     expands: ClassVar[bool] = False
 
     def __init__(
-        self, config: EncoderConfig, model: str, index: str, lexical: str, depth: int
+        self, config: EncoderConfig, model: str, index: str, lexical: str, depth: int, constant: int
     ) -> None:
+        """`constant`: of reciprocal ranks."""
         from lmtx_ray.student.encoder import Encoder  # takes seconds to import
 
-        self._encoder, self._depth = Encoder(config, model=model), depth
+        self._encoder = Encoder(config, model=model)
+        self._depth, self._constant = depth, constant
         self._files = [open_bundle(uri) for uri in (index, lexical)]  # held: they are mapped
         self._index = LabelIndex.load(self._files[0].folder)
         self._lexical = LexicalIndex.load(self._files[1].folder)
@@ -139,6 +140,8 @@ class MapPhrases:
         if not sides:
             return np.zeros(0, np.int32), np.zeros(0, np.float32)
         lists = [side[None, :] for side in sides]
-        ids_BK, scores_BK = candidates.reciprocal_rank_fusion(lists, self._depth, constant=CONSTANT)
+        ids_BK, scores_BK = candidates.reciprocal_rank_fusion(
+            lists, self._depth, constant=self._constant
+        )
         there = ids_BK[0] != candidates.PADDING
         return ids_BK[0][there], scores_BK[0][there]

@@ -91,6 +91,13 @@ def test_a_held_aside_document_is_ranked_without_its_own_verdicts() -> None:
     assert {fold_of(one) for one, _ in documents} == set(range(FOLDS))
 
 
+def test_a_single_held_aside_document_is_ranked_by_what_there_is() -> None:
+    documents, verdicts, _ = made(1, 1)
+    fitted = fit_combiners(documents, verdicts, histories, DEPTH)
+    assert set(fitted.folds) == {fitted.whole}
+    assert any(fitted.whole.weights)
+
+
 def test_it_keeps_every_side_s_candidates_and_comes_back_from_a_file() -> None:
     documents, verdicts, _ = made(30, 4)
     combiners = fit_combiners(documents, verdicts, histories, DEPTH)
