@@ -142,7 +142,7 @@ def _looked(
     """Test documents are looked at where there are any, else those held aside."""
     sample, select_k = test or aside, run.config.judge.select_k
     limit = TOP if test else select_k
-    fires, parts = _labels(run, sample, accepted_L, limit)
+    fires, parts = _labels(sample, accepted_L, limit)
     return Looked(
         judged_by="gold" if test else "judge" if aside else "",
         limit=limit,
@@ -235,7 +235,7 @@ def _gain(run: FinishedRun, test: Sample | None) -> Measured | None:
 
 
 def _labels(
-    run: FinishedRun, sample: Sample | None, accepted_L: np.ndarray, limit: int
+    sample: Sample | None, accepted_L: np.ndarray, limit: int
 ) -> tuple[Firing | None, list[Slice]]:
     if sample is None:
         return None, []

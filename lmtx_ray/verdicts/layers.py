@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmtx_ray.corpus import schemas
@@ -175,15 +176,9 @@ def _first_of_each(table: pa.Table) -> pa.Table:
     table = table.append_column("place", place).sort_by(order).drop_columns("place")
     if table.num_rows < 2:
         return table
-    same = [_equal_to_next(table[name].combine_chunks()) for name in ("document", "label")]
-    return table.filter(pa.array(np.concatenate([[True], ~(same[0] & same[1])])))
-
-
-def _equal_to_next(keys: pa.Array) -> np.ndarray:
-    bytes_N = np.frombuffer(keys.buffers()[1], np.uint8).reshape(-1, 16)[keys.offset :]
-    bytes_N = bytes_N[: len(keys)]
-    same: np.ndarray = (bytes_N[1:] == bytes_N[:-1]).all(axis=1)
-    return same
+    keys = [table[name].combine_chunks() for name in ("document", "label")]
+    again = pc.and_(*(pc.equal(own[1:], own[:-1]) for own in keys))
+    return table.filter(pa.concat_arrays([pa.array([True]), pc.invert(again)]))
 
 
 def _is_enough(tables: Sequence[pa.Table], rows: int) -> bool:
