@@ -27,6 +27,7 @@ VOTED = 50  # labels of its neighbours that are candidates of a document
 # how many neighbours vote, and the temperature of the softmax over their cosines: of what is
 # remembered now, and of memories that do not say so, for which weights were fitted by these
 VOTING, VOTED_BEFORE = (60.0, 0.15), (30.0, 0.05)
+ALIKE = 0.999  # cosine from which on two vectors may be one
 ASKED, ACCEPTED = 2.0, 0.5  # counted for each label beforehand
 
 # a document's key (`document_key`), vector, accepted labels and their P(yes)
@@ -149,7 +150,8 @@ class Memory:
         neighbours' weight that accepts the label, weighted by P(yes).
 
         Args:
-            keys_B: Keys of the documents themselves, which are not their own neighbours.
+            keys_B: Keys of the documents themselves, which are not their own neighbours; nor are
+                those of the same vector, the same text under another id.
             selection: Labels that alone may be found, by the votes of the same neighbours.
         """
         shape = len(vectors_BD), k
@@ -160,6 +162,9 @@ class Memory:
         there_BM = rows_BM != PADDING
         if keys_B is not None:
             there_BM &= self._kept.keys_N[rows_BM] != np.array(keys_B, np.uint64)[:, None]
+            near = np.nonzero(there_BM & (cosines_BM > ALIKE))
+            twins = (self._kept.vectors_ND[rows_BM[near]] == vectors_BD[near[0]]).all(axis=1)
+            there_BM[near] = ~twins
         there_BM &= np.cumsum(there_BM, axis=1) <= self._neighbours
         documents, labels, shares = self._votes(rows_BM, cosines_BM, there_BM)
         if selection is not None:

@@ -56,6 +56,13 @@ def test_a_document_is_not_its_own_neighbour() -> None:
     assert ids[0].tolist() == [1, 7, -1, -1]
 
 
+def test_nor_is_the_same_text_under_another_id() -> None:
+    ids, _ = Memory(remembered()).search(unit((1, 0)), 4, [document_key("twin of a")])
+    assert ids[0].tolist() == [1, 7, -1, -1]
+    ids, _ = Memory(remembered()).search(unit((1, 0)), 4)  # a new document may be known
+    assert ids[0].tolist() == [4, 1, 7, -1]
+
+
 def test_answers_do_not_depend_on_company() -> None:
     generator = np.random.default_rng(1)
     vectors = unit(*generator.normal(size=(200, 16)))
