@@ -85,8 +85,9 @@ def step_bills(
             bills.append(_bill(name, aside, asked_of, NEW_FIRSTS * asked_of, new))
         if (name := f"learned selection {number}") in to_do:
             k = judge.select_k
-            words = WORDS_UNASKED * FIRST_WORDS if first else 0
-            bills.append(_bill(name, aside, k + FIRST_WORDS, NEW_WEIGHED * k + words, new))
+            words = FIRST_WORDS if first else 0  # the same in every cycle
+            wanted = NEW_WEIGHED * k + WORDS_UNASKED * words
+            bills.append(_bill(name, aside, k + words, wanted, new))
     if (name := "chance verdicts") in to_do:
         bills.append(
             _bill(name, aside, judge.chance_k, judge.chance_k, 1 - held.share(0, judge.chance_k))
