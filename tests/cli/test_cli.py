@@ -55,7 +55,7 @@ def test_a_plan_counts_inputs_steps_and_judge_calls(tmp_path, capsys, config) ->
     assert code == 0
     assert plan["documents"] == {"train": 20, "held_aside": 10, "test": 6}
     # 20 documents x 4, in the second cycle 2 more, of neighbours; held aside 2 of 2 rankings, and
-    # after each cycle 2 of these, of the neighbours and of all sides weighed; 2 drawn by chance, and
+    # after each cycle 2 of these, of the neighbours and of all sides weighed; 2 drawn by chance and
     # the first 3 by words
     trained, aside = 20 * 4 + 20 * (4 + 2), 10 * 2 * 2 + 2 * 10 * 4 * 2 + 10 * (2 + 3)
     assert plan["judge"]["calls_at_most"] == trained + aside
