@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 import lmtx_ray
 from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.layout import lay_out
+from lmtx_ray.search.memory import VOTED, Memory, document_key
+from lmtx_ray.stages.index import matrix
 from tests.small_run import write_inputs
 
 
@@ -54,7 +57,13 @@ def test_a_document_s_own_labels_are_not_among_its_neighbours(run: dict[str, Any
     """In the second cycle training documents are asked what their neighbours' labels are."""
     votes = step(run, "votes 1").read().to_pylist()
     assert len(votes) == 60
-    assert all(row["label_ids"] for row in votes)
+    memory = Memory.load(step(run, "memory 1").folder())
+    vectors = step(run, "vectors 1").read()
+    keys = [document_key(doc_id) for doc_id in vectors["id"].to_pylist()]
+    vectors_ND = matrix(vectors)
+    without, _ = memory.search(vectors_ND, VOTED, keys)
+    assert [row["label_ids"] for row in votes] == [ids[ids >= 0].tolist() for ids in without]
+    assert not np.array_equal(memory.search(vectors_ND, VOTED)[0], without)
     asked = step(run, "verdicts 2").read(["doc_id", "label_id"]).num_rows
     assert asked > 0
 

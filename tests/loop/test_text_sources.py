@@ -89,10 +89,15 @@ def test_each_source_learns_from_rows_of_its_own(config: Path, summary: dict) ->
     assert first.column_names == ["doc_id", "clusters"]
     assert {len(own) for own in first["clusters"].to_pylist()} == {2}
     own = layout.cycles[1].examples.read()
-    dense = layout.states[1].corpus.dense.read(["doc_id", "label_ids"]).to_pylist()
-    ranked = {row["doc_id"]: row["label_ids"][:5] for row in dense}
+    dense, words = (
+        {row["doc_id"]: row["label_ids"][:1] for row in step.read(columns).to_pylist()}
+        for columns in [["doc_id", "label_ids"]]
+        for step in (layout.states[1].corpus.dense, layout.lexical)
+    )
     assert own.num_rows == train
-    assert all(ranked[row["doc_id"]] == row["positives"] for row in own.to_pylist())
+    for row in own.to_pylist():
+        firsts = [*dense[row["doc_id"]], *words[row["doc_id"]]]
+        assert row["positives"] == list(dict.fromkeys(firsts))
 
 
 @pytest.mark.parametrize("source", SOURCES)
