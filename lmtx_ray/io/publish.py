@@ -219,7 +219,7 @@ class Dataset(PublishedFolder):
         return manifest
 
     def _drop(self, attempt: str) -> None:
-        with suppress(storage.StorageError):  # what is left says nothing; a sweep removes it
+        with suppress(storage.StorageError):  # what is left counts for nothing
             storage.remove_folder(storage.join(self.uri, attempt))
 
     def publish_files(self, files: Mapping[str, StoredFile]) -> Manifest:
