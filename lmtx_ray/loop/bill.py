@@ -85,13 +85,11 @@ def step_bills(
             bills.append(_bill(name, aside, asked_of, NEW_FIRSTS * asked_of, new))
         if (name := f"learned selection {number}") in to_do:
             k = judge.select_k
-            words = FIRST_WORDS if first else 0  # the same in every cycle
-            wanted = NEW_WEIGHED * k + WORDS_UNASKED * words
-            bills.append(_bill(name, aside, k + words, wanted, new))
-    if (name := "chance verdicts") in to_do:
-        bills.append(
-            _bill(name, aside, judge.chance_k, judge.chance_k, 1 - held.share(0, judge.chance_k))
-        )
+            bills.append(_bill(name, aside, k, NEW_WEIGHED * k, new))
+    if (name := "chance verdicts") in to_do and judge.chance_k:
+        wanted = judge.chance_k + WORDS_UNASKED * FIRST_WORDS
+        most, new = judge.chance_k + FIRST_WORDS, 1 - held.share(0, wanted)
+        bills.append(_bill(name, aside, most, wanted, new))
     return [bill for bill in [*bills, *_test_bills(judge, splits, to_do, held)] if bill.at_most]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.corpus.text_keys import text_key
@@ -30,6 +31,7 @@ from lmtx_ray.loop.steps import State
 from lmtx_ray.stages.memory import read_combiners
 from lmtx_ray.student.pseudo_labels import relative
 
+ASKED = (*JUDGED, "teacher")
 logger = logging.getLogger(__name__)
 
 
@@ -85,9 +87,13 @@ def fit_calibration(config: RunConfig, result: RunResult, ranking: str) -> tuple
     learned = ranking == "learned"
     ranked, depth = state.rankings[ranking], config.shortlist.depth
     sides = Sides(ranked, state.corpus.dense, lexical, depth, weighed=learned)
-    wrong = _wrong(config, layout) if learned else None
     doc_ids = held_aside_ids(layout)
-    answers = held_aside_verdicts(layout, result.ran, doc_ids, (*JUDGED, "teacher"))
+    answers = held_aside_verdicts(layout, result.ran, doc_ids, ASKED)
+    wrong = None
+    if learned and layout.chance is not None:
+        beside = layout.chance.read(ASKED)
+        answers = pa.concat_tables([answers, beside])
+        wrong = _wrong(layout, judges_own(config, layout, beside))
     judged = relative(judges_own(config, layout, answers), config.pseudo_labels)
     verdicts = {
         (row["doc_id"], row["label_id"]): (row["answer"], row["p_yes"])
@@ -113,10 +119,10 @@ def fit_calibration(config: RunConfig, result: RunResult, ranking: str) -> tuple
     return held, fitted
 
 
-def _wrong(config: RunConfig, layout: Layout) -> float | None:
-    """The judge's mean P(yes) of labels drawn by chance, where it was asked."""
-    if layout.chance is None:
-        return None
-    columns = ["doc_id", "label_id", "answer", "p_yes", "teacher"]
-    said = judges_own(config, layout, layout.chance.read(columns))
-    return wrong_of(said["p_yes"].to_numpy())
+def _wrong(layout: Layout, said: pa.Table) -> float | None:
+    """The judge's mean P(yes) of the labels that were drawn by chance, which no word finds."""
+    words = layout.lexical.where("doc_id", said["doc_id"].combine_chunks(), ["doc_id", "label_ids"])
+    found = dict(zip(words["doc_id"].to_pylist(), words["label_ids"].to_pylist(), strict=True))
+    pairs = zip(said["doc_id"].to_pylist(), said["label_id"].to_pylist(), strict=True)
+    drawn_N = np.array([label not in found[doc_id] for doc_id, label in pairs], bool)
+    return wrong_of(said["p_yes"].to_numpy()[drawn_N])

@@ -83,20 +83,19 @@ def select_step(
 def select_learned_step(
     config: RunConfig, layout: Layout, cycle: Cycle, learned: Learned, earlier: Sequence[Dataset]
 ) -> None:
-    """Ask about the first labels of all sides weighed, and of words, as far as nobody was asked
-    before."""
+    """Ask about the first labels of all sides weighed, as far as nobody was asked before."""
     assert cycle.asked is not None
-    output, rankings = cycle.asked[2], {"learned": learned.corpus.ranked, "lexical": layout.lexical}
-    work = Work(output, fragments(layout.documents, *rankings.values(), *earlier))
+    output, ranked = cycle.asked[2], learned.corpus.ranked
+    work = Work(output, fragments(layout.documents, ranked, *earlier))
     plan, name = learned_asks(config.judge), f"select learned {cycle.number}"
-    sources = {"held_aside": output}
-    ask(config, layout, [work], sources, plan, cycle.number, name, tuple(rankings))
+    ask(config, layout, [work], {"held_aside": output}, plan, cycle.number, name, ("learned",))
 
 
 def chance_step(
     config: RunConfig, layout: Layout, output: Dataset, earlier: Sequence[Dataset]
 ) -> None:
-    """Ask about labels that no search finds on the held-aside documents."""
+    """Ask about labels that no search finds on the held-aside documents, and those that their words
+    find first: what probabilities are made from, and nothing that is ranked."""
     found = {"dense": layout.states[0].corpus.dense, "lexical": layout.lexical}
     work = Work(output, fragments(layout.documents, *found.values(), *earlier))
     plan, name = chance_asks(config.judge), "judge by chance"

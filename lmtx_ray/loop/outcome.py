@@ -208,8 +208,7 @@ def _asked_of(
     yield before.candidates, judge_asks(config.judge, cycle.number == 1, bool(before.learned))
     yield after.candidates, select_asks(config.judge, bool(after.learned))
     if after.learned:
-        weighed = {"learned": after.learned.corpus.ranked, "lexical": layout.lexical}
-        yield weighed, learned_asks(config.judge)
+        yield {"learned": after.learned.corpus.ranked}, learned_asks(config.judge)
 
 
 def costs(summary: dict[str, Any]) -> str:

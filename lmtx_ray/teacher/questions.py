@@ -194,14 +194,14 @@ def select_asks(config: JudgeConfig, voted: bool = False) -> dict[str, list[tupl
 
 
 def learned_asks(config: JudgeConfig) -> dict[str, list[tuple[str, int]]]:
-    """What selection asks of the weighed ranking, and what its probabilities are fitted on: the
-    first labels that a document's words find, whatever a judge's answers make of them."""
-    return {"held_aside": [("learned", config.select_k), ("lexical", FIRST_WORDS)]}
+    """What selection asks of the weighed ranking."""
+    return {"held_aside": [("learned", config.select_k)]}
 
 
 def chance_asks(config: JudgeConfig) -> dict[str, list[tuple[str, int]]]:
-    """What tells how kind the judge is."""
-    return {"held_aside": [(CHANCE, config.chance_k)]}
+    """What probabilities are made from: labels that tell how kind the judge is, and the first ones
+    that a document's words find, whatever a judge's answers make of them."""
+    return {"held_aside": [(CHANCE, config.chance_k), ("lexical", FIRST_WORDS)]}
 
 
 def votes_asked(config: JudgeConfig) -> int:

@@ -59,7 +59,7 @@ def test_a_first_cycle_asks_all_and_later_ones_what_is_new() -> None:
 def test_labels_drawn_by_chance_are_billed() -> None:
     bills = step_bills(judge(chance_k=2), SPLITS, 1, {"chance verdicts"}, Held([]))
     assert [(one.name, one.documents, one.at_most, one.new) for one in bills] == [
-        ("chance verdicts", 20, 40, 40)
+        ("chance verdicts", 20, 20 * (2 + 3), 20 * (2 + 0.9))
     ]
     assert step_bills(judge(chance_k=0), SPLITS, 1, {"chance verdicts"}, Held([])) == []
 
