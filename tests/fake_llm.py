@@ -3,13 +3,13 @@ in the document. Asked for subject headings it writes a few.
 
 The request's "model" names the quirk; with ".once" behind it only the first try of each prompt
 meets it. A label with "broken" in it gets 500 for ever. In a process: `with FakeJudge() as judge:`
-and `judge.url`; from a shell: `python -m tests.fake_llm PORT LOG`, which prints the address and
-writes one JSON line for each request.
+and `judge.url`; from a shell: `python -m tests.fake_llm PORT LOG`, a JSON line for each request.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 import threading
@@ -167,8 +167,7 @@ SLOW_BYTES = {"slow": 4, "crawl": 100}  # each of them takes 20 ms
 
 class FakeJudge(ThreadingHTTPServer):
     """The server, in threads. `requests` holds every request's path, body and key, in order;
-    "bucket" lets five through in each `window` of seconds. Beyond `most` requests the key is
-    wrong."""
+    "bucket" lets five through in each `window` of seconds. Beyond `most` the key is wrong."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -201,13 +200,8 @@ class FakeJudge(ThreadingHTTPServer):
             self.requests.append({"path": path, "body": body, "key": key})
             self.tries[model, prompt] += 1
             if self.log_path:
-                line = {
-                    "t": round(time.time(), 2),
-                    "path": path,
-                    "model": model,
-                    "n": len(self.requests),
-                    "tail": prompt[-120:],
-                }
+                line = {"t": round(time.time(), 2), "path": path, "model": model}
+                line |= {"n": len(self.requests), "tail": prompt[-120:]}
                 with open(self.log_path, "a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
             return self.tries[model, prompt]
@@ -250,9 +244,8 @@ class _Handler(BaseHTTPRequestHandler):
     def act(self, quirk: str, body: Value, yes: bool) -> None:
         good, bad = ("Yes", "No") if yes else ("No", "Yes")
         plain = REPLIES["ok"](good, bad)
-        is_over = self.server.most is not None and len(self.server.requests) > self.server.most
-        is_wrong = quirk == "keyed" and self.headers.get("Authorization") != f"Bearer {KEY}"
-        if is_over or is_wrong:
+        is_over = len(self.server.requests) > (self.server.most or math.inf)
+        if is_over or (quirk == "keyed" and self.headers.get("Authorization") != f"Bearer {KEY}"):
             return self.reply(401, refusal("Incorrect API key provided"))
         if quirk == "echo":  # tells the key, as careless servers do
             return self.reply(401, refusal(f"Wrong key {self.headers.get('Authorization')}"))
