@@ -88,13 +88,15 @@ def sums_of(
     return Sums(np.hstack([above, found]), np.hstack([below, wanted]))
 
 
-def summary_of(parts: Sequence[Sums], psp_at: Sequence[int], recall_at: int) -> dict[str, Any]:
+def summary_of(
+    parts: Sequence[Sums], psp_at: Sequence[int], recall_at: int, seed: int = SEED
+) -> dict[str, Any]:
     """{"PSP@1": ratio, "PSP@1_ci": [low, high], …, "by_frequency": {slice: {"pairs": gold pairs,
     "R@10": share of them found, "R@10_ci": …}}}; slices without a gold pair are left out."""
     above_BC, below_BC = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("above_BC", "below_BC")
     )
-    ratios = metrics.bootstrap_ratios(above_BC, below_BC, SEED)
+    ratios = metrics.bootstrap_ratios(above_BC, below_BC, seed)
     told: dict[str, Any] = {}
     for k, found in zip(psp_at, ratios, strict=False):
         told |= _measured(f"PSP@{k}", found)

@@ -74,6 +74,6 @@ def by_frequency(
 
     names = list(names)
     return {
-        method: summary_of([sums(read, unit) for unit in names], at, recall)
+        method: summary_of([sums(read, unit) for unit in names], at, recall, settings.seed)
         for method, read in units.items()
     }

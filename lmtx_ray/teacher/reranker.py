@@ -167,9 +167,9 @@ class RerankerTeacher:
 
 def _dtype(config: TeacherConfig) -> Any:
     """bfloat16 where the hardware has it and nothing else is asked for."""
-    if config.dtype not in ("auto", "bfloat16"):
-        return getattr(torch, config.dtype)
-    return torch.bfloat16 if hardware.uses_bfloat16(config.dtype) else torch.float32
+    if config.dtype == "auto":
+        return torch.bfloat16 if hardware.has_native_bfloat16() else torch.float32
+    return getattr(torch, config.dtype)
 
 
 def _batches(asked: Sequence[Encoded], budget: int) -> Iterator[list[int]]:
