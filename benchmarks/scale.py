@@ -80,11 +80,13 @@ def write_labels(path: Path, count: int) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def config_of(folder: Path, documents: int, encoder: str, data: dict[str, str]) -> Path:
+def config_of(
+    folder: Path, documents: int, encoder: str, data: dict[str, str], unit: int | None
+) -> Path:
     """A run over all documents on all cores, with a fixed number of training steps."""
     config = {
         "run": str(folder / "run"),
-        "unit_documents": max(128, documents // 1000),
+        "unit_documents": unit or max(128, documents // 1000),
         "corpus": {**data, "documents": [data["documents"]], "held_aside": 100},
         "encoder": {"model": encoder, "dtype": "float32", "threads": 1},
         "judge": {
@@ -149,11 +151,14 @@ def corpus(folder: Path, documents: int, labels: int) -> dict[str, str]:
     return {name: str(path) for name, (path, _, _) in made.items()}
 
 
-def measure(folder: Path, documents: int, labels: int, encoder: str, until: str) -> dict[str, Any]:
+def measure(
+    folder: Path, documents: int, labels: int, encoder: str, head: dict[str, Any]
+) -> dict[str, Any]:
     """A run, or its steps up to `until`, and where it has a bundle tagging the same documents."""
+    until, unit = head["until"], head["unit_documents"]
     folder.mkdir(exist_ok=True)
     data, sittings = corpus(folder, documents, labels), folder / "sittings.jsonl"
-    config = str(config_of(folder, documents, encoder, data))
+    config = str(config_of(folder, documents, encoder, data, unit))
     options = ["--until", until] if until else []
     summary, took = lmtx(sittings, "run", config, *options)
     spent = read_accounts(str(folder / "run" / FOLDER))
@@ -200,6 +205,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, nargs="+", default=SIZES)
     parser.add_argument("--labels", type=int, nargs="+", default=SIZES)
     parser.add_argument("--until", default="", help="a step of the run to stop after")
+    parser.add_argument("--unit-documents", type=int, help="of a unit, whatever the corpus")
     parser.add_argument("--folder", type=Path, help="where to make corpora and runs, for a while")
     parser.add_argument("--keep", type=Path, help="the same, to go on with after an interruption")
     arguments = parser.parse_args()
@@ -212,6 +218,7 @@ def main() -> None:
     path = RESULTS / f"scale-{datetime.date.today().isoformat()}{name}.json"
     RESULTS.mkdir(exist_ok=True)
     head = {"cpus": usable_cores(), "machine": platform.machine(), "until": arguments.until}
+    head["unit_documents"] = arguments.unit_documents
     with ExitStack() as stack:
         if arguments.keep:
             folder = arguments.keep
@@ -234,7 +241,7 @@ def measure_all(
     for documents, labels in sizes:
         own, done = (folder / f"{documents}-{labels}{end}" for end in ("", ".json"))
         if not done.exists():
-            found = measure(own, documents, labels, encoder, head["until"])
+            found = measure(own, documents, labels, encoder, head)
             done.write_text(json.dumps(found))
             shutil.rmtree(own)
         results[f"{documents} x {labels}"] = json.loads(done.read_text())
