@@ -75,8 +75,10 @@ def read_head(uri: str, etag: str, encoding: str) -> tuple[str, bool]:
 
 def read_values(uri: str, etag: str, encoding: str) -> Iterator[tuple[int, Any | BadRow]]:
     """(number from 1, value) of an array's items, or of values one after another. Behind what is
-    no JSON nothing more is found: that is the last, and bad."""
+    no JSON nothing more is found: that is the last, and bad, as is the end of a file whose array
+    has none."""
     number, rest, tried, ended = 0, "", 0, False
+    first = last = ""  # character of what was read
     pieces = read_text(uri, etag, encoding)
     while not ended and len(rest) <= MOST_LINE:
         try:
@@ -87,16 +89,19 @@ def read_values(uri: str, etag: str, encoding: str) -> Iterator[tuple[int, Any |
         ended, rest = piece is None, rest + (piece or "")
         if not ended and len(rest) < 2 * tried:  # else a long value is tried at every piece
             continue
-        values, rest = _values(rest, ended)
-        tried = len(rest)
+        values, place = _values(rest, ended)
+        done, rest = rest[:place].strip(), rest[place:]
+        first, last, tried = first or done[:1], done[-1:] or last, len(rest)
         yield from enumerate(values, start=number + 1)
         number += len(values)
     if rest:
         yield number + 1, BadRow(f"not JSON, {LOST}: {_wrong(rest)}", rest[:MOST_RAW])
+    elif first == "[" and last != "]":
+        yield number + 1, BadRow("the array has no end: the file is cut off")
 
 
-def _values(text: str, ended: bool) -> tuple[list[Any], str]:
-    """The whole values that a text begins with, and the text after them."""
+def _values(text: str, ended: bool) -> tuple[list[Any], int]:
+    """The whole values that a text begins with, and the place behind them."""
     decoder, found, place = json.JSONDecoder(), list[Any](), _behind(text, 0)
     while place < len(text):
         try:
@@ -107,7 +112,7 @@ def _values(text: str, ended: bool) -> tuple[list[Any], str]:
             break
         found.append(value)
         place = _behind(text, end)
-    return found, text[place:]
+    return found, place
 
 
 def _behind(text: str, place: int) -> int:

@@ -15,7 +15,7 @@ from lmtx_ray.config.corpus import ColumnMap, CorpusConfig, DocumentsConfig
 from lmtx_ray.corpus.counting import count_corpus
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import list_inputs
-from lmtx_ray.corpus.lines import CorpusError, Tally
+from lmtx_ray.corpus.lines import BadRow, CorpusError, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
 from lmtx_ray.corpus.readers import read_rows
 from lmtx_ray.corpus.rows import part_rows
@@ -120,13 +120,13 @@ def test_an_array_that_breaks_off_keeps_its_whole_items_and_says_so(
     tmp_path: Path, indent: int | None
 ) -> None:
     text = json.dumps(ROWS, indent=indent)
-    ends = [text.index(f'"d{n}"') for n in range(3)] + [len(text)]
-    for cut in range(ends[0], len(text)):
+    for cut in range(text.index('"d0"'), len(text)):
         write(tmp_path, {"a.json": text[:cut]})
         rows = list(read_rows(str(tmp_path / "a.json"), "jsonl"))
         good = [row for _, row in rows if isinstance(row, dict)]
         assert good == ROWS[: text[:cut].count("}")]
-        assert len(rows) - len(good) == (text[:cut].count("{") > len(good))
+        bad = [row for _, row in rows if isinstance(row, BadRow)]
+        assert len(bad) == 1  # also where it is cut between two items
 
 
 def test_a_json_file_of_one_document_has_its_path_for_an_id(tmp_path: Path) -> None:
