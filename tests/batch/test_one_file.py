@@ -112,9 +112,10 @@ def test_a_file_is_left_alone_by_its_own_job_and_by_others(bundle, tmp_path, cap
     ] or {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "tags.csv", ".tags.csv.lmtx"}
 
 
+@pytest.mark.parametrize("before", [None, "mine\n"])
 @pytest.mark.parametrize("when", ["put_file", "write_bytes"])
-def test_a_killed_command_leaves_no_file_or_a_whole_one_and_goes_on(
-    bundle, tmp_path, monkeypatch, when: str
+def test_a_killed_command_leaves_what_was_there_and_goes_on(
+    bundle, tmp_path, monkeypatch, when: str, before: str | None
 ) -> None:
     class Killed(BaseException):
         pass
@@ -122,6 +123,9 @@ def test_a_killed_command_leaves_no_file_or_a_whole_one_and_goes_on(
     source, out = str(tmp_path / "in.jsonl"), tmp_path / "tags.jsonl"
     Path(source).write_bytes(lines(document(0), document(1)))
     plain = getattr(storage, when)
+    options = [] if before is None else ["--overwrite"]
+    if before is not None:
+        out.write_text(before)
 
     def killed(what: object, uri: object) -> None:
         names = (what, uri)
@@ -132,9 +136,9 @@ def test_a_killed_command_leaves_no_file_or_a_whole_one_and_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(storage, when, killed)
         with pytest.raises(Killed):
-            tag(bundle, source, str(out))
-    assert not out.exists()
-    assert tag(bundle, source, str(out)) == 0
+            tag(bundle, source, str(out), *options)
+    assert (out.read_text() if out.exists() else None) == before
+    assert tag(bundle, source, str(out), *options) == 0
     assert [row["id"] for row in rows_of(str(out))] == ["d0", "d1"]
 
 
