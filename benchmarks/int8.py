@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks.plain_bundle import publish_plain, sample_rows
 from benchmarks.serving import CHARACTERS, show
+from lmtx_ray.bundle.cache import DESCRIPTION
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus.text_keys import document_text
@@ -43,7 +44,7 @@ SEED = 7
 def encoders(bundle: str, tagger: Tagger) -> dict[str, Encoder]:
     """The bundle's encoder in each number format."""
     folder = Dataset(bundle).folder()
-    description = json.loads(Path(folder, "bundle.json").read_text())["encoder"]
+    description = json.loads(Path(folder, DESCRIPTION).read_text())["encoder"]
     plain = {
         dtype: Encoder(
             EncoderConfig(**{**description, "dtype": dtype, "threads": 1}),

@@ -38,7 +38,7 @@ ROOMS = {
         "batch",
         "stages",
     },
-    "reporting": {"evaluation", "student", "loop"},
+    "reporting": {"evaluation", "student", "bundle", "loop"},
     "cli": {
         "evaluation",
         "teacher",

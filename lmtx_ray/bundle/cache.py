@@ -20,9 +20,12 @@ from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError, StoredFile
+from lmtx_ray.search import row_labels
+from lmtx_ray.search.shard_file import SHARD
 
-DESCRIPTION, INDEX, JUDGED = "bundle.json", "index/", "judged.parquet"
-ROW_LABELS = f"{INDEX}row_labels.safetensors"  # of edited labels, or with vectors of aliases
+DESCRIPTION, LABELS, INDEX, JUDGED = "bundle.json", "labels.parquet", "index/", "judged.parquet"
+EXAMPLES = "encoder_examples.json"  # in a bundle whose labels were edited
+ROW_LABELS = f"{INDEX}{row_labels.FILE}"  # of edited labels, or with vectors of aliases
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Published:
 
     def index_files(self) -> list[str]:
         """Names of the index's shards, in the order of their rows."""
-        return sorted(name for name in self.files if name.startswith(f"{INDEX}shard-"))
+        return sorted(name for name in self.files if name.startswith(INDEX + SHARD))
 
     def size(self, name: str) -> int:
         """Bytes of a file; PublishError where it is missing."""

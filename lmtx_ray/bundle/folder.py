@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.bundle import canary
-from lmtx_ray.bundle.cache import JUDGED
+from lmtx_ray.bundle.cache import DESCRIPTION, JUDGED, LABELS
+from lmtx_ray.bundle.remaking import dump
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
@@ -78,7 +78,7 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
     _copy_model(parts.model, folder / "encoder")
     (folder / "index").mkdir()
     parts.save_index(folder / "index")
-    storage.write_table(str(folder / "labels.parquet"), parts.labels)  # for other programs
+    storage.write_table(str(folder / LABELS), parts.labels)  # for other programs
     save_labels(parts.labels, folder)
     if parts.fusion:
         (folder / "lexical").mkdir()
@@ -89,8 +89,8 @@ def write_bundle(parts: BundleParts, folder: Path) -> None:
         parts.learned[0](folder / "memory")
     if parts.judged is not None:
         storage.write_table(str(folder / JUDGED), parts.judged)
-    text = json.dumps(parts.description(shard_rows(folder / "index")), indent=1, sort_keys=True)
-    (folder / "bundle.json").write_text(text + "\n", encoding="utf-8")
+    description = parts.description(shard_rows(folder / "index"))
+    (folder / DESCRIPTION).write_bytes(dump(description))
     tagger = Tagger(str(folder), parts.encoder.threads)
     canary.make(tagger.labels.texts, tagger.tag).save(folder)
 

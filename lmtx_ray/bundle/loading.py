@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lmtx_ray.bundle.cache import DESCRIPTION, EXAMPLES
 from lmtx_ray.bundle.ranking import Ranker
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.evaluation.calibration import Calibration
@@ -13,19 +14,18 @@ from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.memory import Memory
 
-EXAMPLES = 256  # labels that show the encoder the values it works with
-EXAMPLES_FILE = "encoder_examples.json"  # in a bundle whose labels were edited
+MOST_EXAMPLES = 256  # labels that show the encoder the values it works with
 
 
 def examples_of(folder: str, labels: LabelSet) -> list[str]:
     """Texts that show the encoder the values it works with: those that the bundle names, as one
     whose labels were edited does, so that its documents' vectors stay the same; else of its
     labels."""
-    file = Path(folder, EXAMPLES_FILE)
+    file = Path(folder, EXAMPLES)
     if file.exists():
         return [str(text) for text in storage.read_json(str(file))]
-    step = max(len(labels) // EXAMPLES, 1)
-    return labels.texts[::step][:EXAMPLES]
+    step = max(len(labels) // MOST_EXAMPLES, 1)
+    return labels.texts[::step][:MOST_EXAMPLES]
 
 
 def calibration_of(
@@ -37,7 +37,7 @@ def calibration_of(
         fitted = description[name]
         return None if fitted is None else Calibration.from_dict(fitted)
     except (KeyError, TypeError, ValueError) as error:
-        raise PublishError(f"{folder}/bundle.json: {name}: {error}") from error
+        raise PublishError(f"{folder}/{DESCRIPTION}: {name}: {error}") from error
 
 
 def ranker_of(folder: str, description: dict[str, Any]) -> Ranker:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.bundle import canary
-from lmtx_ray.bundle.cache import DESCRIPTION, INDEX
+from lmtx_ray.bundle.cache import DESCRIPTION, EXAMPLES, INDEX, LABELS
 from lmtx_ray.bundle.remaking import dump
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import label_set, label_words, label_words_moves, removed_labels
@@ -26,7 +26,6 @@ from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.shard_file import shard_name
 from lmtx_ray.search.tensor_file import shape_of
 
-LABELS, EXAMPLES = "labels.parquet", "encoder_examples.json"
 LEXICAL, MEMORY = "lexical", "memory"
 OF_LABELS = (LABELS, label_set.FILE, label_words.FILE, removed_labels.FILE)
 LEFT_BEHIND = ("base", "origin")  # of a bundle made of another: the next one is made of this

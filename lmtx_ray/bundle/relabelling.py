@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from lmtx_ray.bundle.cache import LocalBundle, open_bundle
-from lmtx_ray.bundle.relabelled_files import LABELS, OF_LABELS, Base, write_relabelled
+from lmtx_ray.bundle.cache import LABELS, LocalBundle, open_bundle
+from lmtx_ray.bundle.relabelled_files import OF_LABELS, Base, write_relabelled
 from lmtx_ray.bundle.remaking import publish_mixed, remade
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.config.label_template import PLAIN

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lmtx_ray.batch.tag_files import read_tag_file
-from lmtx_ray.bundle.cache import LocalBundle, open_bundle
+from lmtx_ray.bundle.cache import DESCRIPTION, LABELS, LocalBundle, open_bundle
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus.label_texts import encoder_texts
@@ -34,7 +34,6 @@ from lmtx_ray.vocabularies.slips import one_letter_apart
 from lmtx_ray.vocabularies.usage import odd_usage
 
 ROWS = 8192
-LABELS, ABOUT = "labels.parquet", "bundle.json"  # of a bundle
 READING, FOLDING, KEYS = "reading the labels", "folding names", "keys"
 PARENTS, NAMES, ALIASES = "parents", "equal names", "aliases"
 LETTERS, LENGTHS, USAGE = "names one letter apart", "lengths", "tags"
@@ -176,10 +175,10 @@ def _clean_table(uri: str) -> pa.Table | None:
 
 
 def _of_bundle(uri: str) -> LabelSource:
-    wanted = {LABELS, ABOUT, f"encoder/{TOKENIZER}"}
+    wanted = {LABELS, DESCRIPTION, f"encoder/{TOKENIZER}"}
     held = open_bundle(uri, wanted.__contains__)
     folder = Path(held.folder)
-    encoder = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["encoder"]
+    encoder = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["encoder"]
     table = storage.read_table(str(folder / LABELS))
     return LabelSource(table, LeftOut(), str(folder / "encoder"), EncoderConfig(**encoder), held)
 

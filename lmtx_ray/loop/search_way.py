@@ -16,6 +16,7 @@ from lmtx_ray.bundle.cache import published_bundle
 from lmtx_ray.config.search import SearchWay
 from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.machine import GIB, this_machine
+from lmtx_ray.search.shard_file import SHARD
 
 logger = logging.getLogger(__name__)
 SHARE = 0.5  # of a node's memory that a whole index may take
@@ -60,7 +61,7 @@ def _way(search: SearchWay, index: int, memory: float, units: Sequence[Unit]) ->
 def shard_sizes(uri: str) -> list[int]:
     """Bytes of each shard of a bundle's index, or of an index by itself, in order."""
     published = published_bundle(uri)
-    names = published.index_files() or sorted(n for n in published.files if n.startswith("shard-"))
+    names = published.index_files() or sorted(n for n in published.files if n.startswith(SHARD))
     return [published.size(name) for name in names]
 
 

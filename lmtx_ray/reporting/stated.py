@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from lmtx_ray.bundle.cache import DESCRIPTION
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.evaluation.pair_features import Known, by_document
 from lmtx_ray.io import storage
@@ -28,7 +29,7 @@ def stated_probabilities(
         ranked: RANKINGS of the state and kind that the bundle holds.
         rankings: Gives the rankings that `ranked` was made from, where more than its scores counts.
     """
-    description = storage.read_json(storage.join(bundle.folder(), "bundle.json"))
+    description = storage.read_json(storage.join(bundle.folder(), DESCRIPTION))
     own = by_document(ranked)
     if description["calibration"] is None:  # untrained: nothing is stated
         return [np.full(len(ids_K), np.nan) for ids_K, _ in own.values()]

@@ -16,16 +16,17 @@ from lmtx_ray.search.int8_rows import Int8Rows, common_of, is_worth
 from lmtx_ray.search.tensor_file import TensorWriter, open_tensors, shape_of
 
 ROWS = 1 << 13  # worked on at a time
+SHARD = "shard-"  # begins the names of an index's shards, and of no other file
 
 
 def shard_name(number: int) -> str:
     """A shard's file in an index's folder."""
-    return f"shard-{number:05d}.safetensors"
+    return f"{SHARD}{number:05d}.safetensors"
 
 
 def shard_files(folder: str | Path) -> list[Path]:
     """An index's files in the order of their rows; FileNotFoundError without any."""
-    files = sorted(Path(folder).glob("shard-*.safetensors"))
+    files = sorted(Path(folder).glob(f"{SHARD}*.safetensors"))
     if not files:
         raise FileNotFoundError(f"{folder}: no index shards")
     return files

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -132,5 +131,4 @@ def read_combiners(folder: str) -> Combiners:
 
 def write_combiners(folder: Path, combiners: Combiners) -> None:
     """One file of plain numbers."""
-    text = json.dumps(combiners.to_dict(), indent=1, sort_keys=True)
-    (folder / COMBINER).write_text(text + "\n", encoding="utf-8")
+    (folder / COMBINER).write_bytes(storage.to_json(combiners.to_dict()))
