@@ -99,15 +99,12 @@ def check_judge(arguments: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def _is_config(place: str) -> bool:
-    return place.endswith((".yaml", ".yml"))
-
-
 def _store(arguments: argparse.Namespace) -> tuple[Any, Any]:
     """(store, config of the run or None)."""
+    from lmtx_ray.config.loading import is_yaml_file
     from lmtx_ray.loop.run_verdicts import store_at
 
-    if not _is_config(arguments.place):
+    if not is_yaml_file(arguments.place):
         return store_at(arguments.place, may_be_new=arguments.action == "import"), None
     arguments.config = arguments.place
     config = arguments.load(arguments)
@@ -135,11 +132,11 @@ def show_stats(arguments: argparse.Namespace) -> dict[str, Any]:
 def export_file(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx verdicts export`: how many verdicts it wrote. Raises ConfigError where keys or texts
     are asked of a store alone."""
-    from lmtx_ray.config.loading import ConfigError
+    from lmtx_ray.config.loading import ConfigError, is_yaml_file
     from lmtx_ray.verdicts.exchange import write_rows
 
     named = arguments.keys or arguments.texts
-    if named and not _is_config(arguments.place):
+    if named and not is_yaml_file(arguments.place):
         raise ConfigError("--keys and --texts need the run's YAML file, not only a store")
     store, config = _store(arguments)
     columns = [

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from lmtx_ray.config.yaml_errors import explain
 
+YAML = (".yaml", ".yml")
 MOST_SHOWN = 80  # characters of a wrong value
 SAID = {  # what pydantic says in words of its own
     "int_parsing": "needs a whole number",
@@ -58,6 +59,11 @@ class Config(BaseModel):
 def _is_list(annotation: Any) -> bool:
     """Whether it is tuple[…, ...]; a pair of two given types is none."""
     return get_origin(annotation) is tuple and get_args(annotation)[-1] is Ellipsis
+
+
+def is_yaml_file(place: str) -> bool:
+    """Whether it is a YAML file by its name, and not a folder or the name of something."""
+    return place.endswith(YAML)
 
 
 C = TypeVar("C", bound=Config)

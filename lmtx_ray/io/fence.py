@@ -37,7 +37,7 @@ class Fence:
         if self.epoch:
             stale = storage.stat(_epoch_uri(self.output, self.epoch + 1)) is not None
         else:
-            stale = lease.read_lease(_lease_uri(self.output)).get("holder") != self.token
+            stale = lease.read_lease(lease_uri(self.output)).get("holder") != self.token
         if stale:
             raise StaleDriver(f"{self.output}: another driver took over; this one stops")
 
@@ -52,7 +52,8 @@ class Fence:
         return True
 
 
-def _lease_uri(output: str) -> str:
+def lease_uri(output: str) -> str:
+    """Where the lease of an output is kept."""
     return storage.join(output, LEASE)
 
 
@@ -74,7 +75,7 @@ def claimed(output: str, conditional: bool) -> Iterator[Fence]:
         yield Fence(output, token, _claim_epoch(output, token))
         return
     try:
-        with lease.held(_lease_uri(output)) as token:
+        with lease.held(lease_uri(output)) as token:
             yield Fence(output, token, 0)
     except lease.Held as error:
         raise StaleDriver(str(error)) from None

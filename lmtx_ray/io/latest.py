@@ -17,6 +17,7 @@ from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError
 
 LATEST, ABOUT = "latest", "ABOUT.json"
+STARTED = "started"  # a run's folder has one, also without a bundle
 MOST_BYTES = 64 << 10
 MOST_TEXT = 200  # characters of a value that are shown
 
@@ -35,7 +36,7 @@ def resolve(uri: str) -> str:
     for pointer in (uri, storage.join(uri, LATEST)):
         if pointer.endswith(f"/{LATEST}") and storage.stat(pointer):
             return _named(pointer)
-    if uri.endswith(f"/{LATEST}") or storage.exists(storage.join(uri, "started")):
+    if uri.endswith(f"/{LATEST}") or storage.exists(storage.join(uri, STARTED)):
         raise PublishError(f"{uri}: this run has no bundle yet; finish it with lmtx run")
     return uri
 

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from lmtx_ray.evaluation.selection import Accepted, Opinion, accepted_of, to_ship
-from lmtx_ray.io import storage
-from lmtx_ray.io.accounts import FOLDER, Account
+from lmtx_ray.io.accounts import Account
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.combining import combine_steps, memory_steps
@@ -32,6 +31,7 @@ from lmtx_ray.loop.judging import (
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.prepare import prepare
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.loop.search_way import shards_to_chain
 from lmtx_ray.loop.steps import Cycle, Rankings, State
 from lmtx_ray.loop.text_cycle import text_examples_step
@@ -65,7 +65,7 @@ class RunResult:
 def run_cycles(config: RunConfig, layout: Layout, stop: str | None = None) -> RunResult:
     """Run (or resume) all cycles of a laid-out config, or up to `stop` (see `until`). `ray.init` is
     the caller's business."""
-    account = Account(storage.join(config.run, FOLDER))
+    account = Account(RunLayout(config.run).accounts)
     result = RunResult(layout, best=0, ran=0, opinions={}, account=account)
     for name in _steps(config, layout, result):
         if name == stop:
@@ -260,7 +260,7 @@ def fit_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
         initial_model=model_of(layout, start),
         config=config.fit,
         output=cycle.encoder,
-        work_uri=storage.join(config.run, "work", f"fit-{cycle.encoder.fingerprint}"),
+        work_uri=RunLayout(config.run).work(f"fit-{cycle.encoder.fingerprint}"),
         resources=config.resources.fit,
         encoder=config.encoder,
     )

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmtx_ray.config.loading import ConfigError, load_config
+from lmtx_ray.config.loading import ConfigError, is_yaml_file, load_config
 from lmtx_ray.io import storage
-from lmtx_ray.io.accounts import FOLDER, Spent, read_accounts
+from lmtx_ray.io.accounts import Spent, read_accounts
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
 from lmtx_ray.loop.layout import Layout, lay_out
 from lmtx_ray.loop.outcome import read_summary
+from lmtx_ray.loop.record import end_uri
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_folder import RunLayout
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,11 @@ def open_finished(place: str | RunConfig) -> FinishedRun:
     Raises:
         ConfigError: There is no run, or none that is complete; it says what is missing.
     """
-    if isinstance(place, RunConfig) or place.endswith((".yaml", ".yml")):
+    if isinstance(place, RunConfig) or is_yaml_file(place):
         config = load_config(RunConfig, place)  # a judge is not asked: its key may be away
         return _of_layout(config, lay_out(config), record={})
     run = storage.absolute(place)
-    ended = [storage.read_json(uri) for uri in storage.list_files(f"{run}/ended", ".json")]
+    ended = [storage.read_json(uri) for uri in storage.list_files(RunLayout(run).ended, ".json")]
     for record in sorted(ended, key=lambda record: record["ended"], reverse=True):
         found = _of_record(run, record)
         if found.has("evaluation"):
@@ -87,7 +89,9 @@ def _of_record(run: str, record: Mapping[str, Any]) -> FinishedRun:
 def _of_starts(run: str) -> FinishedRun:
     """Of a run without a record of its end: its starts and their inputs tell which steps are its
     own, or the names of its folders where those leave no choice."""
-    records = [storage.read_json(uri) for uri in storage.list_files(f"{run}/started", ".json")]
+    records = [
+        storage.read_json(uri) for uri in storage.list_files(RunLayout(run).started, ".json")
+    ]
     if not records:
         raise ConfigError(
             f"{run}: no run was started here: give the folder that the config names as `run`, or "
@@ -130,7 +134,7 @@ def _of_layout(config: RunConfig, layout: Layout, record: Mapping[str, Any]) -> 
             f"{config.run}: this run is not finished: next is {_next_step(layout)}. "
             "`lmtx run` with its config goes on where it stopped; the report is made at its end"
         )
-    kept = storage.join(config.run, "ended", f"{layout.evaluation.fingerprint}.json")
+    kept = end_uri(config, layout)
     if storage.exists(kept):
         record = storage.read_json(kept)
     return _finished(config, dict(layout.steps()), record)
@@ -147,7 +151,7 @@ def _finished(
     config: RunConfig, steps: Mapping[str, PublishedFolder], record: Mapping[str, Any]
 ) -> FinishedRun:
     summary = read_summary(steps["evaluation"]) if steps["evaluation"].is_complete() else {}
-    costs = read_accounts(storage.join(config.run, FOLDER))
+    costs = read_accounts(RunLayout(config.run).accounts)
     return FinishedRun(config, steps, summary, costs, record, record.get("ended", ""))
 
 

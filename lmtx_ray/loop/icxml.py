@@ -4,11 +4,11 @@ them, and the judge re-ranks those."""
 from __future__ import annotations
 
 from lmtx_ray.io import storage
-from lmtx_ray.io.accounts import FOLDER
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.judging import ask, fragments
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.loop.steps import Icxml
 from lmtx_ray.stages.budget import shared_budget
 from lmtx_ray.stages.icxml import MapPhrases, WritePhrases, Writing
@@ -26,10 +26,10 @@ def icxml_steps(config: RunConfig, layout: Layout, steps: Icxml) -> None:
 
 
 def _write(config: RunConfig, layout: Layout, steps: Icxml) -> None:
-    kept = storage.join(config.run, "work", f"phrases-{steps.phrases.fingerprint}")
-    with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
-        costs = storage.join(config.run, FOLDER)
-        writing = Writing(config.judge.teacher, kept, costs, "icxml phrases", budget)
+    run = RunLayout(config.run)
+    kept = run.work(f"phrases-{steps.phrases.fingerprint}")
+    with shared_budget(config.judge.budget, run.spent) as budget:
+        writing = Writing(config.judge.teacher, kept, run.accounts, "icxml phrases", budget)
         work = Work(steps.phrases, fragments(layout.tested.documents), "doc_id")
         pool = config.resources.judge
         run_units([work], WritePhrases, {"writing": writing}, pool, "icxml phrases")

@@ -11,13 +11,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lmtx_ray.io import remembered, storage
-from lmtx_ray.io.accounts import FOLDER, read_accounts
+from lmtx_ray.io import remembered
+from lmtx_ray.io.accounts import read_accounts
 from lmtx_ray.io.cores import usable_cores
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.loop.corpus_sample import Sample
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_folder import RunLayout
 
 ENOUGH_PAIRS = 200  # below this a start weighs too much
 KIND = "judge-rates"
@@ -45,7 +46,7 @@ def keep_rate(config: RunConfig, layout: Layout, pairs: float, seconds: float) -
 def known_rate(config: RunConfig, layout: Layout) -> Rate | None:
     """Of this run so far, else of an earlier run of this judge started on this machine; None where
     neither asked enough."""
-    spent = read_accounts(storage.join(config.run, FOLDER))
+    spent = read_accounts(RunLayout(config.run).accounts)
     if rate := _of_steps(spent):
         return Rate(rate, "of this run so far")
     kept = remembered.recall(KIND, _name(config, layout))

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lmtx_ray.io import storage
-from lmtx_ray.io.accounts import FOLDER, read_accounts
+from lmtx_ray.io.accounts import read_accounts
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.stage import Stage
@@ -17,6 +16,7 @@ from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.judge_rate import keep_rate
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.loop.steps import Cycle, Learned, State
 from lmtx_ray.stages.budget import shared_budget
 from lmtx_ray.stages.first_question import ask_first
@@ -118,11 +118,11 @@ def ask(
         logger.info("judge: complete")
         return
     Stage.price = config.judge.price.model_dump()
-    with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
+    run = RunLayout(config.run)
+    with shared_budget(config.judge.budget, run.spent) as budget:
         marks = {split: mark_of(config, step) for split, step in sources.items()}
         asking = asking_of(config, layout, plan, marks, cycle, budget)
-        costs = storage.join(config.run, FOLDER)
-        asking = replace(asking, costs=costs, step=name, rankings=rankings)
+        asking = replace(asking, costs=run.accounts, step=name, rankings=rankings)
         kwargs = {"asking": asking, "labels": layout.labels.files()}
         before, begun = _asked(config, name), time.monotonic()
         run_units(works, AskTeacher, kwargs, config.resources.judge, "judge", calls=UNITS_AT_ONCE)
@@ -131,7 +131,7 @@ def ask(
 
 def _asked(config: RunConfig, name: str) -> float:
     """Pairs that all starts of a step have asked by now."""
-    spent = read_accounts(storage.join(config.run, FOLDER))
+    spent = read_accounts(RunLayout(config.run).accounts)
     return spent.get(name, {}).get("requests", 0)
 
 
@@ -198,6 +198,6 @@ def first_question(config: RunConfig, layout: Layout) -> None:
     asks = layout.cycles[0].verdicts if config.learns_from_judge else _asked_of_test(layout)
     if asks is None or asks.is_complete():
         return
-    with shared_budget(config.judge.budget, storage.join(config.run, "spent")) as budget:
+    with shared_budget(config.judge.budget, RunLayout(config.run).spent) as budget:
         asking = asking_of(config, layout, {}, {}, 0, budget)
         ask_first(asking, config.resources.judge)

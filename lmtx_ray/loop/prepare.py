@@ -31,6 +31,7 @@ from lmtx_ray.io.receipts import DATA, Receipt
 from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.loop.self_matching import pairs_of_run
 from lmtx_ray.stages.prepare import AssembleDocuments, ReadDocuments
 from lmtx_ray.stages.units import Work, do_units, run_units
@@ -54,7 +55,7 @@ def prepare(config: RunConfig, layout: Layout) -> None:
         return
     if not (layout.labels.is_complete() and layout.label_rejects.is_complete()):
         publish_labels(config.corpus, layout.labels, layout.label_rejects, config.unit_labels)
-    work = storage.join(config.run, "work", f"prepare-{layout.documents.fingerprint}")
+    work = RunLayout(config.run).work(f"prepare-{layout.documents.fingerprint}")
     corpus = _Files(config, work)
     trained = _documents(corpus, layout)
     tested = _test(corpus, layout, trained) if layout.test else 0

@@ -17,6 +17,7 @@ from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.io.latest import now
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_folder import RunLayout
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PACKAGES = (
@@ -44,7 +45,7 @@ def write_record(config: RunConfig) -> str:
     when the first such driver began.
     """
     record = describe_start(config)
-    uri = storage.join(config.run, "started", f"{fingerprint(record)}.json")
+    uri = storage.join(RunLayout(config.run).started, f"{fingerprint(record)}.json")
     storage.put_if_absent(uri, storage.to_json({**record, "began": now()}))
     return uri
 
@@ -58,8 +59,13 @@ def write_end(config: RunConfig, layout: Layout) -> None:
         "evaluation": layout.evaluation.fingerprint,
         "steps": {name: step.uri.rsplit("/", 1)[1] for name, step in layout.steps()},
     }
-    uri = storage.join(config.run, "ended", f"{layout.evaluation.fingerprint}.json")
+    uri = end_uri(config, layout)
     storage.put_if_absent(uri, storage.to_json(record))
+
+
+def end_uri(config: RunConfig, layout: Layout) -> str:
+    """Where `write_end` writes."""
+    return storage.join(RunLayout(config.run).ended, f"{layout.evaluation.fingerprint}.json")
 
 
 def describe_start(config: RunConfig) -> dict[str, Any]:

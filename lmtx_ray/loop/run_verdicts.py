@@ -17,6 +17,7 @@ from lmtx_ray.corpus.text_keys import KEY_BYTES, document_keys, document_text, t
 from lmtx_ray.io import storage
 from lmtx_ray.loop.layout import Layout, lay_out
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_folder import RECORDS
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.shown import shown_tables
 from lmtx_ray.verdicts.exchange import Resolver, Row, from_hex, read_file
@@ -26,7 +27,6 @@ from lmtx_ray.verdicts.store import Partition, VerdictStore, own_store
 SEEN = pa.schema(
     [("seen", pa.binary(KEY_BYTES)), ("label_key", pa.string()), ("text", pa.string())]
 )
-RECORDS = {"started", "ended"}  # folders of a run that hold its config
 
 
 def store_at(place: str, may_be_new: bool = False) -> VerdictStore:
@@ -38,7 +38,7 @@ def store_at(place: str, may_be_new: bool = False) -> VerdictStore:
     """
     place = storage.absolute(place)
     inside = set(storage.list_folders(place))
-    if inside & RECORDS:
+    if inside.intersection(RECORDS):
         return VerdictStore(_store_of_run(place))
     if "judges" not in inside and not may_be_new:
         raise ConfigError(
@@ -54,7 +54,7 @@ def store_beside(bundle: str) -> str:
         ConfigError: The run's starts kept verdicts in several stores.
     """
     folder = storage.absolute(bundle).rstrip("/").rsplit("/", 1)[0]
-    is_run = RECORDS & set(storage.list_folders(folder))
+    is_run = set(RECORDS) & set(storage.list_folders(folder))
     return _store_of_run(folder) if is_run else own_store(folder)
 
 

@@ -95,7 +95,7 @@ def run(
     """
     from lmtx_ray.corpus.fitting import check_corpus
     from lmtx_ray.io import lease
-    from lmtx_ray.io.fence import by_lease
+    from lmtx_ray.io.fence import by_lease, lease_uri
     from lmtx_ray.loop.layout import lay_out
     from lmtx_ray.loop.naming import name_if_nameless
     from lmtx_ray.loop.outcome import finished
@@ -117,7 +117,7 @@ def run(
     check_hub(settings)
     write_record(settings)
     # two would pay the judge twice
-    with lease.held(f"{settings.run}/LEASE.json", patient=True) as token:
+    with lease.held(lease_uri(settings.run), patient=True) as token:
         layout = lay_out(settings, by_lease(settings.run, token))
         start_ray(settings.run)
         warn_of_room(settings)

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lmtx_ray.io import lease, storage
-from lmtx_ray.io.latest import LATEST, read_small
+from lmtx_ray.io.fence import lease_uri
+from lmtx_ray.io.latest import LATEST, STARTED, read_small
 from lmtx_ray.io.locations import StorageError
 from lmtx_ray.io.published import MANIFEST
 
@@ -45,10 +46,8 @@ def list_runs(folder: str) -> list[Run]:
     if not storage.exists(folder):
         raise StorageError(f"{folder}: no such folder; say where the runs are: lmtx runs FOLDER")
     inside = storage.list_folders(folder)
-    names = [
-        name for name in inside if "started" in storage.list_folders(storage.join(folder, name))
-    ]
-    uris = [folder] if "started" in inside else [storage.join(folder, name) for name in names]
+    names = [name for name in inside if STARTED in storage.list_folders(storage.join(folder, name))]
+    uris = [folder] if STARTED in inside else [storage.join(folder, name) for name in names]
     return sorted(map(describe, uris), key=lambda run: (run.date, run.name), reverse=True)
 
 
@@ -71,7 +70,7 @@ def describe(uri: str) -> Run:
 
 def _begun(uri: str) -> str:
     """When a driver with the newest config or code began; empty where no record tells."""
-    records = map(read_small, storage.list_files(storage.join(uri, "started"), ".json"))
+    records = map(read_small, storage.list_files(storage.join(uri, STARTED), ".json"))
     return max((str(record.get("began") or "") for record in records), default="")
 
 
@@ -82,7 +81,7 @@ def _state(uri: str, finished: bool, cycles: int) -> str:
 
 
 def _is_held(uri: str) -> bool:
-    holder = read_small(storage.join(uri, "LEASE.json"))
+    holder = read_small(lease_uri(uri))
     try:
         return bool(holder) and not lease.is_over(holder)
     except (KeyError, TypeError):

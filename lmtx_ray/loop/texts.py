@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from lmtx_ray.batch.plan import read_plans
 from lmtx_ray.config.corpus import ColumnMap, DocumentsConfig
+from lmtx_ray.config.loading import is_yaml_file
 from lmtx_ray.corpus.documents import to_document
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Tally
@@ -17,8 +18,7 @@ from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.units import Part
 from lmtx_ray.loop.finished_run import FinishedRun
-
-FOLDERS = ("started", "ended")  # what only a run's folder has
+from lmtx_ray.loop.run_folder import RECORDS
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Shown:
 
 def is_run(place: str) -> bool:
     """Whether it is a run's YAML file or folder."""
-    if place.endswith((".yaml", ".yml")):
+    if is_yaml_file(place):
         return True
-    return any(storage.list_entries(storage.join(place, name)) for name in FOLDERS)
+    return any(storage.list_entries(storage.join(place, name)) for name in RECORDS)
 
 
 def texts_of_run(run: FinishedRun, doc_ids: Collection[str]) -> dict[str, Shown]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from lmtx_ray.config.loading import Config, ConfigError, load_config
+from lmtx_ray.config.loading import Config, ConfigError, is_yaml_file, load_config
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.teacher.reading import YES_NO, Words
 
@@ -27,7 +27,6 @@ MISPLACED = ("{document}", "{title}", "{text}", *(f"{{{name}}}" for name in PLAC
 WORD = re.compile(r"\w+")
 START, END = re.compile(r"^\s*([^\w\s]+)"), re.compile(r"([^\w\s]+)\s*$")
 GUARD = 1  # how delimiters are kept out of texts; another rule is another number
-ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ def get_prompt(name: str) -> Prompt:
     Raises:
         ConfigError: No such prompt (with the names there are) or file, or a file that does not fit.
     """
-    if name.endswith(ENDINGS):
+    if is_yaml_file(name):
         return _from_file(name)
     if name not in PROMPTS:
         raise ConfigError(
