@@ -121,7 +121,6 @@ class Stage:
     is what `look` gives."""
 
     display: ClassVar[Display] = LogDisplay()
-    price: ClassVar[Mapping[str, float]] = {}  # of a million tokens: prompt, answer
     _stack: ClassVar[list[Stage]] = []
 
     def __init__(
@@ -131,11 +130,13 @@ class Stage:
         look: Callable[[], Snapshot] = snapshot,
         what: str = "rows",
         note: Callable[[], str] = str,
+        price: Mapping[str, float] | None = None,
     ) -> None:
         """`sizes` are the units that are to do, with how much work each is (only their relation
-        counts); None where the work has no units."""
+        counts); None where the work has no units. `price` is that of a million tokens: prompt,
+        answer."""
         self._name, self._what, self._look, self._note = name, what, look, note
-        self._sizes = dict(sizes or {})
+        self._sizes, self._price = dict(sizes or {}), price
         self._weight = sum(self._sizes.values()) or float(len(self._sizes))
         self._finished: dict[str, int] = {}
         self._seen, self._began, self._before = Snapshot(), 0.0, Snapshot()
@@ -224,8 +225,8 @@ class Stage:
         return min(done / self._weight, 1.0)
 
     def _money(self, amounts: Mapping[str, float]) -> float | None:
-        if not Stage.price:
+        if not self._price:
             return None
         return sum(
-            amounts.get(name, 0) * Stage.price.get(kind, 0.0) / 1e6 for name, kind in PRICES.items()
+            amounts.get(name, 0) * self._price.get(kind, 0.0) / 1e6 for name, kind in PRICES.items()
         )

@@ -4,7 +4,6 @@ them, and the judge re-ranks those."""
 from __future__ import annotations
 
 from lmtx_ray.io import storage
-from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.judging import ask, fragments
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
@@ -19,7 +18,6 @@ RANKING = "mapped"
 
 def icxml_steps(config: RunConfig, layout: Layout, steps: Icxml) -> None:
     """All three steps; published ones are left alone."""
-    Stage.price = config.judge.price.model_dump()
     _write(config, layout, steps)
     _map(config, layout, steps)
     _judge(config, layout, steps)
@@ -31,8 +29,9 @@ def _write(config: RunConfig, layout: Layout, steps: Icxml) -> None:
     with shared_budget(config.judge.budget, run.spent) as budget:
         writing = Writing(config.judge.teacher, kept, run.accounts, "icxml phrases", budget)
         work = Work(steps.phrases, fragments(layout.tested.documents), "doc_id")
-        pool = config.resources.judge
-        run_units([work], WritePhrases, {"writing": writing}, pool, "icxml phrases")
+        pool, price = config.resources.judge, config.judge.price.model_dump()
+        kwargs = {"writing": writing}
+        run_units([work], WritePhrases, kwargs, pool, "icxml phrases", price=price)
     storage.remove_folder(kept)
 
 

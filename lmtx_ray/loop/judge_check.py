@@ -27,7 +27,6 @@ from lmtx_ray.corpus.lines import BadRow
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.judge_numbers import conclude, cost_of
 from lmtx_ray.loop.judging import asking_of
 from lmtx_ray.loop.layout import Layout, lay_out
@@ -71,7 +70,6 @@ def check(
     ranked = _ranked(config, layout, sample, labels)
     chosen = _chosen(ranked, labels.num_rows, given)
     start_ray(config.run)
-    Stage.price = config.judge.price.model_dump()
     with storage.scratch_folder() as scratch:
         files = _label_files(layout, labels, scratch)
         rankings = _as_rankings(chosen)
@@ -251,5 +249,6 @@ def _ask(
     nobody = Snapshot(asking.human.uri)  # what people answered says nothing about the judge
     asking = replace(asking, rankings=("sample",), check=False, human=nobody)
     started = time.monotonic()
-    verdicts, usage = ask_sample(asking, files, sample, rankings, config.resources.judge)
+    pool, price = config.resources.judge, config.judge.price.model_dump()
+    verdicts, usage = ask_sample(asking, files, sample, rankings, pool, price)
     return verdicts, usage, time.monotonic() - started

@@ -11,7 +11,6 @@ from typing import Any
 from lmtx_ray.io.accounts import read_accounts
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.stage import Stage
 from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.judge_rate import keep_rate
 from lmtx_ray.loop.layout import Layout
@@ -117,7 +116,6 @@ def ask(
     if all(work.output.is_complete() for work in works):
         logger.info("judge: complete")
         return
-    Stage.price = config.judge.price.model_dump()
     run = RunLayout(config.run)
     with shared_budget(config.judge.budget, run.spent) as budget:
         marks = {split: mark_of(config, step) for split, step in sources.items()}
@@ -125,7 +123,8 @@ def ask(
         asking = replace(asking, costs=run.accounts, step=name, rankings=rankings)
         kwargs = {"asking": asking, "labels": layout.labels.files()}
         before, begun = _asked(config, name), time.monotonic()
-        run_units(works, AskTeacher, kwargs, config.resources.judge, "judge", calls=UNITS_AT_ONCE)
+        pool, price = config.resources.judge, config.judge.price.model_dump()
+        run_units(works, AskTeacher, kwargs, pool, "judge", calls=UNITS_AT_ONCE, price=price)
         keep_rate(config, layout, _asked(config, name) - before, time.monotonic() - begun)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +20,12 @@ SAMPLE = "sample"  # what the one unit is called in progress
 
 
 def ask_sample(
-    asking: Asking, labels: list[str], documents: pa.Table, rankings: pa.Table, pool: Resources
+    asking: Asking,
+    labels: list[str],
+    documents: pa.Table,
+    rankings: pa.Table,
+    pool: Resources,
+    price: Mapping[str, float],
 ) -> tuple[pa.Table, dict[str, Any]]:
     """(VERDICTS on every ranked label, what the judge used). Stored verdicts are not asked again.
 
@@ -28,7 +34,8 @@ def ask_sample(
     """
     run = ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus, max_retries=0)(_ask)
     board = board_for(f"judge {asking.prompt.name} {uuid.uuid4().hex[:8]}")
-    with Stage(f"judge, {asking.prompt.name}", {SAMPLE: 1.0}, board.look, "pairs") as stage:
+    name = f"judge, {asking.prompt.name}"
+    with Stage(name, {SAMPLE: 1.0}, board.look, "pairs", price=price) as stage:
         verdicts, usage = ray.get(run.remote(asking, labels, documents, rankings, board))
         stage.done(SAMPLE, verdicts.num_rows)
     board.close()

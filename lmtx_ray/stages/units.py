@@ -15,7 +15,7 @@ import math
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,7 @@ def run_units(
     name: str,
     local: bool = False,
     calls: int = 1,
+    price: Mapping[str, float] | None = None,
 ) -> None:
     """Run every unit not yet done, of several steps through one pool; then publish each step.
 
@@ -77,12 +78,13 @@ def run_units(
         name: What to call the steps in progress lines.
         local: In this process: what is little is done before a pool has started.
         calls: Units that an actor works on at once, in threads.
+        price: Of a million tokens (prompt, answer), where a judge is asked.
     """
     works = [work for work in works if not work.output.is_complete()]
     if not works:
         logger.info("%s: complete", name)
         return
-    do_units(works, worker, kwargs, resources, name, local, calls)
+    do_units(works, worker, kwargs, resources, name, local, calls, price)
     for work in works:
         work.output.publish([unit.name for unit in work.units], key=work.key)
 
@@ -95,6 +97,7 @@ def do_units(
     name: str,
     local: bool = False,
     calls: int = 1,
+    price: Mapping[str, float] | None = None,
 ) -> None:
     """Run every unit not yet done, and publish nothing."""
     waiting = _waiting(works, name)
@@ -106,7 +109,8 @@ def do_units(
             board = board_for(f"{name} {uuid.uuid4().hex[:8]}")
             receipts = stream(waiting, targets, worker, kwargs, resources, board, calls)
             look = board.look
-        follow(receipts, Stage(name, sizes, look, getattr(worker, "counts", "rows")))
+        what = getattr(worker, "counts", "rows")
+        follow(receipts, Stage(name, sizes, look, what, price=price))
 
 
 def run_flow(works: Sequence[Work], flow: Flow, name: str) -> None:

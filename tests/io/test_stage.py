@@ -132,9 +132,8 @@ def test_the_innermost_stage_is_shown_with_what_its_units_have_done(display: Kep
     assert [state.name for state in display.ended] == ["inner", "outer"]
 
 
-def test_the_cost_so_far_follows_the_price(display: Kept, monkeypatch) -> None:
-    monkeypatch.setattr(Stage, "price", {"prompt": 2.0, "answer": 10.0})
-    with Stage("judge", {"a": 1.0}):
+def test_the_cost_so_far_follows_the_price(display: Kept) -> None:
+    with Stage("judge", {"a": 1.0}, price={"prompt": 2.0, "answer": 10.0}):
         progress.count(pairs=1, prompt_tokens=1e6, answer_tokens=1e5)
     assert display.ended[-1].money == pytest.approx(3.0)
 
