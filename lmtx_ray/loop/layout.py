@@ -120,7 +120,10 @@ class _Planner:
         cycles: list[Cycle] = []
         for number in range(1, self._config.rounds + 1):
             asks = self._config.learns_from_judge
-            cycle = (self._cycle if asks else self._text_cycle)(number, states, cycles)
+            if asks:
+                cycle = self._cycle(number, states, cycles)
+            else:
+                cycle = self._text_cycle(number, states)
             state = self._state(number, cycle.encoder, cycle.encoder.fingerprint)
             if asks:
                 cycle, state = asked.after(cycle, state)
@@ -228,20 +231,24 @@ class _Planner:
         encoder = self._encoder(number, examples, states)
         return Cycle(number, examples, encoder, (verdicts, verdicts))
 
-    def _text_cycle(self, number: int, states: list[State], before: list[Cycle]) -> Cycle:
+    def _text_cycle(self, number: int, states: list[State]) -> Cycle:
         """A cycle that asks nobody: of texts, or of the labels of the state before."""
         config, fit = self._config, self._config.fit
         documents, clusters = self._documents.fingerprint, None
+        read: tuple[Dataset, ...] = ()
         made_of: list[object] = [fit.segment_words] if config.source == "segment" else []
         if number > 1:
             firsts = config.pseudo_labels.own_labels, config.pseudo_labels.own_words
-            made_of = [states[-1].corpus.dense.fingerprint, self._lexical.fingerprint, firsts]
+            read = states[-1].corpus.dense, self._lexical
+            made_of = [*(step.fingerprint for step in read), firsts]
         elif config.source == "title" and fit.clusters:
-            vectors = states[0].corpus.vectors.fingerprint
+            read = (states[0].corpus.vectors,)
+            vectors = read[0].fingerprint
             clusters = self._step("clusters-1", documents, vectors, fit.clusters, fit.seed)
             made_of = [clusters.fingerprint]
         examples = self._step(f"examples-{number}", documents, config.source, made_of)
-        return Cycle(number, examples, self._encoder(number, examples, states), clusters=clusters)
+        encoder = self._encoder(number, examples, states)
+        return Cycle(number, examples, encoder, clusters=clusters, read=read)
 
     def _encoder(self, number: int, examples: Dataset, states: list[State]) -> Dataset:
         fit = self._config.fit

@@ -84,6 +84,7 @@ class Cycle:
     # verdicts, selection and, where fusion is learned, selection of that; None: nobody was asked
     asked: tuple[Dataset, ...] | None = None
     clusters: Dataset | None = None  # of the documents, where they are learned from
+    read: tuple[Dataset, ...] = ()  # beside the documents, for examples that nobody was asked for
 
     @property
     def verdicts(self) -> Dataset:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.judging import fragments
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
@@ -52,16 +51,8 @@ def text_examples_step(config: RunConfig, layout: Layout, cycle: Cycle) -> None:
 def _run(
     config: RunConfig, layout: Layout, cycle: Cycle, worker: type, kwargs: dict[str, object]
 ) -> None:
-    work = Work(cycle.examples, _units(layout, cycle), "doc_id")
+    work = Work(cycle.examples, fragments(layout.documents, *cycle.read), "doc_id")
     run_units([work], worker, kwargs, config.resources.shortlist, "examples")
-
-
-def _units(layout: Layout, cycle: Cycle) -> list[Unit]:
-    """Documents, with what else a cycle's examples are made of."""
-    before = layout.states[cycle.number - 1].corpus
-    if cycle.number > 1:
-        return fragments(layout.documents, before.dense, layout.lexical)
-    return fragments(layout.documents, *([before.vectors] if cycle.clusters else []))
 
 
 def _clusters_step(config: RunConfig, layout: Layout, output: Dataset) -> None:
