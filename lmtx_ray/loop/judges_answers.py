@@ -14,10 +14,9 @@ import pyarrow as pa
 
 from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.run_config import RunConfig
-from lmtx_ray.teacher.priors import Calibration, document_key, priors_in
+from lmtx_ray.teacher.priors import Calibration, document_key, priors_in, read
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.questions import Key, first_by_key
-from lmtx_ray.teacher.reading import decide
 from lmtx_ray.teacher.shown import shown_table, shown_tables
 from lmtx_ray.verdicts.lookup import Lookup
 
@@ -52,8 +51,8 @@ def judges_answers(
     """
     asked_with, teacher = judge
     store = Lookup(config.verdict_store.partition(teacher, asked_with).snapshot())
-    least, read = prompt.least_mass(config.judge.teacher.least_mass), _calibration(config, store)
-    return {key: _own(row, least, read) for key, row in first_by_key(store.find(documents)).items()}
+    least, how = prompt.least_mass(config.judge.teacher.least_mass), _calibration(config, store)
+    return {key: _own(row, least, how) for key, row in first_by_key(store.find(documents)).items()}
 
 
 def _calibration(config: RunConfig, store: Lookup) -> Calibration:
@@ -63,12 +62,9 @@ def _calibration(config: RunConfig, store: Lookup) -> Calibration:
     return Calibration(priors, config.judge.temperature)
 
 
-def _own(row: Mapping[str, Any], least_mass: float, read: Calibration) -> Own:
-    answer, p_yes = row["answer"], row["p_yes"]
-    if p_yes is not None:
-        p_yes = read.of(row["label"], p_yes)
-        answer = decide(p_yes, row["mass"], least_mass)
-    return Own(answer, None if answer == "unclear" else p_yes)
+def _own(row: Mapping[str, Any], least_mass: float, how: Calibration) -> Own:
+    said = read(row, least_mass, how)
+    return Own(said.answer, None if said.answer == "unclear" else said.p_yes)
 
 
 def shown_labels(

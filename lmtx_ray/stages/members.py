@@ -15,6 +15,7 @@ from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.text_keys import document_keys, text_key
 from lmtx_ray.stages.starting import engine_starting
 from lmtx_ray.teacher.identity import describe, teacher_identity
+from lmtx_ray.teacher.priors import read
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import (
     QUESTIONS,
@@ -26,7 +27,6 @@ from lmtx_ray.teacher.protocol import (
     answers_table,
 )
 from lmtx_ray.teacher.questions import Key, first_by_key, pairs_of
-from lmtx_ray.teacher.reading import Reading, decide
 from lmtx_ray.teacher.registry import build_teacher
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import VerdictStore, as_stored
@@ -75,13 +75,9 @@ class KeptMember:
                     self._keep(stop.answers, keys)
                 raise
             known |= first_by_key(self._keep(answers, keys))
-        return answers_table(list(keys), [self._reading(known[key]) for key in keys.values()])
-
-    def _reading(self, stored: Mapping[str, Any]) -> Reading:
-        answer, p_yes, mass = stored["answer"], stored["p_yes"], stored["mass"]
-        if p_yes is not None:
-            answer = decide(p_yes, mass, self._least_mass)
-        return Reading(answer, p_yes, mass, stored["raw"])
+        return answers_table(
+            list(keys), [read(known[key], self._least_mass) for key in keys.values()]
+        )
 
     def _started(self) -> Teacher:
         with self._starting:

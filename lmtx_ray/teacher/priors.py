@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
 from lmtx_ray.corpus.text_keys import document_text, text_key
 from lmtx_ray.teacher.protocol import QUESTIONS
+from lmtx_ray.teacher.reading import Reading, decide
 
 NOTHING = "N/A"  # a document that says nothing
 DOC_ID = ""  # no document of a corpus is called so
@@ -39,6 +41,18 @@ class Calibration:
 
 
 AS_SAID = Calibration()
+
+
+def read(
+    stored: Mapping[str, Any], least_mass: float, calibration: Calibration = AS_SAID
+) -> Reading:
+    """A row of STORED_VERDICTS as it counts now. With too little mass the answer is unclear,
+    whatever the store says: the threshold may have changed since, and so may how P(yes) is read."""
+    answer, p_yes, mass = stored["answer"], stored["p_yes"], stored["mass"]
+    if p_yes is not None:
+        p_yes = calibration.of(stored["label"], p_yes)
+        answer = decide(p_yes, mass, least_mass)
+    return Reading(answer, p_yes, mass, stored["raw"])
 
 
 def log_odds(p_yes: float) -> float:

@@ -13,9 +13,8 @@ from lmtx_ray.config.judge import JudgeConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.teacher.chance import CHANCE, drawn
-from lmtx_ray.teacher.priors import AS_SAID, Calibration
+from lmtx_ray.teacher.priors import AS_SAID, Calibration, read
 from lmtx_ray.teacher.protocol import QUESTIONS
-from lmtx_ray.teacher.reading import decide
 
 Pair = tuple[str, int]
 Key = tuple[bytes, bytes]  # document, label: hashes of their texts
@@ -137,10 +136,8 @@ def view(
 ) -> pa.Table:
     """VERDICTS: a run's view of stored rows, one for each candidate that has a verdict, in order.
 
-    A person's answer goes before a model's. With too little mass the answer is unclear and P(yes)
-    null, whatever the store says: the threshold may have changed since, and so may how P(yes) is
-    read. `sources` gives for each
-    split the step whose questions count as asked now.
+    A person's answer goes before a model's. P(yes) of an unclear answer is null. `sources` gives
+    for each split the step whose questions count as asked now.
     """
     rows = []
     counted: set[Key] = set()
@@ -148,19 +145,16 @@ def view(
         stored = human.get(c.plain) or known.get(c.key)
         if stored is None:
             continue
-        answer, p_yes = stored["answer"], stored["p_yes"]
         asked = stored["teacher"] != HUMAN and stored["source"] == sources[c.split]
-        if p_yes is not None:
-            p_yes = calibration.of(c.key[1], p_yes)
-            answer = decide(p_yes, stored["mass"], least_mass)
+        said = read(stored, least_mass, calibration)
         rows.append(
             {
                 "doc_id": c.doc_id,
                 "label_id": c.label_id,
-                "answer": answer,
-                "p_yes": None if answer == "unclear" else p_yes,
-                "mass": stored["mass"],
-                "raw": stored["raw"],
+                "answer": said.answer,
+                "p_yes": None if said.answer == "unclear" else said.p_yes,
+                "mass": said.mass,
+                "raw": said.raw,
                 "prompt": stored["prompt"],
                 "teacher": stored["teacher"],
                 "cycle": cycle,

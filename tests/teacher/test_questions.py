@@ -49,6 +49,7 @@ def candidate(doc_id: str, label: int, text: str = "", split: str = "train") -> 
 
 def stored(answer: str, p_yes: float | None = None, **more: Any) -> dict[str, Any]:
     return {
+        "label": b"label",
         "answer": answer,
         "p_yes": p_yes,
         "mass": 1.0,
