@@ -17,6 +17,7 @@ from lmtx_ray.io import halting, progress
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.search.hardware import has_gpu
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
+from lmtx_ray.stages.kept_verdicts import KeptVerdicts
 from lmtx_ray.stages.label_priors import Priors
 from lmtx_ray.stages.members import kept_members
 from lmtx_ray.stages.starting import engine_starting
@@ -80,21 +81,20 @@ class AskTeacher:
         self._labels = pa.concat_tables(
             shown_tables(asking.prompt, labels, ["text", "description", "aliases"])
         )
-        self._known, self._human = Lookup(asking.known), Lookup(asking.human)
         prompt, teacher = asking.identity
-        self._partition = VerdictStore(asking.store).partition(teacher, prompt)
+        partition = VerdictStore(asking.store).partition(teacher, prompt)
+        self._kept, self._human = KeptVerdicts(partition, asking.known), Lookup(asking.human)
         self._teacher: Teacher | None = None
         self._budget = worker_budget(asking.budget)
         self._account = Account(asking.costs) if asking.costs else None
         self._sample: list[pa.Table] | None = [] if asking.check else None
         self._priors: Priors | None = None
         # several units may be worked on at once
-        self._looking_up, self._starting, self._checking = (threading.Lock() for _ in range(3))
+        self._starting, self._checking = threading.Lock(), threading.Lock()
         if asking.calibration == "prior":
-            stored = self._known.find([document_key()])
-            own = self._partition, asking.identity
-            alone = _is_repeatable(asking)
-            self._priors = Priors(stored, *own, self._started, self._keep, alone)
+            stored = self._kept.lookup.find([document_key()])
+            own, alone = (partition, asking.identity), _is_repeatable(asking)
+            self._priors = Priors(stored, *own, self._started, self._kept.keep, alone)
 
     @property
     def usage(self) -> Usage:
@@ -112,9 +112,8 @@ class AskTeacher:
         candidates = questions.without_judged(self._candidates(documents, wanted), judged)
         progress.ahead(len(candidates))
         keys = {candidate.key[0] for candidate in candidates}
-        with self._looking_up:
-            known = questions.first_by_key(self._known.find(keys))
-            human = questions.first_by_key(self._human.find(keys))
+        known = questions.first_by_key(self._kept.lookup.find(keys))
+        human = questions.first_by_key(self._human.find(keys))
         try:
             for part in _parts(candidates):
                 self._learn_priors(part, human)
@@ -177,7 +176,7 @@ class AskTeacher:
         size = at_once(self._asking.teacher) or max(len(asked), 1)
         for first in range(0, len(asked), size):
             tables = self._answers(documents, asked[first : first + size])
-            self._keep(tables)
+            self._kept.keep(tables)
             known |= questions.first_by_key(pa.concat_tables(tables))
 
     def _answers(self, documents: pa.Table, asked: Sequence[Candidate]) -> list[pa.Table]:
@@ -189,7 +188,7 @@ class AskTeacher:
             answers = teacher.judge(questions.build_questions(documents, asked))
         except Interrupted as stop:
             if stop.answers is not None:
-                self._keep(self._stored(asked, stop.answers))
+                self._kept.keep(self._stored(asked, stop.answers))
             raise
         if answers.num_rows != len(asked):
             raise RuntimeError("the teacher did not answer each question once")
@@ -210,24 +209,14 @@ class AskTeacher:
         with engine_starting():
             members = kept_members(asking.teacher, asking.store, *how)
             teacher = build_teacher(asking.teacher, asking.prompt, *how, members)
-        if (teacher.prompt_fingerprint, teacher.fingerprint) != self._asking.identity:
+        if (teacher.prompt_fingerprint, teacher.fingerprint) != asking.identity:
             raise JudgeRefused(
                 "judge.teacher.model: this node holds other files under that name than the one "
                 "where the run was started"
             )
-        self._describe(teacher.commit)
+        settings = "judge.teacher.model", "judge.teacher.revision"
+        self._kept.describe(asking.about, teacher.commit, *settings)
         return teacher
-
-    def _describe(self, commit: str) -> None:
-        """Keep what the judge is. Raises JudgeRefused where its name meant another commit before:
-        their verdicts must not be mixed."""
-        kept = self._partition.describe({**self._asking.about, "commit": commit})
-        if commit and kept.get("commit") not in (None, "", commit):
-            raise JudgeRefused(
-                f"judge.teacher.model: {self._asking.teacher.model} is commit {commit} now, and "
-                f"the verdicts in the store are of commit {kept['commit']}: set "
-                "judge.teacher.revision to the one that is meant"
-            )
 
     def _stored(self, asked: Sequence[Candidate], answers: pa.Table) -> list[pa.Table]:
         """Rows for the store, by the split whose step asked."""
@@ -240,13 +229,6 @@ class AskTeacher:
             part = answers.take(pa.array(rows, pa.int64()))
             tables.append(as_stored(keys, part, self._asking.identity, source))
         return [table for table in tables if table.num_rows]
-
-    def _keep(self, tables: Sequence[pa.Table]) -> None:
-        table = pa.concat_tables(tables) if tables else None
-        if table is not None and table.num_rows:
-            self._partition.append(table, _part_name(table))
-            with self._looking_up:
-                self._known.add(table)
 
     def _keep_usage(self) -> None:
         if self._account is not None and self._teacher is not None:
@@ -290,9 +272,3 @@ def _parts(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
         [c for c in candidates if (c.doc_id in checked) == is_first] for is_first in (True, False)
     ]
     return [part for part in parts if part]
-
-
-def _part_name(table: pa.Table) -> str:
-    """Of the step that asked and the first pair: another attempt at the unit has the same name."""
-    row = table.slice(0, 1).to_pylist()[0]
-    return f"{row['source']}-{row['document'].hex()[:12]}-{row['label'].hex()[:8]}"

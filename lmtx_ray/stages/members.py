@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.text_keys import document_keys, text_key
+from lmtx_ray.stages.kept_verdicts import KeptVerdicts
 from lmtx_ray.stages.starting import engine_starting
 from lmtx_ray.teacher.identity import describe, teacher_identity
 from lmtx_ray.teacher.priors import read
@@ -28,7 +29,6 @@ from lmtx_ray.teacher.protocol import (
 )
 from lmtx_ray.teacher.questions import Key, first_by_key, pairs_of
 from lmtx_ray.teacher.registry import build_teacher
-from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import VerdictStore, as_stored
 
 SOURCE = "ensemble"
@@ -45,11 +45,11 @@ class KeptMember:
         self._config, self._prompt = config, get_prompt(config.prompt)
         self._budget, self._deterministic = budget, deterministic
         self.prompt_fingerprint, self.fingerprint = teacher_identity(config, self._prompt)
-        self._partition = VerdictStore(store).partition(self.fingerprint, self.prompt_fingerprint)
-        self._known = Lookup(self._partition.snapshot())
+        partition = VerdictStore(store).partition(self.fingerprint, self.prompt_fingerprint)
+        self._kept = KeptVerdicts(partition, partition.snapshot())
         self._least_mass = self._prompt.least_mass(config.least_mass)
         self._teacher: Teacher | None = None
-        self._looking_up, self._starting = threading.Lock(), threading.Lock()
+        self._starting = threading.Lock()
 
     @property
     def commit(self) -> str:
@@ -64,8 +64,7 @@ class KeptMember:
     def judge(self, questions: pa.Table) -> pa.Table:
         """ANSWERS, one row for each pair. Raises Interrupted, with what was answered kept."""
         keys = _keys_of(questions)
-        with self._looking_up:
-            known = first_by_key(self._known.find({document for document, _ in keys.values()}))
+        known = first_by_key(self._kept.lookup.find({document for document, _ in keys.values()}))
         if missing := _without(questions, keys, known):
             table = pa.Table.from_pylist(missing, schema=QUESTIONS)
             try:
@@ -89,32 +88,18 @@ class KeptMember:
         how = self._budget, self._deterministic
         with engine_starting():
             teacher = build_teacher(self._config, self._prompt, *how)
-        self._describe(teacher)
-        return teacher
-
-    def _describe(self, teacher: Teacher) -> None:
-        """Keep what it is. Raises JudgeRefused where these are other files, or another commit, than
-        what its name meant before."""
         if teacher.fingerprint != self.fingerprint:
             raise JudgeRefused(f"judge.teacher.members: {self._config.model}: its files changed")
-        about = {**describe(self._config, self._prompt), "commit": teacher.commit}
-        kept = self._partition.describe(about)
-        if teacher.commit and kept.get("commit") not in (None, "", teacher.commit):
-            raise JudgeRefused(
-                f"judge.teacher.members: {self._config.model} is commit {teacher.commit} now, and "
-                f"its verdicts in the store are of commit {kept['commit']}: set its revision to "
-                "the one that is meant"
-            )
+        about = describe(self._config, self._prompt)
+        settings = "judge.teacher.members", "its revision"
+        self._kept.describe(about, teacher.commit, *settings)
+        return teacher
 
     def _keep(self, answers: pa.Table, keys: Mapping[Pair, Key]) -> pa.Table:
         given = [keys[pair] for pair in pairs_of(answers)]
         identity = self.prompt_fingerprint, self.fingerprint
         table = as_stored(given, answers, identity, SOURCE)
-        if given:
-            document, label = given[0]
-            self._partition.append(table, f"{SOURCE}-{document.hex()[:12]}-{label.hex()[:8]}")
-            with self._looking_up:
-                self._known.add(table)
+        self._kept.keep([table])
         return table
 
 

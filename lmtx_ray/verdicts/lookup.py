@@ -7,6 +7,7 @@ small; they are held, and so is what this process asked lately.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Collection, Iterator
 
@@ -24,7 +25,8 @@ GROUPS_AT_ONCE = 32  # row groups that are decoded together
 
 
 class Lookup:
-    """Verdicts of one judge, as of a snapshot and with what is added here."""
+    """Verdicts of one judge, as of a snapshot and with what is added here. Several threads may ask
+    and add."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._files = [_File(snapshot.uri, file) for layer in snapshot.layers for file in layer]
@@ -32,21 +34,24 @@ class Lookup:
         tables = [partition.read_part(name) for name in snapshot.parts]
         self._parts = _Held(pa.concat_tables(tables)) if tables else None
         self._recent: deque[_Held] = deque()
+        self._lock = threading.Lock()
 
     def add(self, verdicts: pa.Table) -> None:
         """Have rows found that were appended after the snapshot; the oldest are forgotten in time.
         They are in the store all the same."""
-        self._recent.append(_Held(verdicts))
-        while sum(held.rows for held in self._recent) > RECENT_ROWS:
-            self._recent.popleft()
+        with self._lock:
+            self._recent.append(_Held(verdicts))
+            while sum(held.rows for held in self._recent) > RECENT_ROWS:
+                self._recent.popleft()
 
     def find(self, documents: Collection[bytes]) -> pa.Table:
         """All STORED_VERDICTS on documents of these keys: oldest layers first, then parts in the
         order of their names. A key of document and label may be there more than once."""
         wanted_N = np.unique(np.array([prefix_of(key) for key in documents], np.uint64))
         held = [self._parts] if self._parts else []
-        sources: list[_File | _Held] = [*self._files, *held, *self._recent]
-        tables = [table for source in sources for table in source.find(wanted_N)]
+        with self._lock:
+            sources: list[_File | _Held] = [*self._files, *held, *self._recent]
+            tables = [table for source in sources for table in source.find(wanted_N)]
         if not tables:
             return schemas.STORED_VERDICTS.empty_table()
         return pa.concat_tables([table.cast(schemas.STORED_VERDICTS) for table in tables])
