@@ -11,7 +11,7 @@ import pyarrow as pa
 from lmtx_ray.batch.formats import Extras, known_type
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.corpus.documents import SURROGATES, kind_of, text_problem, to_document
-from lmtx_ray.corpus.lines import MOST_LINE, MOST_RAW, BadRow, CorpusError, Row, Tally
+from lmtx_ray.corpus.lines import MOST_LINE, BadRow, CorpusError, Row, Tally
 from lmtx_ray.corpus.parquet import open_parquet
 from lmtx_ray.corpus.rows import CHUNK_ROWS, Reading, part_rows
 from lmtx_ray.corpus.values import texts_of
@@ -99,7 +99,9 @@ def _add(
     filters = _filters(row, job) if isinstance(row, dict) else {}
     if isinstance(document, BadRow) or isinstance(kept, BadRow) or isinstance(extras, BadRow):
         bad = next(part for part in (document, kept, extras) if isinstance(part, BadRow))
-        chunk.rejects.append(_reject(place, uri, bad))
+        part, position = place
+        reject = bad.reject(uri, position)
+        chunk.rejects.append({"part": part, **reject, "raw": reject["raw"].replace("\0", " ")})
         return
     chunk.places.append(place)
     chunk.documents.append(document)
@@ -108,12 +110,6 @@ def _add(
     chunk.characters += len(document["text"])
     for name, value in extras.items():
         chunk.extras[name].append(value)
-
-
-def _reject(place: tuple[int, int], uri: str, bad: BadRow) -> Row:
-    raw = bad.raw[:MOST_RAW].encode("utf-8", "replace").decode().replace("\0", " ")
-    part, position = place
-    return {"part": part, "source": uri, "position": position, "reason": bad.reason, "raw": raw}
 
 
 def _document(row: Row, job: TagJob, has_tags: bool) -> Row | BadRow:

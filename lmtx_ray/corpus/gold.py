@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ from lmtx_ray.corpus.columns import Wanted, near_names, usual_name
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import LabelNames, plain
 from lmtx_ray.corpus.left_out import label_at
-from lmtx_ray.corpus.lines import MOST_RAW, UTF8, BadRow, CorpusError, Row
+from lmtx_ray.corpus.lines import UTF8, BadRow, CorpusError, Row
 from lmtx_ray.corpus.name_lists import names_of, usual_separator
 from lmtx_ray.corpus.readers import How, columns_of, format_of, read_rows
 from lmtx_ray.corpus.sparse_rows import is_sparse, read_sparse, row_id
@@ -195,13 +195,8 @@ class _Cell:
     index: bool = False
 
     def reject(self, bad: BadRow) -> Row:
-        raw = (bad.raw or str(self.value))[:MOST_RAW].encode("utf-8", "replace").decode()
-        return {
-            "source": self.source,
-            "position": self.position,
-            "reason": bad.reason,
-            "raw": raw,
-        }
+        bad = replace(bad, raw=bad.raw or str(self.value))
+        return bad.reject(self.source, self.position)
 
 
 def _cells(source: GoldSource) -> Iterator[_Cell]:

@@ -22,7 +22,7 @@ from lmtx_ray.corpus.columns import KEYS, LABEL_FURTHER, LABEL_TEXTS, label_colu
 from lmtx_ray.corpus.documents import first_field, kind_of, text_problem
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.left_out import LEFT_OUT, LeftOut
-from lmtx_ray.corpus.lines import MOST_RAW, BadRow, CorpusError, Row
+from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
 from lmtx_ray.corpus.readers import How, read_rows
 from lmtx_ray.corpus.reasons import Reasons
 from lmtx_ray.corpus.text_keys import is_blank, squeezed
@@ -139,7 +139,7 @@ def _once_each(table: pa.Table, places: _Places, left_out: LeftOut) -> tuple[pa.
     for label in np.flatnonzero(~is_first_L).tolist():
         first = "{} row {}".format(*places.of(int(firsts[codes_L[label]])))
         again = BadRow(_again({"label_key": table["label_key"][label].as_py()}, first), "")
-        found.append((places.row_L[label], _reject(*places.of(label), again)))
+        found.append((places.row_L[label], again.reject(*places.of(label))))
     found.sort(key=lambda one: one[0])
     kept = table.filter(pa.array(is_first_L))
     ids = pa.array(np.arange(len(kept), dtype=np.int32))
@@ -184,7 +184,7 @@ def _labels(
             reasons.add(uri, position, label.reason)
             if config.bad_labels == "leave_out":
                 left_out.places.append(place)
-                left_out.rejects.append(_reject(uri, position, label))
+                left_out.rejects.append(label.reject(uri, position))
         elif not reasons.count or config.bad_labels == "leave_out":
             yield uri, position, label
     if reasons.count and config.bad_labels == "refuse":
@@ -207,11 +207,6 @@ class _Firsts:
             return label
         first = self._seen.setdefault(key, place)
         return label if first == place else BadRow(_again(label, first), json_text(row))
-
-
-def _reject(uri: str, position: int, bad: BadRow) -> Row:
-    raw = bad.raw[:MOST_RAW].encode("utf-8", "replace").decode()
-    return {"source": uri, "position": position, "reason": bad.reason, "raw": raw}
 
 
 def _rows(config: CorpusConfig) -> Iterator[tuple[str, int, Row | BadRow]]:

@@ -19,7 +19,6 @@ import pyarrow as pa
 
 from lmtx_ray.io import storage
 
-UTF8 = "utf-8"
 MOST_RAW = 200  # characters of a bad row kept in rejects
 MOST_LINE = 16 << 20  # bytes of a line, and of a document
 MOST_RATIO = 200  # bytes that a compressed byte may become, once there are many
@@ -53,6 +52,11 @@ class BadRow:
         if not self.reason.isascii():
             said = self.reason.encode("utf-8", "replace").decode()
             object.__setattr__(self, "reason", said)
+
+    def reject(self, source: str, position: int, most: int = MOST_RAW) -> Row:
+        """A row of REJECTS, with `most` characters of the raw one."""
+        raw = self.raw[:most].encode("utf-8", "replace").decode()
+        return {"source": source, "position": position, "reason": self.reason, "raw": raw}
 
 
 @dataclass(frozen=True)

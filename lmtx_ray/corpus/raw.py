@@ -19,7 +19,7 @@ import pyarrow as pa
 from lmtx_ray.config.corpus import DocumentsConfig
 from lmtx_ray.corpus.documents import to_document
 from lmtx_ray.corpus.gold_reader import GoldReader, GoldReading
-from lmtx_ray.corpus.lines import MOST_RAW, BadRow, Row, Tally
+from lmtx_ray.corpus.lines import BadRow, Row, Tally
 from lmtx_ray.corpus.rows import Reading, part_rows
 from lmtx_ray.corpus.settling import rejects_table
 from lmtx_ray.corpus.text_keys import document_text
@@ -120,7 +120,7 @@ def _blocks(unit: Unit, raw: RawReading, tallies: list[Tally]) -> Iterator[_Bloc
         tallies.append(Tally())
         for position, row, _ in part_rows(part, reading, tallies[-1]):
             document, bad = read_document(row, raw, gold)
-            block.rejects += [_reject(part.uri, position, one) for one in bad]
+            block.rejects += [one.reject(part.uri, position) for one in bad]
             if document is not None:
                 block.documents.append(document)
                 block.places.append((place, position))
@@ -144,11 +144,6 @@ def read_document(
         return document, []
     labels, bad = gold.of(row, document["doc_id"])
     return (None if labels is None else {**document, "label_ids": labels}), bad
-
-
-def _reject(source: str, position: int, bad: BadRow) -> dict[str, Any]:
-    raw = bad.raw[:MOST_RAW].encode("utf-8", "replace").decode()
-    return {"source": source, "position": position, "reason": bad.reason, "raw": raw}
 
 
 def _id_rows(block: _Block, seed: int) -> pa.Table:

@@ -174,14 +174,7 @@ def take_rows(
     for position, given in given_rows:
         row = given if isinstance(given, BadRow) else _stored_row(given, resolver)
         if isinstance(row, BadRow):
-            rejects.append(
-                {
-                    "source": source,
-                    "position": position,
-                    "reason": row.reason,
-                    "raw": row.raw[:1000],
-                }
-            )
+            rejects.append(row.reject(source, position, most=1000))
             continue
         judge = (row["teacher"], row["prompt"])
         by_judge.setdefault(judge, []).append(row)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lmtx_ray.corpus.columns import LABEL_FURTHER
-from lmtx_ray.corpus.lines import LOST, MOST_RAW, BadRow, CorpusError, Row
+from lmtx_ray.corpus.lines import LOST, BadRow, CorpusError, Row
 from lmtx_ray.corpus.reasons import Reasons
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.io import storage
@@ -97,8 +97,7 @@ def _good(made: Imported, rejects: TextIO) -> Iterator[Row]:
             if LOST in bad.reason:  # half a vocabulary looks like a whole one
                 raise CorpusError(f"{uri} row {position}: {bad.reason}")
             made.reasons.add(uri, position, bad.reason)
-            line = {"source": uri, "position": position, "reason": bad.reason}
-            rejects.write(json_text({**line, "raw": bad.raw[:MOST_RAW]}) + "\n")
+            rejects.write(json_text(bad.reject(uri, position)) + "\n")
 
 
 class _Firsts:

@@ -138,6 +138,15 @@ def test_text_that_no_file_can_hold_harms_no_other_row(tmp_path, capsys, store) 
     assert raws == ["half a ? letter", "whole"]
 
 
+def test_a_bad_row_that_no_file_can_hold_is_kept_as_far_as_it_can(tmp_path, capsys, store) -> None:
+    row = {"document": "0" * 32, "label": "1" * 32, "answer": "yes"}
+    file = write(tmp_path / "p.jsonl", [{**row, "answer": "half a \ud83d letter"}, row])
+    done = verdicts(capsys, "import", store.uri, file)
+    assert (done["imported"], done["rejected"]) == ({"human": 1}, 1)
+    (reject,) = storage.read_table(done["rejects"]).to_pylist()
+    assert '"answer": "half a ? letter"' in reject["raw"]
+
+
 def test_the_newest_answer_of_people_counts_everywhere(tmp_path, capsys, config) -> None:
     pair = {"doc_id": "d2", "label_key": "L1"}
     for number, answers in enumerate((["yes"], ["no", "yes", "no"])):
