@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmtx_ray.io.spans import ranges
+
 
 class Hierarchy:
     """Children of every label, as arrays: a million labels have no objects here."""
@@ -43,8 +45,5 @@ class Hierarchy:
 
     def _children(self, labels_F: np.ndarray) -> np.ndarray:
         starts_F, ends_F = self._starts_L1[labels_F], self._starts_L1[labels_F + 1]
-        counts_F = ends_F - starts_F
-        before_F = np.cumsum(counts_F) - counts_F
-        places = np.arange(counts_F.sum()) + np.repeat(starts_F - before_F, counts_F)
-        children: np.ndarray = self._children_E[places]
+        children: np.ndarray = self._children_E[ranges(starts_F, ends_F - starts_F)]
         return children

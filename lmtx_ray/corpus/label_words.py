@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lmtx_ray.corpus.words import search_key
+from lmtx_ray.io.spans import ranges
 
 FILE = "label_words.arrow"
 MOST_TOKENS = 16  # of a query; more tell no labels apart
@@ -159,10 +160,7 @@ def _within(starts_S: np.ndarray, ends_S: np.ndarray) -> slice | np.ndarray:
     """All places in some spans."""
     if len(starts_S) == 1:
         return slice(int(starts_S[0]), int(ends_S[0]))
-    lengths_S = ends_S - starts_S
-    before_S = np.cumsum(lengths_S) - lengths_S
-    places: np.ndarray = np.arange(lengths_S.sum()) + np.repeat(starts_S - before_S, lengths_S)
-    return places
+    return ranges(starts_S, ends_S - starts_S)
 
 
 def index_table(texts: pa.LargeStringArray, keys: pa.LargeStringArray) -> pa.Table:

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmtx_ray.search.lexical_weights import SLACK, Weights, key, level, ranges
+from lmtx_ray.io.spans import ranges
+from lmtx_ray.search.lexical_weights import SLACK, Weights, key, level
 
 LOOKED_AT = 96  # texts for each label wanted, of all words together, before the line is drawn
 LEAST_EACH = 8  # of each word's

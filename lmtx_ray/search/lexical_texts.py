@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from lmtx_ray.io.spans import ranges
 from lmtx_ray.search.candidates import PADDING
-from lmtx_ray.search.lexical_weights import Texts, Weights, ranges, weights_of
+from lmtx_ray.search.lexical_weights import Texts, Weights, weights_of
 
 Cut = Sequence[Sequence[str]]  # texts as lists of their words
 Label = tuple[Cut, Cut]  # its own text, in each language, and its aliases

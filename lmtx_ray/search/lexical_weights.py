@@ -184,9 +184,3 @@ def level(bounds: np.ndarray, top: float) -> np.ndarray:
 def key(words: np.ndarray, levels: np.ndarray | int) -> np.ndarray:
     """int64: ascending by word, then from the best level down."""
     return words << 32 | (MOST_LEVEL - levels)
-
-
-def ranges(firsts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """first, first + 1, … of each span after the other."""
-    ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(firsts - (ends - lengths), lengths)

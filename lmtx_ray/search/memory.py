@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from lmtx_ray.corpus.label_moves import GONE, Moves
+from lmtx_ray.io.spans import ranges
 from lmtx_ray.search.candidates import PADDING, Candidates, as_lists
 from lmtx_ray.search.index import IndexShard
-from lmtx_ray.search.lexical_weights import ranges
 from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.text_keys import prefix_of, prefixes
+from lmtx_ray.io.spans import ranges
 from lmtx_ray.verdicts.files import KEYS, local_file
 from lmtx_ray.verdicts.store import WORDS, LayerFile, Partition, Snapshot
 
@@ -110,9 +111,7 @@ def _places(sorted_N: np.ndarray, wanted_N: np.ndarray) -> np.ndarray:
     """Where the wanted values are in a sorted array, each as often as it is there."""
     begin = np.searchsorted(sorted_N, wanted_N, side="left")
     end = np.searchsorted(sorted_N, wanted_N, side="right")
-    spans = zip(begin.tolist(), end.tolist(), strict=True)
-    found = [np.arange(b, e) for b, e in spans if e > b]
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+    return ranges(begin, end - begin)
 
 
 def _rows_of(
