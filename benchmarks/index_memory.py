@@ -97,8 +97,9 @@ def speed(folder: str, dimensions: int) -> dict[str, float]:
     rows, the same of a packed private copy, and FAISS on the mapped float32."""
     import torch
 
+    from lmtx_ray.search.among import Among
     from lmtx_ray.search.index import LabelIndex, use_threads
-    from lmtx_ray.search.int8_nearest import Int8Nearest, _Among
+    from lmtx_ray.search.int8_nearest import Int8Nearest
     from lmtx_ray.search.int8_product import Int8Product, to_uint8
     from lmtx_ray.search.shard_file import read_shard, shard_files
 
@@ -108,7 +109,7 @@ def speed(folder: str, dimensions: int) -> dict[str, float]:
     assert shard.int8 is not None
     near, packed = Int8Nearest(shard.int8), Int8Product(torch.from_numpy(shard.vectors_LD.copy()))
     (whole,) = LabelIndex.load(folder).shards
-    queries, every = next(unit_vectors(ASKED, dimensions, 2)), _Among.of(None, len(whole))
+    queries, every = next(unit_vectors(ASKED, dimensions, 2)), Among.of(None, len(whole))
     spent: dict[str, float] = {}
     for number in (1, ASKED):
         asked = queries[:number]

@@ -10,12 +10,35 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 FEW = 4  # one row in so many, and fewer: to copy them costs less than to multiply all
 PIECE = 1 << 13  # rows
+
+
+@dataclass(frozen=True)
+class Among:
+    """Which rows count: the few that do, or a mask of those that do not, or all. `columns` is how
+    many products a query has."""
+
+    columns: int
+    few: torch.Tensor | None = None
+    without_L: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, rows_R: np.ndarray | None, rows: int, device: torch.device | None = None) -> Among:
+        """Those of `rows_R`, ascending, of so many; all if None."""
+        if rows_R is None:
+            return cls(rows)
+        there_R = torch.from_numpy(rows_R).to(device)
+        if are_few(len(rows_R), rows):
+            return cls(len(rows_R), few=there_R)
+        without_L = torch.ones(rows, dtype=torch.bool, device=device)
+        without_L[there_R] = False
+        return cls(rows, without_L=without_L)
 
 
 def are_few(rows: int, of: int) -> bool:
@@ -61,17 +84,16 @@ def _pieces(
     vectors_LD: np.ndarray, rows_R: np.ndarray, queries_BD: torch.Tensor
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """(products_BP, the rows they are of); -inf where a row does not count."""
-    if are_few(len(rows_R), len(vectors_LD)):
-        for start in range(0, len(rows_R), PIECE):
-            own = rows_R[start : start + PIECE]
-            yield queries_BD @ torch.from_numpy(vectors_LD[own]).t(), torch.from_numpy(own)
-        return
-    without_L = np.ones(len(vectors_LD), bool)
-    without_L[rows_R] = False
-    for start in range(0, len(vectors_LD), PIECE):
+    among = Among.of(rows_R, len(vectors_LD))
+    for start in range(0, among.columns, PIECE):
         span = slice(start, start + PIECE)
+        if among.few is not None:
+            own = among.few[span]
+            yield queries_BD @ torch.from_numpy(vectors_LD[own.numpy()]).t(), own
+            continue
         products_BP = queries_BD @ _tensor(vectors_LD[span]).t()
-        products_BP.masked_fill_(torch.from_numpy(without_L[span]), -torch.inf)
+        if among.without_L is not None:
+            products_BP.masked_fill_(among.without_L[span], -torch.inf)
         yield products_BP, torch.arange(start, start + products_BP.shape[1])
 
 

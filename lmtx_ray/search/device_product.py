@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from lmtx_ray.search.among import are_few
+from lmtx_ray.search.among import Among
 from lmtx_ray.search.int8_rows import SPREAD
 from lmtx_ray.search.ties import rounding
 
@@ -123,32 +123,21 @@ class _Counted:
 
     def __init__(self, rows_LD: torch.Tensor, rows_R: np.ndarray | None) -> None:
         self._rows_LD = rows_LD
+        self._among = Among.of(rows_R, len(rows_LD), rows_LD.device)
         self.count = len(rows_LD) if rows_R is None else len(rows_R)
-        self._few: torch.Tensor | None = None
-        self._without_L: torch.Tensor | None = None
-        if rows_R is None:
-            return
-        there_R = torch.from_numpy(rows_R).to(rows_LD.device)
-        if are_few(len(rows_R), len(rows_LD)):
-            self._few = there_R
-        else:
-            self._without_L = torch.ones(len(rows_LD), dtype=torch.bool, device=rows_LD.device)
-            self._without_L[there_R] = False
 
     def pieces(self, queries_BD: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(products_BP, the rows they are of); -inf where a row does not count."""
-        rows_LD, step = self._rows_LD, max(PRODUCTS // len(queries_BD), 1)
-        columns = len(rows_LD)
-        if self._few is not None:
-            columns, step = len(self._few), min(step, COPIED)
-        for start in range(0, columns, step):
-            end = min(start + step, columns)
-            if self._few is None:
+        rows_LD, among, step = self._rows_LD, self._among, max(PRODUCTS // len(queries_BD), 1)
+        step = step if among.few is None else min(step, COPIED)
+        for start in range(0, among.columns, step):
+            end = min(start + step, among.columns)
+            if among.few is None:
                 rows_P = torch.arange(start, end, device=rows_LD.device)
                 products_BP = queries_BD @ rows_LD[start:end].t()
             else:
-                rows_P = self._few[start:end]
+                rows_P = among.few[start:end]
                 products_BP = queries_BD @ rows_LD[rows_P].t()
-            if self._without_L is not None:
-                products_BP.masked_fill_(self._without_L[start:end], -torch.inf)
+            if among.without_L is not None:
+                products_BP.masked_fill_(among.without_L[start:end], -torch.inf)
             yield products_BP, rows_P

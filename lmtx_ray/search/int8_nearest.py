@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from lmtx_ray.search.among import are_few
+from lmtx_ray.search.among import Among
 from lmtx_ray.search.int8_product import rows_by_few, whole
 from lmtx_ray.search.int8_rows import LEAST, MIDDLE, Int8Rows
 from lmtx_ray.search.running_best import GROUP, RunningBest
@@ -46,14 +45,14 @@ class Int8Nearest:
         """Rows int64, ascending, that hold the k nearest of each query; None where too many rows
         are too close to tell (or the query is not finite). Of `rows_R`, ascending and at least k,
         those alone."""
-        among = _Among.of(rows_R, len(self._scales_L))
+        among = Among.of(rows_R, len(self._scales_L))
         step = min(max(MOST_CANDIDATES // k // QUERIES, 1) * QUERIES, MOST_QUERIES)
         found: list[np.ndarray | None] = []
         for queries in torch.from_numpy(queries_BD).split(step):
             found += self._search(queries, k, among)
         return found
 
-    def _search(self, queries_BD: torch.Tensor, k: int, among: _Among) -> list[np.ndarray | None]:
+    def _search(self, queries_BD: torch.Tensor, k: int, among: Among) -> list[np.ndarray | None]:
         scale_B = queries_BD.abs().amax(1).clamp(min=LEAST) / (MIDDLE - 1)
         in_scale_BD = queries_BD / scale_B[:, None]
         whole_BD = whole(in_scale_BD.clone())
@@ -76,7 +75,7 @@ class Int8Nearest:
         return [None if rows is None else few[rows] for rows in found]
 
     def _products(
-        self, queries_BD: torch.Tensor, among: _Among
+        self, queries_BD: torch.Tensor, among: Among
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """(the first row, products_PB) of pieces of the rows that count."""
         multiply = rows_by_few(queries_BD)
@@ -88,23 +87,3 @@ class Int8Nearest:
             if among.without_L is not None:
                 products_PB.masked_fill_(among.without_L[own, None], -torch.inf)
             yield start, products_PB
-
-
-@dataclass(frozen=True)
-class _Among:
-    """Which rows count: the few that do, or a mask of those that do not, or all. `columns` is how
-    many products a query has."""
-
-    columns: int
-    few: torch.Tensor | None = None
-    without_L: torch.Tensor | None = None
-
-    @classmethod
-    def of(cls, rows_R: np.ndarray | None, rows: int) -> _Among:
-        if rows_R is None:
-            return cls(rows)
-        if are_few(len(rows_R), rows):
-            return cls(len(rows_R), few=torch.from_numpy(rows_R))
-        without_L = torch.ones(rows, dtype=torch.bool)
-        without_L[torch.from_numpy(rows_R)] = False
-        return cls(rows, without_L=without_L)
