@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lmtx_ray.io import lease
+from lmtx_ray.io import disk, lease
 
 STATE_VARIABLE = "LMTX_STATE_DIR"
 
@@ -54,12 +54,9 @@ def announced(service: LocalService) -> Iterator[None]:
     """Keep the service's file while the block runs. A folder that cannot be written only means that
     `promote` has to be told the address."""
     path = state_folder() / f"{os.getpid()}.json"
-    entry = {"service": asdict(service), "process": lease.me()}
+    entry = json.dumps({"service": asdict(service), "process": lease.me()})
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(entry), encoding="utf-8")
-        draft.replace(path)
+        disk.replace(path, lambda file: file.write(entry.encode()))
     try:
         yield
     finally:
