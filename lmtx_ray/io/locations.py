@@ -87,3 +87,12 @@ def join(uri: str, *parts: str) -> str:
 def is_outside(name: str) -> bool:
     """Whether a relative name leads out of its folder."""
     return name.startswith("/") or ".." in name.split("/")
+
+
+def within(folder: str, uri: str) -> str:
+    """A file's path in the folder that it is listed in. Raises StorageError where that leads out of
+    it."""
+    name = uri.removeprefix(f"{folder.rstrip('/')}/")
+    if is_outside(name):
+        raise StorageError(f"{uri}: leads out of its folder")
+    return name

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lmtx_ray.io import copies, storage
 from lmtx_ray.io.fetch import fetch_version
-from lmtx_ray.io.locations import Entry, StorageError, is_outside
+from lmtx_ray.io.locations import Entry, StorageError, within
 
 _used: dict[Path, copies.Copy] = {}  # by this process, until it ends
 
@@ -29,19 +29,11 @@ def node_copy(uri: str) -> str:
         raise StorageError(f"{uri}: no such folder")
     copy = copies.hold(copies.MODELS, _name(uri, entries))
     for entry in entries:
-        fetch_version(entry, copy.folder / _within(uri, entry))
+        fetch_version(entry, copy.folder / within(uri, entry.uri))
     _used[copy.folder] = copy
     return str(copy.folder)
 
 
 def _name(uri: str, entries: Sequence[Entry]) -> str:
-    parts = [f"{_within(uri, entry)} {entry.size} {entry.etag}" for entry in entries]
+    parts = [f"{within(uri, entry.uri)} {entry.size} {entry.etag}" for entry in entries]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-
-
-def _within(uri: str, entry: Entry) -> str:
-    """A file's path in the folder. Raises StorageError for a key that leads out of it."""
-    name = entry.uri.removeprefix(f"{uri.rstrip('/')}/")
-    if is_outside(name):
-        raise StorageError(f"{entry.uri}: leads out of its folder")
-    return name

@@ -21,7 +21,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lmtx_ray.io import disk
-from lmtx_ray.io.locations import Entry, Location, StorageError, is_outside
+from lmtx_ray.io.locations import Entry, Location, StorageError, within
 from lmtx_ray.io.s3_client import ATTEMPTS, client
 from lmtx_ray.io.s3_errors import explain, failed
 
@@ -184,14 +184,9 @@ class Bucket:
         if not keys:
             raise StorageError(f"{self.uri(prefix)}: no such folder")
         for key in keys:
-            name = key.removeprefix(f"{prefix}/")
-            if is_outside(name):
-                raise StorageError(f"{self.uri(key)}: leads out of its folder")
-            path = folder / name
+            path = folder / within(self.uri(prefix), self.uri(key))
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file, self.open(key) as source:
-                while block := source.read(BLOCK):
-                    file.write(block)
+            self.fetch(key, path)
 
     def fetch(self, key: str, path: Path, etag: str = "") -> None:
         """Copy one object to a local file, several ranges at a time, all of one version; with
