@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.batch.formats import read_files
-from lmtx_ray.batch.plan import name_of, read_plans
+from lmtx_ray.batch.plan import read_plans
 from lmtx_ray.batch.settle import settle
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.lines import CorpusError
@@ -24,6 +24,7 @@ from lmtx_ray.corpus.settling import Done, with_bases
 from lmtx_ray.io import disk, storage
 from lmtx_ray.io.fence import Fence, StaleDriver, claimed
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.io.published import PLAN
 from lmtx_ray.io.receipts import DATA, KINDS, REJECTS, Manifest, PublishError, Receipt
 from lmtx_ray.io.units import Unit
 
@@ -143,7 +144,7 @@ def discard(output: str, plan: dict[str, Any]) -> None:
     with claimed(output, plan["conditional"]):
         for name in ("done", *KINDS):
             storage.remove_folder(storage.join(output, name))
-        storage.remove_file(storage.join(output, name_of("PLAN", 0)))
+        storage.remove_file(storage.join(output, PLAN))
 
 
 def _files(output: str) -> dict[str, str]:

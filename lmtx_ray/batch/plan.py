@@ -10,7 +10,7 @@ from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile
 from lmtx_ray.io import storage
 from lmtx_ray.io.identity import fingerprint
-from lmtx_ray.io.published import MANIFEST
+from lmtx_ray.io.published import MANIFEST, PLAN, name_of
 from lmtx_ray.io.receipts import PublishError
 
 
@@ -36,15 +36,10 @@ def make_plan(
     return {**plan, "fingerprint": fingerprint(plan)}
 
 
-def name_of(kind: str, generation: int) -> str:
-    """PLAN.json and MANIFEST.json, with a number from the first appended generation on."""
-    return f"{kind}.json" if generation == 0 else f"{kind}-{generation:03d}.json"
-
-
 def read_plans(output: str) -> list[dict[str, Any]]:
     """The plans of an output, oldest first."""
     plans: list[dict[str, Any]] = []
-    while storage.stat(uri := storage.join(output, name_of("PLAN", len(plans)))):
+    while storage.stat(uri := storage.join(output, name_of(PLAN, len(plans)))):
         plans.append(storage.read_json(uri))
     if not plans and storage.stat(storage.join(output, MANIFEST)):
         raise PublishError(f"{output}: holds something else than tags; use another folder")

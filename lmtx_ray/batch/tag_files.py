@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from lmtx_ray.batch.formats import LISTS
 from lmtx_ray.batch.outputs import read_manifests, read_tags
-from lmtx_ray.batch.plan import name_of
 from lmtx_ray.corpus.cells import split_items
 from lmtx_ray.corpus.columns import Wanted
 from lmtx_ray.corpus.gold import DOCUMENTS
@@ -21,7 +20,7 @@ from lmtx_ray.corpus.readers import How, columns_of, format_of, read_rows
 from lmtx_ray.corpus.sparse_rows import is_sparse, read_sparse, row_id
 from lmtx_ray.corpus.values import id_text
 from lmtx_ray.io import storage
-from lmtx_ray.io.published import PublishedFolder
+from lmtx_ray.io.published import PLAN, PublishedFolder
 
 IDS = "label_ids"
 ONE_TAG = {  # columns of a file with a row for each tag -> the lists they make
@@ -44,7 +43,7 @@ KINDS: Mapping[str, pa.DataType] = {
 
 def is_tags_output(uri: str) -> bool:
     """Whether a folder is what `lmtx tag` published."""
-    return bool(read_manifests(uri)) and bool(storage.stat(storage.join(uri, name_of("PLAN", 0))))
+    return bool(read_manifests(uri)) and bool(storage.stat(storage.join(uri, PLAN)))
 
 
 def read_tag_file(

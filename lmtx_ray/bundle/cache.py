@@ -18,7 +18,7 @@ from lmtx_ray.io import copies, storage
 from lmtx_ray.io.fetch import check, fetch
 from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.published import MANIFEST
+from lmtx_ray.io.published import MANIFEST, common_folder
 from lmtx_ray.io.receipts import PublishError, StoredFile
 from lmtx_ray.search import row_labels
 from lmtx_ray.search.shard_file import SHARD
@@ -128,7 +128,7 @@ def open_bundle(uri: str, wanted: Callable[[str], bool] = lambda name: True) -> 
     published = published_bundle(uri)
     names = [name for name in published.files if wanted(name)]
     location = storage.parse_uri(published.uri)
-    if location.scheme == "file" and (own := _own_folder(published)):
+    if location.scheme == "file" and (own := common_folder(location.path, published.files)):
         for name in names:
             check(Path(own, name), published.files[name].sha256, published.location(name))
         return LocalBundle(own, published)
@@ -140,10 +140,3 @@ def open_bundle(uri: str, wanted: Callable[[str], bool] = lambda name: True) -> 
         alike = copy.folder.parent.glob(f"*/{glob.escape(name)}")
         fetch(published.location(name), copy.folder / name, published.files[name].sha256, alike)
     return LocalBundle(str(copy.folder), published, copy)
-
-
-def _own_folder(published: Published) -> str | None:
-    """Where all files of a local bundle lie under their own names, if there is such a folder."""
-    folders = {file.name.removesuffix(name) for name, file in published.files.items()}
-    local = storage.parse_uri(published.uri).path
-    return storage.join(local, folders.pop().rstrip("/")).rstrip("/") if len(folders) == 1 else None

@@ -23,9 +23,8 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.hashes import file_sha256
 from lmtx_ray.io.locations import Entry, RefusedLocation
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.published import MANIFEST
+from lmtx_ray.io.published import MANIFEST, PLAN
 
-PLAN = "PLAN.json"
 PARTITION = re.compile(r"[A-Za-z_][\w-]*=[^/]+")
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # what Spark and Hive write for null
 LEFTOVERS = ("thumbs.db", "desktop.ini", "~$")  # how names of what is no data begin

@@ -3,7 +3,7 @@ not name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import Manifest, PublishError, StoredFile
 
-MANIFEST = "MANIFEST.json"
+MANIFEST, PLAN = "MANIFEST.json", "PLAN.json"  # PLAN: of a batch job
 READERS = 16  # files read at once: on S3 each is a round trip
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,8 +39,7 @@ class PublishedFolder:
     @property
     def manifest_uri(self) -> str:
         """Where the manifest of this generation is or will be."""
-        name = MANIFEST if self.generation == 0 else f"MANIFEST-{self.generation:03d}.json"
-        return storage.join(self.uri, name)
+        return storage.join(self.uri, name_of(MANIFEST, self.generation))
 
     def is_complete(self) -> bool:
         """Whether the manifest is there.
@@ -71,7 +70,10 @@ class PublishedFolder:
 
     def folder(self) -> str:
         """Where the files of a published folder lie under the names that its readers know."""
-        return storage.join(self.uri, *_common_folder(self.manifest(), self.uri))
+        folder = common_folder(self.uri, self.manifest().files)
+        if folder is None:
+            raise PublishError(f"{self.uri}: not one folder of files")
+        return folder
 
     def download(self, local: str | Path) -> None:
         """Copy a published folder's files to a local one, each checked.
@@ -139,8 +141,15 @@ def read_published(uri: str) -> pa.Table:
     return storage.read_table(uri) if uri.endswith(".parquet") else PublishedFolder(uri).read()
 
 
-def _common_folder(manifest: Manifest, uri: str) -> list[str]:
-    folders = {file.name.removesuffix(name) for name, file in manifest.files.items()}
+def common_folder(uri: str, files: Mapping[str, StoredFile]) -> str | None:
+    """Where all files of what is published at `uri` lie under the names that readers know, if there
+    is one such folder."""
+    folders = {file.name.removesuffix(name) for name, file in files.items()}
     if len(folders) != 1:
-        raise PublishError(f"{uri}: not one folder of files")
-    return [part for part in folders.pop().split("/") if part]
+        return None
+    return storage.join(uri, *filter(None, folders.pop().split("/")))
+
+
+def name_of(first: str, generation: int) -> str:
+    """MANIFEST or PLAN, with a number from the first appended generation on."""
+    return first if generation == 0 else f"{first.removesuffix('.json')}-{generation:03d}.json"

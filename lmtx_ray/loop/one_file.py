@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from lmtx_ray.batch.assemble import FileKind, Shape, assemble, write_rejects
 from lmtx_ray.batch.job import OutputFormat, TagJob
 from lmtx_ray.batch.outputs import published_files, read_manifests, read_rejects
-from lmtx_ray.batch.plan import name_of, new_inputs, read_plans
+from lmtx_ray.batch.plan import new_inputs, read_plans
 from lmtx_ray.batch.xmc_file import write_matrix
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.config.search import SearchWay
@@ -27,8 +27,8 @@ from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.lines import CorpusError, Tally
 from lmtx_ray.corpus.rows import Reading, part_rows
 from lmtx_ray.corpus.self_matches import row_ids
-from lmtx_ray.io import storage
-from lmtx_ray.io.published import MANIFEST
+from lmtx_ray.io import receipts, storage
+from lmtx_ray.io.published import MANIFEST, PLAN
 from lmtx_ray.io.receipts import REJECTS, PublishError
 from lmtx_ray.io.units import Part
 from lmtx_ray.loop.tagging import bundle_identity, plan_tags, settled
@@ -51,7 +51,7 @@ def kind_of_file(output: str) -> FileKind | None:
     kind = next((kind for ending, kind in KINDS.items() if name.endswith(ending)), None)
     if kind is None or output.endswith("/"):
         return None
-    return None if storage.stat(storage.join(output, name_of("PLAN", 0))) else kind
+    return None if storage.stat(storage.join(output, PLAN)) else kind
 
 
 def work_folder(output: str) -> str:
@@ -215,7 +215,7 @@ def _tidy(work: str) -> None:
     """The tags are in the file now; the manifest says that they are here, so it goes first."""
     try:
         storage.remove_file(storage.join(work, MANIFEST))
-        for name in ("data", "ids", "rejects", "done", "epochs"):
+        for name in (*receipts.KINDS, "done", "epochs"):
             storage.remove_folder(storage.join(work, name))
     except storage.StorageError as error:  # such as no right to delete: the file is there
         logger.warning("%s: not tidied up: %s", work, error)

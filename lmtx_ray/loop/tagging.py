@@ -19,7 +19,7 @@ from lmtx_ray.batch.outputs import (
     rows_tagged,
     units_of,
 )
-from lmtx_ray.batch.plan import make_plan, name_of, new_inputs, read_plans
+from lmtx_ray.batch.plan import make_plan, new_inputs, read_plans
 from lmtx_ray.batch.unit import UnitWork
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle, require_bundle
 from lmtx_ray.bundle.defaults import read_defaults
@@ -29,7 +29,7 @@ from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import claimed
 from lmtx_ray.io.latest import resolve
-from lmtx_ray.io.published import MANIFEST
+from lmtx_ray.io.published import MANIFEST, PLAN, name_of
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.filter_check import check_columns, check_filter
@@ -201,7 +201,7 @@ def _next_plan(
         return None
     conditional = storage.put_is_conditional(job.output)
     plan = make_plan(job, bundle, fresh, len(plans), conditional)
-    uri = storage.join(job.output, name_of("PLAN", len(plans)))
+    uri = storage.join(job.output, name_of(PLAN, len(plans)))
     data = storage.to_json(plan)
     if conditional and not storage.put_if_absent(uri, data):
         plan = storage.read_json(uri)
