@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 
 from lmtx_ray.cli.arguments import all_parsers
 
@@ -105,16 +104,3 @@ def add_examples(parser: argparse.ArgumentParser) -> None:
         if verb in EXAMPLES:
             lines = "\n".join(f"  {line}" for line in EXAMPLES[verb].splitlines())
             below.epilog = f"examples:\n{lines}"
-
-
-def without_example(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Verbs whose help ends without an example."""
-    return (verb for verb, below in all_parsers(parser) if not below.epilog)
-
-
-def without_help(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Options and arguments that say nothing of themselves, as "verb --option"."""
-    for verb, below in all_parsers(parser):
-        for action in below._actions:
-            if not action.help and not isinstance(action, argparse._SubParsersAction):
-                yield f"{verb} {'/'.join(action.option_strings) or action.dest}".strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -86,7 +86,8 @@ class PublishedFolder:
             path = Path(local) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             storage.download_file(self.uri_of(file), path)
-            self._refuse_changed(replace(file, name=name), str(path))
+            if file.sha256 and storage.sha256_of(str(path)) != file.sha256:
+                raise PublishError(f"{self.uri}: {name} is not the file that was published")
 
     def rows(self) -> int:
         """Number of published rows, from the manifest."""
@@ -121,24 +122,10 @@ class PublishedFolder:
 
         return pa.concat_tables(in_parallel(kept, self.files()))
 
-    def verify(self) -> None:
-        """Hash every published file again; PublishError names the first that differs."""
-        for file in self.manifest().stored():
-            self._refuse_changed(file, self.uri_of(file))
-
-    def _refuse_changed(self, file: StoredFile, uri: str) -> None:
-        if file.sha256 and storage.sha256_of(uri) != file.sha256:
-            raise PublishError(f"{self.uri}: {file.name} is not the file that was published")
-
 
 def folder_of(uri: str) -> str:
     """Of a published folder where its files lie; any other location as it is."""
     return PublishedFolder(uri).folder() if storage.exists(storage.join(uri, MANIFEST)) else uri
-
-
-def read_published(uri: str) -> pa.Table:
-    """A Parquet file, or all rows of a published data set."""
-    return storage.read_table(uri) if uri.endswith(".parquet") else PublishedFolder(uri).read()
 
 
 def common_folder(uri: str, files: Mapping[str, StoredFile]) -> str | None:

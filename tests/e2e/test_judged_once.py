@@ -16,12 +16,12 @@ import yaml
 
 from lmtx_ray.config.loading import load_config
 from lmtx_ray.corpus.text_keys import text_key
-from lmtx_ray.io.published import read_published
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.run_verdicts import resolver_for
 from lmtx_ray.verdicts.exchange import import_rows
 from tests.e2e.counted import asked, asked_first, at, go, lmtx
 from tests.fake_llm import KEY, FakeJudge
+from tests.published import read_published
 from tests.small_run import write_inputs
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]

@@ -16,7 +16,6 @@ from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.corpus.text_keys import document_keys
 from lmtx_ray.io import storage
 from lmtx_ray.io.accounts import read_accounts
-from lmtx_ray.io.published import read_published
 from lmtx_ray.loop.calibrating import KEPT
 from lmtx_ray.loop.finished_run import open_finished
 from lmtx_ray.loop.layout import lay_out
@@ -26,6 +25,7 @@ from lmtx_ray.reporting.page import render
 from lmtx_ray.teacher.questions import pairs_of
 from tests.e2e.counted import go
 from tests.e2e.runs import TIMEOUT_SECONDS, finish, hashes, judged, kill_when, start, up_to_judging
+from tests.published import read_published
 from tests.small_run import write_inputs
 
 DEPTH = 24

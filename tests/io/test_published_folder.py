@@ -12,6 +12,7 @@ import pytest
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
+from tests.published import is_whole
 
 
 def publish_at_once(step: Dataset, contents: list[str]) -> list[object]:
@@ -36,7 +37,7 @@ def publish_at_once(step: Dataset, contents: list[str]) -> list[object]:
 def test_who_loses_the_race_for_a_folder_harms_nothing(tmp_path: Path, attempt: int) -> None:
     step = Dataset(str(tmp_path / "s"), "f")
     ended = publish_at_once(step, ["one", "two", "three"])
-    step.verify()
+    assert is_whole(step)
     lost = [end for end in ended if isinstance(end, str)]
     assert len(lost) == 2
     assert all("another driver published a different output" in end for end in lost)
@@ -47,7 +48,7 @@ def test_equal_folders_are_one_output(tmp_path: Path) -> None:
     step = Dataset(str(tmp_path / "s"), "f")
     ended = publish_at_once(step, ["same"] * 3)
     assert ended == [step.manifest()] * 3
-    step.verify()
+    assert is_whole(step)
     assert [path.name for path in tmp_path.rglob("weights.txt")] == ["weights.txt"]
     assert Path(step.folder(), "weights.txt").read_text() == "same"
 
@@ -71,7 +72,7 @@ def test_an_attempt_that_fails_leaves_no_file(tmp_path: Path, monkeypatch) -> No
             step.publish_folder(save_two)
     assert not list(tmp_path.rglob("*.txt"))
     step.publish_folder(save_two)
-    step.verify()
+    assert is_whole(step)
 
 
 def test_files_stay_where_the_answer_to_their_manifest_was_lost(
@@ -87,7 +88,7 @@ def test_files_stay_where_the_answer_to_their_manifest_was_lost(
         patch.setattr(storage, "put_if_absent", unanswered)
         with pytest.raises(storage.StorageError, match="the connection broke"):
             step.publish_folder(save_two)
-    step.verify()
+    assert is_whole(step)
 
 
 def test_a_manifest_of_files_without_attempts_is_still_read(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_a_manifest_of_files_without_attempts_is_still_read(tmp_path: Path) -> N
         f"{uri}/MANIFEST.json", storage.to_json({"fingerprint": "f", "sha256": hashes})
     )
     step = Dataset(uri, "f")
-    step.verify()
+    assert is_whole(step)
     assert step.folder() == uri
     step.download(tmp_path / "local")
     assert (tmp_path / "local/a.txt").read_bytes() == text

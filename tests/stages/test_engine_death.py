@@ -15,10 +15,10 @@ import ray
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.published import read_published
 from lmtx_ray.io.units import Unit
 from lmtx_ray.stages.units import Work, run_units
 from lmtx_ray.teacher.protocol import EngineDied
+from tests.published import read_published
 
 pytestmark = pytest.mark.ray
 
