@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lmtx_ray.loop import sizing
+from benchmarks import sizing
 
 README = Path(__file__).resolve().parent.parent.parent / "cluster" / "README.md"
 WORK = sizing.Workload(30_000, 3_000_000, sizing.MEDIUM, 1)
