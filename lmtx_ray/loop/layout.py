@@ -120,17 +120,13 @@ class _Planner:
         cycles: list[Cycle] = []
         for number in range(1, self._config.rounds + 1):
             asks = self._config.learns_from_judge
-            if asks:
-                cycle = self._cycle(number, states, cycles)
-            else:
-                cycle = self._text_cycle(number, states)
+            cycle = (self._cycle if asks else self._text_cycle)(number, states, cycles)
             state = self._state(number, cycle.encoder, cycle.encoder.fingerprint)
             if asks:
                 cycle, state = asked.after(cycle, state)
             states.append(state)
             cycles.append(cycle)
-        by_chance = self._asked_by(self._config.judge.chance_k)
-        chance = asked.by_chance(states[0], cycles, by_chance)
+        chance = asked.by_chance(states[0], cycles, self._asked_by(self._config.judge.chance_k))
         bundle = self._bundle(states, cycles, chance)
         test = self._with_icxml(self._with_verdicts(states[0]), states[0])
         return Layout(
@@ -231,16 +227,15 @@ class _Planner:
         encoder = self._encoder(number, examples, states)
         return Cycle(number, examples, encoder, (verdicts, verdicts))
 
-    def _text_cycle(self, number: int, states: list[State]) -> Cycle:
+    def _text_cycle(self, number: int, states: list[State], before: list[Cycle]) -> Cycle:
         """A cycle that asks nobody: of texts, or of the labels of the state before."""
-        config, fit = self._config, self._config.fit
+        config, fit, rules = self._config, self._config.fit, self._config.pseudo_labels
         documents, clusters = self._documents.fingerprint, None
         read: tuple[Dataset, ...] = ()
         made_of: list[object] = [fit.segment_words] if config.source == "segment" else []
         if number > 1:
-            firsts = config.pseudo_labels.own_labels, config.pseudo_labels.own_words
             read = states[-1].corpus.dense, self._lexical
-            made_of = [*(step.fingerprint for step in read), firsts]
+            made_of = [*(step.fingerprint for step in read), (rules.own_labels, rules.own_words)]
         elif config.source == "title" and fit.clusters:
             read = (states[0].corpus.vectors,)
             vectors = read[0].fingerprint
