@@ -138,6 +138,11 @@ def read_gold(
     return gold
 
 
+def check_gold(source: GoldSource) -> None:
+    """Look at the first row. Raises as `read_gold`."""
+    next(_cells(source), None)
+
+
 def index_ids(
     value: Any, rows: LabelRows, separator: str | None = None
 ) -> tuple[list[int], list[BadRow]]:

@@ -29,7 +29,7 @@ from lmtx_ray.loop.judging import (
     select_step,
 )
 from lmtx_ray.loop.layout import Layout
-from lmtx_ray.loop.prepare import prepare
+from lmtx_ray.loop.prepare import prepare, warn_of_unknown
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.loop.search_way import shards_to_chain
@@ -77,6 +77,7 @@ def _steps(config: RunConfig, layout: Layout, result: RunResult) -> Iterator[str
     """Does one step after the other, and yields its name when it is done."""
     with timed(result, "prepare"):
         prepare(config, layout)
+    warn_of_unknown(config.evaluation.exclude_keys, layout.labels)
     yield "prepare"
     with timed(result, "first question"):
         first_question(config, layout)

@@ -20,7 +20,9 @@ from lmtx_ray.config.models import (
     is_hub_id,
     may_be_meant_as_folder,
 )
-from lmtx_ray.corpus.fitting import check_corpus, check_titles
+from lmtx_ray.corpus.fitting import check_corpus, check_titles, naming
+from lmtx_ray.corpus.gold import check_gold
+from lmtx_ray.corpus.gold_reader import source_of
 from lmtx_ray.io import storage
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.teacher.engines import refuse_missing
@@ -48,6 +50,9 @@ def check(config: RunConfig) -> None:
     check_corpus(config.corpus)
     if config.source == "title":
         check_titles(config.corpus)
+    if counts := config.evaluation.counts:
+        with naming("evaluation.counts"):
+            check_gold(source_of(config.corpus.model_copy(update={"gold": counts})))
     if config.ship == "learned" and not config.shortlist.memory_documents:
         raise ConfigError(
             "ship: learned weighs judged documents: shortlist.memory_documents must not be 0"

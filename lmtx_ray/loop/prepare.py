@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.counting import refuse_held_aside, refuse_no_test
 from lmtx_ray.corpus.cutting import make_units
@@ -69,6 +71,17 @@ def prepare(config: RunConfig, layout: Layout) -> None:
     for step in _rejects(layout):
         if step.rows():
             logger.warning("prepare: %s", reasons_of(step))
+
+
+def warn_of_unknown(keys: Sequence[str], labels: Dataset) -> None:
+    """Of keys to leave out of the evaluation that no label has: at its end nobody sees them."""
+    if not keys:
+        return
+    column = pa.array(keys, pa.string())
+    known = set(labels.where("label_key", column, ["label_key"])["label_key"].to_pylist())
+    for key in keys:
+        if key not in known:
+            logger.warning("evaluation.exclude_keys: no label has the key %r", key)
 
 
 def _rejects(layout: Layout) -> list[Dataset]:

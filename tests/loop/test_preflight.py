@@ -101,6 +101,7 @@ def test_what_is_right_is_planned(settings: dict[str, Any]) -> None:
         (["corpus.documents=absent.csv"], "corpus.documents: no such file or folder"),
         (["corpus.labels=absent.csv"], "corpus.labels: no such file or folder"),
         (["corpus.test=absent.csv"], "corpus.test: no such file or folder"),
+        (["evaluation.counts=absent.csv"], "evaluation.counts: no such file or folder"),
         (["corpus.columns.label_key=null"], "set corpus.columns.label_key; the file has Tag-ID"),
         (["corpus.columns.label_text=null"], "set corpus.columns.label_text; the file has Tag-ID"),
         (["corpus.columns.doc_id=null"], "set corpus.columns.doc_id; the file has Nr."),
@@ -132,6 +133,13 @@ def test_a_mistake_names_the_setting(
     settings: dict[str, Any], overrides: list[str], message: str
 ) -> None:
     assert message in refusal(settings, *overrides)
+
+
+def test_a_file_to_count_labels_in_is_looked_at_before_hours_of_training(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    said = refusal(settings, f"evaluation.counts={tmp_path / 'tags.csv'}")
+    assert said.startswith(f"evaluation.counts: {tmp_path / 'tags.csv'}: which column holds")
 
 
 def test_a_run_in_a_file_is_refused(settings: dict[str, Any], tmp_path: Path) -> None:

@@ -191,3 +191,12 @@ def test_a_plan_counts_what_a_run_prepares(tmp_path: Path, corpus: CorpusConfig)
         rejected = layout.rejects.rows() + layout.test.rejects.rows()
         assert [counts.documents, counts.test, counts.labels] == [step.rows() for step in steps]
         assert counts.rejects == rejected
+
+
+def test_a_key_to_exclude_that_no_label_has_is_told(
+    tmp_path: Path, corpus: CorpusConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    layout = run_prepare(tmp_path / "run", corpus)
+    preparing.warn_of_unknown(["L1", "l2", "L3"], layout.labels)
+    warnings = [r.getMessage() for r in caplog.records if "exclude_keys" in r.getMessage()]
+    assert warnings == ["evaluation.exclude_keys: no label has the key 'l2'"]
