@@ -66,6 +66,8 @@ HEAVY_FILES = {
     "search.memory",
     "search.int8_product",
     "search.int8_nearest",
+    "search.int8_scan",
+    "search.singly",
     "search.running_best",
     "student.int8_bert",
     "student.bert",

@@ -24,6 +24,7 @@ from lmtx_ray.search.approximate import Approximate, load_approximate
 from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
 from lmtx_ray.search.hardware import has_int8, search_device
 from lmtx_ray.search.int8_rows import Int8Rows, is_worth
+from lmtx_ray.search.int8_scan import Int8Scan
 from lmtx_ray.search.row_labels import load_row_labels, search_labels
 from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.shard_file import (
@@ -34,12 +35,14 @@ from lmtx_ray.search.shard_file import (
     shard_name,
     write_shard,
 )
+from lmtx_ray.search.singly import nearest_singly
 from lmtx_ray.search.ties import are_told, longest, nearest_exactly
 
 library: Any = faiss  # whose stubs lack much of what is called here
 SPARE = 16  # found beyond k, so that one pass nearly always tells which rows are nearest
 LEAST_SHARED = 16  # queries of a thread that are worth starting it
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
+MOST_SCANNED = 3  # the same in 8 bits
 
 
 class Finder(Protocol):
@@ -63,20 +66,23 @@ class IndexShard:
         labels_L: np.ndarray | None = None,
         approximate: Approximate | None = None,
         device: str | None = None,
+        scan: Finder | None = None,
     ) -> None:
-        """`int8` are the same vectors; where they are not given but of use, they are made.
+        """`int8` are the same vectors; where they are not given but of use, they are made. `scan`
+        searches these for few queries.
         `labels_L`: the label of each row, see `row_labels`; the rows' own numbers if None.
         `approximate`: what searches among all rows; they are searched exactly if None.
         `device`: where torch multiplies; `search_device` if None."""
         self.start, self.labels_L, self.approximate = start, labels_L, approximate
         self.vectors_LD = np.ascontiguousarray(vectors_LD, dtype=np.float32)
         self._finder: Finder | None = None
+        self._scan = scan
         if not is_worth(len(self), 1):
             return
         if device := device or search_device():
             from lmtx_ray.search.device_product import DeviceNearest
 
-            self._finder = DeviceNearest(self.vectors_LD, device)
+            self._finder, self._scan = DeviceNearest(self.vectors_LD, device), None
         elif has_int8():
             from lmtx_ray.search.int8_nearest import Int8Nearest
 
@@ -150,13 +156,17 @@ class IndexShard:
         near: list[np.ndarray | None] = [None] * len(queries_BD)
         if self.approximate is not None and rows_R is None:
             near = self.approximate.search(queries_BD, k)
-        elif self._finder is not None and is_worth(count, k):
-            near = self._finder.search(queries_BD, k, rows_R)
+        elif (finder := self._finder_for(len(queries_BD), rows_R)) and is_worth(count, k):
+            near = finder.search(queries_BD, k, rows_R)
         unsure = [place for place, rows in enumerate(near) if rows is None]
         sure = {place: rows for place, rows in enumerate(near) if rows is not None}
         if unsure:
             sure |= zip(unsure, self._by_float32(queries_BD[unsure], k, rows_R), strict=True)
         return [sure[place] for place in range(len(near))]
+
+    def _finder_for(self, queries: int, rows_R: np.ndarray | None) -> Finder | None:
+        few = queries <= MOST_SCANNED and rows_R is None
+        return self._scan if few and self._scan else self._finder
 
     def _by_float32(
         self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None
@@ -186,7 +196,7 @@ class IndexShard:
             from lmtx_ray.search.among import are_few, nearest_among
 
             singly = len(queries_BD) <= MOST_SINGLY and not are_few(len(rows_R), len(self))
-            among = _nearest_singly if singly else nearest_among
+            among = nearest_singly if singly else nearest_among
             return among(self.vectors_LD, rows_R, queries_BD, k)
         # FAISS compares queries times dimensions with this, not queries
         faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * queries_BD.shape[1] + 1
@@ -198,29 +208,6 @@ class IndexShard:
     def _score(self, query_D: np.ndarray, rows_K: np.ndarray) -> np.ndarray:
         products = self.vectors_LD[rows_K].astype(np.float64) @ query_D.astype(np.float64)
         return products.astype(np.float32)
-
-
-def _nearest_singly(
-    vectors_LD: np.ndarray, rows_R: np.ndarray, queries_BD: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """`nearest_among` for few queries: FAISS makes no product of matrices with a selector."""
-    allowed_L = np.zeros(len(vectors_LD), bool)
-    allowed_L[rows_R] = True
-    bits = np.packbits(allowed_L, bitorder="little")
-    scores_BK = np.empty((len(queries_BD), k), np.float32)
-    rows_BK = np.empty(scores_BK.shape, np.int64)
-    faiss.knn_inner_product(
-        faiss.swig_ptr(queries_BD),
-        faiss.swig_ptr(vectors_LD),
-        queries_BD.shape[1],
-        len(queries_BD),
-        len(vectors_LD),
-        k,
-        faiss.swig_ptr(scores_BK),
-        faiss.swig_ptr(rows_BK),
-        faiss.IDSelectorBitmap(len(vectors_LD), faiss.swig_ptr(bits)),
-    )
-    return rows_BK, scores_BK
 
 
 class LabelIndex:
@@ -280,13 +267,15 @@ def load_shard(folder: str | Path, number: int, start: int | None = None) -> Ind
         if number >= len(rows):
             raise FileNotFoundError(f"{folder}: no index shard {number}, there are {len(rows)}")
         start = sum(rows[:number])
-    shard = read_shard(Path(folder) / shard_name(number), start)
+    path = Path(folder) / shard_name(number)
+    shard = read_shard(path, start)
     labels_R, end = load_row_labels(folder), start + len(shard.vectors_LD)
     if labels_R is not None and end > len(labels_R):
         raise ValueError(f"{folder}: labels of {len(labels_R)} rows, and rows up to {end}")
     labels_L = None if labels_R is None else labels_R[start:end]
     approximate = load_approximate(Path(folder), number, shard.vectors_LD)
-    return IndexShard(shard.vectors_LD, start, shard.int8, labels_L, approximate)
+    scan = Int8Scan(shard.int8, path, shard.bytes_at) if shard.int8 else None
+    return IndexShard(shard.vectors_LD, start, shard.int8, labels_L, approximate, scan=scan)
 
 
 def shard_rows(folder: str | Path) -> list[int]:

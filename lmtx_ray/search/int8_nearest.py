@@ -1,10 +1,8 @@
-"""The rows that may be among a query's nearest, found by inner products in 8-bit integers.
+"""The rows that may be among each query's nearest, found by matrix products in 8-bit integers.
 
-A product of rounded vectors is off by at most
-    |q'| |l - l'| + |q - q'| |l|        (Cauchy-Schwarz; q', l' are q, l as rounded)
-from the exact one. So the k nearest rows are among those whose product is no more than twice that
-below the k-th best product: two or three times k, which the caller scores exactly. This reads a
-quarter of the memory that float32 takes, and multiplies faster.
+`int8_rows` says how far a product of rounded vectors may be off. So the k nearest rows are among
+those whose product is no more than twice that below the k-th best product: about twice k, which the
+caller scores exactly. This reads a quarter of the memory that float32 takes, and multiplies faster.
 
 Shapes: L rows, D dimensions, B queries.
 """
@@ -18,11 +16,10 @@ import numpy as np
 import torch
 
 from lmtx_ray.search.among import Among
-from lmtx_ray.search.int8_product import rows_by_few, whole
-from lmtx_ray.search.int8_rows import LEAST, MIDDLE, Int8Rows
+from lmtx_ray.search.int8_product import rows_by_few
+from lmtx_ray.search.int8_rows import Int8Rows
 from lmtx_ray.search.running_best import GROUP, RunningBest
 
-SLACK = 1e-5  # of |q| |l|: more than the roundings of float32
 PRODUCTS = 1 << 19  # at a time: 2 MiB, which stay in the processor's cache
 MOST_QUERIES = 128  # at once
 MOST_CANDIDATES = 1 << 17  # of all queries at once, the k of each
@@ -36,8 +33,7 @@ class Int8Nearest:
         with warnings.catch_warnings():  # torch has no read-only tensors; these are only read
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")
             self._bytes_LD = torch.from_numpy(rows.bytes_LD)
-            self._scales_L = torch.from_numpy(rows.scales_L)
-        self._error, self._longest = rows.bounds_2.tolist()
+        self._rows = rows
 
     def search(
         self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None = None
@@ -45,23 +41,16 @@ class Int8Nearest:
         """Rows int64, ascending, that hold the k nearest of each query; None where too many rows
         are too close to tell (or the query is not finite). Of `rows_R`, ascending and at least k,
         those alone."""
-        among = Among.of(rows_R, len(self._scales_L))
+        among = Among.of(rows_R, len(self._bytes_LD))
         step = min(max(MOST_CANDIDATES // k // QUERIES, 1) * QUERIES, MOST_QUERIES)
         found: list[np.ndarray | None] = []
-        for queries in torch.from_numpy(queries_BD).split(step):
-            found += self._search(queries, k, among)
+        for start in range(0, len(queries_BD), step):
+            found += self._search(queries_BD[start : start + step], k, among)
         return found
 
-    def _search(self, queries_BD: torch.Tensor, k: int, among: Among) -> list[np.ndarray | None]:
-        scale_B = queries_BD.abs().amax(1).clamp(min=LEAST) / (MIDDLE - 1)
-        in_scale_BD = queries_BD / scale_B[:, None]
-        whole_BD = whole(in_scale_BD.clone())
+    def _search(self, queries_BD: np.ndarray, k: int, among: Among) -> list[np.ndarray | None]:
         # products in each query's own scale: only comparisons within a row are needed
-        off_B = (
-            whole_BD.norm(dim=1) * self._error
-            + (in_scale_BD - whole_BD).norm(dim=1) * self._longest
-            + in_scale_BD.norm(dim=1) * self._longest * SLACK
-        )
+        whole_BD, off_B = map(torch.from_numpy, self._rows.rounded(queries_BD))
         asked = len(queries_BD)
         short = -asked % QUERIES if asked > 1 else 0
         padded_BD = torch.nn.functional.pad(whole_BD, (0, 0, 0, short)).to(torch.int8)
@@ -83,7 +72,7 @@ class Int8Nearest:
         for start in range(0, among.columns, step):
             own = slice(start, start + step)
             rows = own if among.few is None else among.few[own]
-            products_PB = multiply(self._bytes_LD[rows]).mul_(self._scales_L[rows, None])
+            products_PB = multiply(self._bytes_LD[rows])
             if among.without_L is not None:
                 products_PB.masked_fill_(among.without_L[own, None], -torch.inf)
             yield start, products_PB

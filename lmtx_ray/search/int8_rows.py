@@ -10,40 +10,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEAST = 1e-5  # of a range: what is always 0 has a scale too
+LEAST = 1e-5  # of a range: what is always 0 has a step too
 MIDDLE = 128  # the byte that means 0
+MOST = MIDDLE - 1  # steps that a value is from the middle
 FEW_ROWS = 4096  # and fewer are searched as fast in float32
-EPSILON = 2.0**-23  # of a row's length: more than taking m from it is off by
+SLACK = 1e-5  # of the longest products: more than the roundings of float32
 SPREAD = 8  # times k: with more rows than this it is no gain to score them exactly
 
 
 @dataclass(frozen=True)
 class Int8Rows:
-    """Row l is about m + scales_L[l] * (bytes_LD[l] - MIDDLE), with an m that all have in common.
+    """Row l is about middles_D + steps_D * (bytes_LD[l] - MIDDLE), with middles that all rows have
+    in common: they move all products of a query alike, so they change no order and are not kept.
 
-    It moves all products of a query alike, so it changes no order and is not kept. Many encoders'
-    vectors lean one way; what is left without that is shorter, and rounded more finely.
+    A step of its own for each dimension goes into the query, so that the bytes' products are in
+    order as they are, without a scale for each row; and an encoder's odd dimension, or vectors that
+    lean one way, coarsen no other.
 
-    bounds_2 is the length of the most that rounding took from a row, and of the longest row less m.
+    bounds_2 is the length of the most that rounding took from a row, and of the longest row of
+    bytes less MIDDLE.
     """
 
     bytes_LD: np.ndarray  # uint8, and float32 the others
-    scales_L: np.ndarray
+    steps_D: np.ndarray
     bounds_2: np.ndarray
 
     @classmethod
-    def of(cls, vectors_LD: np.ndarray, common_D: np.ndarray | None = None) -> Int8Rows:
-        """Round float32 rows. Those that are searched together have one m, `common_D`: the mean of
-        these if None."""
-        common_D = common_of(vectors_LD) if common_D is None else common_D
-        own_LD = vectors_LD - common_D
-        scales_L = np.abs(own_LD).max(axis=1).clip(LEAST) / np.float32(127)
-        scaled_LD = own_LD / scales_L[:, None]
-        whole_LD = np.rint(scaled_LD)
-        taken_L = _lengths(scaled_LD - whole_LD) * scales_L + _lengths(vectors_LD) * EPSILON
-        bounds_2 = np.array([taken_L.max(), _lengths(own_LD).max()])
-        bounds_2 = np.nextafter(bounds_2.astype(np.float32), np.float32(np.inf))
-        return cls((whole_LD + MIDDLE).astype(np.uint8), scales_L, bounds_2)
+    def of(cls, vectors_LD: np.ndarray, ranges_2D: np.ndarray | None = None) -> Int8Rows:
+        """Round float32 rows. Those that are searched together have the same `ranges_2D`: the least
+        and greatest value in each dimension, of these if None."""
+        low_D, high_D = ranges_of(vectors_LD) if ranges_2D is None else ranges_2D
+        middles_D = (low_D + high_D) / 2
+        steps_D = np.maximum(high_D - middles_D, middles_D - low_D).clip(LEAST) / np.float32(MOST)
+        own_LD = vectors_LD.astype(np.float64) - middles_D
+        whole_LD = np.rint(own_LD / steps_D).clip(-MOST, MOST)
+        own_LD -= whole_LD * steps_D.astype(np.float64)
+        bounds_2 = np.array([_longest(own_LD), _longest(whole_LD)], np.float32)
+        bounds_2 = np.nextafter(bounds_2, np.float32(np.inf))
+        return cls((whole_LD + MIDDLE).astype(np.uint8), steps_D, bounds_2)
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Int8Rows | None:
@@ -52,30 +56,49 @@ class Int8Rows:
         Raises:
             ValueError: Arrays of other shapes or types.
         """
-        if "bytes" not in arrays:
+        if "steps" not in arrays:
             return None
-        held = cls(arrays["bytes"], arrays["scales"], arrays["bounds"])
-        expected = {"bytes": shape, "scales": shape[:1], "bounds": (2,)}
+        held = cls(arrays["bytes"], arrays["steps"], arrays["bounds"])
+        expected = {"bytes": shape, "steps": shape[1:], "bounds": (2,)}
         found = {name: array.shape for name, array in held.arrays().items()}
-        kinds = [held.bytes_LD.dtype, held.scales_L.dtype, held.bounds_2.dtype]
+        kinds = [held.bytes_LD.dtype, held.steps_D.dtype, held.bounds_2.dtype]
         if found != expected or kinds != [np.uint8, np.float32, np.float32]:
             raise ValueError(f"an 8-bit copy of shapes {found}, not {expected}")
         return held
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays under their names in a file."""
-        return {"bytes": self.bytes_LD, "scales": self.scales_L, "bounds": self.bounds_2}
+        return {"bytes": self.bytes_LD, "steps": self.steps_D, "bounds": self.bounds_2}
+
+    def rounded(self, queries_BD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(whole numbers of 8 bits as float32 [B, D], float32 [B]: how far their product with a row
+        of bytes less MIDDLE may be from the query's with that row, both in the query's own scale;
+        nan where a query is not finite).
+
+        With a row x = s * c + e, a query q and w = q * s / a as rounded, the product w c is off
+        q x / a by at most |q * s / a - w| |c| + |q| |e| / a (Cauchy-Schwarz).
+        """
+        taken, longest = self.bounds_2.tolist()
+        with np.errstate(invalid="ignore"):
+            in_steps_BD = queries_BD * self.steps_D
+            scales_B1 = np.abs(in_steps_BD).max(axis=1, keepdims=True).clip(LEAST**2) / MOST
+            in_scale_BD = in_steps_BD / scales_B1
+        whole_BD = np.rint(in_scale_BD)
+        off_B = (
+            np.linalg.norm(in_scale_BD - whole_BD, axis=1) * longest
+            + np.linalg.norm(queries_BD, axis=1) * taken / scales_B1[:, 0]
+            + np.linalg.norm(in_scale_BD, axis=1) * longest * SLACK
+        )
+        return whole_BD.astype(np.float32), off_B.astype(np.float32)
 
 
-def common_of(vectors_LD: np.ndarray) -> np.ndarray:
-    """float32 [D]: the mean of rows."""
-    mean_D: np.ndarray = vectors_LD.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return mean_D
+def ranges_of(vectors_LD: np.ndarray) -> np.ndarray:
+    """float32 [2, D]: the least and the greatest value in each dimension."""
+    return np.stack([vectors_LD.min(axis=0), vectors_LD.max(axis=0)])
 
 
-def _lengths(rows_LD: np.ndarray) -> np.ndarray:
-    rows_LD = rows_LD.astype(np.float64)
-    return np.sqrt(np.einsum("ld,ld->l", rows_LD, rows_LD))
+def _longest(rows_LD: np.ndarray) -> float:
+    return float(np.sqrt(np.einsum("ld,ld->l", rows_LD, rows_LD).max()))
 
 
 def is_worth(rows: int, k: int) -> bool:

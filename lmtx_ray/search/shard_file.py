@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmtx_ray.search.int8_rows import Int8Rows, common_of, is_worth
+from lmtx_ray.search.int8_rows import Int8Rows, is_worth, ranges_of
 from lmtx_ray.search.tensor_file import TensorWriter, open_tensors, shape_of
 
 ROWS = 1 << 13  # worked on at a time
@@ -34,10 +34,12 @@ def shard_files(folder: str | Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard's mapped arrays; `int8` is None for a file that was written without."""
+    """A shard's mapped arrays; `int8` is None for a file that was written without. `bytes_at` is
+    where the 8-bit copy begins in the file."""
 
     vectors_LD: np.ndarray
     int8: Int8Rows | None
+    bytes_at: int
 
 
 def write_shard(
@@ -51,9 +53,10 @@ def write_shard(
     """
     labels, dimensions = shape
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {"vectors": ("F32", shape)}
-    if is_worth(labels, 1):
-        shapes |= {"bytes": ("U8", shape), "scales": ("F32", (labels,)), "bounds": ("F32", (2,))}
-    bounds_2, common_D = np.zeros(2, np.float32), None
+    copied = is_worth(labels, 1)
+    if copied:
+        shapes |= {"bytes": ("U8", shape), "steps": ("F32", shape[1:]), "bounds": ("F32", (2,))}
+    ranges_2D = np.zeros((0, dimensions), np.float32)
     with TensorWriter(path, shapes) as writer:
         for vectors_RD in _cut(pieces):
             if vectors_RD.shape[1] != dimensions:
@@ -61,14 +64,20 @@ def write_shard(
             check_finite(vectors_RD, start)
             start += len(vectors_RD)
             writer.write("vectors", vectors_RD)
-            if "bytes" in shapes:
-                common_D = common_of(vectors_RD) if common_D is None else common_D
-                int8 = Int8Rows.of(vectors_RD, common_D)
-                writer.write("bytes", int8.bytes_LD)
-                writer.write("scales", int8.scales_L)
-                bounds_2 = np.maximum(bounds_2, int8.bounds_2)
-        if "bytes" in shapes:
-            writer.write("bounds", bounds_2)
+            ranges_2D = ranges_of(np.concatenate([ranges_2D, ranges_of(vectors_RD)]))
+        if copied:
+            _write_int8(writer, ranges_2D)
+
+
+def _write_int8(writer: TensorWriter, ranges_2D: np.ndarray) -> None:
+    """The 8-bit copy of the vectors that were written: only all of them tell the steps."""
+    bounds_2 = np.zeros(2, np.float32)
+    for vectors_RD in _cut([writer.written("vectors")]):
+        int8 = Int8Rows.of(vectors_RD, ranges_2D)
+        writer.write("bytes", int8.bytes_LD)
+        bounds_2 = np.maximum(bounds_2, int8.bounds_2)
+    writer.write("steps", int8.steps_D)
+    writer.write("bounds", bounds_2)
 
 
 def read_shard(path: str | Path, start: int = 0) -> Shard:
@@ -88,7 +97,7 @@ def read_shard(path: str | Path, start: int = 0) -> Shard:
     except (ValueError, KeyError) as error:
         raise ValueError(f"{path}: {error}") from error
     opened.forget()
-    return Shard(vectors_LD, int8)
+    return Shard(vectors_LD, int8, opened.starts.get("bytes", 0))
 
 
 def rows_of(path: str | Path) -> int:

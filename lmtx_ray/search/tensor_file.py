@@ -92,7 +92,9 @@ class TensorWriter:
 
     def __init__(self, path: str | Path, shapes: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
         """`shapes`: name -> (a key of DTYPES, shape)."""
-        header, self._next, end = {}, {}, 0
+        header: dict[str, dict[str, Any]] = {}
+        self._next: dict[str, int] = {}
+        end = 0
         # the widest first: the format allows no gaps, and each must lie on a multiple of its width
         for name, (kind, shape) in sorted(shapes.items(), key=lambda item: -_width(item[1][0])):
             first, end = end, end + math.prod(shape) * _width(kind)
@@ -113,6 +115,16 @@ class TensorWriter:
         self._next[name] += self._file.write(
             np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
         )
+
+    def written(self, name: str) -> np.ndarray:
+        """An array that is written whole, mapped. TensorFileError where it is not yet."""
+        entry = self._header[name]
+        if self._next[name] != entry["data_offsets"][1]:
+            raise TensorFileError(f"{self._path}: {name} has not as many rows as announced")
+        self._file.flush()
+        start = self._start + entry["data_offsets"][0]
+        dtype, shape = np.dtype(DTYPES[entry["dtype"]]), tuple(entry["shape"])
+        return np.memmap(self._path, dtype, "r", start, shape)
 
     def __enter__(self) -> TensorWriter:
         return self

@@ -13,10 +13,11 @@ from safetensors.numpy import load_file, save_file
 from lmtx_ray.search import index as index_module
 from lmtx_ray.search import int8_nearest
 from lmtx_ray.search.hardware import has_int8
-from lmtx_ray.search.index import LabelIndex
+from lmtx_ray.search.index import LabelIndex, use_threads
 from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.int8_product import MIDDLE, rows_by_few
 from lmtx_ray.search.int8_rows import Int8Rows
+from lmtx_ray.search.int8_scan import Int8Scan
 from lmtx_ray.search.shard_file import read_shard, shard_name, write_shard
 from tests.search.test_index import vectors
 
@@ -71,13 +72,64 @@ def test_what_int8_cannot_tell_apart_is_left_to_faiss() -> None:
 
 def test_no_row_is_further_from_its_copy_than_the_bounds_say() -> None:
     known = vectors(500, 1) * np.linspace(0, 9, 500, dtype=np.float32)[:, None]
-    for common_D in (None, known[3], 100 * known[9]):
-        rows = Int8Rows.of(known, common_D)
-        own = known.astype(np.float64) - (known.mean(axis=0) if common_D is None else common_D)
-        meant = rows.scales_L[:, None].astype(np.float64) * (rows.bytes_LD - float(MIDDLE))
+    low, high = known.min(axis=0), known.max(axis=0)
+    for ranges in (None, (low, high), (low / 2, high / 2), (low - 5, high)):  # the third cuts some
+        rows = Int8Rows.of(known, None if ranges is None else np.stack(ranges))
+        middles = sum((low, high) if ranges is None else ranges) / 2
+        whole = rows.bytes_LD - float(MIDDLE)
+        meant = middles + rows.steps_D.astype(np.float64) * whole
         taken, longest = rows.bounds_2
-        assert np.linalg.norm(own - meant, axis=1).max() <= taken * (1 + 1e-6)
-        assert np.linalg.norm(own, axis=1).max() <= longest * (1 + 1e-6)
+        assert np.linalg.norm(known - meant, axis=1).max() <= taken * (1 + 1e-6)
+        assert np.linalg.norm(whole, axis=1).max() <= longest * (1 + 1e-6)
+
+
+def test_no_product_of_bytes_is_further_from_the_exact_one_than_is_said() -> None:
+    known, queries = vectors(500, 1), 3 * vectors(20, 2)
+    queries[1] *= 1e-4
+    rows = Int8Rows.of(known)
+    whole_BD, off_B = rows.rounded(queries)
+    found = whole_BD.astype(np.float64) @ (rows.bytes_LD - float(MIDDLE)).T
+    exact = queries.astype(np.float64) @ (known - (known.min(axis=0) + known.max(axis=0)) / 2).T
+    scales_B1 = np.abs(queries * rows.steps_D).max(axis=1, keepdims=True) / 127
+    off_BL = np.abs(found - exact / scales_B1)
+    assert (off_BL.max(axis=1) <= off_B).all()
+    assert (off_BL.max(axis=1) > off_B / 20).all()  # nor is much more said than is needed
+
+
+@pytest.mark.parametrize("dimensions", [7, 24, 64])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_scan_of_the_mapped_file_finds_what_products_of_matrices_find(
+    tmp_path: Path, dimensions: int, threads: int
+) -> None:
+    draw = np.random.default_rng(dimensions)
+    known = draw.standard_normal((9001, dimensions)).astype(np.float32)
+    queries = draw.standard_normal((3, dimensions)).astype(np.float32)
+    path = tmp_path / shard_name(0)
+    write_shard(path, [known], known.shape)
+    shard = read_shard(path)
+    assert shard.int8 is not None
+    use_threads(threads)
+    scan = Int8Scan(shard.int8, path, shard.bytes_at)
+    expected = Int8Nearest(shard.int8).search(queries, 30)
+    for alone, matrix in zip(scan.search(queries, 30), expected, strict=True):
+        assert alone is not None
+        assert np.array_equal(alone, matrix)
+    path.unlink()  # what is mapped stays
+    assert scan.search(np.float32([[np.nan] * dimensions]), 30) == [None]
+    assert scan.search(queries, 30, np.arange(9000)) == [None] * 3
+    use_threads(1)
+
+
+def test_a_scan_gives_up_where_too_many_rows_are_equal(tmp_path: Path) -> None:
+    known = np.concatenate([vectors(100, 1), np.repeat(vectors(1, 2), 5000, axis=0)])
+    LabelIndex.build(known).save(tmp_path)
+    index = LabelIndex.load(tmp_path)
+    (shard,) = index.shards
+    assert isinstance(shard._scan, Int8Scan)
+    found = shard._scan.search(np.stack([known[0], known[-1]]), 1)
+    assert [rows is None for rows in found] == [False, True]
+    ids, _ = index.search(known[-1:], 3)
+    assert ids[0].tolist() == [100, 101, 102]
 
 
 def test_vectors_that_lean_one_way_are_told_apart(tmp_path: Path) -> None:
@@ -116,7 +168,11 @@ def test_a_file_without_a_copy_is_read_and_one_with_a_wrong_copy_is_not(tmp_path
     save_file({"vectors": arrays["vectors"]}, file)
     assert read_shard(file).int8 is None
     assert len(LabelIndex.load(tmp_path)) == 5000
-    save_file({**arrays, "scales": arrays["scales"][1:]}, file)
+    older = {"vectors": arrays["vectors"], "bytes": arrays["bytes"], "scales": np.ones(5000, "f4")}
+    save_file(older, file)  # a scale for each row, as once
+    assert read_shard(file).int8 is None
+    assert LabelIndex.load(tmp_path).search(arrays["vectors"][7:8], 1)[0].tolist() == [[7]]
+    save_file({**arrays, "steps": arrays["steps"][1:]}, file)
     with pytest.raises(ValueError, match=r"shard-00000.safetensors: an 8-bit copy of shapes"):
         LabelIndex.load(tmp_path)
 
