@@ -40,7 +40,8 @@ def _cycle(
     examples = documents
     if source == "segment":
         examples *= sizes.pairs_per_document(round(words), True, *fit.segment_words)
-    steps = sizes.total_steps(sizes.steps_per_pass(examples, fit), fit)
+    one_pass = sizes.steps_per_pass(examples, fit.batch_size, fit.drop_last)
+    steps = sizes.total_steps(one_pass, fit)
     return {
         "cycle": number,
         "examples_at_most": examples,

@@ -10,6 +10,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from lmtx_ray.student.model_folder import model_folder
+from lmtx_ray.student.packed_bert import pool
 
 
 def load_model(model: str, device: str | None = None) -> SentenceTransformer:
@@ -51,11 +52,4 @@ class AnyModel:
 
     def pool(self, hidden_BWH: torch.Tensor) -> torch.Tensor:
         """Embeddings [B, D] of the hidden states of texts without padding."""
-        features: dict[str, Any] = {
-            "token_embeddings": hidden_BWH,
-            "attention_mask": torch.ones(hidden_BWH.shape[:2], dtype=torch.long),
-        }
-        for module in list(self.library)[1:]:
-            features = module(features)
-        embeddings: torch.Tensor = features["sentence_embedding"]
-        return embeddings
+        return pool(self.library, hidden_BWH)

@@ -24,6 +24,7 @@ from torch import nn
 
 from lmtx_ray.search.int8_product import Int8Product, to_uint8, whole
 from lmtx_ray.search.int8_rows import LEAST, MIDDLE
+from lmtx_ray.student.packed_bert import is_bert
 
 SMOOTHING = 0.5  # the part of an input's scale that its weights take
 KEYS = 16  # attention is over a multiple of so many rows: a remainder goes number by number
@@ -164,8 +165,7 @@ def row_step(rows: int) -> int:
 
 def is_supported(model: Any) -> bool:
     """Whether `model` is what Int8Bert computes."""
-    config = model.config
-    return config.model_type == "bert" and config.hidden_act == "gelu" and not config.is_decoder
+    return is_bert(model) and model.config.model_type == "bert"
 
 
 def observed_ranges(

@@ -13,6 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from lmtx_ray.student.sizes import steps_per_pass
+
 
 @dataclass(frozen=True)
 class Part:
@@ -35,8 +37,7 @@ class Order:
     @property
     def steps(self) -> int:
         """Batches in one pass over the examples, at least one."""
-        full, rest = divmod(sum(self.sizes), self.batch_size)
-        return max(full + (1 if rest and not self.drop_last else 0), 1)
+        return steps_per_pass(sum(self.sizes), self.batch_size, self.drop_last)
 
     def parts(self, step: int) -> list[Part]:
         """What a step trains on: of one window, or of two or more where they meet in its batch."""

@@ -141,13 +141,19 @@ def embeddings(model: Any, ids: Sequence[Ids], dtype: torch.dtype) -> torch.Tens
     """[T, D] of T texts in the order given, as the modules after the transformer pool them."""
     packed = pack(ids)
     x_NH = hidden_states(model[0].auto_model, packed, dtype).float()
-    pooled = []
-    for (texts, width), run in zip(packed.runs, x_NH.split(packed.rows), strict=True):
-        features: dict[str, Any] = {
-            "token_embeddings": run.view(texts, width, -1),
-            "attention_mask": torch.ones(texts, width, dtype=torch.long),
-        }
-        for module in list(model)[1:]:
-            features = module(features)
-        pooled.append(features["sentence_embedding"])
+    runs = zip(packed.runs, x_NH.split(packed.rows), strict=True)
+    pooled = [pool(model, run.view(texts, width, -1)) for (texts, width), run in runs]
     return torch.cat(pooled)[packed.back]
+
+
+def pool(model: Any, hidden_BWH: torch.Tensor) -> torch.Tensor:
+    """Embeddings [B, D] that the modules after the transformer make of the hidden states of texts
+    without padding."""
+    features: dict[str, Any] = {
+        "token_embeddings": hidden_BWH,
+        "attention_mask": torch.ones(hidden_BWH.shape[:2], dtype=torch.long),
+    }
+    for module in list(model)[1:]:
+        features = module(features)
+    embeddings: torch.Tensor = features["sentence_embedding"]
+    return embeddings

@@ -10,10 +10,10 @@ def total_steps(steps_per_pass: int, config: FitConfig) -> int:
     return config.steps or steps_per_pass * config.passes
 
 
-def steps_per_pass(examples: int, config: FitConfig) -> int:
+def steps_per_pass(examples: int, batch_size: int, drop_last: bool) -> int:
     """Batches of one pass over so many examples, at least one."""
-    full, rest = divmod(examples, config.batch_size)
-    return max(full + (1 if rest and not config.drop_last else 0), 1)
+    full, rest = divmod(examples, batch_size)
+    return max(full + (1 if rest and not drop_last else 0), 1)
 
 
 def warming_up(config: FitConfig, total: int) -> int:

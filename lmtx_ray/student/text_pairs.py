@@ -18,7 +18,7 @@ import torch
 from lmtx_ray.config.components import FitConfig
 from lmtx_ray.corpus.lengths import WORD
 from lmtx_ray.corpus.text_keys import document_text, is_blank
-from lmtx_ray.student.batching import Batch, Row
+from lmtx_ray.student.batching import Batch, Names, Row
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 SCALE_SHARE = 0.1  # of all steps, for each number of clusters but the last
@@ -26,10 +26,8 @@ CLUSTERED = 0.5  # of all steps; after them a text is alike to its own title onl
 Pair = tuple[str, str]
 
 
-class Names(Protocol):
-    """Label texts by label id, from 0."""
-
-    def __getitem__(self, label: int, /) -> str: ...
+class AllNames(Names, Protocol):
+    """Label texts by label id, from 0 and without holes."""
 
     def __len__(self) -> int: ...
 
@@ -52,7 +50,7 @@ def is_pair_row(row: Row) -> bool:
 
 
 def pair_batch(
-    rows: Sequence[Row], names: Names, config: FitConfig, step: int, total: int
+    rows: Sequence[Row], names: AllNames, config: FitConfig, step: int, total: int
 ) -> PairBatch:
     """The batch of a step of `total`, of rows of TITLE_EXAMPLES or SEGMENT_EXAMPLES with `title`
     and `text` of their documents."""
@@ -62,7 +60,7 @@ def pair_batch(
 
 
 def title_batch(
-    rows: Sequence[Row], names: Names, config: FitConfig, step: int, total: int
+    rows: Sequence[Row], names: AllNames, config: FitConfig, step: int, total: int
 ) -> PairBatch:
     """Texts without their titles against titles: MACLR's first stage.
 
@@ -81,7 +79,7 @@ def title_batch(
     return _batch(texts * 2, titles + drawn(names, config.label_draws, generator), alike)
 
 
-def segment_batch(rows: Sequence[Row], names: Names, config: FitConfig, step: int) -> PairBatch:
+def segment_batch(rows: Sequence[Row], names: AllNames, config: FitConfig, step: int) -> PairBatch:
     """One pair of each row's document, cut anew at every step, and `label_draws` labels, each with
     itself: RTS. Texts of one document are alike, and so are equal texts.
 
@@ -137,7 +135,7 @@ def pairs_of(
     return pairs
 
 
-def drawn(names: Names, count: int, generator: np.random.Generator) -> list[str]:
+def drawn(names: AllNames, count: int, generator: np.random.Generator) -> list[str]:
     """So many different random labels' texts, of as many as there are."""
     count = min(count, len(names))
     if not count:
