@@ -89,9 +89,7 @@ def summarise(rows: pa.Table, seed: int = SEED) -> dict[str, Any]:
     documents = 0
     for metric in pc.unique(rows["metric"]).to_pylist():
         _, values = _values(rows, metric)
-        mean, low, high = metrics.bootstrap_mean(values, seed)
-        summary[metric] = round(mean, 6)
-        summary[f"{metric}_ci"] = [round(low, 6), round(high, 6)]
+        summary |= metrics.bootstrap_mean(values, seed).told(metric)
         documents = max(documents, len(values))
     return {**summary, "documents": documents}
 
@@ -107,5 +105,4 @@ def compare(rows_a: pa.Table, rows_b: pa.Table, metric: str, seed: int = SEED) -
     if len(ids) != len(others) or places.null_count:
         raise ValueError(f"{metric}: the two sides scored different documents")
     second = second[places.to_numpy()]
-    mean, low, high = metrics.bootstrap_difference(first, second, seed)
-    return {metric: round(mean, 6), f"{metric}_ci": [round(low, 6), round(high, 6)]}
+    return metrics.bootstrap_difference(first, second, seed).told(metric)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from lmtx_ray.evaluation import metrics
 from lmtx_ray.evaluation.evaluation import SEED, predictions_of, truth_of
+from lmtx_ray.evaluation.intervals import Measured
 
 SLICES = (  # by how many annotated documents a label stands in: name, least, most
     ("0", 0, 0),
@@ -23,6 +24,7 @@ SLICES = (  # by how many annotated documents a label stands in: name, least, mo
     ("21–100", 21, 100),
     ("over 100", 101, np.iinfo(np.int64).max),
 )
+NOTHING = Measured(0.0, 0.0, 0.0)  # PSP where no label counts
 LEAST_DOCUMENTS = 3  # below, the weights of PSP would not fall with the count
 
 
@@ -99,15 +101,10 @@ def summary_of(
     ratios = metrics.bootstrap_ratios(above_BC, below_BC, seed)
     told: dict[str, Any] = {}
     for k, found in zip(psp_at, ratios, strict=False):
-        told |= _measured(f"PSP@{k}", found)
+        told |= (found or NOTHING).told(f"PSP@{k}")
     slices = {}
     pairs_S = below_BC[:, len(psp_at) :].sum(axis=0)
     for (name, _, _), found, pairs in zip(SLICES, ratios[len(psp_at) :], pairs_S, strict=True):
         if found is not None:
-            slices[name] = {"pairs": int(pairs), **_measured(f"R@{recall_at}", found)}
+            slices[name] = {"pairs": int(pairs), **found.told(f"R@{recall_at}")}
     return {**told, "by_frequency": slices}
-
-
-def _measured(name: str, found: tuple[float, float, float] | None) -> dict[str, Any]:
-    value, low, high = found or (0.0, 0.0, 0.0)
-    return {name: round(value, 6), f"{name}_ci": [round(low, 6), round(high, 6)]}

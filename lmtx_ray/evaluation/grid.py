@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lmtx_ray.evaluation.intervals import wilson
+from lmtx_ray.evaluation.intervals import Measured
 from lmtx_ray.evaluation.metrics import bootstrap_ratios
 
 SEED, SAMPLES = 13, 1000
@@ -146,7 +146,7 @@ def _cell(
         threshold=float(threshold),
         limit=limit,
         precision=precision,
-        precision_ci=_widened(precision_ci, precision, float(known_B.sum())),
+        precision_ci=Measured(precision, *precision_ci).widened(float(known_B.sum()))[1:],
         recall=recall,
         recall_ci=recall_ci,
         f1=_ratio(2 * precision * recall, precision + recall),
@@ -155,11 +155,6 @@ def _cell(
         untagged=float((given_B == 0).mean()),
         known=_ratio(known_B.sum(), tags),
     )
-
-
-def _widened(interval: tuple[float, float], share: float, of: float) -> tuple[float, float]:
-    low, high = wilson(share * of, of)
-    return min(interval[0], low), max(interval[1], high)
 
 
 def _ratio(above: float, below: float) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lmtx_ray.evaluation.intervals import Measured
 from lmtx_ray.evaluation.metrics import MOST_WEIGHTS, bootstrap_mean
 
 SEED = 13
@@ -68,8 +69,7 @@ class Judged:
         told: dict[str, Any] = {}
         for k in cuts:
             shares_B = (self.accepts_BK & self.present_BK)[:, :k].sum(axis=1) / k
-            mean, low, high = bootstrap_mean(shares_B, seed)
-            told |= {f"P@{k}": round(mean, 6), f"P@{k}_ci": [round(low, 6), round(high, 6)]}
+            told |= bootstrap_mean(shares_B, seed).told(f"P@{k}")
         return told
 
     def corrected(
@@ -89,13 +89,12 @@ class Judged:
         told: dict[str, Any] = {}
         for k in cuts:
             shares_B3 = np.stack([part[:, :k].sum(axis=1) / k for part in parts], axis=1)
-            mean, low, high = _corrected(shares_B3, reviewed, seed)
-            told |= {f"P@{k}": round(mean, 6), f"P@{k}_ci": [round(low, 6), round(high, 6)]}
+            told |= _corrected(shares_B3, reviewed, seed).told(f"P@{k}")
         return told
 
 
-def _corrected(shares_B3: np.ndarray, reviewed: Reviewed, seed: int) -> tuple[float, float, float]:
-    """(mean, low, high) of shares known to be right, accepted and not accepted by the judge."""
+def _corrected(shares_B3: np.ndarray, reviewed: Reviewed, seed: int) -> Measured:
+    """Of shares known to be right, accepted and not accepted by the judge."""
     generator, documents = np.random.default_rng(seed), len(shares_B3)
     size = max(min(SAMPLES, MOST_WEIGHTS // documents), 100)
     weights_SB = generator.multinomial(documents, np.full(documents, 1 / documents), size=size)
@@ -109,4 +108,4 @@ def _corrected(shares_B3: np.ndarray, reviewed: Reviewed, seed: int) -> tuple[fl
     mean = known + accepted * reviewed.right_yes / reviewed.yes
     mean += refused * reviewed.right_no / max(reviewed.no, 1)
     low, high = np.percentile(drawn_S, [2.5, 97.5])
-    return float(mean), float(low), float(high)
+    return Measured(float(mean), float(low), float(high))

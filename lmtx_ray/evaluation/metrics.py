@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from lmtx_ray.evaluation.intervals import Measured
+
 Truth = Sequence[Collection[int]]
 MOST_WEIGHTS = 1 << 22  # of resampled documents at a time: 32 MiB
 
@@ -30,7 +32,8 @@ def _sizes(truth: Truth) -> np.ndarray:
     return np.array([len(labels) for labels in truth], dtype=np.float64)
 
 
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """above / below in float64, 0 where there is nothing below."""
     ratios = np.zeros_like(above, dtype=np.float64)
     np.divide(above, below, out=ratios, where=below > 0)
     return ratios
@@ -44,12 +47,12 @@ def precision_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarr
 
 def recall_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
     """R@k per document: hits / true labels; 0 for a document without any."""
-    return _ratio(hits_at_k(predictions_BK, truth, k).sum(axis=1), _sizes(truth))
+    return ratio(hits_at_k(predictions_BK, truth, k).sum(axis=1), _sizes(truth))
 
 
 def r_precision_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
     """RP@k per document: hits / min(k, true labels)."""
-    return _ratio(hits_at_k(predictions_BK, truth, k).sum(axis=1), np.minimum(_sizes(truth), k))
+    return ratio(hits_at_k(predictions_BK, truth, k).sum(axis=1), np.minimum(_sizes(truth), k))
 
 
 def ndcg_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
@@ -57,7 +60,7 @@ def ndcg_at_k(predictions_BK: np.ndarray, truth: Truth, k: int) -> np.ndarray:
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     ideals = np.concatenate([[0.0], np.cumsum(discounts)])
     gained = hits_at_k(predictions_BK, truth, k) @ discounts
-    return _ratio(gained, ideals[np.minimum(_sizes(truth), k).astype(int)])
+    return ratio(gained, ideals[np.minimum(_sizes(truth), k).astype(int)])
 
 
 def inverse_propensity(counts_L: np.ndarray, documents: int, a: float, b: float) -> np.ndarray:
@@ -82,30 +85,28 @@ def psp_at_k(
     return gained, np.array(best, dtype=np.float64)
 
 
-def bootstrap_mean(
-    values_B: np.ndarray, seed: int, samples: int = 2000
-) -> tuple[float, float, float]:
+def bootstrap_mean(values_B: np.ndarray, seed: int, samples: int = 2000) -> Measured:
     """Mean and its 95 % percentile interval over resampled documents."""
     return bootstrap_ratio(values_B, np.ones(len(values_B)), seed, samples)
 
 
 def bootstrap_ratio(
     above_B: np.ndarray, below_B: np.ndarray, seed: int, samples: int = 2000
-) -> tuple[float, float, float]:
+) -> Measured:
     """Ratio of two sums over documents and its 95 % percentile interval over resampled ones."""
     (found,) = bootstrap_ratios(above_B[:, None], below_B[:, None], seed, samples)
-    return found or (float("nan"), float("nan"), float("nan"))
+    return found or Measured(float("nan"), float("nan"), float("nan"))
 
 
 def bootstrap_ratios(
     above_BC: np.ndarray, below_BC: np.ndarray, seed: int, samples: int = 2000
-) -> list[tuple[float, float, float] | None]:
+) -> list[Measured | None]:
     """`bootstrap_ratio` of each of C columns, over the same resampled documents; None where there
     is nothing below. Raises ValueError without documents."""
     if len(above_BC) == 0:
         raise ValueError("bootstrap needs at least one document")
     ratios_SC = np.concatenate(list(_resampled(above_BC, below_BC, seed, samples)))
-    found: list[tuple[float, float, float] | None] = []
+    found: list[Measured | None] = []
     for above, below, ratios_S in zip(
         above_BC.sum(axis=0), below_BC.sum(axis=0), ratios_SC.T, strict=True
     ):
@@ -113,7 +114,7 @@ def bootstrap_ratios(
             found.append(None)
             continue
         low, high = np.nanpercentile(ratios_S, [2.5, 97.5])
-        found.append((float(above / below), float(low), float(high)))
+        found.append(Measured(float(above / below), float(low), float(high)))
     return found
 
 
@@ -149,7 +150,7 @@ def _drawn_once(documents: int, seed: int, samples: int) -> np.ndarray:
 
 def bootstrap_difference(
     a_B: np.ndarray, b_B: np.ndarray, seed: int, samples: int = 2000
-) -> tuple[float, float, float]:
+) -> Measured:
     """Mean of a - b over the same documents and its 95 % paired interval."""
     if len(a_B) != len(b_B):
         raise ValueError(f"paired values needed, got {len(a_B)} and {len(b_B)}")

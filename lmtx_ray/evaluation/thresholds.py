@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lmtx_ray.evaluation.intervals import wilson
-from lmtx_ray.evaluation.metrics import bootstrap_ratios
+from lmtx_ray.evaluation.metrics import bootstrap_ratios, ratio
 
 THRESHOLDS = tuple(tenth / 10 for tenth in range(1, 10))
 SEED = 13
@@ -43,18 +42,14 @@ def at_thresholds(
     for entry, share in zip(entries, kept_BT.mean(axis=0), strict=True):
         entry["tags_per_document"] = round(float(share), 4)
     for name, (above_BT, below_BT) in told.items():
-        means_T = _ratios(above_BT, below_BT).mean(axis=0)
-        for entry, found, mean in zip(
-            entries, bootstrap_ratios(above_BT, below_BT, seed), means_T, strict=True
-        ):
-            entry[name] = None if found is None else round(found[0], 6)
-            entry[f"{name}_ci"] = None if found is None else [round(end, 6) for end in found[1:]]
-            entry[f"macro_{name}"] = round(float(mean), 6)
-        for entry, right, of in zip(
-            entries, above_BT.sum(axis=0), below_BT.sum(axis=0), strict=True
-        ):
-            if of and right in (0, of):  # to a bootstrap all or none is for sure
-                entry[f"{name}_ci"] = [round(end, 6) for end in wilson(int(right), int(of))]
+        found_T = bootstrap_ratios(above_BT, below_BT, seed)
+        means_T = ratio(above_BT, below_BT).mean(axis=0).tolist()
+        counts_T = below_BT.sum(axis=0).tolist()
+        for entry, found, count, mean in zip(entries, found_T, counts_T, means_T, strict=True):
+            if found and found.value in (0, 1):
+                found = found.widened(count)
+            entry |= found.told(name) if found else {name: None, f"{name}_ci": None}
+            entry[f"macro_{name}"] = round(mean, 6)
     return entries
 
 
@@ -83,9 +78,3 @@ def counted(
         kept_BT[:, column] = np.bincount(at[kept_N], minlength=len(place))
         hits_BT[:, column] = np.bincount(at[kept_N & right_N], minlength=len(place))
     return hits_BT, kept_BT, np.array([len(labels) for labels in truth.values()], float)
-
-
-def _ratios(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    ratios = np.zeros(above.shape)
-    np.divide(above, below, out=ratios, where=below > 0)
-    return ratios

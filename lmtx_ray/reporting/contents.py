@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.evaluation.intervals import Measured
 from lmtx_ray.io import storage
 from lmtx_ray.loop.finished_run import FinishedRun
 from lmtx_ray.loop.shipping import final_method
@@ -17,7 +18,7 @@ from lmtx_ray.reporting.judging import Asked, asked_by_step
 from lmtx_ray.reporting.pairs import DEEP, TOP
 from lmtx_ray.reporting.rejects import Rejects, rejects_of
 from lmtx_ray.reporting.reliability import Reliability, reliability
-from lmtx_ray.reporting.resampling import Measured, mean
+from lmtx_ray.reporting.resampling import mean
 from lmtx_ray.reporting.samples import Sample, held_aside_sample, shipped, test_sample
 from lmtx_ray.reporting.slices import Firing, Slice, count, firing, slices
 from lmtx_ray.reporting.spending import Costs, costs_of

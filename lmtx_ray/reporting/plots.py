@@ -14,9 +14,9 @@ import pygal
 from pygal.etree import etree
 from pygal.style import Style
 
+from lmtx_ray.evaluation.intervals import Measured
 from lmtx_ray.reporting.contents import Progress
 from lmtx_ray.reporting.reliability import Reliability
-from lmtx_ray.reporting.resampling import Measured
 from lmtx_ray.reporting.svg import Plot, finish
 from lmtx_ray.reporting.thresholds import AtThreshold
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmtx_ray.evaluation.intervals import Measured
 from lmtx_ray.reporting.pairs import Pairs
-from lmtx_ray.reporting.resampling import Measured, shares
+from lmtx_ray.reporting.resampling import shares
 
 BINS = 10
 LEAST = 10  # pairs of a bin, to be shown

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmtx_ray.evaluation.intervals import Measured
 from lmtx_ray.reporting.pairs import Pairs
-from lmtx_ray.reporting.resampling import Measured, shares
+from lmtx_ray.reporting.resampling import shares
 
 STEPS = tuple(round(0.05 * n, 2) for n in range(20))
 MOST_POINTS = 80

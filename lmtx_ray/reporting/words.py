@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lmtx_ray.evaluation.intervals import wilson
+from lmtx_ray.evaluation.intervals import Measured, wilson
 from lmtx_ray.loop.shipping import state_of
 from lmtx_ray.reporting.contents import KINDS, Progress, Report
-from lmtx_ray.reporting.resampling import Measured
 from lmtx_ray.reporting.thresholds import AtThreshold, for_precision
 
 GOOD, HELPFUL = 0.9, 0.5  # shares of right tags: without a person, with one who checks
