@@ -8,7 +8,6 @@ be told from verdicts alone.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow as pa
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher.identity import teacher_identity
+from lmtx_ray.teacher.priors import log_odds, sigmoid
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.protocol import Interrupted, Teacher, Usage, answers_table
 from lmtx_ray.teacher.reading import Reading, decide
@@ -92,7 +92,7 @@ def combined(rows: Sequence[dict[str, Any]]) -> Reading:
     odds = [_log_odds(row) for row in rows if row["answer"] != "unclear"]
     if not odds:
         return Reading("unclear", raw=raw)
-    p_yes = 1 / (1 + math.exp(-sum(odds) / len(odds)))
+    p_yes = sigmoid(sum(odds) / len(odds))
     return Reading(decide(p_yes, None, 0.0), p_yes, raw=raw)
 
 
@@ -105,8 +105,7 @@ def _log_odds(row: dict[str, Any]) -> float:
     p_yes = row["p_yes"]
     if p_yes is None:
         p_yes = STATED if row["answer"] == "yes" else 1 - STATED
-    p_yes = min(max(p_yes, SURE), 1 - SURE)
-    return math.log(p_yes) - math.log1p(-p_yes)
+    return log_odds(p_yes, SURE)
 
 
 def agreement(raws: Iterable[str], names: Sequence[str]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.teacher.priors import log_odds
 
 ENOUGH_PAIRS = 100  # below this nothing is concluded
 LEAST_CLEAR = 0.5
@@ -112,11 +113,8 @@ def _weakness(health: Health, by_order: bool) -> tuple[str, str]:
 def _spread(health: Health, by_order: bool) -> float | None:
     if health.p_yes_quantiles is None:
         return None
-    ends = np.array([health.p_yes_quantiles[name] for name in ("5%", "95%")])
-    if by_order:
-        ends = np.clip(ends, 1e-9, 1 - 1e-9)
-        ends = np.log(ends) - np.log1p(-ends)
-    return float(ends[1] - ends[0])
+    low, high = (health.p_yes_quantiles[name] for name in ("5%", "95%"))
+    return log_odds(high) - log_odds(low) if by_order else high - low
 
 
 def _unheard(health: Health) -> str:

@@ -37,7 +37,7 @@ class Calibration:
         if prior is None and self.temperature == 1:
             return p_yes
         odds = log_odds(p_yes) - (0.0 if prior is None else log_odds(prior))
-        return 1 / (1 + math.exp(-min(max(odds / self.temperature, -50.0), 50.0)))
+        return sigmoid(odds / self.temperature)
 
 
 AS_SAID = Calibration()
@@ -55,10 +55,15 @@ def read(
     return Reading(answer, p_yes, mass, stored["raw"])
 
 
-def log_odds(p_yes: float) -> float:
-    """The logarithm of p : 1 - p, finite."""
-    p_yes = min(max(p_yes, SURE), 1 - SURE)
+def log_odds(p_yes: float, least: float = SURE) -> float:
+    """The logarithm of p : 1 - p, finite: no p is less than `least`, or 1 - p."""
+    p_yes = min(max(p_yes, least), 1 - least)
     return math.log(p_yes) - math.log1p(-p_yes)
+
+
+def sigmoid(odds: float) -> float:
+    """P(yes) of log-odds."""
+    return 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
 
 
 def document_key() -> bytes:
