@@ -27,6 +27,12 @@ def document_text(title: str | None, text: str) -> str:
     return unicodedata.normalize("NFC", joined if title and text else title or text)
 
 
+def document_texts(documents: pa.Table) -> list[str]:
+    """`document_text` of the rows of a `documents` table."""
+    rows = documents.select(["title", "text"]).to_pylist()
+    return [document_text(row["title"], row["text"]) for row in rows]
+
+
 def squeezed(text: str) -> str:
     """A text with one space between its words, and none at its ends."""
     return " ".join(text.split())
@@ -44,8 +50,7 @@ def text_key(text: str) -> bytes:
 
 def document_keys(documents: pa.Table) -> list[bytes]:
     """Keys of the rows of a `documents` table, of title and text together."""
-    rows = documents.select(["title", "text"]).to_pylist()
-    return [text_key(document_text(row["title"], row["text"])) for row in rows]
+    return [text_key(text) for text in document_texts(documents)]
 
 
 def prefixes(keys: pa.ChunkedArray | pa.Array) -> np.ndarray:

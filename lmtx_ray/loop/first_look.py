@@ -15,7 +15,7 @@ from lmtx_ray.corpus.languages import languages_of
 from lmtx_ray.corpus.lengths import count_words
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.corpus.looking import Look, look
-from lmtx_ray.corpus.text_keys import document_text
+from lmtx_ray.corpus.text_keys import document_texts
 
 GOLD = "target_ind gold gold_labels labels tags keywords subjects label_keys".split()
 MOST_BYTES = 1 << 30  # of documents that are read whole; of more only the first
@@ -133,8 +133,7 @@ def _gold(gold: str, seen: Look, columns: dict[str, str]) -> tuple[dict[str, Any
 
 def _texts(config: CorpusConfig) -> tuple[list[str], int]:
     """(texts of the first documents, how many of them stand there more than once)."""
-    rows = first_documents(config, MOST_READ).select(["title", "text"]).to_pylist()
-    texts = [document_text(row["title"], row["text"]) for row in rows]
+    texts = document_texts(first_documents(config, MOST_READ))
     return texts, len(texts) - len(set(texts))
 
 

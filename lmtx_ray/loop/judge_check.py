@@ -24,7 +24,7 @@ from lmtx_ray.corpus.counting import first_documents
 from lmtx_ray.corpus.label_texts import label_texts
 from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.lines import BadRow
-from lmtx_ray.corpus.text_keys import document_text
+from lmtx_ray.corpus.text_keys import document_texts
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.judge_numbers import conclude, cost_of
@@ -176,9 +176,8 @@ def _ranked(
         table = pa.concat_tables(_until(tables, sample.num_rows))
     else:
         index = LexicalIndex.build(label_texts([labels]), config.shortlist.languages)
-        rows = sample.select(["title", "text"]).to_pylist()
-        texts = [document_text(row["title"], row["text"]) for row in rows]
-        table = candidates.to_rankings(sample["doc_id"].to_pylist(), *index.search(texts, k))
+        found = index.search(document_texts(sample), k)
+        table = candidates.to_rankings(sample["doc_id"].to_pylist(), *found)
     return {row["doc_id"]: row["label_ids"][:k] for row in table.to_pylist()}
 
 

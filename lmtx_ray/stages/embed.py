@@ -10,7 +10,7 @@ import pyarrow as pa
 from lmtx_ray.config.components import EncoderConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_texts import row_texts_of
-from lmtx_ray.corpus.text_keys import document_text
+from lmtx_ray.corpus.text_keys import document_texts
 
 
 class Embed:
@@ -38,9 +38,7 @@ class Embed:
             vectors_ND = self._encoder.encode([text for texts in rows for text in texts], "label")
         else:
             ids = fragment["doc_id"]
-            texts = fragment.select(["title", "text"]).to_pylist()
-            texts = [document_text(row["title"], row["text"]) for row in texts]
-            vectors_ND = self._encoder.encode(texts, "document")
+            vectors_ND = self._encoder.encode(document_texts(fragment), "document")
         dimensions = vectors_ND.shape[1]
         values = pa.FixedSizeListArray.from_arrays(pa.array(vectors_ND.ravel()), dimensions)
         table = pa.table({"id": ids, "vector": values})

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.config.search import ShortlistConfig
-from lmtx_ray.corpus.text_keys import document_text
+from lmtx_ray.corpus.text_keys import document_texts
 from lmtx_ray.search import candidates
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
@@ -43,9 +43,7 @@ class LexicalShortlist:
 
     def __call__(self, documents: pa.Table) -> pa.Table:
         """RANKINGS by BM25, one row for each document, in order."""
-        rows = documents.select(["title", "text"]).to_pylist()
-        texts = [document_text(row["title"], row["text"]) for row in rows]
-        ids_BK, scores_BK = self._index.search(texts, self._depth)
+        ids_BK, scores_BK = self._index.search(document_texts(documents), self._depth)
         return candidates.to_rankings(documents["doc_id"].to_pylist(), ids_BK, scores_BK)
 
 
