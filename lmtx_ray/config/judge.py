@@ -162,6 +162,10 @@ class PriceConfig(Config):
     prompt: float = Field(0.0, ge=0, description="A million tokens of prompts.")
     answer: float = Field(0.0, ge=0, description="A million tokens of answers.")
 
+    def of(self, prompt: float, answer: float) -> float:
+        """What so many tokens of prompts and answers cost."""
+        return (prompt * self.prompt + answer * self.answer) / 1e6
+
 
 class JudgeConfig(Config):
     """Which candidates are worth a question, and where answers are kept. Without this section there

@@ -148,7 +148,6 @@ def add_up(steps: Sequence[StepBill], tokens: PromptTokens, judge: JudgeConfig) 
     most, new = sum(step.at_most for step in steps), sum(step.new for step in steps)
     # a document of which less than a pair is new is asked about as often less
     documents = sum(min(step.documents, step.new) for step in steps)
-    each = (tokens.pair * price.prompt + judges * price.answer) / 1e6
     answers = sum(step.at_most * _longest_answer(step, judge) for step in steps)
     return Bill(
         pairs_at_most=most * judges,
@@ -157,8 +156,8 @@ def add_up(steps: Sequence[StepBill], tokens: PromptTokens, judge: JudgeConfig) 
         new_pairs=round(new * judges),
         tokens=round(new * tokens.pair),
         computed=round(tokens.computed(documents, new)),
-        money=new * each,
-        money_at_most=(most * tokens.pair * price.prompt + answers * price.answer) / 1e6,
+        money=new * price.of(tokens.pair, judges),
+        money_at_most=price.of(most * tokens.pair, answers),
     )
 
 

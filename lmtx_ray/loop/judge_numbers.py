@@ -111,7 +111,7 @@ def cost_of(price: PriceConfig, usage: dict[str, Any], seconds: float) -> dict[s
     asked = usage["requests"]
     if not asked:
         return {"asked": 0}
-    money = (usage["prompt_tokens"] * price.prompt + usage["answer_tokens"] * price.answer) / 1e6
+    money = price.of(usage["prompt_tokens"], usage["answer_tokens"])
     each = 1000 / asked
     return {
         "asked": asked,

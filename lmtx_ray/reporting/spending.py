@@ -88,7 +88,7 @@ def _step(
         return StepCost(name, seconds, pairs, asked)
     prompt, answer = (int(spent.get(kind, 0)) for kind in ("prompt_tokens", "answer_tokens"))
     requests = int(spent.get("requests", 0))
-    money = (prompt * price.prompt + answer * price.answer) / 1e6 if price else None
+    money = price.of(prompt, answer) if price else None
     return StepCost(name, seconds, pairs, asked, requests, prompt, answer, money)
 
 
