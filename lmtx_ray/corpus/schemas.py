@@ -86,6 +86,7 @@ VERDICTS = _contract(  # a run's view of the store: its own pairs, by its own id
     ],
     version=2,
 )
+JUDGED = ("doc_id", "label_id", "answer", "p_yes")  # what a verdict says, not who said it
 EXAMPLES = _contract(
     "examples",
     [

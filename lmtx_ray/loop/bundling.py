@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.bundle.cache import open_bundle
+from lmtx_ray.corpus.schemas import JUDGED
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.evaluation.kindness import wrong_of
@@ -23,7 +24,7 @@ from lmtx_ray.loop.calibrating import (
     judged_tags,
 )
 from lmtx_ray.loop.cycle import RunResult
-from lmtx_ray.loop.held_aside import JUDGED, held_aside_ids, held_aside_verdicts
+from lmtx_ray.loop.held_aside import held_aside_ids, held_aside_verdicts
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.reviewed import judges_own, keys_of, reviews_of
 from lmtx_ray.loop.run_config import RunConfig

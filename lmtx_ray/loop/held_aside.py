@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from lmtx_ray.corpus.schemas import JUDGED
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.loop.layout import Layout
-
-JUDGED = ("doc_id", "label_id", "answer", "p_yes")
 
 
 def held_aside_ids(layout: Layout) -> pa.Array:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.self_matches import Pairs, without
 from lmtx_ray.evaluation import evaluation
 from lmtx_ray.evaluation.rendering import gain_text, judged_text
@@ -28,7 +29,6 @@ from lmtx_ray.loop.method_table import metric_names, tables
 from lmtx_ray.loop.run_config import EvaluationConfig, RunConfig
 from lmtx_ray.loop.shipping import UNTRAINED, final_method
 from lmtx_ray.loop.steps import Cycle
-from lmtx_ray.search import candidates
 from lmtx_ray.student.pseudo_labels import pair_report, probability
 from lmtx_ray.teacher.questions import (
     Plan,
@@ -39,7 +39,6 @@ from lmtx_ray.teacher.questions import (
 )
 
 RERANKED, ICXML = "judge_rerank", "icxml"
-ANSWERS = ("doc_id", "label_id", "answer", "p_yes")
 logger = logging.getLogger(__name__)
 
 
@@ -86,7 +85,7 @@ def rerank(rankings: pa.Table, verdicts: pa.Table) -> pa.Table:
     """
     p_yes = {
         (row["doc_id"], row["label_id"]): probability(row["answer"], row["p_yes"])
-        for row in verdicts.select(ANSWERS).to_pylist()
+        for row in verdicts.select(schemas.JUDGED).to_pylist()
     }
     doc_ids, ids, scores = [], [], []
     for row in rankings.to_pylist():
@@ -97,12 +96,8 @@ def rerank(rankings: pa.Table, verdicts: pa.Table) -> pa.Table:
         doc_ids.append(row["doc_id"])
         ids.append([labels[place] for place in order])
         scores.append([values[place] for place in order])
-    width = max((len(labels) for labels in ids), default=0)
-    ids_BK = np.full((len(ids), width), -1, dtype=np.int32)
-    scores_BK = np.full((len(ids), width), -np.inf, dtype=np.float32)
-    for place, labels in enumerate(ids):
-        ids_BK[place, : len(labels)], scores_BK[place, : len(labels)] = labels, scores[place]
-    return candidates.to_rankings(doc_ids, ids_BK, scores_BK)
+    table = pa.table({"doc_id": doc_ids, "label_ids": ids, "scores": scores})
+    return schemas.conform(table, schemas.RANKINGS)
 
 
 def unit_readers(layout: Layout, ran: int, never: Pairs | None = None) -> dict[str, ReadUnit]:
@@ -115,7 +110,7 @@ def unit_readers(layout: Layout, ran: int, never: Pairs | None = None) -> dict[s
         def read(unit: str) -> tuple[pa.Table, pa.Table]:
             rankings = storage.read_table(files[unit])
             if name in judged:
-                rankings = rerank(rankings, storage.read_table(judged[name][unit], ANSWERS))
+                rankings = rerank(rankings, storage.read_table(judged[name][unit], schemas.JUDGED))
             right = storage.read_table(gold[unit])
             return (without(rankings, never), without(right, never)) if never else (rankings, right)
 
@@ -167,7 +162,7 @@ def judge_summary(config: RunConfig, layout: Layout, ran: int) -> dict[str, Any]
     if agree := members_agree(steps, config.judge.teacher):
         summary["agreement"] = agree
     if test := judged.get(RERANKED):
-        summary |= pair_report(test.read([*ANSWERS, "teacher"]), layout.tested.gold.read())
+        summary |= pair_report(test.read([*schemas.JUDGED, "teacher"]), layout.tested.gold.read())
     return summary
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmtx_ray.corpus.schemas import JUDGED
 from lmtx_ray.corpus.self_matches import without
 from lmtx_ray.io import storage
 from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
@@ -17,7 +18,6 @@ from lmtx_ray.reporting.pairs import TOP, Pairs
 from lmtx_ray.reporting.samples import Sample
 
 COUNT, TEXT = 20, 420
-JUDGED = ("doc_id", "label_id", "answer", "p_yes")
 Verdicts = Mapping[tuple[str, int], Mapping[str, Any]]
 
 

@@ -15,16 +15,15 @@ from lmtx_ray.corpus.self_matches import Pairs as SelfMatches
 from lmtx_ray.corpus.self_matches import without
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import PublishedFolder
-from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
+from lmtx_ray.loop.finished_run import FinishedRun
+from lmtx_ray.loop.judged import JudgedRun
 from lmtx_ray.loop.self_matching import pairs_of_finished
 from lmtx_ray.loop.shipping import state_of
 from lmtx_ray.reporting.pairs import Pairs, against_gold, against_judge, flatten
 from lmtx_ray.reporting.stated import stated_probabilities
-from lmtx_ray.student.pseudo_labels import relative
 
 MOST_DOCUMENTS = 5000
 GOLD = ("doc_id", "label_ids")
-JUDGED = ("doc_id", "label_id", "answer", "p_yes")
 STATED = "stated"  # a column of the probabilities of a row's labels
 logger = logging.getLogger(__name__)
 
@@ -101,9 +100,7 @@ def held_aside_sample(run: FinishedRun) -> Sample | None:
 
 def judged_answers(run: FinishedRun, doc_ids: pa.Array) -> dict[tuple[str, int], str]:
     """What the judge answered about pairs of some documents, as selection reads it."""
-    steps = [run.steps[name] for name in verdict_names(run)]
-    verdicts = pa.concat_tables([step.where("doc_id", doc_ids, JUDGED) for step in steps])
-    rows = relative(verdicts, run.config.pseudo_labels).to_pylist()
+    rows = JudgedRun.of_finished(run).said(doc_ids).to_pylist()
     return {(row["doc_id"], row["label_id"]): row["answer"] for row in rows}
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.config.components import PseudoLabelConfig
+from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.combining import Combiners, Sides, weighed
 from lmtx_ray.io import storage
 from lmtx_ray.search import candidates
@@ -56,8 +57,7 @@ def _judged(documents: str, verdicts: Sequence[str], config: PseudoLabelConfig) 
     is none."""
     table = storage.read_table(documents, ["doc_id", "split"])
     train = table.filter(pa.compute.equal(table["split"], "train"))["doc_id"].combine_chunks()
-    columns = ["doc_id", "label_id", "answer", "p_yes"]
-    said = pa.concat_tables([storage.read_table(uri, columns) for uri in verdicts])
+    said = pa.concat_tables([storage.read_table(uri, schemas.JUDGED) for uri in verdicts])
     said = relative(said.filter(pa.compute.is_in(said["doc_id"], value_set=train)), config)
     said = said.filter(pa.compute.not_equal(said["answer"], "unclear"))
     plain = pa.compute.cast(pa.compute.equal(said["answer"], "yes"), pa.float32())

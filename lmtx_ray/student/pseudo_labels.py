@@ -80,7 +80,7 @@ def build_examples(verdicts: pa.Table, config: PseudoLabelConfig, seed: int = 0)
     """
     by_doc: dict[str, list[tuple[float, int]]] = {}
     judged = relative(verdicts, config)
-    for row in judged.select(["doc_id", "label_id", "answer", "p_yes"]).to_pylist():
+    for row in judged.select(schemas.JUDGED).to_pylist():
         if row["answer"] != "unclear":
             p_yes = probability(row["answer"], row["p_yes"])
             by_doc.setdefault(row["doc_id"], []).append((p_yes, row["label_id"]))
