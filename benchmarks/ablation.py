@@ -119,7 +119,8 @@ def options_of(given: argparse.Namespace, work: str) -> Any:
 
     from benchmarks.quality_jobs import Options
     from benchmarks.quality_sets import Sizes
-    from lmtx_ray.config.components import EncoderConfig, resolve_model
+    from lmtx_ray.config.components import EncoderConfig
+    from lmtx_ray.config.models import resolve_model
 
     on_gpu = torch.cuda.is_available()
     large = {"token_budget": 32768} if on_gpu else {}

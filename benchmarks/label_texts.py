@@ -31,7 +31,8 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.quality_sets import Document, Sizes, gold_of, texts_of
-from lmtx_ray.config.components import EncoderConfig, resolve_model
+from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.config.models import resolve_model
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.label_texts import encoder_texts, row_texts
 from lmtx_ray.evaluation.metrics import bootstrap_difference, precision_at_k, recall_at_k

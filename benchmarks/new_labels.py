@@ -86,7 +86,8 @@ def trained(
     from benchmarks.quality_judge import SimulatedJudge, Verdicts
     from benchmarks.quality_methods import Settings
     from benchmarks.quality_states import DEPTH, Bench, vectors_of
-    from lmtx_ray.config.components import EncoderConfig, FitConfig, resolve_model
+    from lmtx_ray.config.components import EncoderConfig, FitConfig
+    from lmtx_ray.config.models import resolve_model
     from lmtx_ray.search.lexical import LexicalIndex
     from lmtx_ray.student.encoder import Encoder
     from lmtx_ray.student.pseudo_labels import build_examples
@@ -146,7 +147,7 @@ def values_of(ids_BK: np.ndarray, truth: Sequence[Any], new: frozenset[int]) -> 
 def measured(options: Options, seed: int) -> tuple[dict[str, dict[str, np.ndarray]], int]:
     """(row -> measure -> a value of each document, how many labels were left out)."""
     from benchmarks.quality_sets import Sizes, gold_of, texts_of
-    from lmtx_ray.config.components import resolve_model
+    from lmtx_ray.config.models import resolve_model
 
     texts = texts_of(options.folder, seed, Sizes(options.documents, 1, 0))
     gold = gold_of(options.folder)

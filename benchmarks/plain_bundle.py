@@ -10,7 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from lmtx_ray.bundle.folder import BundleParts, write_bundle
-from lmtx_ray.config.components import EncoderConfig, resolve_model
+from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.config.models import resolve_model
 from lmtx_ray.config.search import FUSION_CONSTANT
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration

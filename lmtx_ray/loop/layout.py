@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from lmtx_ray import __version__
-from lmtx_ray.config.components import resolve_model
+from lmtx_ray.config.models import resolve_model
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.gold_reader import gold_identity, without_gold
 from lmtx_ray.corpus.inputs import content_hashes

@@ -9,7 +9,6 @@ import os
 import tempfile
 from pathlib import Path
 
-from lmtx_ray.config.components import resolve_model
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.config.models import (
@@ -19,6 +18,7 @@ from lmtx_ray.config.models import (
     config_of,
     is_hub_id,
     may_be_meant_as_folder,
+    resolve_model,
 )
 from lmtx_ray.corpus.fitting import check_corpus, check_titles, naming
 from lmtx_ray.corpus.gold import check_gold

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmtx_ray.config.components import MINILM_PACKAGE
 from lmtx_ray.config.languages import STEMMERS
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.config.models import MINILM_PACKAGE
 from lmtx_ray.loop.first_look import Found
 from lmtx_ray.loop.judge_choice import Choice
 from lmtx_ray.loop.machine import Machine

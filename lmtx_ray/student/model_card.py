@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from lmtx_ray.config.components import MINILM_PACKAGE, FitConfig
+from lmtx_ray.config.components import FitConfig
 from lmtx_ray.config.label_template import PLAIN
+from lmtx_ray.config.models import MINILM_PACKAGE
 
 UNKNOWN = "unknown"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"

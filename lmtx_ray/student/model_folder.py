@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmtx_ray.config.components import resolve_model
-from lmtx_ray.config.models import check_model, check_places
+from lmtx_ray.config.models import check_model, check_places, resolve_model
 from lmtx_ray.io.node_cache import node_copy
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmtx_ray.config.components import EncoderConfig, resolve_model
+from lmtx_ray.config.components import EncoderConfig
+from lmtx_ray.config.models import resolve_model
 from lmtx_ray.student import bert, encoder
 from lmtx_ray.student.any_model import AnyModel
 from lmtx_ray.student.encoder import Encoder

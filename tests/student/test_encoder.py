@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
-from lmtx_ray.config.components import EncoderConfig, FitConfig, resolve_model
+from lmtx_ray.config.components import EncoderConfig, FitConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.config.models import resolve_model
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.stages.embed import Embed
 from lmtx_ray.student.any_model import load_model

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from sentence_transformers import SentenceTransformer
 
-from lmtx_ray.config.components import EncoderConfig, FitConfig, resolve_model
+from lmtx_ray.config.components import EncoderConfig, FitConfig
+from lmtx_ray.config.models import resolve_model
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.student import training
 from lmtx_ray.student.any_model import load_model
