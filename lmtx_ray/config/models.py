@@ -100,12 +100,17 @@ def check_reranker(field: str, model: str) -> None:
     if is_hub_id(model) or not storage.exists(model):
         return
     architecture, classes = _settings_of(model)
-    if architecture and not architecture.endswith((PAIRS, CAUSAL)):
-        raise ConfigError(
-            f"{field}: {architecture} scores no pairs: a reranker is a *{PAIRS} or a *{CAUSAL}"
-        )
-    if architecture.endswith(PAIRS) and classes > 2:
-        raise ConfigError(f"{field}: it tells {classes} classes apart; one or two are needed")
+    if architecture and (why := why_no_reranker(architecture, classes)):
+        raise ConfigError(f"{field}: {why}")
+
+
+def why_no_reranker(architecture: str, classes: int) -> str:
+    """What keeps a model of so many classes from scoring pairs; empty where nothing does."""
+    if not architecture.endswith((PAIRS, CAUSAL)):
+        return f"{architecture} scores no pairs: a reranker is a *{PAIRS} or a *{CAUSAL}"
+    if architecture.endswith(PAIRS) and classes not in (1, 2):
+        return f"it tells {classes} classes apart; one or two are needed"
+    return ""
 
 
 def places_of(config: Mapping[str, Any]) -> int | None:

@@ -17,7 +17,7 @@ def local_files(config: TeacherConfig) -> str:
     """Where the model's files are: a folder of this node, or the hub id. Raises ConfigError where
     no model is named."""
     if not config.model:
-        raise ConfigError("judge.teacher.model: needs a model folder or hub id")
+        raise ConfigError("judge.teacher.model: needs a model folder or a hub id")
     return node_copy(config.model) if "://" in config.model else config.model
 
 

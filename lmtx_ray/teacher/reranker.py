@@ -7,7 +7,6 @@ pooling is slower than that on a CPU, and such small models need no prefix cache
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import threading
 import time
@@ -19,12 +18,18 @@ import torch
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.config.models import CAUSAL, PAIRS, places_of
+from lmtx_ray.config.models import CAUSAL, places_of, why_no_reranker
 from lmtx_ray.io import progress
-from lmtx_ray.io.node_cache import node_copy
 from lmtx_ray.search import hardware
+from lmtx_ray.teacher.engines import has_vllm
 from lmtx_ray.teacher.identity import teacher_identity
-from lmtx_ray.teacher.model_files import commit_of, hub_revision, load_tokenizer
+from lmtx_ray.teacher.model_files import (
+    commit_of,
+    hub_revision,
+    load_tokenizer,
+    local_files,
+    sentence,
+)
 from lmtx_ray.teacher.pairs import Encoded, PairTokens, QueryFirst
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, BudgetReached, Teacher, Usage, answers_table
@@ -40,11 +45,9 @@ def build_reranker(
     config: TeacherConfig, prompt: Prompt, budget: Budget, deterministic: bool | None
 ) -> Teacher:
     """The teacher for the model's kind, loaded. Raises ConfigError for a model that is none."""
-    if not config.model:
-        raise ConfigError("judge.teacher.model: kind reranker needs a model folder or a hub id")
-    folder = node_copy(config.model) if "://" in config.model else config.model
+    folder = local_files(config)
     settings = _settings(config, folder)
-    if _architecture(settings).endswith(CAUSAL) and importlib.util.find_spec("vllm"):
+    if _architecture(settings).endswith(CAUSAL) and has_vllm():
         return VllmTeacher(config, prompt, budget, deterministic)
     return RerankerTeacher(config, prompt, budget, folder, settings)
 
@@ -57,15 +60,10 @@ def _settings(config: TeacherConfig, folder: str) -> Any:
             folder, revision=hub_revision(config), trust_remote_code=False
         )
     except (OSError, ValueError) as error:
-        raise ConfigError(_refusal(config, str(error))) from error
-    architecture = _architecture(settings)
-    if not architecture.endswith((CAUSAL, PAIRS)):
-        what = architecture or "a model without a name"
-        raise ConfigError(_refusal(config, f"{what} scores no pairs (*{PAIRS} or *{CAUSAL} does)"))
-    if architecture.endswith(PAIRS) and settings.num_labels not in (1, 2):
-        raise ConfigError(
-            _refusal(config, f"it tells {settings.num_labels} classes apart; one or two are needed")
-        )
+        raise ConfigError(_refusal(config, sentence(error))) from error
+    architecture = _architecture(settings) or "a model without a name"
+    if why := why_no_reranker(architecture, settings.num_labels):
+        raise ConfigError(_refusal(config, why))
     return settings
 
 
@@ -74,7 +72,7 @@ def _architecture(settings: Any) -> str:
 
 
 def _refusal(config: TeacherConfig, what: str) -> str:
-    return f"judge.teacher.model {config.model!r}: {' '.join(what.split())[:400]}"
+    return f"judge.teacher.model {config.model!r}: {what}"
 
 
 class RerankerTeacher:
@@ -114,7 +112,7 @@ class RerankerTeacher:
                 dtype=_dtype(self._config),
             )
         except (OSError, ValueError) as error:
-            raise ConfigError(_refusal(self._config, str(error))) from error
+            raise ConfigError(_refusal(self._config, sentence(error))) from error
         return model.to(self._device).eval()
 
     def judge(self, questions: pa.Table) -> pa.Table:
