@@ -21,12 +21,13 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from lmtx_ray.corpus.label_set import Label
+from lmtx_ray.io.addresses import is_loopback
 from serve_apps.api import build_api
 from serve_apps.edit_routes import EditCall
 from serve_apps.engine import BUNDLE_GONE, SHARD_MISSING
 from serve_apps.feedback import Keeper
 from serve_apps.generation import UNKNOWN_KEYS, Answer, TagCall
-from serve_apps.guard import GuardSettings, Refusal, check_binding, is_loopback
+from serve_apps.guard import GuardSettings, Refusal, check_binding
 from serve_apps.ports import HA_PROXY
 from serve_apps.ray_internals import http_host
 from serve_apps.telemetry import Telemetry

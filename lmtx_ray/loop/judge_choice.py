@@ -116,12 +116,12 @@ def served_models(url: str, key: str) -> list[str]:
     """Names an OpenAI-compatible server lists; none where it lists none or does not answer."""
     import httpx
 
-    from lmtx_ray.teacher.client import chat_url, is_loopback
+    from lmtx_ray.teacher.client import chat_url, uses_proxies
 
     address = chat_url(url).removesuffix("/chat/completions") + "/models"
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        proxies = not is_loopback(httpx.URL(address).host)
+        proxies = uses_proxies(address)
         reply = httpx.get(address, headers=headers, timeout=10.0, trust_env=proxies)
         found = reply.json()["data"] if reply.is_success else []
         return [str(one["id"]) for one in found if isinstance(one, dict) and "id" in one]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import threading
@@ -16,6 +15,7 @@ import httpx
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.io import progress
+from lmtx_ray.io.addresses import is_loopback
 from lmtx_ray.teacher import failures, pacing
 from lmtx_ray.teacher.adapting import Adapting, Message, Shape, answer_limit, request_body
 from lmtx_ray.teacher.failures import Failure
@@ -254,14 +254,11 @@ def api_key(variable: str) -> str:
     return key
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def uses_proxies(url: str) -> bool:
+    """Whether proxies named in the environment are used for a server: never for this machine, nor
+    for names under localhost, which are this machine's too."""
+    host = urlsplit(url).hostname or ""
+    return not (is_loopback(host) or host.endswith(".localhost"))
 
 
 def _open(config: TeacherConfig, url: str) -> httpx.Client:
@@ -273,8 +270,6 @@ def _open(config: TeacherConfig, url: str) -> httpx.Client:
     )
     connect = min(LONGEST_CONNECT, config.timeout_seconds)
     timeout = httpx.Timeout(config.timeout_seconds, connect=connect)
-    # Proxies named in the environment are used, but never for loopback; certificates always.
-    proxies = not is_loopback(urlsplit(url).hostname or "")
     problem = "the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read"
     try:
         certificates = httpx.create_ssl_context()
@@ -284,7 +279,7 @@ def _open(config: TeacherConfig, url: str) -> httpx.Client:
             limits=limits,
             timeout=timeout,
             verify=certificates,
-            trust_env=proxies,
+            trust_env=uses_proxies(url),  # certificates always
             follow_redirects=False,
         )
     except (ImportError, OSError, ValueError, httpx.InvalidURL):

@@ -1,6 +1,6 @@
 """What makes the service safe to reach: keys, limits, clean errors, logs without texts."""
 
-from serve_apps.guard.binding import BindingError, check_binding, is_loopback
+from serve_apps.guard.binding import BindingError, check_binding
 from serve_apps.guard.errors import (
     ERROR_RESPONSES,
     ErrorReply,
@@ -38,7 +38,6 @@ __all__ = [
     "check_binding",
     "error_response",
     "install_error_handlers",
-    "is_loopback",
     "load_keys",
     "new_key",
     "parse_keys",

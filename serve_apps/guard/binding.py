@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from functools import lru_cache
 
+from lmtx_ray.io.addresses import is_loopback, parse_address
 from serve_apps.guard.keys import FILE_VARIABLE, KEYS_VARIABLE, ApiKey
 
 
@@ -21,24 +22,6 @@ def check_binding(host: str, keys: Sequence[ApiKey], insecure: bool = False) -> 
         f"binding to {host or 'every address'} without API keys would let anyone on the network "
         f"in: set {FILE_VARIABLE} or {KEYS_VARIABLE}, bind to 127.0.0.1, or say --insecure"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """True of 127.0.0.0/8, ::1 and localhost; other names are not looked up and count as open."""
-    if host.rstrip(".").lower() == "localhost":
-        return True
-    address = parse_address(host.removeprefix("[").removesuffix("]"))
-    return address is not None and address.is_loopback
-
-
-def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address, an IPv4 one where it is only written as IPv6; None where it is none."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

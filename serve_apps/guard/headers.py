@@ -8,7 +8,8 @@ import uuid
 from starlette.datastructures import MutableHeaders
 from starlette.types import Scope
 
-from serve_apps.guard.binding import is_among, parse_address
+from lmtx_ray.io.addresses import parse_address
+from serve_apps.guard.binding import is_among
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

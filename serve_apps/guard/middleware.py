@@ -19,8 +19,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from lmtx_ray.io.addresses import is_loopback
 from serve_apps.guard import body as bodies
-from serve_apps.guard.binding import is_loopback
 from serve_apps.guard.cors import is_preflight
 from serve_apps.guard.errors import Refusal
 from serve_apps.guard.exchange import Exchange

@@ -15,7 +15,7 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher import client as transport
 from lmtx_ray.teacher import pacing
 from lmtx_ray.teacher.adapting import Refusal, Shape, changed
-from lmtx_ray.teacher.client import api_key, chat_url, is_loopback
+from lmtx_ray.teacher.client import api_key, chat_url, uses_proxies
 from lmtx_ray.teacher.failures import of_error, of_status
 from lmtx_ray.teacher.protocol import JudgeRefused, JudgeUnavailable
 from tests.fake_llm import REPLIES
@@ -244,9 +244,10 @@ def test_proxies_are_never_asked_for_loopback(judge, monkeypatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"gopher://u:{SECRET}@127.0.0.1:9")
     assert answers(teacher(judge).judge(asked("heart"))) == ["yes"]
-    for host in ("localhost", "127.8.0.1", "::1", "a.localhost"):
-        assert is_loopback(host)
-    assert not is_loopback("example.org")
+    names = "localhost", "localhost.", "a.localhost", "127.8.0.1", "[::1]", "[::ffff:127.0.0.1]"
+    for host in names:
+        assert not uses_proxies(f"http://{host}:8000/v1")
+    assert uses_proxies("http://example.org")
     with pytest.raises(ConfigError, match="proxy") as got:
         teacher(judge, url="http://example.invalid").judge(asked("heart"))
     assert SECRET not in whole(got.value)

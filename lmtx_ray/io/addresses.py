@@ -1,0 +1,23 @@
+"""Which host is this machine, however it is written."""
+
+from __future__ import annotations
+
+import ipaddress
+
+
+def is_loopback(host: str) -> bool:
+    """True of 127.0.0.0/8, ::1 and localhost; other names are not looked up and count as open."""
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    address = parse_address(host.removeprefix("[").removesuffix("]"))
+    return address is not None and address.is_loopback
+
+
+def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address, an IPv4 one where it is only written as IPv6; None where it is none."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped or address
