@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lmtx_ray import __version__
+from lmtx_ray.batch.formats import tags_of
 from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import Label
 from serve_apps import contracts
@@ -172,11 +173,7 @@ async def tag_in_chunks(backend: Backend, calls: Sequence[TagCall]) -> list[Answ
 
 
 def _result(row: dict[str, Any], explain: bool) -> dict[str, Any]:
-    columns = (row["label_keys"], row["labels"], row["scores"], row["probabilities"])
-    tags = [
-        {"key": key, "label": label, "score": score, "probability": probability}
-        for key, label, score, probability in zip(*columns, strict=True)
-    ]
+    tags = tags_of(row)
     if explain:
         for tag, parents, evidence in zip(
             tags, row.get("parents", ()), row.get("evidence", ()), strict=False

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lmtx_ray.batch.formats import LISTS, csv_line, is_unknown, known_type, rows_of
+from lmtx_ray.batch.formats import EACH, LISTS, csv_line, is_unknown, known_type, rows_of, tags_of
 from lmtx_ray.batch.job import OutputFormat
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.cells import join_items
@@ -23,7 +23,6 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.table_writer import TableWriter
 
-EACH = ("key", "label", "score", "probability")  # columns of a tag, in the order of LISTS
 BATCH_ROWS = 4096
 FileKind = OutputFormat | Literal["xmc"]
 
@@ -86,8 +85,8 @@ def _shaped(row: dict[str, Any], shape: Shape) -> Iterator[dict[str, Any]]:
         own = {name: row[name] for name in schemas.TAGS.names if name != "doc_id"}
         yield {shape.id_name: row["doc_id"], **own, **passed}
         return
-    for values in zip(*(row[name] for name in LISTS), strict=True):
-        yield {shape.id_name: row["doc_id"], **dict(zip(EACH, values, strict=True)), **passed}
+    for tag in tags_of(row):
+        yield {shape.id_name: row["doc_id"], **tag, **passed}
 
 
 def _line(row: dict[str, Any], kind: OutputFormat) -> str:

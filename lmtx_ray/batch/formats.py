@@ -28,7 +28,14 @@ from lmtx_ray.io.table_writer import TableWriter
 INFINITE = (float("inf"), float("-inf"))
 MOST_CELL = 1 << 30  # characters; what was written here is no stranger's
 LISTS = ("label_keys", "labels", "scores", "probabilities")
+EACH = ("key", "label", "score", "probability")  # of one tag, in the order of LISTS
 Extras = dict[str, list[Any]]  # column -> a value for each row; a pa.Scalar where it has a type
+
+
+def tags_of(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tags of a row of `tags`, each with EACH."""
+    lists = zip(*(row[name] for name in LISTS), strict=True)
+    return [dict(zip(EACH, values, strict=True)) for values in lists]
 
 
 def as_text(value: Any) -> str | None:

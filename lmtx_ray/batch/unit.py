@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.batch.chunks import Chunk, passed_types, read_chunks
-from lmtx_ray.batch.formats import TagWriter
+from lmtx_ray.batch.formats import LISTS, TagWriter
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.row_filters import row_filter
 from lmtx_ray.corpus import schemas
@@ -31,7 +31,6 @@ from lmtx_ray.io.table_writer import TableWriter
 from lmtx_ray.io.unique import key_hash
 from lmtx_ray.io.units import Unit
 
-EMPTY = "empty"  # of a document without text
 ID_ROWS = pa.schema([("hash", pa.uint64()), ("part", pa.int32()), ("position", pa.int64())])
 
 
@@ -169,7 +168,7 @@ def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, labels: LabelSet) -> pa.T
     rows = []
     for row, kept, (_, problem) in zip(chunk.documents, chunk.kept, own, strict=True):
         tagged = next(found) if row["title"] or row["text"] else empty(row)
-        if problem and tagged["reason"] != EMPTY:  # it says more than that nothing is allowed
+        if problem and tagged["reason"] != schemas.EMPTY:  # that says more than nothing allowed
             tagged = {**tagged, "reason": problem}
         rows.append(keep(tagged, kept, labels, job.top_k) if kept else tagged)
     return schemas.conform(pa.Table.from_pylist(rows, schema=tags.schema), schemas.TAGS)
@@ -177,10 +176,8 @@ def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, labels: LabelSet) -> pa.T
 
 def empty(document: Mapping[str, Any]) -> dict[str, Any]:
     """The row of a document without text."""
-    lists: dict[str, list[Any]] = {
-        name: [] for name in ("label_keys", "labels", "scores", "probabilities")
-    }
-    return {"doc_id": document["doc_id"], **lists, "reason": EMPTY}
+    lists: dict[str, list[Any]] = {name: [] for name in LISTS}
+    return {"doc_id": document["doc_id"], **lists, "reason": schemas.EMPTY}
 
 
 def keep(

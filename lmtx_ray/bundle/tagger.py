@@ -240,7 +240,7 @@ class Tagger:
                 "reason": "",
             }
             if is_blank(document):
-                row["reason"] = "empty"
+                row["reason"] = schemas.EMPTY
             elif ranked.is_empty(place):
                 row["reason"] = why_none(filters[place] if filters else ())
             elif wanted.min_probability > 0 and self._calibration is None:

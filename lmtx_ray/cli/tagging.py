@@ -268,16 +268,14 @@ def _ask_bundle(arguments: argparse.Namespace, text: str) -> dict[str, Any]:
 
     require_bundle(arguments.bundle)  # before what takes seconds to import
     with Stage("loading the bundle"):
+        from lmtx_ray.batch.formats import tags_of
         from lmtx_ray.bundle.tagger import Tagger
 
         tagger = Tagger.load(arguments.bundle)
     wanted = {"min_probability": arguments.min_probability, **filter_of_keys(arguments)}
     found = tagger.tag([text], arguments.top_k, **wanted)
     (row,) = found.to_pylist()
-    columns = (row[name] for name in ("label_keys", "labels", "scores", "probabilities"))
-    names = ("key", "label", "score", "probability")
-    tags = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-    return {"bundle_id": tagger.bundle_id, "tags": tags, "reason": row["reason"]}
+    return {"bundle_id": tagger.bundle_id, "tags": tags_of(row), "reason": row["reason"]}
 
 
 def _ask_service(arguments: argparse.Namespace, text: str) -> dict[str, Any]:

@@ -111,6 +111,7 @@ PHRASES = _contract(  # what a judge wrote of a test document
         _required("calls", pa.int32()),
     ],
 )
+EMPTY = "empty"  # the reason why a document without text has no tags
 TAGS = _contract(
     "tags",
     [

@@ -19,6 +19,7 @@ from lmtx_ray.batch.plan import read_plans
 from lmtx_ray.batch.tag_files import read_tag_file
 from lmtx_ray.config.corpus import ColumnMap
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.schemas import EMPTY
 from lmtx_ray.corpus.words import words
 from lmtx_ray.io import storage
 from lmtx_ray.io.stage import Stage
@@ -34,7 +35,6 @@ EACH = 20  # documents of a cluster, where nobody says how many clusters there a
 MOST_CLUSTERS = 100
 TITLE = 100  # characters of an example
 SEED = 13
-EMPTY = "empty"  # the reason of a document without a text, which is no gap
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def unlabelled(tags: str, table: pa.Table, threshold: float) -> list[str]:
     return [
         str(row["doc_id"])
         for row, own in zip(rows, given, strict=True)
-        if max(own, default=0.0) < threshold and row.get("reason") != EMPTY
+        if max(own, default=0.0) < threshold and row.get("reason") != EMPTY  # which is no gap
     ]
 
 
