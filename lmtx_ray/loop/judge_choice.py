@@ -17,6 +17,7 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.config.models import check_model, is_hub_id, kind_of_judge
 from lmtx_ray.loop.preflight import check_hub_model
 from lmtx_ray.teacher.engines import EXTRA, has_vllm, packs
+from lmtx_ray.teacher.protocol import PLAIN_LABEL, PLAIN_TEXT
 
 NONE = "none"
 PROMPT = "tag"
@@ -24,9 +25,9 @@ PLAIN = f"vLLM is not installed; a large model, or one on a GPU, is faster with 
 QUESTION = {
     "doc_id": "",
     "title": None,
-    "text": "Beta blockers were given to patients after a heart attack; fewer of them died.",
+    "text": PLAIN_TEXT,
     "label_ids": [0],
-    "label_texts": ["Heart attack"],
+    "label_texts": [PLAIN_LABEL],
 }
 
 

@@ -12,14 +12,13 @@ from lmtx_ray.config.resources import Resources
 from lmtx_ray.corpus.text_keys import document_keys, text_key
 from lmtx_ray.stages.budget import worker_budget
 from lmtx_ray.stages.judge import Asking
-from lmtx_ray.teacher.protocol import QUESTIONS
+from lmtx_ray.teacher.protocol import PLAIN_LABEL, PLAIN_TEXT, QUESTIONS
 from lmtx_ray.teacher.registry import build_teacher
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import VerdictStore, as_stored
 
 logger = logging.getLogger(__name__)
-DOCUMENT = "Beta blockers were given to patients after a heart attack; fewer of them died."
-LABEL = {"text": "Heart attack", "description": None, "aliases": None}
+LABEL = {"text": PLAIN_LABEL, "description": None, "aliases": None}
 SOURCE = "first question"
 CHANGED = 0.2  # of P(yes): more than rounding explains
 
@@ -59,7 +58,7 @@ def _differs(before: float | None, now: float | None) -> bool:
 
 def _question(asking: Asking) -> pa.Table:
     text = asking.prompt.label_text(LABEL)
-    row = {"doc_id": "", "title": None, "text": DOCUMENT, "label_ids": [0], "label_texts": [text]}
+    row = {"doc_id": "", "title": None, "text": PLAIN_TEXT, "label_ids": [0], "label_texts": [text]}
     return pa.Table.from_pylist([row], schema=QUESTIONS)
 
 

@@ -26,6 +26,9 @@ QUESTIONS = pa.schema(
 ANSWERS = pa.schema(
     [VERDICTS.field(name) for name in ("doc_id", "label_id", "answer", "p_yes", "mass", "raw")]
 )
+# a question whose answer is yes: asked of a judge before anything long begins
+PLAIN_TEXT = "Beta blockers were given to patients after a heart attack; fewer of them died."
+PLAIN_LABEL = "Heart attack"
 
 
 @dataclass
