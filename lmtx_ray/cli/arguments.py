@@ -103,6 +103,17 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_set_option(parser: argparse.ArgumentParser, what: str = "a setting") -> None:
+    """`--set a.b=c`."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="a.b=c",
+        help=f"override {what} (repeatable)",
+    )
+
+
 def probability(text: str) -> float:
     """A number from 0 to 1."""
     try:

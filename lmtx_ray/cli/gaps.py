@@ -10,7 +10,6 @@ from typing import Any
 from lmtx_ray.cli.arguments import add_verb, positive, probability
 
 COLUMNS = ("documents", "cosine", "words", "nearest_labels", "examples", "example_ids")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
 
 def add_verbs(verbs: Any) -> None:
@@ -70,6 +69,8 @@ def show_gaps(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def as_csv(clusters: list[dict[str, Any]]) -> str:
     """A row for each cluster; what a spreadsheet would compute gets a quote before it."""
+    from lmtx_ray.loop.review_file import no_formula
+
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -82,7 +83,7 @@ def as_csv(clusters: list[dict[str, Any]]) -> str:
             " | ".join(example["title"] for example in cluster["examples"]),
             " | ".join(example["doc_id"] for example in cluster["examples"]),
         ]
-        writer.writerow([f"'{cell}" if cell.startswith(FORMULA) else cell for cell in cells])
+        writer.writerow(map(no_formula, cells))
     return text.getvalue()
 
 

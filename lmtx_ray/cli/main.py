@@ -29,7 +29,7 @@ from lmtx_ray.cli import (
     thresholds,
     verdicts,
 )
-from lmtx_ray.cli.arguments import Parser, add_verb, said_already
+from lmtx_ray.cli.arguments import Parser, add_set_option, add_verb, said_already
 from lmtx_ray.cli.messages import is_users_to_mend, name_of, one_line
 from lmtx_ray.io.plain_json import finite
 from lmtx_ray.loop import running
@@ -149,25 +149,15 @@ def _add_run_verbs(verbs: Any) -> None:
     plan.set_defaults(in_words=said_already)
     demo.set_defaults(until=None, cycle=None)
     add_until_options(run)
-    _add_set_option(plan)
+    add_set_option(plan)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What `lmtx run` and every job share."""
-    _add_set_option(parser)
+    add_set_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would run and stop")
     parser.add_argument(
         "--force", action="store_true", help="go on with a judge whose first answers teach nothing"
-    )
-
-
-def _add_set_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="a.b=c",
-        help="override a setting (repeatable)",
     )
 
 

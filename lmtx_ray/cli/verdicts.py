@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, positive, said_already
+from lmtx_ray.cli.arguments import add_set_option, add_verb, positive, said_already
 
 COLUMNS = ["document", "label", "answer", "p_yes", "mass", "raw", "prompt", "teacher", "source"]
 
@@ -29,13 +29,7 @@ def add_verbs(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray: 
         action.add_argument(
             "place", help="YAML file or folder of a run, or a store's folder or URI"
         )
-        action.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="a.b=c",
-            help="override a setting of the run (repeatable)",
-        )
+        add_set_option(action, "a setting of the run")
         action.set_defaults(load=load)
     _add_export_options(export)
     take.add_argument(
@@ -66,13 +60,7 @@ def _add_check(verbs: Any, load: Callable[[argparse.Namespace], Any], start_ray:
     )
     check.set_defaults(load=load, start_ray=start_ray, in_words=said_already)
     check.add_argument("config", help="YAML file of the run")
-    check.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="a.b=c",
-        help="override a setting (repeatable)",
-    )
+    add_set_option(check)
     check.add_argument("--pairs", type=positive, default=200, help="shortlisted pairs to ask about")
     check.add_argument(
         "--expected",

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from lmtx_ray.config.label_template import PLAIN, LabelTemplate
 from lmtx_ray.config.loading import Config
 from lmtx_ray.config.recipes import RECIPES
+from lmtx_ray.config.resources import check_size
 
 
 class EncoderConfig(Config):
@@ -212,13 +213,7 @@ class FitConfig(Config):
         "is short, raise it on GPUs.",
     )
 
-    @field_validator("workers")
-    @classmethod
-    def _positive(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
-        low, high = (value, value) if isinstance(value, int) else value
-        if not 1 <= low <= high:
-            raise ValueError(f"needs 1 <= least <= most, got {value}")
-        return value
+    _sized = field_validator("workers")(check_size)
 
     @model_validator(mode="before")
     @classmethod

@@ -7,6 +7,16 @@ from pydantic import Field, field_validator
 from lmtx_ray.config.loading import Config
 
 
+def check_size(value: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
+    """The size of a pool, or its range, as it is. Raises ValueError for one that none can have."""
+    if value is None:
+        return None
+    low, high = (value, value) if isinstance(value, int) else value
+    if not 1 <= low <= high:
+        raise ValueError(f"needs 1 <= least <= most, got {value}")
+    return value
+
+
 class Resources(Config):
     """What a stage asks Ray for, each actor or task."""
 
@@ -19,15 +29,7 @@ class Resources(Config):
     cpus: float = Field(1, gt=0, description="Cores of each. As many as its threads.")
     gpus: float = Field(0, ge=0, description="GPUs of each; 1 on machines that have them.")
 
-    @field_validator("actors")
-    @classmethod
-    def _positive(cls, value: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
-        if value is None:
-            return None
-        low, high = (value, value) if isinstance(value, int) else value
-        if not 1 <= low <= high:
-            raise ValueError(f"needs 1 <= least <= most, got {value}")
-        return value
+    _sized = field_validator("actors")(check_size)
 
 
 class FitResources(Config):

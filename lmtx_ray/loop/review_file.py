@@ -56,9 +56,14 @@ def write_sample(uri: str, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _cell(name: str, value: Any) -> Any:
-    if name in SEEN and isinstance(value, str) and value.startswith(FORMULA):
-        return f"'{value}"
+    if name in SEEN and isinstance(value, str):
+        return no_formula(value)
     return round(value, 4) if isinstance(value, float) else value
+
+
+def no_formula(cell: str) -> str:
+    """A cell of a CSV, with a quote before what a spreadsheet would compute."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def read_answers(uri: str) -> list[Answer]:
