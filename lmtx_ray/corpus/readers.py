@@ -8,7 +8,7 @@ with the disk or the network StorageError.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -85,7 +85,6 @@ def format_of(uri: str) -> str:
 def read_rows(
     uri: str,
     kind: str,
-    required: Sequence[str] = (),
     span: Span | None = None,
     etag: str = "",
     tally: Tally | None = None,
@@ -94,12 +93,11 @@ def read_rows(
     """All rows of a file, or (JSON lines only) those that begin in a span of its bytes.
 
     Args:
-        required: Columns that must be in the header of a table, where `how` names none.
         etag: Version of an s3 object to read; any if empty.
         tally: Is told how many lines were read.
     """
     how = how or How()
-    wanted = how.wanted or Wanted(tuple(required), every=True)
+    wanted = how.wanted or Wanted(every=True)
     if kind == "parquet":
         yield from _parquet(uri, wanted, etag)
     elif kind in {"csv", "tsv"}:

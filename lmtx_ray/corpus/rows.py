@@ -60,7 +60,7 @@ def _part_rows(part: Part, reading: Reading, tally: Tally) -> Iterator[Read]:
         return
     span = None if part.stop is None else Span(part.start, part.stop)
     how = How(wanted, source.encoding, part.name, frozenset(given))
-    for position, row in read_rows(part.uri, kind, (), span, part.etag, tally, how):
+    for position, row in read_rows(part.uri, kind, span, part.etag, tally, how):
         yield position, row if isinstance(row, BadRow) else {**given, **row}, {}
 
 

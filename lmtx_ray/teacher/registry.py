@@ -63,6 +63,13 @@ def build_teacher(
         from lmtx_ray.teacher.reranker import build_reranker
 
         return build_reranker(config, prompt, budget, deterministic)
+    return _own_engine(config, prompt, budget, deterministic)
+
+
+def _own_engine(
+    config: TeacherConfig, prompt: Prompt, budget: Budget, deterministic: bool | None
+) -> Teacher:
+    """A model of kind vllm, in the engine that runs it here."""
     if packs(config):
         from lmtx_ray.teacher.packed import PackedTeacher
         from lmtx_ray.teacher.packed_model import CannotPack

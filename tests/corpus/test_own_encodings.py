@@ -54,7 +54,7 @@ def test_lines_of_utf_8_stay_what_they_are(tmp_path: Path) -> None:
 def test_without_the_setting_such_a_line_is_a_reject(tmp_path: Path) -> None:
     path = tmp_path / "mixed.csv"
     path.write_bytes(b"id,text\n1,fine\n" + "2,Ärzte\n".encode("cp1252"))
-    _, bad = (row for _, row in read_rows(str(path), "csv", ()))
+    _, bad = (row for _, row in read_rows(str(path), "csv"))
     assert isinstance(bad, BadRow)
     assert "invalid UTF-8" in bad.reason
 
@@ -64,13 +64,13 @@ def test_the_header_tells_the_delimiter_and_fields_may_hold_commas(
     tmp_path: Path, delimiter: str
 ) -> None:
     path = write_csv(tmp_path / "a.csv", ["id", "text"], [["1", 'a, "b"; c']], delimiter=delimiter)
-    assert [row for _, row in read_rows(str(path), "csv", ())] == [{"id": "1", "text": 'a, "b"; c'}]
+    assert [row for _, row in read_rows(str(path), "csv")] == [{"id": "1", "text": 'a, "b"; c'}]
 
 
 def test_a_comma_that_cuts_as_well_is_the_delimiter(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("id,text;more\n1,a;b\n")
-    assert [row for _, row in read_rows(str(path), "csv", ())] == [{"id": "1", "text;more": "a;b"}]
+    assert [row for _, row in read_rows(str(path), "csv")] == [{"id": "1", "text;more": "a;b"}]
 
 
 @pytest.mark.parametrize("encoding", ["nonsense", "base64"])
