@@ -41,7 +41,7 @@ class StepBill:
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredPairs:
     """Pairs that the store has of this judge, by documents of the sample, and the number of labels
     that it has `priors` of."""
 
@@ -60,7 +60,7 @@ def step_bills(
     splits: Mapping[str, int],
     cycles: int,
     to_do: set[str],
-    held: Held,
+    held: StoredPairs,
     weighed: bool = False,
 ) -> list[StepBill]:
     """Every step that is to do (names as in `Layout.steps`) and asks, in order. `weighed` says that
@@ -94,7 +94,7 @@ def step_bills(
 
 
 def _test_bills(
-    judge: JudgeConfig, splits: Mapping[str, int], to_do: set[str], held: Held
+    judge: JudgeConfig, splits: Mapping[str, int], to_do: set[str], held: StoredPairs
 ) -> list[StepBill]:
     test, bills = splits.get("test", 0), []
     for name, k in (("test verdicts", judge.rerank_k), ("test icxml verdicts", judge.icxml_k)):
@@ -110,7 +110,7 @@ def _bill(name: str, documents: int, most: int, wanted: float, new: float) -> St
 
 
 def prior_bills(
-    judge: JudgeConfig, steps: Sequence[StepBill], labels: int, held: Held
+    judge: JudgeConfig, steps: Sequence[StepBill], labels: int, held: StoredPairs
 ) -> list[StepBill]:
     """One question more about each label that `steps` ask about, where the judge is calibrated."""
     asking = [step for step in steps if step.name != PHRASES]

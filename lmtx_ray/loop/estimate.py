@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lmtx_ray.corpus.counting import Counts, count_corpus
-from lmtx_ray.loop.bill import Held, add_up, prior_bills, step_bills
+from lmtx_ray.loop.bill import StoredPairs, add_up, prior_bills, step_bills
 from lmtx_ray.loop.corpus_sample import Sample, sample_corpus
 from lmtx_ray.loop.judge_rate import known_rate, measured_rate
 from lmtx_ray.loop.layout import Layout, lay_out
@@ -98,16 +98,16 @@ def _judge(
     }
 
 
-def _held(config: RunConfig, layout: Layout, sample: Sample) -> Held:
+def _held(config: RunConfig, layout: Layout, sample: Sample) -> StoredPairs:
     """How much the store has from this judge: pairs of each document of the sample, and priors."""
     prompt, teacher = layout.judge
     snapshot = config.verdict_store.partition(teacher, prompt).snapshot()
     if not snapshot.layers and not snapshot.parts:
-        return Held([])
+        return StoredPairs([])
     lookup = Lookup(snapshot)
     found = Counter(lookup.find(set(sample.keys))["document"].to_pylist())
     priors = priors_in(lookup.find([document_key()]))
-    return Held([found[key] for key in sample.keys], len(priors))
+    return StoredPairs([found[key] for key in sample.keys], len(priors))
 
 
 def render_plan(plan: dict[str, Any]) -> str:

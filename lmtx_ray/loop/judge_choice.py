@@ -32,7 +32,7 @@ QUESTION = {
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenJudge:
     """A judge: its settings, what was learned of it, and, of an endpoint, the seconds and tokens of
     one answer. `notes` are what somebody should know before relying on it."""
 
@@ -47,7 +47,7 @@ class Choice:
         return str(self.teacher["kind"])
 
 
-def choose(judge: str, model: str | None, key_env: str) -> Choice:
+def choose(judge: str, model: str | None, key_env: str) -> ChosenJudge:
     """The judge that a user names: none, an http address, a model folder or a hub id.
 
     Raises:
@@ -55,26 +55,26 @@ def choose(judge: str, model: str | None, key_env: str) -> Choice:
         Interrupted: The endpoint refused, or was not there (JudgeRefused, JudgeUnavailable).
     """
     if judge == NONE:
-        return Choice({"kind": "none"}, "nobody: hybrid search only, untrained")
+        return ChosenJudge({"kind": "none"}, "nobody: hybrid search only, untrained")
     if judge.startswith(("http://", "https://")):
         return _endpoint(judge, model, key_env)
     return _model(judge)
 
 
-def _model(model: str) -> Choice:
+def _model(model: str) -> ChosenJudge:
     check_model("--judge", model)
     kind = kind_of_judge(model)
     check_hub_model("--judge", model, "")
     what = "hub id" if is_hub_id(model) else "folder"
     teacher = {"kind": kind, "model": model, "prompt": PROMPT}
     if kind == "reranker":
-        return Choice(teacher, f"{model} ({what}) as a reranker here")
+        return ChosenJudge(teacher, f"{model} ({what}) as a reranker here")
     notes = () if has_vllm() else (PLAIN,)
     engine = "torch" if packs(TeacherConfig.model_validate(teacher)) else "vLLM"
-    return Choice(teacher, f"{model} ({what}) through {engine} here", notes=notes)
+    return ChosenJudge(teacher, f"{model} ({what}) through {engine} here", notes=notes)
 
 
-def _endpoint(url: str, model: str | None, key_env: str) -> Choice:
+def _endpoint(url: str, model: str | None, key_env: str) -> ChosenJudge:
     from lmtx_ray.teacher.client import api_key, chat_url
 
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -98,7 +98,7 @@ def _endpoint(url: str, model: str | None, key_env: str) -> Choice:
         notes.append(f"no key in {key_env}: fine for a server of your own")
     said = "" if row["p_yes"] is None else f", P(yes) {row['p_yes']:.2f}"
     about = f"{name} at {url}; asked one question, it says {row['answer']}{said} in {seconds:.1f} s"
-    return Choice(teacher, about, seconds, tuple(notes))
+    return ChosenJudge(teacher, about, seconds, tuple(notes))
 
 
 def _ask(config: TeacherConfig) -> tuple[dict[str, Any], float]:

@@ -32,7 +32,7 @@ class Own:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownLabel:
     """A label by id, key and name, and what the judge sees of it. People see the name."""
 
     label_id: int
@@ -69,7 +69,7 @@ def _own(row: Mapping[str, Any], least_mass: float, how: Calibration) -> Own:
 
 def shown_labels(
     labels: PublishedFolder, prompt: Prompt, keys: Collection[str] | None = None
-) -> Iterator[Shown]:
+) -> Iterator[ShownLabel]:
     """All labels of a run, or those of these keys."""
     files = labels.files()
     tables: Iterable[pa.Table] = shown_tables(prompt, files, COLUMNS)
@@ -79,4 +79,4 @@ def shown_labels(
         tables = [shown_table(prompt, table, files)]
     for table in tables:
         for row in table.to_pylist():
-            yield Shown(row["label_id"], row["label_key"], row["text"], prompt.label_text(row))
+            yield ShownLabel(row["label_id"], row["label_key"], row["text"], prompt.label_text(row))

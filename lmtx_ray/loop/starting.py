@@ -12,7 +12,7 @@ from lmtx_ray.config.languages import STEMMERS
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.config.models import MINILM_PACKAGE
 from lmtx_ray.loop.first_look import Found
-from lmtx_ray.loop.judge_choice import Choice
+from lmtx_ray.loop.judge_choice import ChosenJudge
 from lmtx_ray.loop.machine import Machine
 from lmtx_ray.loop.preflight import check_hub_model
 
@@ -43,7 +43,7 @@ Sections = dict[str, list[Line]]
 
 
 def suggest(
-    found: Found, choice: Choice, machine: Machine, run: str, encoder: ChosenEncoder
+    found: Found, choice: ChosenJudge, machine: Machine, run: str, encoder: ChosenEncoder
 ) -> Sections:
     """Section -> settings; section "" are those without one."""
     sections: Sections = {
@@ -153,7 +153,7 @@ def _shortlist(found: Found) -> list[Line]:
     return [Line("languages", codes, "words are compared by their stems; add those of the labels")]
 
 
-def _judge(found: Found, choice: Choice, machine: Machine) -> list[Line]:
+def _judge(found: Found, choice: ChosenJudge, machine: Machine) -> list[Line]:
     if choice.kind == "none":
         return [
             Line(
@@ -184,7 +184,7 @@ def _judge(found: Found, choice: Choice, machine: Machine) -> list[Line]:
     return lines
 
 
-def _fit(found: Found, choice: Choice, machine: Machine) -> list[Line]:
+def _fit(found: Found, choice: ChosenJudge, machine: Machine) -> list[Line]:
     if choice.kind == "none":
         return []
     tokens = _tokens(found.most, 64, LONGEST if machine.gpus else 128)
@@ -200,7 +200,7 @@ def _fit(found: Found, choice: Choice, machine: Machine) -> list[Line]:
     ]
 
 
-def _cycles(found: Found, choice: Choice) -> list[Line]:
+def _cycles(found: Found, choice: ChosenJudge) -> list[Line]:
     if choice.kind == "none":
         return []
     most = 2 if found.counts.documents < SMALL else 3
@@ -210,7 +210,7 @@ def _cycles(found: Found, choice: Choice) -> list[Line]:
     ]
 
 
-def _resources(choice: Choice, machine: Machine) -> list[Line]:
+def _resources(choice: ChosenJudge, machine: Machine) -> list[Line]:
     gpus, threads = len(machine.gpus), _threads(machine)
     if gpus:
         embed = {"actors": gpus, "cpus": 1, "gpus": 1}

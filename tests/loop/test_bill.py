@@ -10,7 +10,7 @@ from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.io.accounts import Account
-from lmtx_ray.loop.bill import Held, add_up, step_bills
+from lmtx_ray.loop.bill import StoredPairs, add_up, step_bills
 from lmtx_ray.loop.corpus_sample import Sample, sample_corpus
 from lmtx_ray.loop.estimate import describe, render_plan
 from lmtx_ray.loop.judge_rate import keep_rate, known_rate, measured_rate
@@ -46,7 +46,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
 
 
 def test_a_first_cycle_asks_all_and_later_ones_what_is_new() -> None:
-    bills = step_bills(judge(rerank_k=4), SPLITS, 2, STEPS, Held([]))
+    bills = step_bills(judge(rerank_k=4), SPLITS, 2, STEPS, StoredPairs([]))
     most = [(bill.name, bill.at_most) for bill in bills]
     assert most[:2] == [("verdicts 1", 1000), ("verdicts 1", 120)]
     assert most[-1] == ("test verdicts", 40)
@@ -57,23 +57,23 @@ def test_a_first_cycle_asks_all_and_later_ones_what_is_new() -> None:
 
 
 def test_labels_drawn_by_chance_are_billed() -> None:
-    bills = step_bills(judge(chance_k=2), SPLITS, 1, {"chance verdicts"}, Held([]))
+    bills = step_bills(judge(chance_k=2), SPLITS, 1, {"chance verdicts"}, StoredPairs([]))
     assert [(one.name, one.documents, one.at_most, one.new) for one in bills] == [
         ("chance verdicts", 20, 20 * (2 + 3), 20 * (2 + 0.9))
     ]
-    assert step_bills(judge(chance_k=0), SPLITS, 1, {"chance verdicts"}, Held([])) == []
+    assert step_bills(judge(chance_k=0), SPLITS, 1, {"chance verdicts"}, StoredPairs([])) == []
 
 
 def test_what_is_done_is_not_billed() -> None:
-    bills = step_bills(judge(), SPLITS, 2, {"verdicts 2"}, Held([]))
+    bills = step_bills(judge(), SPLITS, 2, {"verdicts 2"}, StoredPairs([]))
     assert [bill.name for bill in bills] == ["verdicts 2"]
-    assert step_bills(judge(), SPLITS, 2, set(), Held([])) == []
+    assert step_bills(judge(), SPLITS, 2, set(), StoredPairs([])) == []
 
 
 def test_what_the_store_holds_is_not_new() -> None:
-    first, *_ = step_bills(judge(), SPLITS, 2, STEPS, Held([10, 5, 0, 25]))
+    first, *_ = step_bills(judge(), SPLITS, 2, STEPS, StoredPairs([10, 5, 0, 25]))
     assert first.new == pytest.approx(1000 * (1 - (1 + 0.5 + 0 + 1) / 4))
-    (second,) = step_bills(judge(), SPLITS, 2, {"verdicts 2"}, Held([10, 5]))
+    (second,) = step_bills(judge(), SPLITS, 2, {"verdicts 2"}, StoredPairs([10, 5]))
     assert second.new == second.wanted  # that much was asked in the first cycle
 
 
@@ -92,7 +92,7 @@ def test_tokens_of_blocks_are_shared_in_whole_ones() -> None:
 
 def test_the_bill_adds_up() -> None:
     priced = judge(price={"prompt": 2.0, "answer": 10.0})
-    bills = step_bills(priced, {"train": 100}, 1, {"verdicts 1"}, Held([]))
+    bills = step_bills(priced, {"train": 100}, 1, {"verdicts 1"}, StoredPairs([]))
     bill = add_up(bills, PromptTokens(50.0, 30.0, 5.0, "tokenizer"), priced)
     assert (bill.pairs_at_most, bill.new_pairs, bill.tokens) == (1000, 1000, 50_000)
     assert (bill.computed, bill.cached) == (100 * 30 + 1000 * 5, 50_000 - 8_000)
@@ -134,7 +134,7 @@ def test_thoughts_and_phrases_are_in_the_most_that_a_run_may_cost() -> None:
     price = {"answer": 1e6}  # one for each token
     teacher = TeacherConfig(kind="http", model="m", thinking_tokens=100)
     thinks = JudgeConfig(teacher=teacher, top_k=10, icxml_k=2, price=price)
-    bills = step_bills(thinks, SPLITS, 1, {"test icxml verdicts", "test phrases"}, Held([]))
+    bills = step_bills(thinks, SPLITS, 1, {"test icxml verdicts", "test phrases"}, StoredPairs([]))
     bill = add_up(bills, PromptTokens(50.0, 0.0, 50.0, "words"), thinks)
     assert bill.money_at_most == 10 * (2 * answer_limit(teacher) + WRITTEN_TOKENS)
 
