@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.quality_sets import Document, Gold, Sizes, gold_of, texts_of
-from lmtx_ray.corpus.languages import language_of
+from lmtx_ray.corpus.language_guess import language_of
 from lmtx_ray.evaluation.metrics import precision_at_k, recall_at_k
 from lmtx_ray.search.candidates import reciprocal_rank_fusion
 from lmtx_ray.search.lexical import LexicalIndex

@@ -21,7 +21,7 @@ from lmtx_ray.corpus.filters import Filter, UnknownKeys, unknown_in_words
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.search.selection import Selection
-from serve_apps.reasons import why_none
+from serve_apps.no_tags import why_none
 
 Row = dict[str, Any]
 Place = tuple[str | int, ...]  # a path into the request

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from lmtx_ray.evaluation.selection import Accepted, Opinion, accepted_of, to_ship
+from lmtx_ray.evaluation.opinion import Accepted, Opinion, accepted_of, to_ship
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.stage import Stage

@@ -11,7 +11,7 @@ from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.config.loading import ConfigError, load_config
 from lmtx_ray.corpus.counting import Counts, count_corpus, first_documents
 from lmtx_ray.corpus.guessing import NoColumn, guess_documents, guess_labels, plain
-from lmtx_ray.corpus.languages import languages_of
+from lmtx_ray.corpus.language_guess import languages_of
 from lmtx_ray.corpus.lengths import count_words
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.corpus.looking import Look, look

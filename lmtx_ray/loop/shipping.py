@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lmtx_ray.evaluation.selection import Accepted, Gain, Opinion, gain_over, to_ship
+from lmtx_ray.evaluation.opinion import Accepted, Gain, Opinion, gain_over, to_ship
 
 UNTRAINED = "hybrid"  # the untouched encoder and the lexical side, fused
 

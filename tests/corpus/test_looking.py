@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lmtx_ray.corpus.guessing import NoColumn, guess_documents, guess_labels
-from lmtx_ray.corpus.languages import language_of, languages_of
+from lmtx_ray.corpus.language_guess import language_of, languages_of
 from lmtx_ray.corpus.lines import CorpusError
 from lmtx_ray.corpus.looking import encoding_at, encoding_of, look
 from tests.own_files import write_csv, write_documents, write_tags

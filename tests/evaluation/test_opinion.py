@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lmtx_ray.evaluation.selection import Accepted, Opinion, accepted_of, to_ship
+from lmtx_ray.evaluation.opinion import Accepted, Opinion, accepted_of, to_ship
 from lmtx_ray.loop.shipping import choose, final_method
 
 RANKINGS = pa.table(
