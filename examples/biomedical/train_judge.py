@@ -188,24 +188,57 @@ def training_batch(split: Split, chosen: list[int], frequent, rng, done: float) 
     return packed, truth, torch.from_numpy(np.concatenate(features))
 
 
+class Training:
+    """The model, a head that is not kept, and the optimiser of both."""
+
+    def __init__(self, model: LlamaForCausalLM, rate: float) -> None:
+        self.model, self._head, self._rate = model, torch.nn.Linear(WIDTH, 2), rate
+        self._weights = [*model.parameters(), *self._head.parameters()]
+        settings = {"betas": (0.9, 0.98), "weight_decay": 0.02, "fused": True}
+        self._optimiser = torch.optim.AdamW(self._weights, lr=rate, **settings)
+
+    def load(self, file: Path) -> tuple[int, float]:
+        """The next step, and the seconds before it."""
+        if not file.exists():
+            return 0, 0.0
+        step, seconds, *states = torch.load(file)
+        for part, state in zip(self._parts(), states, strict=True):
+            part.load_state_dict(state)
+        return step, seconds
+
+    def save(self, file: Path, step: int, seconds: float) -> None:
+        states = [part.state_dict() for part in self._parts()]
+        torch.save((step, seconds, *states), file.with_suffix(".part"))
+        file.with_suffix(".part").replace(file)
+
+    def _parts(self) -> tuple:
+        return self.model, self._head, self._optimiser
+
+    def learn(self, batch: tuple, answers: tuple[int, int], done: float) -> tuple[float, float]:
+        """One step; the losses of the answers and of the features."""
+        packed, truth, features = batch
+        hidden = hidden_at_asks(self.model.train(), packed)
+        loss = bce(scores(self.model, hidden, *answers), truth)
+        told = mse_loss(self._head(hidden), features)
+        (loss + 0.5 * (1 - done) * told).backward()
+        torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._rate * min(1, done / 0.05) * (0.5 + 0.5 * math.cos(math.pi * done))
+        self._optimiser.step()
+        self._optimiser.zero_grad(set_to_none=True)
+        return loss.item(), told.item()
+
+
 def train(args) -> None:
     torch.manual_seed(args.seed)
     rows = read_jsonl(args.data / "judge.jsonl.gz") + read_jsonl(args.data / "labels.jsonl.gz")
     tokenizer, old_ids = make_tokenizer([text_of(row) for row in rows])
     model = make_model(tokenizer, old_ids)
     split = Split(args.data, args.cache, tokenizer, "judge")
-    aside_head = torch.nn.Linear(WIDTH, 2)
+    training, state = Training(model, args.rate), args.cache / f"state-{args.seed}.pt"
     used = sorted(set(range(len(split.gold))) - set(split.aside))
     frequent = np.array([x for i in used for x in split.gold[i]])
-    settings = {"betas": (0.9, 0.98), "weight_decay": 0.02, "fused": True}
-    trained = [*model.parameters(), *aside_head.parameters()]
-    optimiser = torch.optim.AdamW(trained, lr=args.rate, **settings)
-    step, before, state = 0, 0.0, args.cache / f"state-{args.seed}.pt"
-    if state.exists():
-        step, before, weights, head, moments = torch.load(state)
-        model.load_state_dict(weights)
-        aside_head.load_state_dict(head)
-        optimiser.load_state_dict(moments)
+    step, before = training.load(state)
     log.info(f"{model.num_parameters()} parameters, {len(used)} documents, from step {step}")
     begun, each, plan, losses = time.monotonic(), math.ceil(len(used) / BATCH), [], []
     while True:
@@ -218,17 +251,9 @@ def train(args) -> None:
             plan = batches([len(split.documents[i]) for i in used], order)
         chosen = [used[i] for i in plan[step % each]]
         rng = np.random.default_rng([args.seed, 1, step])
-        packed, truth, features = training_batch(split, chosen, frequent, rng, done)
-        hidden = hidden_at_asks(model.train(), packed)
-        loss = bce(scores(model, hidden, *split.answers), truth)
-        told = mse_loss(aside_head(hidden), features)
-        (loss + 0.5 * (1 - done) * told).backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        for group in optimiser.param_groups:
-            group["lr"] = args.rate * min(1, done / 0.05) * (0.5 + 0.5 * math.cos(math.pi * done))
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        step, losses = step + 1, [*losses[-39:], (loss.item(), told.item())]
+        batch = training_batch(split, chosen, frequent, rng, done)
+        losses = [*losses[-39:], training.learn(batch, split.answers, done)]
+        step += 1
         if step % 40 == 0:
             loss = np.mean(losses, axis=0)
             log.info(f"step {step} of {each} a pass, {done:.3f} done, loss {loss}")
@@ -236,15 +261,7 @@ def train(args) -> None:
             some = evaluate(model, split, split.aside)
             log.info(f"validation {some}")
             save_model(model, tokenizer, args.out)
-            kept = (
-                step,
-                seconds,
-                model.state_dict(),
-                aside_head.state_dict(),
-                optimiser.state_dict(),
-            )
-            torch.save(kept, state.with_suffix(".part"))
-            state.with_suffix(".part").replace(state)
+            training.save(state, step, seconds)
     save_model(model, tokenizer, args.out)
     state.unlink(missing_ok=True)
     log.info(f"validation {evaluate(model, split, split.aside)}")
