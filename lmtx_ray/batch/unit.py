@@ -6,7 +6,7 @@ whole; the receipt, put if absent, names them and makes them count.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.lines import Tally
 from lmtx_ray.corpus.settling import rejects_table
+from lmtx_ray.corpus.to_tag import ToTag
 from lmtx_ray.io import progress, storage
 from lmtx_ray.io.publish import Dataset, new_attempt
 from lmtx_ray.io.receipts import DATA, IDS, REJECTS, Receipt
@@ -37,19 +38,7 @@ ID_ROWS = pa.schema([("hash", pa.uint64()), ("part", pa.int32()), ("position", p
 class Tags(Protocol):
     """What a unit needs of `tagger.Tagger`."""
 
-    def tag(
-        self,
-        texts: Sequence[str],
-        top_k: int | None,
-        *,
-        ids: Sequence[str],
-        titles: Sequence[str | None],
-        min_probability: float | None,
-        allow: Collection[str] | None,
-        deny: Collection[str],
-        under: Collection[str],
-        filters: Sequence[Filter | None],
-    ) -> pa.Table:
+    def tagged(self, given: ToTag) -> pa.Table:
         """TAGS of texts, one row each, in order."""
 
 
@@ -134,33 +123,30 @@ def own_filters(chunk: Chunk, job: TagJob, labels: LabelSet) -> list[tuple[Filte
     ]
 
 
-def question(
-    chunk: Chunk, job: TagJob, own: Sequence[tuple[Filter, str]]
-) -> tuple[list[str], dict[str, Any]]:
-    """What a tagger is asked of a chunk: the texts, and the arguments of `Tags.tag` beside them.
-    Texts without content, which are here for their kept tags alone, are no work for it."""
+def to_tag(chunk: Chunk, job: TagJob, own: Sequence[tuple[Filter, str]]) -> ToTag:
+    """What a tagger is given of a chunk. Texts without content, which are here for their kept tags
+    alone, are no work for it."""
     full = [
         (row, one)
         for row, (one, _) in zip(chunk.documents, own, strict=True)
         if row["title"] or row["text"]
     ]
-    return [row["text"] for row, _ in full], {
-        "top_k": job.top_k,
-        "ids": [row["doc_id"] for row, _ in full],
-        "titles": [row["title"] for row, _ in full],
-        "min_probability": job.min_probability,
-        "allow": job.allow,
-        "deny": job.deny,
-        "under": job.under,
-        "filters": [one for _, one in full],
-    }
+    return ToTag(
+        [row["text"] for row, _ in full],
+        [row["doc_id"] for row, _ in full],
+        [row["title"] for row, _ in full],
+        [one for _, one in full],
+        Filter.of(job.allow, job.deny, job.under),
+        job.top_k,
+        job.min_probability,
+    )
 
 
 def tag_chunk(chunk: Chunk, job: TagJob, tagger: Tags, labels: LabelSet) -> pa.Table:
     """`tags` of a chunk's documents, what a person set first."""
     own = own_filters(chunk, job, labels)
-    texts, asked = question(chunk, job, own)
-    tags = tagger.tag(texts, **asked) if texts else schemas.TAGS.empty_table()
+    given = to_tag(chunk, job, own)
+    tags = tagger.tagged(given) if given.texts else schemas.TAGS.empty_table()
     if not any(chunk.kept) and not any(problem for _, problem in own):
         return tags
     assert job.top_k is not None  # settled before the plan was made

@@ -16,7 +16,7 @@ class Asked:
     """N prepared texts (`document_text`) with their ids and filters, the labels that each may have,
     and what is wanted of all."""
 
-    ids: list[str]
+    ids: Sequence[str]
     documents: list[str]
     filters: list[tuple[Filter, ...]]
     selections: Selections

@@ -22,6 +22,7 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import LabelSet
 from lmtx_ray.corpus.text_keys import document_text, is_blank
+from lmtx_ray.corpus.to_tag import ToTag
 from lmtx_ray.corpus.words import document_words, words
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import read_about
@@ -113,45 +114,36 @@ class Tagger:
             ValueError: Lists of different lengths, a `top_k` below 1, or a `min_probability`
                 outside 0 to 1. Its subclass UnknownKeys: keys that are not in the label set.
         """
-        asked = self.ask(
-            texts,
-            top_k,
-            ids=ids,
-            titles=titles,
-            min_probability=min_probability,
-            allow=allow,
-            deny=deny,
-            under=under,
-            filters=filters,
+        nothing = [None] * len(texts)
+        return self.tagged(
+            ToTag(
+                texts,
+                [str(doc_id) for doc_id in (range(len(texts)) if ids is None else ids)],
+                nothing if titles is None else titles,
+                nothing if filters is None else filters,
+                Filter.of(allow, deny, under),
+                top_k,
+                min_probability,
+            )
         )
+
+    def tagged(self, given: ToTag) -> pa.Table:
+        """What `tag` returns, and raises."""
+        asked = self.ask(given)
         vectors_BD = self.encode(asked.documents)
         searched = self.searches(asked.selections, self.depth(asked.wanted.top_k))
         found = [self.search(vectors_BD[one.places], one.k, one.selection) for one in searched]
         return self.table(asked, vectors_BD, searched, found)
 
-    def ask(
-        self,
-        texts: Sequence[str],
-        top_k: int | None = None,
-        *,
-        ids: Sequence[str] | None = None,
-        titles: Sequence[str | None] | None = None,
-        min_probability: float | None = None,
-        allow: Collection[str] | None = None,
-        deny: Collection[str] = (),
-        under: str | Collection[str] | None = None,
-        filters: Sequence[Filter | None] | None = None,
-    ) -> Asked:
-        """What `tag` is asked with the same arguments; raises what that says."""
-        wanted = self.defaults.or_else(top_k, min_probability)
-        ids = [str(doc_id) for doc_id in (range(len(texts)) if ids is None else ids)]
-        titles = [None] * len(texts) if titles is None else titles
-        each = [None] * len(texts) if filters is None else filters
-        check_texts(texts, {"ids": ids, "titles": titles, "filters": each})
-        documents = [document_text(title, text) for title, text in zip(titles, texts, strict=True)]
-        general = Filter.of(allow, deny, under)
-        asked = [(general, *([one] if one else [])) for one in each]
-        return Asked(ids, documents, asked, self.select(asked), wanted)
+    def ask(self, given: ToTag) -> Asked:
+        """What `tag` is asked, made ready; raises what that says."""
+        wanted = self.defaults.or_else(given.top_k, given.min_probability)
+        beside = {"ids": given.ids, "titles": given.titles, "filters": given.filters}
+        check_texts(given.texts, beside)
+        pairs = zip(given.titles, given.texts, strict=True)
+        documents = [document_text(title, text) for title, text in pairs]
+        asked = [(given.general, *([one] if one else [])) for one in given.filters]
+        return Asked(given.ids, documents, asked, self.select(asked), wanted)
 
     def table(
         self,

@@ -7,16 +7,17 @@ all the rest that a bundle holds: words, judged documents, probabilities.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from lmtx_ray.batch.chunks import read_chunks
 from lmtx_ray.batch.job import TagJob
-from lmtx_ray.batch.unit import UnitWork, own_filters, question, run_unit
+from lmtx_ray.batch.unit import UnitWork, own_filters, run_unit, to_tag
 from lmtx_ray.bundle.cache import INDEX, open_bundle
 from lmtx_ray.bundle.searching import part_of
+from lmtx_ray.corpus.to_tag import ToTag
 from lmtx_ray.io import progress
 from lmtx_ray.io.receipts import PublishError, Receipt
 from lmtx_ray.io.units import Unit
@@ -43,9 +44,9 @@ class AskUnit:
         vectors: list[np.ndarray] = []
         selections: list[Selection | None] = []
         for chunk in read_chunks(passed.unit, job, []):
-            texts, how = question(chunk, job, own_filters(chunk, job, tagger.labels))
-            if texts:
-                asked = tagger.ask(texts, **how)
+            given = to_tag(chunk, job, own_filters(chunk, job, tagger.labels))
+            if given.texts:
+                asked = tagger.ask(given)
                 vectors.append(tagger.encode(asked.documents))
                 selections += asked.selections
         assert job.top_k is not None  # settled before the plan was made
@@ -73,17 +74,17 @@ class _Found:
     def __init__(self, tagger: Tagger, passed: Passed) -> None:
         self._tagger, self._passed, self._at = tagger, passed, 0
 
-    def tag(self, texts: Sequence[str], top_k: int | None, **how: Any) -> pa.Table:
+    def tagged(self, given: ToTag) -> pa.Table:
         """TAGS of the next texts. Raises PublishError where there are more than there were."""
-        span = range(self._at, self._at + len(texts))
+        span = range(self._at, self._at + len(given.texts))
         self._at = span.stop
         if span.stop > len(self._passed.vectors_ND):
             raise PublishError(f"{self._passed.unit.uris[0]}: it was changed since the job began")
-        asked = self._tagger.ask(texts, top_k, **how)
+        asked = self._tagger.ask(given)
         searched, found = part_of(self._passed.searches, self._passed.found, span)
         vectors_BD = self._passed.vectors_ND[span.start : span.stop]
         tags = self._tagger.table(asked, vectors_BD, searched, found)
-        progress.advance(len(texts))
+        progress.advance(len(given.texts))
         return tags
 
 

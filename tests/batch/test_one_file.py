@@ -192,7 +192,7 @@ def test_what_was_tagged_is_dropped_only_when_asked_to(
 
     source, out = str(tmp_path / "in.jsonl"), str(tmp_path / "out")
     Path(source).write_bytes(lines(*(document(n) for n in range(3))))
-    plain, calls = Tagger.tag, []
+    plain, calls = Tagger.tagged, []
 
     def killed(*args: object, **kwargs: object) -> object:
         calls.append(1)
@@ -201,7 +201,7 @@ def test_what_was_tagged_is_dropped_only_when_asked_to(
         return plain(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tagger, "tag", killed)
+        patch.setattr(Tagger, "tagged", killed)
         with pytest.raises(Killed):
             tag(bundle, source, out, "--unit-bytes", "100")
     assert tag(bundle, source, out, "--unit-bytes", "100", "--top-k", "2") == 1

@@ -196,13 +196,13 @@ def test_a_file_edited_while_it_is_tagged_is_not_published(
     bundle, tmp_path, caplog, monkeypatch
 ) -> None:
     (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
-    plain = Tagger.tag
+    plain = Tagger.tagged
 
     def edit(*args: object, **kwargs: object) -> object:
         (tmp_path / "in.jsonl").write_bytes(lines(document(1)))  # of the same size
         return plain(*args, **kwargs)
 
-    monkeypatch.setattr(Tagger, "tag", edit)
+    monkeypatch.setattr(Tagger, "tagged", edit)
     assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 1
     assert "in.jsonl: it was changed since the job began" in caplog.text
     assert not (tmp_path / "out/MANIFEST.json").exists()
