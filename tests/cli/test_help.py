@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from lmtx_ray import __version__
+from lmtx_ray.batch.job import OutputFormat
 from lmtx_ray.cli.arguments import all_parsers
 from lmtx_ray.cli.jobs import build_parser as job_parser
 from lmtx_ray.cli.main import build_parser, main
+from lmtx_ray.cli.tagging import FORMATS, OUTPUT_FORMATS
+from lmtx_ray.config.corpus import DocumentsConfig
 
 
 def without_help(parser: argparse.ArgumentParser) -> list[str]:
@@ -31,6 +35,11 @@ def test_every_option_says_what_it_does() -> None:
 @pytest.mark.parametrize("step", [None, "prepare", "judge"])
 def test_so_does_every_option_of_a_job(step: str | None) -> None:
     assert without_help(job_parser(step)) == []
+
+
+def test_the_formats_of_the_command_line_are_those_that_are_read_and_written() -> None:
+    assert get_args(DocumentsConfig.model_fields["format"].annotation) == FORMATS
+    assert get_args(OutputFormat) == OUTPUT_FORMATS
 
 
 def test_every_verb_has_an_example() -> None:
