@@ -201,14 +201,9 @@ class _Planner:
             return Rankings(vectors, dense, hybrid)
 
         test = self._test
-        return State(
-            number,
-            encoder,
-            labels,
-            index,
-            rankings("", self._documents, self._lexical),
-            rankings("test-", test.documents, test.lexical) if test else None,
-        )
+        own = rankings("", self._documents, self._lexical)
+        tested = rankings("test-", test.documents, test.lexical) if test else None
+        return State(number, encoder, labels, index, own, tested)
 
     def _asked_by(self, *settings: object) -> list[object]:
         """What a step that asks depends on beside its rankings."""
