@@ -2,10 +2,11 @@
 where a shard has an index for it (`approximate`); among some labels it is always exact.
 
 The vectors are mapped from safetensors and searched where they lie: no index file has to be
-trusted, and all processes of a machine hold them once. FAISS finds a few more than asked, or a GPU,
-or 8-bit products on a CPU that has them; their scores are then summed in float64 and rounded, as
-FAISS sums in another order for another number of queries or rows. So a score's bits depend on its
-two vectors alone, and sharding, batching, the machine and the service change no answer.
+trusted, and all processes of a machine hold them once. FAISS finds a few more than asked, of few
+queries in 8 bits, or a GPU does, or matrix products of 8 bits on a CPU that has them; their scores
+are then summed in float64 and rounded, as FAISS sums in another order for another number of queries
+or rows. So a score's bits depend on its two vectors alone, and sharding, batching, the machine and
+the service change no answer.
 Shapes: L labels, D dimensions, B queries, K found.
 """
 

@@ -60,12 +60,13 @@ class Int8Scan:
         rows_BK = np.empty((len(whole_BD), k), np.int64)
         products_BK = np.empty(rows_BK.shape, np.float32)
         parts_BP = np.tile(np.arange(PARTS), (len(whole_BD), 1))
+        nothing_BP = np.zeros(parts_BP.shape, np.float32)  # a pointer keeps no array alive
         self._index.search_preassigned_c(
             len(whole_BD),
             library.swig_ptr(whole_BD),
             k,
             library.swig_ptr(parts_BP),
-            library.swig_ptr(np.zeros(parts_BP.shape, np.float32)),
+            library.swig_ptr(nothing_BP),
             library.swig_ptr(products_BK),
             library.swig_ptr(rows_BK),
             True,

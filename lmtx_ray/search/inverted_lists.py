@@ -121,12 +121,13 @@ class InvertedLists:
         lists_BP = np.ascontiguousarray(lists_BP)
         rows_BK = np.empty((len(queries_BD), k), np.int64)
         products_BK = np.empty(rows_BK.shape, np.float32)
+        nothing_BP = np.zeros(lists_BP.shape, np.float32)  # a pointer keeps no array alive
         self._index.search_preassigned_c(
             len(queries_BD),
             library.swig_ptr(queries_BD),
             k,
             library.swig_ptr(lists_BP),
-            library.swig_ptr(np.zeros(lists_BP.shape, np.float32)),
+            library.swig_ptr(nothing_BP),
             library.swig_ptr(products_BK),
             library.swig_ptr(rows_BK),
             False,
