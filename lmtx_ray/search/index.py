@@ -25,7 +25,7 @@ from lmtx_ray.search.approximate import Approximate, load_approximate
 from lmtx_ray.search.candidates import PADDING, merge_top_k, top_k
 from lmtx_ray.search.hardware import has_int8, search_device
 from lmtx_ray.search.int8_rows import Int8Rows, is_worth
-from lmtx_ray.search.int8_scan import Int8Scan
+from lmtx_ray.search.int8_scan import Int8Scan, is_fast, is_scanned
 from lmtx_ray.search.row_labels import load_row_labels, search_labels
 from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.shard_file import (
@@ -43,7 +43,6 @@ library: Any = faiss  # whose stubs lack much of what is called here
 SPARE = 16  # found beyond k, so that one pass nearly always tells which rows are nearest
 LEAST_SHARED = 16  # queries of a thread that are worth starting it
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
-MOST_SCANNED = 3  # the same in 8 bits
 
 
 class Finder(Protocol):
@@ -67,7 +66,7 @@ class IndexShard:
         labels_L: np.ndarray | None = None,
         approximate: Approximate | None = None,
         device: str | None = None,
-        scan: Finder | None = None,
+        scan: Int8Scan | None = None,
     ) -> None:
         """`int8` are the same vectors; where they are not given but of use, they are made. `scan`
         searches these for few queries.
@@ -157,17 +156,15 @@ class IndexShard:
         near: list[np.ndarray | None] = [None] * len(queries_BD)
         if self.approximate is not None and rows_R is None:
             near = self.approximate.search(queries_BD, k)
-        elif (finder := self._finder_for(len(queries_BD), rows_R)) and is_worth(count, k):
-            near = finder.search(queries_BD, k, rows_R)
+        elif self._scan is not None and rows_R is None and is_scanned(len(queries_BD), k):
+            near = self._scan.search(queries_BD, k)
+        elif self._finder is not None and is_worth(count, k):
+            near = self._finder.search(queries_BD, k, rows_R)
         unsure = [place for place, rows in enumerate(near) if rows is None]
         sure = {place: rows for place, rows in enumerate(near) if rows is not None}
         if unsure:
             sure |= zip(unsure, self._by_float32(queries_BD[unsure], k, rows_R), strict=True)
         return [sure[place] for place in range(len(near))]
-
-    def _finder_for(self, queries: int, rows_R: np.ndarray | None) -> Finder | None:
-        few = queries <= MOST_SCANNED and rows_R is None
-        return self._scan if few and self._scan else self._finder
 
     def _by_float32(
         self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None
@@ -275,7 +272,9 @@ def load_shard(folder: str | Path, number: int, start: int | None = None) -> Ind
         raise ValueError(f"{folder}: labels of {len(labels_R)} rows, and rows up to {end}")
     labels_L = None if labels_R is None else labels_R[start:end]
     approximate = load_approximate(Path(folder), number, shard.vectors_LD)
-    scan = Int8Scan(shard.int8, path, shard.bytes_at) if shard.int8 else None
+    scan = None
+    if shard.int8 is not None and is_fast(shard.vectors_LD.shape[1]):
+        scan = Int8Scan(shard.int8, path, shard.bytes_at)
     return IndexShard(shard.vectors_LD, start, shard.int8, labels_L, approximate, scan=scan)
 
 

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEAST = 1e-5  # of a range: what is always 0 has a step too
+from lmtx_ray.search.ties import rounding
+
+LEAST = 1e-5  # of half a range: what is always the same has a step too
 MIDDLE = 128  # the byte that means 0
 MOST = MIDDLE - 1  # steps that a value is from the middle
 FEW_ROWS = 4096  # and fewer are searched as fast in float32
-SLACK = 1e-5  # of the longest products: more than the roundings of float32
+PIECE = 1 << 13  # rows rounded at a time
+EPSILON = 2.0**-23  # of a row's length: as much as the rounding of two scores may move them
 SPREAD = 8  # times k: with more rows than this it is no gain to score them exactly
 
 
@@ -27,8 +30,8 @@ class Int8Rows:
     order as they are, without a scale for each row; and an encoder's odd dimension, or vectors that
     lean one way, coarsen no other.
 
-    bounds_2 is the length of the most that rounding took from a row, and of the longest row of
-    bytes less MIDDLE.
+    bounds_2 is the length of the most that rounding took from a row, with a little for its score's
+    own, and of the longest row of bytes less MIDDLE.
     """
 
     bytes_LD: np.ndarray  # uint8, and float32 the others
@@ -40,14 +43,19 @@ class Int8Rows:
         """Round float32 rows. Those that are searched together have the same `ranges_2D`: the least
         and greatest value in each dimension, of these if None."""
         low_D, high_D = ranges_of(vectors_LD) if ranges_2D is None else ranges_2D
-        middles_D = (low_D + high_D) / 2
+        middles_D = low_D / 2 + high_D / 2
         steps_D = np.maximum(high_D - middles_D, middles_D - low_D).clip(LEAST) / np.float32(MOST)
-        own_LD = vectors_LD.astype(np.float64) - middles_D
-        whole_LD = np.rint(own_LD / steps_D).clip(-MOST, MOST)
-        own_LD -= whole_LD * steps_D.astype(np.float64)
-        bounds_2 = np.array([_longest(own_LD), _longest(whole_LD)], np.float32)
-        bounds_2 = np.nextafter(bounds_2, np.float32(np.inf))
-        return cls((whole_LD + MIDDLE).astype(np.uint8), steps_D, bounds_2)
+        bytes_LD, bounds_2 = np.empty(vectors_LD.shape, np.uint8), np.zeros(2)
+        for start in range(0, len(vectors_LD), PIECE):
+            span = slice(start, start + PIECE)
+            exact_PD = vectors_LD[span].astype(np.float64)
+            whole_PD = np.rint((exact_PD - middles_D) / steps_D).clip(-MOST, MOST)
+            bytes_LD[span] = whole_PD + MIDDLE
+            taken = _longest(exact_PD - middles_D - whole_PD * steps_D.astype(np.float64))
+            taken += EPSILON * _longest(exact_PD)
+            bounds_2 = np.maximum(bounds_2, [taken, _longest(whole_PD)])
+        bounds_2 = np.nextafter(bounds_2.astype(np.float32), np.float32(np.inf))
+        return cls(bytes_LD, steps_D, bounds_2)
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Int8Rows | None:
@@ -63,7 +71,9 @@ class Int8Rows:
         found = {name: array.shape for name, array in held.arrays().items()}
         kinds = [held.bytes_LD.dtype, held.steps_D.dtype, held.bounds_2.dtype]
         if found != expected or kinds != [np.uint8, np.float32, np.float32]:
-            raise ValueError(f"an 8-bit copy of shapes {found}, not {expected}")
+            raise ValueError(f"an 8-bit copy of shapes {found} and types {kinds}, not {expected}")
+        if not (held.bounds_2 >= 0).all():
+            raise ValueError(f"an 8-bit copy with the bounds {held.bounds_2}")
         return held
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -76,19 +86,20 @@ class Int8Rows:
         nan where a query is not finite).
 
         With a row x = s * c + e, a query q and w = q * s / a as rounded, the product w c is off
-        q x / a by at most |q * s / a - w| |c| + |q| |e| / a (Cauchy-Schwarz).
+        q x / a by at most |q * s / a - w| |c| + |q| |e| / a (Cauchy-Schwarz), and by what sums of
+        float32 take from it (`ties`).
         """
         taken, longest = self.bounds_2.tolist()
-        with np.errstate(invalid="ignore"):
+        with np.errstate(all="ignore"):
             in_steps_BD = queries_BD * self.steps_D
             scales_B1 = np.abs(in_steps_BD).max(axis=1, keepdims=True).clip(LEAST**2) / MOST
             in_scale_BD = in_steps_BD / scales_B1
-        whole_BD = np.rint(in_scale_BD)
-        off_B = (
-            np.linalg.norm(in_scale_BD - whole_BD, axis=1) * longest
-            + np.linalg.norm(queries_BD, axis=1) * taken / scales_B1[:, 0]
-            + np.linalg.norm(in_scale_BD, axis=1) * longest * SLACK
-        )
+            whole_BD = np.rint(in_scale_BD)
+            off_B = (
+                np.linalg.norm(in_scale_BD - whole_BD, axis=1) * longest
+                + np.linalg.norm(queries_BD, axis=1) * taken / scales_B1[:, 0]
+                + np.linalg.norm(in_scale_BD, axis=1) * longest * rounding(len(self.steps_D))
+            )
         return whole_BD.astype(np.float32), off_B.astype(np.float32)
 
 

@@ -118,10 +118,9 @@ class TensorWriter:
 
     def written(self, name: str) -> np.ndarray:
         """An array that is written whole, mapped. TensorFileError where it is not yet."""
-        entry = self._header[name]
-        if self._next[name] != entry["data_offsets"][1]:
-            raise TensorFileError(f"{self._path}: {name} has not as many rows as announced")
+        self._check_whole([name])
         self._file.flush()
+        entry = self._header[name]
         start = self._start + entry["data_offsets"][0]
         dtype, shape = np.dtype(DTYPES[entry["dtype"]]), tuple(entry["shape"])
         return np.memmap(self._path, dtype, "r", start, shape)
@@ -131,13 +130,13 @@ class TensorWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._file.close()
-        unfilled = [
-            name
-            for name, entry in self._header.items()
-            if self._next[name] != entry["data_offsets"][1]
-        ]
-        if unfilled and kind is None:
-            raise TensorFileError(f"{self._path}: {unfilled[0]} has not as many rows as announced")
+        if kind is None:
+            self._check_whole(self._header)
+
+    def _check_whole(self, names: Iterable[str]) -> None:
+        for name in names:
+            if self._next[name] != self._header[name]["data_offsets"][1]:
+                raise TensorFileError(f"{self._path}: {name} has not as many rows as announced")
 
 
 def write_tensors(

@@ -17,7 +17,7 @@ from lmtx_ray.search.index import LabelIndex, use_threads
 from lmtx_ray.search.int8_nearest import Int8Nearest
 from lmtx_ray.search.int8_product import MIDDLE, rows_by_few
 from lmtx_ray.search.int8_rows import Int8Rows
-from lmtx_ray.search.int8_scan import Int8Scan
+from lmtx_ray.search.int8_scan import Int8Scan, is_fast
 from lmtx_ray.search.shard_file import read_shard, shard_name, write_shard
 from tests.search.test_index import vectors
 
@@ -96,6 +96,48 @@ def test_no_product_of_bytes_is_further_from_the_exact_one_than_is_said() -> Non
     assert (off_BL.max(axis=1) > off_B / 20).all()  # nor is much more said than is needed
 
 
+def found_in(known: np.ndarray, queries: np.ndarray, k: int, folder: Path) -> list[list[int]]:
+    """Ids by an index in a file, asked query by query and all at once."""
+    LabelIndex.build(known.astype(np.float32)).save(folder)
+    index, queries = LabelIndex.load(folder), queries.astype(np.float32)
+    alone = [index.search(query[None], k)[0][0].tolist() for query in queries]
+    many = np.repeat(queries, 6, axis=0)
+    assert index.search(many, k)[0][::6].tolist() == alone
+    return alone
+
+
+def test_scores_that_float32_makes_equal_are_found_in_the_order_of_rows(tmp_path: Path) -> None:
+    step = 2.0**-10
+    known = np.zeros((5000, 16))
+    known[:, 0], known[:, 1] = 8192, 127 * step  # what all have in common takes the last bits
+    known[:, 2] = np.random.default_rng(0).integers(0, 128, 5000) * step
+    known[0, 1:], known[1, 1:] = -127 * step, 127 * step
+    query = np.zeros((1, 16))
+    query[0, :3] = 64, 127, 16
+    products = (query @ known.T).astype(np.float32)[0]
+    expected = np.argsort(-products, kind="stable")[:10].tolist()
+    assert found_in(known, query, 10, tmp_path) == [expected]
+
+
+def test_sums_beyond_what_float32_counts_to_lose_no_row(tmp_path: Path) -> None:
+    known = np.full((4300, 4096), 0.0)
+    known[:, :1100], known[3000:3005, :1100], known[2000:2020, :1100] = 60, 127, 127
+    known[3000:3005, 1100:], known[2000:2020, 1100:1120] = 1, 127
+    known[0], known[1] = -127, 127
+    query = np.ones((1, 4096))
+    query[0, :1100] = 127
+    assert found_in(known, query, 6, tmp_path) == [[1, *range(3000, 3005)]]
+
+
+@pytest.mark.parametrize(("dimensions", "scanned"), [(384, True), (300, False), (7, False)])
+def test_a_width_without_instructions_is_not_scanned(
+    tmp_path: Path, dimensions: int, scanned: bool
+) -> None:
+    LabelIndex.build(np.eye(4100, dimensions, dtype=np.float32)).save(tmp_path)
+    (shard,) = LabelIndex.load(tmp_path).shards
+    assert (shard._scan is not None) == (scanned and is_fast(dimensions))
+
+
 @pytest.mark.parametrize("dimensions", [7, 24, 64])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_scan_of_the_mapped_file_finds_what_products_of_matrices_find(
@@ -116,7 +158,6 @@ def test_a_scan_of_the_mapped_file_finds_what_products_of_matrices_find(
         assert np.array_equal(alone, matrix)
     path.unlink()  # what is mapped stays
     assert scan.search(np.float32([[np.nan] * dimensions]), 30) == [None]
-    assert scan.search(queries, 30, np.arange(9000)) == [None] * 3
     use_threads(1)
 
 
@@ -125,7 +166,7 @@ def test_a_scan_gives_up_where_too_many_rows_are_equal(tmp_path: Path) -> None:
     LabelIndex.build(known).save(tmp_path)
     index = LabelIndex.load(tmp_path)
     (shard,) = index.shards
-    assert isinstance(shard._scan, Int8Scan)
+    assert shard._scan is not None
     found = shard._scan.search(np.stack([known[0], known[-1]]), 1)
     assert [rows is None for rows in found] == [False, True]
     ids, _ = index.search(known[-1:], 3)
@@ -174,6 +215,9 @@ def test_a_file_without_a_copy_is_read_and_one_with_a_wrong_copy_is_not(tmp_path
     assert LabelIndex.load(tmp_path).search(arrays["vectors"][7:8], 1)[0].tolist() == [[7]]
     save_file({**arrays, "steps": arrays["steps"][1:]}, file)
     with pytest.raises(ValueError, match=r"shard-00000.safetensors: an 8-bit copy of shapes"):
+        LabelIndex.load(tmp_path)
+    save_file({**arrays, "bounds": -arrays["bounds"]}, file)
+    with pytest.raises(ValueError, match=r"shard-00000.safetensors: an 8-bit copy with the bounds"):
         LabelIndex.load(tmp_path)
 
 
