@@ -12,7 +12,7 @@ Shapes: L labels, D dimensions, B queries, K found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
@@ -130,9 +130,14 @@ class IndexShard:
         near = self._near(queries_BD, k, rows_R)
         shape = len(near), max(map(len, near), default=0)
         ids_BK, scores_BK = np.full(shape, PADDING), np.zeros(shape, np.float32)
-        for place, (query_D, rows) in enumerate(zip(queries_BD, near, strict=True)):
-            ids_BK[place, : len(rows)] = np.where(rows < 0, PADDING, rows)
-            scores_BK[place, : len(rows)] = self._score(query_D, rows)
+
+        def score(places: range) -> None:
+            for place in places:
+                rows = near[place]
+                ids_BK[place, : len(rows)] = np.where(rows < 0, PADDING, rows)
+                scores_BK[place, : len(rows)] = self._score(queries_BD[place], rows)
+
+        _in_threads(score, len(near))
         return top_k(ids_BK, scores_BK, k)
 
     def first_rows(self, most: int) -> np.ndarray:
@@ -281,6 +286,16 @@ def load_shard(folder: str | Path, number: int, start: int | None = None) -> Ind
 def shard_rows(folder: str | Path) -> list[int]:
     """The rows of each shard of a saved index, from the files' headers."""
     return [rows_of(file) for file in shard_files(folder)]
+
+
+def _in_threads(work: Callable[[range], None], queries: int) -> None:
+    """Do `work` for all places of queries, shared out to as many threads as FAISS has."""
+    threads = library.omp_get_max_threads()
+    if threads == 1 or queries < LEAST_SHARED * threads:
+        work(range(queries))
+        return
+    with ThreadPoolExecutor(threads, "score") as pool:
+        list(pool.map(work, (range(first, queries, threads) for first in range(threads))))
 
 
 def use_threads(number: int) -> None:

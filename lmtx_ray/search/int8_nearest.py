@@ -20,7 +20,7 @@ from lmtx_ray.search.int8_product import rows_by_few
 from lmtx_ray.search.int8_rows import Int8Rows
 from lmtx_ray.search.running_best import GROUP, RunningBest
 
-PRODUCTS = 1 << 19  # at a time: 2 MiB, which stay in the processor's cache
+PRODUCTS = 1 << 20  # at a time: 4 MiB, which stay in the processor's cache
 MOST_QUERIES = 128  # at once
 MOST_CANDIDATES = 1 << 17  # of all queries at once, the k of each
 QUERIES = 16  # their number is rounded up to a multiple, so that few shapes are compiled

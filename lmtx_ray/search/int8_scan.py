@@ -21,7 +21,10 @@ from lmtx_ray.search.int8_rows import SPREAD, Int8Rows
 library: Any = faiss  # whose stubs lack much of what is called here
 INNER = library.METRIC_INNER_PRODUCT
 DIRECT = library.ScalarQuantizer.QT_8bit_direct_signed
-TWICE, SPARE = 2, 16  # found for each that is asked for, and beyond: enough where few are near
+TIMES, SPARE = (
+    4,
+    16,
+)  # found for each that is asked for, and beyond: nearly always all that are near
 MOST_QUERIES, MOST_FOUND = 3, 200  # asked for at once: with more than these others are faster
 WIDTH = 8  # values in one instruction: of other widths FAISS takes them one by one
 PARTS = 16
@@ -55,7 +58,7 @@ class Int8Scan:
         near: list[np.ndarray | None] = [None] * len(queries_BD)
         whole_BD, off_B = self._rows.rounded(queries_BD)
         unsure = np.flatnonzero(np.isfinite(off_B))
-        for found in (TWICE * k + SPARE, SPREAD * (k + SPARE)):
+        for found in (TIMES * k + SPARE, SPREAD * (k + SPARE)):
             if not len(unsure):
                 break
             rows_BK, products_BK = self._nearest(whole_BD[unsure], found)

@@ -18,7 +18,7 @@ GROUP = 8  # rows
 MOST_KEPT = 2 * SPREAD  # times k, of a query on average
 THIN = 4  # values of groups, where the bound is raised
 MANY = 8  # times k
-LATER = 1.5  # the bound is raised after so many times as many pieces as before
+LATER = 1.25  # the bound is raised after so many times as many pieces as before
 
 
 class RunningBest:
