@@ -14,7 +14,7 @@ from lmtx_ray.loop.cycle import run_cycles
 from lmtx_ray.loop.ending import finish
 from lmtx_ray.loop.layout import lay_out
 from lmtx_ray.loop.run_config import RunConfig
-from lmtx_ray.stages.first_question import DOCUMENT
+from lmtx_ray.teacher.protocol import PLAIN_TEXT
 from tests.fake_llm import FakeJudge
 from tests.started import start
 
@@ -41,7 +41,7 @@ def asked_first(judge: FakeJudge, most: int | None) -> list[tuple[str, str]]:
         (p.partition("<<<\n")[2].partition("\n>>>")[0], p.split("«")[1].split("»")[0])
         for p in prompts
     ]
-    return [pair for pair in pairs if pair[0] != DOCUMENT]
+    return [pair for pair in pairs if pair[0] != PLAIN_TEXT]
 
 
 def lmtx(config: Path, run: Path, *overrides: str, **environment: str) -> subprocess.Popen[str]:
