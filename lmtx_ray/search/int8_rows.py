@@ -1,6 +1,6 @@
 """Rows of vectors in 8 bits, and how far from themselves that puts them.
 
-Shapes: L rows, D dimensions.
+Shapes: L rows, P rows of a piece, D dimensions, B queries.
 """
 
 from __future__ import annotations
