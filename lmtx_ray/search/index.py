@@ -102,10 +102,8 @@ class IndexShard:
             ids_BK = np.where(rows_BK < 0, PADDING, rows_BK + self.start)
             return ids_BK.astype(np.int32), scores_BK
         rows_R = None if selection is None else np.flatnonzero(selection.holds(self.labels_L))
-        rows, most = (
-            partial(self._shared, rows_R=rows_R),
-            len(self) if rows_R is None else len(rows_R),
-        )
+        rows = partial(self._shared, rows_R=rows_R)
+        most = len(self) if rows_R is None else len(rows_R)
         return search_labels(rows, self.labels_L, queries_BD, k, most)
 
     def _shared(
@@ -135,7 +133,8 @@ class IndexShard:
             for place in places:
                 rows = near[place]
                 ids_BK[place, : len(rows)] = np.where(rows < 0, PADDING, rows)
-                scores_BK[place, : len(rows)] = self._score(queries_BD[place], rows)
+                query_D = queries_BD[place].astype(np.float64)
+                scores_BK[place, : len(rows)] = self.vectors_LD[rows].astype(np.float64) @ query_D
 
         _in_threads(score, len(near))
         return top_k(ids_BK, scores_BK, k)
@@ -207,10 +206,6 @@ class IndexShard:
         inner = faiss.METRIC_INNER_PRODUCT
         scores_BK, rows_BK = faiss.knn(queries_BD, self.vectors_LD, k, metric=inner)
         return rows_BK, scores_BK
-
-    def _score(self, query_D: np.ndarray, rows_K: np.ndarray) -> np.ndarray:
-        products = self.vectors_LD[rows_K].astype(np.float64) @ query_D.astype(np.float64)
-        return products.astype(np.float32)
 
 
 class LabelIndex:
