@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from benchmarks.index_memory import unit_vectors
-from lmtx_ray.search.index import LabelIndex, use_threads
+from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.selection import Selection
+from lmtx_ray.search.threads import use_threads
 
 SHARES, ASKED, K, TRIES = (0.001, 0.01, 0.1, 0.5, 0.9), (1, 64), 100, 2
 WORDS = 20_000

@@ -47,7 +47,8 @@ def pss_mib(pid: int) -> float:
 def serve(folder: str, dimensions: int, pipe: Connection) -> None:
     """One process: load the index, search it, wait to be measured. Without a folder it only loads
     the libraries."""
-    from lmtx_ray.search.index import LabelIndex, use_threads
+    from lmtx_ray.search.index import LabelIndex
+    from lmtx_ray.search.threads import use_threads
 
     use_threads(1)
     queries = next(unit_vectors(ASKED, dimensions, 2))
@@ -99,11 +100,12 @@ def speed(folder: str, dimensions: int) -> dict[str, float]:
     import torch
 
     from lmtx_ray.search.among import Among
-    from lmtx_ray.search.index import LabelIndex, use_threads
+    from lmtx_ray.search.index import LabelIndex
     from lmtx_ray.search.int8_nearest import Int8Nearest
     from lmtx_ray.search.int8_product import Int8Product, to_uint8
     from lmtx_ray.search.int8_scan import Int8Scan
     from lmtx_ray.search.shard_file import read_shard, shard_files
+    from lmtx_ray.search.threads import use_threads
 
     torch.set_num_threads(1)
     use_threads(1)

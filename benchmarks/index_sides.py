@@ -65,7 +65,7 @@ def build_exact(folder: Path) -> dict[str, Any]:
 def build_approximate(folder: Path, kind: str) -> dict[str, Any]:
     """Make what searches the shard approximately, and settle how widely."""
     from lmtx_ray.search.approximate import settle
-    from lmtx_ray.search.index import use_threads
+    from lmtx_ray.search.threads import use_threads
 
     use_threads(threads())
     began = time.perf_counter()
@@ -82,7 +82,8 @@ def ours(folder: Path, kind: str) -> dict[str, Any]:
     import torch
 
     from lmtx_ray.search.approximate_file import approximate_name
-    from lmtx_ray.search.index import LabelIndex, use_threads
+    from lmtx_ray.search.index import LabelIndex
+    from lmtx_ray.search.threads import use_threads
 
     use_threads(threads())
     torch.set_num_threads(threads())

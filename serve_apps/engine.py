@@ -19,8 +19,8 @@ from ray.serve.handle import DeploymentHandle
 from lmtx_ray.bundle.cache import INDEX, open_bundle
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.search.candidates import Candidates
-from lmtx_ray.search.index import use_threads
 from lmtx_ray.search.selection import Selection
+from lmtx_ray.search.threads import use_threads
 from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
 from serve_apps.gather import Gather, PassCancelled
 from serve_apps.generation import (

@@ -11,8 +11,8 @@ from ray import serve
 
 from lmtx_ray.bundle.shards import HeldShards, load_held
 from lmtx_ray.search.candidates import Candidates
-from lmtx_ray.search.index import use_threads
 from lmtx_ray.search.selection import Selection
+from lmtx_ray.search.threads import use_threads
 from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
 
 

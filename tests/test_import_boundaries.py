@@ -69,6 +69,7 @@ HEAVY_FILES = {
     "search.int8_scan",
     "search.singly",
     "search.running_best",
+    "search.threads",
     "student.int8_bert",
     "student.bert",
     "student.any_model",

@@ -12,11 +12,10 @@ Shapes: L labels, D dimensions, B queries, K found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import faiss
 import numpy as np
@@ -37,11 +36,10 @@ from lmtx_ray.search.shard_file import (
     write_shard,
 )
 from lmtx_ray.search.singly import nearest_singly
+from lmtx_ray.search.threads import in_threads
 from lmtx_ray.search.ties import are_told, longest, nearest_exactly
 
-library: Any = faiss  # whose stubs lack much of what is called here
 SPARE = 16  # found beyond k, so that one pass nearly always tells which rows are nearest
-LEAST_SHARED = 16  # queries of a thread that are worth starting it
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
 
 
@@ -76,6 +74,7 @@ class IndexShard:
         self.start, self.labels_L, self.approximate = start, labels_L, approximate
         self.vectors_LD = np.ascontiguousarray(vectors_LD, dtype=np.float32)
         self._finder: Finder | None = None
+        self._in_parts = False
         self._scan = scan
         if not is_worth(len(self), 1):
             return
@@ -87,6 +86,7 @@ class IndexShard:
             from lmtx_ray.search.int8_nearest import Int8Nearest
 
             self._finder = Int8Nearest(int8 or Int8Rows.of(self.vectors_LD))
+            self._in_parts = True
 
     def __len__(self) -> int:
         return len(self.vectors_LD)
@@ -109,35 +109,34 @@ class IndexShard:
     def _shared(
         self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """`_rows`, and of many queries of an approximate index each thread does its own from end to
-        end: of what FAISS does not do, one thread would do all."""
-        threads = library.omp_get_max_threads()
-        exact = self.approximate is None or rows_R is not None
-        if exact or threads == 1 or len(queries_BD) < LEAST_SHARED * threads:
-            return self._rows(queries_BD, k, rows_R)
-        with ThreadPoolExecutor(threads, "search", use_threads, (1,)) as pool:
-            parts = np.array_split(queries_BD, threads)
-            found = list(pool.map(partial(self._rows, k=k), parts))
-        rows, scores = zip(*found, strict=True)
+        """rows_BK of this shard, of `rows_R` alone if given, and scores_BK."""
+
+        def searched(span: slice) -> tuple[np.ndarray, np.ndarray]:
+            near = self._near(queries_BD[span], k, rows_R)
+            return self._scored(queries_BD[span], near, k)
+
+        if self._in_parts or (self.approximate is not None and rows_R is None):
+            parts = in_threads(searched, len(queries_BD))
+        else:  # float32's and a device's products have all the threads already
+            near = self._near(queries_BD, k, rows_R)
+            parts = in_threads(
+                lambda span: self._scored(queries_BD[span], near[span], k), len(queries_BD)
+            )
+        rows, scores = zip(*parts, strict=True)
         return np.concatenate(rows), np.concatenate(scores)
 
-    def _rows(
-        self, queries_BD: np.ndarray, k: int, rows_R: np.ndarray | None = None
+    def _scored(
+        self, queries_BD: np.ndarray, near: list[np.ndarray], k: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The same with rows of this shard, of `rows_R` alone if given, instead of ids."""
-        near = self._near(queries_BD, k, rows_R)
+        """The k best of the rows near to each query, and their scores."""
         shape = len(near), max(map(len, near), default=0)
-        ids_BK, scores_BK = np.full(shape, PADDING), np.zeros(shape, np.float32)
-
-        def score(places: range) -> None:
-            for place in places:
-                rows = near[place]
-                ids_BK[place, : len(rows)] = np.where(rows < 0, PADDING, rows)
-                query_D = queries_BD[place].astype(np.float64)
-                scores_BK[place, : len(rows)] = self.vectors_LD[rows].astype(np.float64) @ query_D
-
-        _in_threads(score, len(near))
-        return top_k(ids_BK, scores_BK, k)
+        rows_BK, scores_BK = np.full(shape, PADDING), np.zeros(shape, np.float32)
+        for query_D, rows, rows_K, scores_K in zip(
+            queries_BD.astype(np.float64), near, rows_BK, scores_BK, strict=True
+        ):
+            rows_K[: len(rows)] = np.where(rows < 0, PADDING, rows)
+            scores_K[: len(rows)] = self.vectors_LD.take(rows, axis=0).astype(np.float64) @ query_D
+        return top_k(rows_BK, scores_BK, k)
 
     def first_rows(self, most: int) -> np.ndarray:
         """Vectors float32 [at most `most`, D] of the first rows that lead to a label."""
@@ -281,18 +280,3 @@ def load_shard(folder: str | Path, number: int, start: int | None = None) -> Ind
 def shard_rows(folder: str | Path) -> list[int]:
     """The rows of each shard of a saved index, from the files' headers."""
     return [rows_of(file) for file in shard_files(folder)]
-
-
-def _in_threads(work: Callable[[range], None], queries: int) -> None:
-    """Do `work` for all places of queries, shared out to as many threads as FAISS has."""
-    threads = library.omp_get_max_threads()
-    if threads == 1 or queries < LEAST_SHARED * threads:
-        work(range(queries))
-        return
-    with ThreadPoolExecutor(threads, "score") as pool:
-        list(pool.map(work, (range(first, queries, threads) for first in range(threads))))
-
-
-def use_threads(number: int) -> None:
-    """Of FAISS, for searches by the calling thread; OpenMP keeps this for each thread."""
-    faiss.omp_set_num_threads(number)

@@ -80,27 +80,31 @@ class Int8Rows:
         """The arrays under their names in a file."""
         return {"bytes": self.bytes_LD, "steps": self.steps_D, "bounds": self.bounds_2}
 
-    def rounded(self, queries_BD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(whole numbers of 8 bits as float32 [B, D], float32 [B]: how far their product with a row
-        of bytes less MIDDLE may be from the query's with that row, both in the query's own scale;
-        nan where a query is not finite).
+    def scaled(self, queries_BD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(the queries in steps, float32 [B, D] within -MOST to MOST, float32 [B]: how far their
+        product with a row of bytes less MIDDLE may be from the query's with that row, both in the
+        query's own scale; nan where a query is not finite).
 
-        With a row x = s * c + e, a query q and w = q * s / a as rounded, the product w c is off
-        q x / a by at most |q * s / a - w| |c| + |q| |e| / a (Cauchy-Schwarz), and by what sums of
-        float32 take from it (`ties`).
+        With a row x = s * c + e and a query q, the product of q * s / a with c is off q x / a by at
+        most |q| |e| / a (Cauchy-Schwarz), and by what float32 takes from it (`ties`).
         """
         taken, longest = self.bounds_2.tolist()
         with np.errstate(all="ignore"):
             in_steps_BD = queries_BD * self.steps_D
             scales_B1 = np.abs(in_steps_BD).max(axis=1, keepdims=True).clip(LEAST**2) / MOST
-            in_scale_BD = in_steps_BD / scales_B1
-            whole_BD = np.rint(in_scale_BD)
-            off_B = (
-                np.linalg.norm(in_scale_BD - whole_BD, axis=1) * longest
-                + np.linalg.norm(queries_BD, axis=1) * taken / scales_B1[:, 0]
-                + np.linalg.norm(in_scale_BD, axis=1) * longest * rounding(len(self.steps_D))
-            )
-        return whole_BD.astype(np.float32), off_B.astype(np.float32)
+            scaled_BD = in_steps_BD / scales_B1
+            off_B = np.linalg.norm(queries_BD, axis=1) * taken / scales_B1[:, 0]
+            off_B += np.linalg.norm(scaled_BD, axis=1) * longest * rounding(len(self.steps_D))
+        return scaled_BD, off_B
+
+    def rounded(self, queries_BD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same with queries in whole numbers w, by which a product is off another
+        |q * s / a - w| |c|."""
+        scaled_BD, off_B = self.scaled(queries_BD)
+        with np.errstate(invalid="ignore"):
+            whole_BD = np.rint(scaled_BD)
+            off_B += np.linalg.norm(scaled_BD - whole_BD, axis=1) * float(self.bounds_2[1])
+        return whole_BD, off_B
 
 
 def ranges_of(vectors_LD: np.ndarray) -> np.ndarray:

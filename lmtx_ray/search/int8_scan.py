@@ -21,10 +21,7 @@ from lmtx_ray.search.int8_rows import SPREAD, Int8Rows
 library: Any = faiss  # whose stubs lack much of what is called here
 INNER = library.METRIC_INNER_PRODUCT
 DIRECT = library.ScalarQuantizer.QT_8bit_direct_signed
-TIMES, SPARE = (
-    4,
-    16,
-)  # found for each that is asked for, and beyond: nearly always all that are near
+TIMES, SPARE = 3, 16  # found for each that is asked for, and beyond: mostly all that are near
 MOST_QUERIES, MOST_FOUND = 3, 200  # asked for at once: with more than these others are faster
 WIDTH = 8  # values in one instruction: of other widths FAISS takes them one by one
 PARTS = 16
@@ -56,12 +53,12 @@ class Int8Scan:
         """Rows int64, ascending, that hold the k nearest of each query; None where too many rows
         are too close to tell (or the query is not finite)."""
         near: list[np.ndarray | None] = [None] * len(queries_BD)
-        whole_BD, off_B = self._rows.rounded(queries_BD)
+        scaled_BD, off_B = self._rows.scaled(queries_BD)
         unsure = np.flatnonzero(np.isfinite(off_B))
         for found in (TIMES * k + SPARE, SPREAD * (k + SPARE)):
             if not len(unsure):
                 break
-            rows_BK, products_BK = self._nearest(whole_BD[unsure], found)
+            rows_BK, products_BK = self._nearest(scaled_BD[unsure], found)
             least_B = products_BK[:, k - 1] - 2 * off_B[unsure]
             told_B = products_BK[:, -1] < least_B
             for place in np.flatnonzero(told_B):
@@ -70,15 +67,15 @@ class Int8Scan:
             unsure = unsure[~told_B]
         return near
 
-    def _nearest(self, whole_BD: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def _nearest(self, scaled_BD: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """rows_BK int64 and products_BK float32, best first."""
-        rows_BK = np.empty((len(whole_BD), k), np.int64)
+        rows_BK = np.empty((len(scaled_BD), k), np.int64)
         products_BK = np.empty(rows_BK.shape, np.float32)
-        parts_BP = np.tile(np.arange(PARTS), (len(whole_BD), 1))
+        parts_BP = np.tile(np.arange(PARTS), (len(scaled_BD), 1))
         nothing_BP = np.zeros(parts_BP.shape, np.float32)  # a pointer keeps no array alive
         self._index.search_preassigned_c(
-            len(whole_BD),
-            library.swig_ptr(whole_BD),
+            len(scaled_BD),
+            library.swig_ptr(scaled_BD),
             k,
             library.swig_ptr(parts_BP),
             library.swig_ptr(nothing_BP),

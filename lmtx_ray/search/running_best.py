@@ -28,7 +28,7 @@ class RunningBest:
 
     def __init__(self, k: int, margin_B: torch.Tensor) -> None:
         self._k, self._margin_B = k, margin_B
-        self._best_KB = margin_B.new_empty(0, len(margin_B))
+        self._best_BK = np.empty((len(margin_B), 0), np.float32)
         self._least_B = torch.full_like(margin_B, -torch.inf)
         self._unseen: list[torch.Tensor] = []  # greatest products since the bound was raised
         self._pieces, self._next = 0, 1
@@ -43,7 +43,7 @@ class RunningBest:
         # rows far apart are a group: so its greatest is found in whole lines of memory
         groups_GNB = products_PB.view(GROUP, -1, products_PB.shape[1])
         greatest_NB = groups_GNB.amax(0)
-        few = len(self._best_KB) < self._k and len(greatest_NB) < self._k
+        few = self._best_BK.shape[1] < self._k and len(greatest_NB) < self._k
         self._unseen.append(products_PB if few else greatest_NB)
         self._pieces += 1
         if self._pieces >= self._next:
@@ -53,12 +53,16 @@ class RunningBest:
             self._drop()
 
     def _raise(self) -> None:
-        values = torch.cat([self._best_KB, *self._thinned(self._unseen)])
+        values_NB = torch.cat(self._thinned(self._unseen)).numpy()
+        values_BN = np.concatenate([self._best_BK, values_NB.T], axis=1)
         self._unseen = []
-        self._best_KB = values.topk(min(self._k, len(values)), dim=0, sorted=False).values
-        if len(self._best_KB) == self._k:
-            least_B = self._best_KB.amin(0) - self._margin_B
+        if values_BN.shape[1] >= self._k:
+            # numpy parts rows that lie in one piece in a quarter of the time of torch's topk
+            values_BN.partition(-self._k, axis=1)
+            values_BN = values_BN[:, -self._k :]
+            least_B = torch.from_numpy(values_BN[:, 0].copy()) - self._margin_B
             self._least_B = torch.maximum(self._least_B, least_B)
+        self._best_BK = values_BN
         self._next = int(self._pieces * LATER) + 1
 
     def _thinned(self, unseen: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -84,35 +88,37 @@ class RunningBest:
     def _drop(self) -> None:
         """Forget what is no longer near, and all of the queries that keep too much."""
         kept = []
-        for query, rows, values, near in self._by_query():
-            if near > SPREAD * self._k:
+        for query, rows, values in self._by_query():
+            if len(rows) > SPREAD * self._k:
                 self._least_B[query] = torch.inf
-                continue
-            kept.append((np.full(near, query), rows[:near], values[:near]))
+            else:
+                kept.append((np.full(len(rows), query), rows, values))
         self._kept, self._count = kept, sum(len(rows) for _, rows, _ in kept)
 
-    def _by_query(self) -> list[tuple[int, np.ndarray, np.ndarray, int]]:
-        """(query, its rows, their products, best first, how many of them are near)."""
+    def _by_query(self) -> list[tuple[int, np.ndarray, np.ndarray]]:
+        """(query, its rows that are near, their products)."""
         if not self._kept:
             return []
         query_M, rows_M, values_M = (np.concatenate(part) for part in zip(*self._kept, strict=True))
-        order = np.lexsort((-values_M, query_M))
-        query_M, rows_M, values_M = query_M[order], rows_M[order], values_M[order]
-        ends = np.searchsorted(query_M, np.arange(len(self._margin_B) + 1))
+        order = np.argsort(query_M.astype(np.int16), kind="stable")  # numpy counts 16-bit keys
+        rows_M, values_M = rows_M[order], values_M[order]
+        ends = np.bincount(query_M, minlength=len(self._margin_B)).cumsum().tolist()
         found = []
-        for query, margin in enumerate(self._margin_B.numpy()):
-            own = slice(ends[query], ends[query + 1])
-            values = values_M[own]
-            near = len(values)
-            if near >= self._k:
-                near = int(np.count_nonzero(values >= values[self._k - 1] - margin))
-            found.append((query, rows_M[own], values, near))
+        for query, margin in enumerate(self._margin_B.tolist()):
+            own = slice(ends[query - 1] if query else 0, ends[query])
+            rows, values = rows_M[own], values_M[own]
+            if len(values) >= self._k:
+                least = np.partition(values, -self._k)[-self._k] - margin
+                near = values >= least
+                rows, values = rows[near], values[near]
+            found.append((query, rows, values))
         return found
 
     def rows(self, queries: int) -> list[np.ndarray | None]:
         """Of each of the first queries the rows that were kept, int64 and ascending; None where
         they are too many, or fewer than k."""
-        self._raise()
+        if self._unseen:
+            self._raise()
         least_B = self._least_B.numpy()
         self._kept = [
             (query[near], rows[near], values[near])
@@ -120,7 +126,7 @@ class RunningBest:
             for near in [values >= least_B[query]]
         ]
         found: list[np.ndarray | None] = [None] * queries
-        for query, rows, _, near in self._by_query()[:queries]:
-            if self._k <= near <= SPREAD * self._k:
-                found[query] = np.sort(rows[:near])
+        for query, rows, _ in self._by_query()[:queries]:
+            if self._k <= len(rows) <= SPREAD * self._k:
+                found[query] = np.sort(rows)
         return found

@@ -13,10 +13,11 @@ import pytest
 from lmtx_ray.search import approximate, inverted_lists
 from lmtx_ray.search.approximate import settle
 from lmtx_ray.search.approximate_file import KINDS, approximate_name, wish_of
-from lmtx_ray.search.index import LabelIndex, load_shard, use_threads
+from lmtx_ray.search.index import LabelIndex, load_shard
 from lmtx_ray.search.row_labels import save_row_labels
 from lmtx_ray.search.selection import Selection
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
+from lmtx_ray.search.threads import use_threads
 
 ROWS, DIMENSIONS, WANTED = 9_000, 24, 0.98
 

@@ -10,9 +10,10 @@ import numpy as np
 from lmtx_ray.corpus.label_moves import GONE, Moves
 from lmtx_ray.search.approximate import settle
 from lmtx_ray.search.approximate_file import approximate_name, wish_of
-from lmtx_ray.search.index import LabelIndex, use_threads
+from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.index_moves import move_index
 from lmtx_ray.search.shard_file import shard_name
+from lmtx_ray.search.threads import use_threads
 from tests.search.test_approximate import DIMENSIONS, made
 
 ROWS, WANTED = 18_000, 0.95

@@ -11,8 +11,9 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.search.approximate import settle
 from lmtx_ray.search.candidates import merge_top_k
-from lmtx_ray.search.index import LabelIndex, use_threads
+from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.selection import Selection
+from lmtx_ray.search.threads import use_threads
 from serve_apps.shard import load_held
 from tests.search.test_approximate import made
 

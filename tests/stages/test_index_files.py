@@ -13,9 +13,10 @@ from lmtx_ray.config.resources import Resources
 from lmtx_ray.config.search import IndexConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.search.index import LabelIndex, use_threads
+from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.shard_file import shard_files
+from lmtx_ray.search.threads import use_threads
 from lmtx_ray.stages.index import build_index, build_lexical, build_shard, index_parts, shard_parts
 from lmtx_ray.stages.shortlist import LexicalShortlist
 from tests.published import is_whole

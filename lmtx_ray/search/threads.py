@@ -1,0 +1,53 @@
+"""Threads that each do all for some of the queries.
+
+FAISS and torch share single products out to threads, and all that is between these is left to one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, TypeVar
+
+import faiss
+from threadpoolctl import ThreadpoolController
+
+library: Any = faiss  # whose stubs lack the functions of OpenMP
+LEAST_SHARED = 16  # queries of a thread that are worth its start
+Found = TypeVar("Found")
+
+
+def use_threads(number: int) -> None:
+    """Of FAISS, for searches by the calling thread; OpenMP keeps this for each thread."""
+    library.omp_set_num_threads(number)
+
+
+def in_threads(work: Callable[[slice], Found], queries: int) -> list[Found]:
+    """What `work` gave for spans of so many queries, in order: as many as FAISS may use threads
+    here, which take an even share of these threads in turn, or fewer where queries are few."""
+    threads = library.omp_get_max_threads()
+    parts = min(threads, queries // LEAST_SHARED)
+    if parts < 2:
+        return [work(slice(0, queries))]
+    ends = [queries * part // parts for part in range(parts + 1)]
+    pool = _pool(parts, threads // parts, "torch" in sys.modules)
+    return list(pool.map(work, map(slice, ends, ends[1:])))
+
+
+@cache  # threads that were there before keep their memory, which is a tenth of a search's time
+def _pool(parts: int, threads: int, with_torch: bool) -> ThreadPoolExecutor:
+    """`with_torch` whether torch is among the libraries whose threads are limited."""
+    return ThreadPoolExecutor(parts, "search", _limit, (threads,))
+
+
+def _limit(threads: int) -> None:
+    """Of libraries that keep this for each thread; torch sets its own when first asked."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].get_num_threads()
+    ThreadpoolController().select(user_api="openmp").limit(limits=threads)
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # which has none of the threads
