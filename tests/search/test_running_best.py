@@ -27,10 +27,17 @@ def expected(products_L: np.ndarray, k: int, margin: float) -> list[int] | None:
     return rows.tolist() if len(rows) <= SPREAD * k else None
 
 
+def was_crowded(products_L: np.ndarray, k: int, margin: float, piece: int) -> bool:
+    """Whether too many rows were near the best of some first pieces: then nothing need be told."""
+    ends = range(piece, len(products_L), piece)
+    return any(expected(products_L[:end], k, margin) is None for end in ends if end >= k)
+
+
 def same(products_LB: np.ndarray, k: int, margin: float, piece: int) -> None:
-    rows = found(products_LB, k, margin, piece)
-    wanted = [expected(column, k, margin) for column in products_LB.T]
-    assert [None if own is None else own.tolist() for own in rows] == wanted
+    for rows, column in zip(found(products_LB, k, margin, piece), products_LB.T, strict=True):
+        if rows is None and was_crowded(column, k, margin, piece):
+            continue
+        assert (None if rows is None else rows.tolist()) == expected(column, k, margin)
 
 
 @settings(deadline=None, max_examples=80)
