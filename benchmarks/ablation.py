@@ -9,7 +9,8 @@ and all below it change one thing of `more`. Each row is a ranking of the test d
 cycle: `dense` by the student alone, `hybrid` fused with words by reciprocal rank, `learned` by the
 judge's answers on documents held aside (`without memory`: of these two sides only), `trees` the
 same by boosted trees, `neighbours alone`, and `prototypes X`, where X times the mean vector of its
-accepted documents is added to a label. The last line of standard output is a JSON of all.
+accepted documents is added to a label. Runs that ended stand in `--keep FILE`, and a benchmark that
+is started again does the others. The last line of standard output is a JSON of all.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -94,6 +96,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--workers", type=int, default=1, help="runs side by side, each in a process")
     add("--threads", type=int, help="of each run")
     add("--work", help="folder for what is made on the way; a temporary one without it")
+    add("--keep", type=Path, help="file of runs that ended, to go on with after an interruption")
     add("--output", type=Path, help="JSON file; none is written without it")
     add("--quick", action="store_true", help="debtags, few documents, two variants")
     options = parser.parse_args(given)
@@ -159,8 +162,11 @@ def side_by_side(work: Any, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
     if workers == 1:
         yield from map(work, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(work, jobs)
+    spawn = multiprocessing.get_context("spawn")
+    # a process for each run: what one leaves in memory would be gigabytes after ten
+    with ProcessPoolExecutor(workers, spawn, max_tasks_per_child=1) as pool:
+        for ended in as_completed([pool.submit(work, job) for job in jobs]):
+            yield ended.result()
 
 
 def measured(
@@ -172,24 +178,57 @@ def measured(
 
     options, named = options_of(given, work), chosen(given)
     seeds = range(1, given.seeds + 1)
-    first = [Job(name, seed, PREPARE) for name in given.set for seed in (0, *seeds)]
-    prepared = list(side_by_side(partial(attempted, prepare, options), first, given.workers))
-    if None in prepared:
-        raise SystemExit("no run without vectors of the untouched encoder")
+    found = kept(given)
+    done = {(one["set"], one["seed"], one["variant"]) for one in found}
     runs = [
         Run(where, seed, name, variant)
         for name, variant in named.items()
         for where in given.set
         for seed in seeds
+        if (where, seed, name) not in done
     ]
-    found, left = [], len(runs)
+    first = [Job(name, seed, PREPARE) for name in given.set for seed in (0, *seeds)] if runs else []
+    prepared = list(side_by_side(partial(attempted, prepare, options), first, given.workers))
+    if None in prepared:
+        raise SystemExit("no run without vectors of the untouched encoder")
+    failed, left = 0, len(runs)
+    yield found, failed, left
     for one in side_by_side(partial(attempted, run, options), runs, given.workers):
         left -= 1
-        if one is not None:
+        if one is None:
+            failed += 1
+        else:
             told = f"{one['set']}, seed {one['seed']}, {one['variant']}: {one['seconds']:.0f} s"
             print(told, file=sys.stderr, flush=True)
+            keep(given, one)
             found.append(one)
-        yield found, len(runs) - left - len(found), left
+        yield found, failed, left
+
+
+def kept(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """The runs in `--keep`, of the variants that were asked for or not.
+
+    Raises:
+        SystemExit: They were made with other options.
+    """
+    if not given.keep or not given.keep.exists():
+        return []
+    lines = [json.loads(line) for line in given.keep.read_text().splitlines()]
+    if any(line["sizes"] != sizes(given) for line in lines):
+        raise SystemExit(f"--keep {given.keep}: holds runs that were made with other options")
+    return [line["run"] for line in lines]
+
+
+def keep(given: argparse.Namespace, one: Mapping[str, Any]) -> None:
+    if given.keep:
+        with given.keep.open("a") as file:
+            file.write(json.dumps({"sizes": sizes(given), "run": one}) + "\n")
+
+
+def sizes(given: argparse.Namespace) -> dict[str, Any]:
+    """What all runs of a table have in common."""
+    names = ("documents", "held_aside", "test", "labels", "true_yes", "false_yes")
+    return {"encoder": Path(given.encoder).name, **{name: getattr(given, name) for name in names}}
 
 
 def about(given: argparse.Namespace) -> dict[str, Any]:
@@ -197,15 +236,12 @@ def about(given: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    kept = (
-        *("seeds", "documents", "held_aside", "test", "labels"),
-        *("true_yes", "false_yes", "quick"),
-    )
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"processor": platform.processor(), "cores": usable_cores(), "gpu": gpu},
-        "encoder": Path(given.encoder).name,
-        **{name: getattr(given, name) for name in kept},
+        "seeds": given.seeds,
+        "quick": given.quick,
+        **sizes(given),
     }
 
 

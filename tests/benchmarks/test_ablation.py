@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks import ablation_rankings, ablation_runs
-from benchmarks.ablation import variants
+from benchmarks.ablation import arguments, keep, kept, variants
 from benchmarks.ablation_rankings import means_of, prototypes, scorers, untouched
 from benchmarks.ablation_runs import Variant
 from benchmarks.ablation_table import by_set, table
@@ -156,3 +156,15 @@ def _bench(folder: Path) -> Bench:
     lexical = {part: nearest(vectors(len(own[part])), vectors(9)) for part in PARTS}
     encoder = EncoderConfig(model="untouched")
     return Bench(texts, encoder, folder, vectors(9), own, lexical, folder)
+
+
+def test_runs_that_ended_are_kept_and_no_others_are_taken_for_them(tmp_path: Path) -> None:
+    asked = ["--data", "D", "--keep", str(tmp_path / "runs.jsonl"), "--documents", "9"]
+    given = arguments(asked)
+    assert kept(given) == []
+    ended = [{"set": "debtags", "seed": seed, "variant": "more", "rows": {}} for seed in (1, 2)]
+    for one in ended:
+        keep(given, one)
+    assert kept(arguments([*asked, "--seeds", "3", "--workers", "2"])) == ended
+    with pytest.raises(SystemExit, match="other options"):
+        kept(arguments([*asked, "--labels", "50"]))
