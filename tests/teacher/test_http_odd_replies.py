@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from lmtx_ray.teacher.protocol import (
 )
 from lmtx_ray.teacher.reading import YES_NO
 from lmtx_ray.teacher.replies import NoAnswer, read_reply
-from tests.fake_llm import REPLIES
+from tests.fake_llm import REPLIES, chat, token, tokens
 from tests.teacher.asking import answers, asked, teacher
 
 
@@ -84,3 +85,20 @@ def test_random_replies_raise_nothing_but_interrupted(judge, monkeypatch) -> Non
             answers(asking.judge(asked("heart")))
 
     ask()
+
+
+@pytest.mark.parametrize(
+    ("listed", "values", "answer", "p_yes"),
+    [
+        ({"ne": 0.7, "ja": 0.2}, {"ja": 1.0, "nein": 0.0}, "no", 2 / 9),
+        ({"Ja": 0.7, " Ne": 0.2}, {"ja": 1.0, "nein": 0.0}, "yes", 7 / 9),
+        ({"ir": 0.6, "relevant": 0.3}, {"relevant": 1.0, "irrelevant": 0.0}, "no", 1 / 3),
+        ({"nein": 0.6, "ne": 0.2, "ja": 0.2}, {"ja": 1.0, "nein": 0.0}, "no", 1 / 4),
+        ({"in": 0.8, "out": 0.2}, {"inside": 1.0, "indoors": 0.9, "out": 0.0}, "unclear", None),
+    ],
+)
+def test_an_answer_of_two_tokens_counts_by_its_first(listed, values, answer, p_yes) -> None:
+    tops = [(text, math.log(p)) for text, p in listed.items()]
+    reading = read_reply(chat(tops[0][0], tokens(token(*tops))), values, 0.1)
+    assert reading.answer == answer
+    assert reading.p_yes == (None if p_yes is None else pytest.approx(p_yes))
