@@ -36,6 +36,9 @@ IDENTITY = {
     "lexical": ("kind",),
     "none": ("kind",),
 }
+# Those that count where they are set only: without them a judge is the one that it was before they
+# counted, and what it was asked stays known.
+WHERE_SET = {"reranker": {"answer_prefix": "", "thinking_tokens": 0}}
 
 
 def teacher_identity(config: TeacherConfig, prompt: Prompt) -> tuple[str, str]:
@@ -43,6 +46,8 @@ def teacher_identity(config: TeacherConfig, prompt: Prompt) -> tuple[str, str]:
     if config.kind == "ensemble":
         return prompt.fingerprint, fingerprint(config.kind, _members(config))
     settings = {name: getattr(config, name) for name in IDENTITY[config.kind]}
+    for name, unset in WHERE_SET.get(config.kind, {}).items():
+        settings |= {name: value} if (value := getattr(config, name)) != unset else {}
     of_kind: dict[str, Callable[[str], str]] = {
         "vllm": model_identity,
         "reranker": model_identity,

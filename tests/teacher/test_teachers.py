@@ -139,7 +139,7 @@ def test_prompts_are_told_apart_and_unknown_ones_named() -> None:
         get_prompt("nice")
 
 
-@pytest.mark.parametrize("kind", ["vllm", "http"])
+@pytest.mark.parametrize("kind", ["vllm", "http", "reranker"])
 def test_identity_follows_what_changes_an_answer_and_nothing_else(kind: str) -> None:
     config, prompt = TeacherConfig(kind=kind, model="some/model"), get_prompt("subject")
     same = {"threads": 7, "kv_cache_gib": 9, "url": "http://h", "tries": 2, "concurrency": 2}
@@ -154,3 +154,8 @@ def test_identity_follows_what_changes_an_answer_and_nothing_else(kind: str) -> 
     ):
         assert teacher_identity(config.model_copy(update=change), prompt) != known
     assert teacher_identity(config, get_prompt("tag"))[0] != known[0]
+
+
+def test_a_reranker_is_the_same_as_ever_where_no_prefix_is_set() -> None:
+    config = TeacherConfig(kind="reranker", model="some/model")
+    assert teacher_identity(config, get_prompt("subject"))[1] == "c2e13ee74498"
