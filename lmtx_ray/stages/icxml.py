@@ -23,7 +23,7 @@ from lmtx_ray.stages.budget import RemoteLedger, worker_budget
 from lmtx_ray.stages.judge import at_once
 from lmtx_ray.stages.starting import engine_starting
 from lmtx_ray.teacher.generating import Generator
-from lmtx_ray.teacher.protocol import Interrupted
+from lmtx_ray.teacher.protocol import paid_for
 from lmtx_ray.teacher.registry import build_generator
 
 NEAREST = 10  # labels that each phrase brings from either side
@@ -55,7 +55,7 @@ class WritePhrases:
         self._generator: Generator | None = None
 
     def __call__(self, documents: pa.Table) -> pa.Table:
-        """PHRASES, one row for each document, in order. Raises Interrupted."""
+        """PHRASES, one row for each document, in order. Raises what the judge raised."""
         uri = self._uri(documents)
         there = storage.read_table(uri) if storage.exists(uri) else PHRASES.empty_table()
         known = pc.is_in(documents["doc_id"], value_set=there["doc_id"].combine_chunks())
@@ -70,12 +70,12 @@ class WritePhrases:
 
     def _more(self, documents: pa.Table, there: pa.Table, uri: str) -> pa.Table:
         """With those of more documents, kept at `uri`."""
-        stopped: Interrupted | None = None
+        stopped: Exception | None = None
         try:
             new = self._started().generate(documents)
-        except Interrupted as stop:
-            stopped = stop
-            new = stop.answers if stop.answers is not None else PHRASES.empty_table()
+        except Exception as stop:
+            stopped, said = stop, paid_for(stop)
+            new = PHRASES.empty_table() if said is None else said
         both = pa.concat_tables([there, new]).combine_chunks()
         if new.num_rows:
             storage.write_table(uri, both)

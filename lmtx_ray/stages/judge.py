@@ -24,7 +24,7 @@ from lmtx_ray.stages.starting import engine_starting
 from lmtx_ray.teacher import health, questions
 from lmtx_ray.teacher.priors import Calibration, document_key
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Halted, Interrupted, JudgeRefused, Teacher, Usage
+from lmtx_ray.teacher.protocol import Halted, JudgeRefused, Teacher, Usage, paid_for
 from lmtx_ray.teacher.questions import Candidate, Key
 from lmtx_ray.teacher.registry import build_teacher
 from lmtx_ray.teacher.shown import shown_tables
@@ -180,15 +180,16 @@ class AskTeacher:
             known |= questions.first_by_key(pa.concat_tables(tables))
 
     def _answers(self, documents: pa.Table, asked: Sequence[Candidate]) -> list[pa.Table]:
-        """The judge's, as rows for the store. Raises Interrupted, with what was answered kept."""
+        """The judge's, as rows for the store. Raises what the judge raised, with what was
+        answered kept."""
         if halting.current().is_set():
             raise Halted("another worker met the end of the step")
         teacher = self._started()
         try:
             answers = teacher.judge(questions.build_questions(documents, asked))
-        except Interrupted as stop:
-            if stop.answers is not None:
-                self._kept.keep(self._stored(asked, stop.answers))
+        except Exception as stop:
+            if (said := paid_for(stop)) is not None:
+                self._kept.keep(self._stored(asked, said))
             raise
         if answers.num_rows != len(asked):
             raise RuntimeError("the teacher did not answer each question once")

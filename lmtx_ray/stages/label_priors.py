@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 
 from lmtx_ray.teacher.priors import document_key, priors_in, questions_about
-from lmtx_ray.teacher.protocol import Interrupted, Teacher
+from lmtx_ray.teacher.protocol import Teacher, paid_for
 from lmtx_ray.verdicts.store import Partition, as_stored
 
 PRIOR = "prior"  # what such answers are marked with
@@ -42,8 +42,8 @@ class Priors:
         self._lock = threading.Lock()
 
     def learn(self, labels: Mapping[bytes, str]) -> None:
-        """Ask about those labels (key -> text) that are not known. Raises Interrupted, as the judge
-        raised it, with what was answered kept."""
+        """Ask about those labels (key -> text) that are not known. Raises what the
+        judge raised, with what was answered kept."""
         with self._lock:
             if not self._new(labels):
                 return
@@ -55,9 +55,9 @@ class Priors:
                 for first in range(0, len(new), size):
                     some = new[first : first + size]
                     tables.append(self._ask(some, [labels[key] for key in some]))
-            except Interrupted as stop:
-                if stop.answers is not None:
-                    tables.append(self._rows(stop.answers, some))
+            except Exception as stop:
+                if (said := paid_for(stop)) is not None:
+                    tables.append(self._rows(said, some))
                 raise
             finally:
                 self._keep(tables)

@@ -21,11 +21,11 @@ from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import (
     QUESTIONS,
     Budget,
-    Interrupted,
     JudgeRefused,
     Teacher,
     Usage,
     answers_table,
+    paid_for,
 )
 from lmtx_ray.teacher.questions import Key, first_by_key, pairs_of
 from lmtx_ray.teacher.registry import build_teacher
@@ -62,16 +62,17 @@ class KeptMember:
         return self._teacher.usage if self._teacher else Usage()
 
     def judge(self, questions: pa.Table) -> pa.Table:
-        """ANSWERS, one row for each pair. Raises Interrupted, with what was answered kept."""
+        """ANSWERS, one row for each pair. Raises what the judge raised, with what was
+        answered kept."""
         keys = _keys_of(questions)
         known = first_by_key(self._kept.lookup.find({document for document, _ in keys.values()}))
         if missing := _without(questions, keys, known):
             table = pa.Table.from_pylist(missing, schema=QUESTIONS)
             try:
                 answers = self._started().judge(table)
-            except Interrupted as stop:
-                if stop.answers is not None:
-                    self._keep(stop.answers, keys)
+            except Exception as stop:
+                if (said := paid_for(stop)) is not None:
+                    self._keep(said, keys)
                 raise
             known |= first_by_key(self._keep(answers, keys))
         return answers_table(

@@ -19,7 +19,7 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.priors import log_odds, sigmoid
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
-from lmtx_ray.teacher.protocol import Interrupted, Teacher, Usage, answers_table
+from lmtx_ray.teacher.protocol import Teacher, Usage, answers_table, with_answers
 from lmtx_ray.teacher.reading import Reading, decide
 
 STATED = 0.9  # P of an answer that came without a probability
@@ -66,8 +66,8 @@ class EnsembleTeacher:
         one member alone are no answers of the ensemble."""
         try:
             said = [member.judge(questions).to_pylist() for member in self._members]
-        except Interrupted as stop:
-            stop.answers = None
+        except Exception as stop:
+            with_answers(stop, None)
             raise
         pairs = [(row["doc_id"], row["label_id"]) for row in said[0]]
         return answers_table(pairs, [combined(rows) for rows in zip(*said, strict=True)])

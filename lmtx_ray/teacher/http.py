@@ -30,7 +30,7 @@ from lmtx_ray.teacher.generating import phrases_table
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.pacing import Stopped
 from lmtx_ray.teacher.prompts import Prompt
-from lmtx_ray.teacher.protocol import Budget, Halted, Interrupted, Usage, answers_table
+from lmtx_ray.teacher.protocol import Budget, Halted, Usage, answers_table, with_answers
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.teacher.replies import thinks
 from lmtx_ray.teacher.writing_client import WritingClient, written
@@ -63,7 +63,8 @@ class HttpTeacher:
 
         Raises:
             Interrupted: A call failed for good or the budget is used up. Requests that were under
-                way have ended, and `answers` holds everything that was answered.
+                way have ended, and `answers` holds everything that was answered, as it does of
+                any other failure (see `protocol.paid_for`).
         """
         begun = time.monotonic()
         pairs, prompts = self._prompts(questions)
@@ -80,8 +81,7 @@ class HttpTeacher:
         ]
         table = answers_table([pair for pair, _ in answered], [reading for _, reading in answered])
         if job.problem is not None:
-            job.problem.answers = table
-            raise job.problem
+            raise with_answers(job.problem, table)
         return table
 
     def generate(self, documents: pa.Table) -> pa.Table:
@@ -105,8 +105,7 @@ class HttpTeacher:
         ]
         table = phrases_table([one for one, _ in there], [written(reply) for _, reply in there])
         if job.problem is not None:
-            job.problem.answers = table
-            raise job.problem
+            raise with_answers(job.problem, table)
         return table
 
     def _prompts(self, questions: pa.Table) -> tuple[list[tuple[str, int]], list[str]]:
@@ -165,7 +164,7 @@ class _Job:
     def __init__(self, client: ChatClient, concurrency: int) -> None:
         self._client, self._concurrency = client, concurrency
         self._stop, self._lock = threading.Event(), threading.Lock()
-        self.problem: Interrupted | None = None
+        self.problem: Exception | None = None
         self._tell, self._halting = progress.teller(), halting.current()
 
     def ask(self, prompts: dict[str, list[Message]]) -> dict[str, Reading]:
@@ -192,7 +191,7 @@ class _Job:
             return reading
         except Stopped:
             return None
-        except Interrupted as problem:
+        except Exception as problem:  # a budget's store may be away, too: others were answered
             self._end(problem)
             return None
 
@@ -209,7 +208,7 @@ class _Job:
             self._end(Halted("another worker met the end of the step"))
         return is_halted
 
-    def _end(self, problem: Interrupted) -> None:
+    def _end(self, problem: Exception) -> None:
         with self._lock:
             self.problem = self.problem or problem
         self._give_up()

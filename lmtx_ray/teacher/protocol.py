@@ -71,6 +71,18 @@ class Interrupted(Exception):
     answers: pa.Table | None = None
 
 
+def paid_for(problem: Exception) -> pa.Table | None:
+    """The answers that came before a failure of whatever kind; None where it tells none."""
+    answers = getattr(problem, "answers", None)
+    return answers if isinstance(answers, pa.Table) else None
+
+
+def with_answers(problem: Exception, answers: pa.Table | None) -> Exception:
+    """The failure, which tells now what was paid for before it."""
+    problem.answers = answers  # type: ignore[attr-defined]
+    return problem
+
+
 class JudgeRefused(Interrupted, ConfigError):
     """What no repetition mends: a wrong key, model, URL or setting. Names what to change."""
 

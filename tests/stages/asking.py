@@ -16,7 +16,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.stages import judge
 from lmtx_ray.stages.judge import Asking, AskTeacher
 from lmtx_ray.teacher.prompts import get_prompt
-from lmtx_ray.teacher.protocol import BudgetReached, Usage, answers_table
+from lmtx_ray.teacher.protocol import BudgetReached, Usage, answers_table, with_answers
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.verdicts.store import VerdictStore
 
@@ -31,12 +31,14 @@ def by_length(text: str, label: str) -> Reading:
 
 
 class Counting:
-    """Says what `say` says; after `most` answers it is interrupted."""
+    """Says what `say` says; after `most` answers it meets `problem`."""
 
     prompt_fingerprint, fingerprint = IDENTITY
 
-    def __init__(self, say: Say, most: int | None = None) -> None:
-        self.say, self.most = say, most
+    def __init__(
+        self, say: Say, most: int | None = None, problem: type[Exception] = BudgetReached
+    ) -> None:
+        self.say, self.most, self.problem = say, most, problem
         self.asked: list[tuple[str, str]] = []
         self.built = 0
         self.commit, self.usage = "", Usage()
@@ -46,9 +48,8 @@ class Counting:
         for row in questions.to_pylist():
             for label_id, label in zip(row["label_ids"], row["label_texts"], strict=True):
                 if self.most is not None and len(self.asked) >= self.most:
-                    stop = BudgetReached("used up")
-                    stop.answers = answers_table(pairs, readings)
-                    raise stop
+                    stop = self.problem("used up")
+                    raise with_answers(stop, answers_table(pairs, readings))
                 self.asked.append((row["text"], label))
                 pairs.append((row["doc_id"], label_id))
                 readings.append(self.say(row["text"], label))

@@ -47,3 +47,14 @@ def test_a_halted_worker_asks_nothing_more(setting: Setting) -> None:
     with halting.heeding(halted), pytest.raises(Halted):
         setting.worker()(*unit(2))
     assert not setting.teacher.asked
+
+
+def test_what_was_answered_before_a_failure_of_any_kind_is_kept(setting: Setting) -> None:
+    setting.teacher = Counting(by_length, most=5, problem=OSError)  # as of a budget's store
+    with pytest.raises(OSError, match="used up"):
+        setting.worker()(*unit(3))
+    paid = setting.teacher.asked
+    setting.teacher = Counting(by_length)
+    setting.worker()(*unit(3))
+    assert len(setting.teacher.asked) == 12 - 5
+    assert not set(paid) & set(setting.teacher.asked)

@@ -78,9 +78,12 @@ def test_a_temperature_makes_a_judge_less_sure_and_changes_no_answer(setting: Se
     assert odds[0] == pytest.approx(odds[1], abs=1e-4)
 
 
-def test_what_was_paid_for_labels_is_kept_when_a_budget_ends(setting: Setting) -> None:
-    setting.teacher = Counting(likes, most=2)
-    with pytest.raises(BudgetReached):
+@pytest.mark.parametrize("problem", [BudgetReached, OSError])
+def test_what_was_paid_for_labels_is_kept_when_a_budget_ends(
+    setting: Setting, problem: type[Exception]
+) -> None:
+    setting.teacher = Counting(likes, most=2, problem=problem)
+    with pytest.raises(problem):
         setting.worker(**PRIOR)(*unit("long text"))
     assert len(setting.stored()) == 2
     setting.teacher = Counting(likes)

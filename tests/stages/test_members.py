@@ -27,8 +27,8 @@ CONFIG = TeacherConfig(kind="vllm", model="some/model", prompt="tag", least_mass
 class Own(Counting):
     """A member under its real identity."""
 
-    def __init__(self, say=by_length, most: int | None = None) -> None:
-        super().__init__(say, most)
+    def __init__(self, say=by_length, most: int | None = None, **more: type[Exception]) -> None:
+        super().__init__(say, most, **more)
         self.prompt_fingerprint, self.fingerprint = teacher_identity(CONFIG, get_prompt("tag"))
 
 
@@ -56,9 +56,10 @@ def test_a_pair_is_asked_once_in_all_ensembles(store: str) -> None:
     assert both["p_yes"].to_pylist()[::2] == [first["p_yes"][n].as_py() for n in (2, 0)]
 
 
-def test_what_was_paid_before_an_end_is_kept(store: str) -> None:
-    Own.now = Own(most=2)
-    with pytest.raises(BudgetReached):
+@pytest.mark.parametrize("problem", [BudgetReached, OSError])
+def test_what_was_paid_before_an_end_is_kept(store: str, problem: type[Exception]) -> None:
+    Own.now = Own(most=2, problem=problem)
+    with pytest.raises(problem):
         member(store).judge(asked("heart", "lung", "ear"))
     Own.now = Own()
     member(store).judge(asked("heart", "lung", "ear"))

@@ -8,10 +8,12 @@ import pytest
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError, load_config
-from lmtx_ray.teacher.ensemble import agreement, combined, names_of
+from lmtx_ray.teacher.ensemble import EnsembleTeacher, agreement, combined, names_of
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import get_prompt
+from lmtx_ray.teacher.protocol import paid_for
 from lmtx_ray.teacher.registry import build_teacher
+from tests.stages.asking import Counting, by_length
 from tests.teacher.asking import asked
 
 TAG = get_prompt("tag")
@@ -114,3 +116,11 @@ def test_members_are_called_by_their_models() -> None:
         {"kind": "lexical"},
     )
     assert names_of(made) == ["one (1)", "one (2)", "lexical"]
+
+
+def test_what_one_member_said_before_a_failure_is_no_answer_of_all() -> None:
+    members = Counting(by_length), Counting(by_length, most=1, problem=OSError)
+    teacher = EnsembleTeacher(load_config(TeacherConfig, TWO), TAG, members)
+    with pytest.raises(OSError, match="used up") as got:
+        teacher.judge(asked("heart", "lung"))
+    assert paid_for(got.value) is None

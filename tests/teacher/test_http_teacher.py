@@ -18,6 +18,7 @@ from lmtx_ray.teacher.protocol import (
     Halted,
     JudgeRefused,
     JudgeUnavailable,
+    paid_for,
 )
 from lmtx_ray.teacher.replies import plain
 from tests.fake_llm import FakeJudge
@@ -199,6 +200,18 @@ def test_a_budget_ends_the_table_with_what_was_answered(judge) -> None:
     assert (used.requests, used.prompt_tokens, used.answer_tokens) == (3, 120, 3)
     assert purse.tokens == 123
     assert used.seconds > 0
+
+
+def test_a_budget_that_cannot_be_reached_loses_no_answer(judge) -> None:
+    class Away(Purse):
+        def take(self, requests: int, tokens: int) -> None:
+            if not self.requests:
+                raise OSError("the store is away")
+            super().take(requests, tokens)
+
+    with pytest.raises(OSError, match="the store is away") as got:
+        teacher(judge, concurrency=1, budget=Away(3)).judge(asked("heart", "moon", "ear", "nose"))
+    assert answers(paid_for(got.value)) == ["yes", "no", "yes"]
 
 
 @pytest.mark.parametrize(("model", "kept"), [("limited", 0), ("busy", 0), ("truncated", 3)])
