@@ -15,7 +15,7 @@ from lmtx_ray.loop.preflight import check
 from lmtx_ray.loop.prompt_tokens import prompt_tokens
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.training_plan import training, training_told
-from lmtx_ray.teacher.priors import document_key, priors_in
+from lmtx_ray.teacher.priors import asked_alone, document_key
 from lmtx_ray.verdicts.lookup import Lookup
 
 NOBODY = {"calls_at_most": 0, "prompt_tokens_at_most": 0}
@@ -106,7 +106,7 @@ def _held(config: RunConfig, layout: Layout, sample: Sample) -> StoredPairs:
         return StoredPairs([])
     lookup = Lookup(snapshot)
     found = Counter(lookup.find(set(sample.keys))["document"].to_pylist())
-    priors = priors_in(lookup.find([document_key()]))
+    priors = asked_alone(lookup.find([document_key()]))
     return StoredPairs([found[key] for key in sample.keys], len(priors))
 
 

@@ -93,8 +93,9 @@ class AskTeacher:
         self._starting, self._checking = threading.Lock(), threading.Lock()
         if asking.calibration == "prior":
             stored = self._kept.lookup.find([document_key()])
-            own, alone = (partition, asking.identity), _is_repeatable(asking)
-            self._priors = Priors(stored, *own, self._started, self._kept.keep, alone)
+            own, asks = (partition, asking.identity), (self._started, self._kept.keep)
+            how = _is_repeatable(asking), at_once(asking.teacher)
+            self._priors = Priors(stored, *own, *asks, *how)
 
     @property
     def usage(self) -> Usage:

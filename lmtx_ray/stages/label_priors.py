@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
-from lmtx_ray.teacher.priors import document_key, priors_in, questions_about
+from lmtx_ray.teacher.priors import asked_alone, document_key, priors_in, questions_about
 from lmtx_ray.teacher.protocol import Teacher, paid_for
 from lmtx_ray.verdicts.store import Partition, as_stored
 
@@ -20,8 +20,9 @@ class Priors:
     (STORED_VERDICTS), and what is learned here. Several threads may learn.
 
     `alone` says that each label is asked by itself, so that its answer has the same bits whatever
-    else a unit asks. What other workers have learned meanwhile is read before anything is asked, so
-    one label is asked twice at the same moment only.
+    else a unit asks; `at_once` after how many answers these are kept, None for all. What other
+    workers have learned meanwhile is read before anything is asked, so one label is asked twice at
+    the same moment only.
     """
 
     def __init__(
@@ -32,13 +33,15 @@ class Priors:
         started: Callable[[], Teacher],
         keep: Callable[[Sequence[pa.Table]], None],
         alone: bool,
+        at_once: int | None = None,
     ) -> None:
         """`identity` is (prompt, teacher) fingerprints, `started` gives the judge, `keep` appends
         STORED_VERDICTS to the store."""
         self.known = priors_in(stored)
         self._partition, self._read = partition, set[str]()
-        self._identity, self._started, self._keep, self._alone = identity, started, keep, alone
-        self._asked: set[bytes] = set()  # an unclear answer is none, and not asked again
+        self._identity, self._started, self._keep = identity, started, keep
+        self._alone, self._at_once = alone, at_once
+        self._asked = asked_alone(stored)  # an unclear answer is none, and not asked again
         self._lock = threading.Lock()
 
     def learn(self, labels: Mapping[bytes, str]) -> None:
@@ -49,21 +52,26 @@ class Priors:
                 return
             self._read_others()
             new = self._new(labels)
-            size = 1 if self._alone else max(len(new), 1)
-            tables: list[pa.Table] = []
-            try:
-                for first in range(0, len(new), size):
-                    some = new[first : first + size]
-                    tables.append(self._ask(some, [labels[key] for key in some]))
-            except Exception as stop:
-                if (said := paid_for(stop)) is not None:
-                    tables.append(self._rows(said, some))
-                raise
-            finally:
-                self._keep(tables)
-            self._asked |= set(new)
-            for table in tables:
-                self.known |= priors_in(table)
+            most = self._at_once or max(len(new), 1)
+            for first in range(0, len(new), most):
+                self._learn(new[first : first + most], labels)
+
+    def _learn(self, keys: Sequence[bytes], labels: Mapping[bytes, str]) -> None:
+        size = 1 if self._alone else max(len(keys), 1)
+        tables: list[pa.Table] = []
+        try:
+            for first in range(0, len(keys), size):
+                some = keys[first : first + size]
+                tables.append(self._ask(some, [labels[key] for key in some]))
+        except Exception as stop:
+            if (said := paid_for(stop)) is not None:
+                tables.append(self._rows(said, some))
+            raise
+        finally:
+            self._keep(tables)
+        self._asked |= set(keys)
+        for table in tables:
+            self.known |= priors_in(table)
 
     def _new(self, labels: Mapping[bytes, str]) -> list[bytes]:
         return [key for key in labels if key not in self.known and key not in self._asked]
@@ -73,7 +81,7 @@ class Priors:
         names = {name for name in self._partition.part_names() if name.startswith(f"{PRIOR}-")}
         for name in sorted(names - self._read):
             table = self._partition.read_part(name)  # merged ones stay for a day
-            self._asked |= set(table["label"].to_pylist())
+            self._asked |= asked_alone(table)
             self.known = priors_in(table) | self.known
         self._read |= names
 

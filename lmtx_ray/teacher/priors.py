@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lmtx_ray.corpus.text_keys import document_text, text_key
+from lmtx_ray.corpus.text_keys import KEY_BYTES, document_text, text_key
 from lmtx_ray.teacher.protocol import QUESTIONS
 from lmtx_ray.teacher.reading import Reading, decide
 
@@ -81,6 +82,13 @@ def questions_about(labels: Sequence[str]) -> pa.Table:
         "label_texts": list(labels),
     }
     return pa.Table.from_pylist([row] if labels else [], schema=QUESTIONS)
+
+
+def asked_alone(stored: pa.Table) -> set[bytes]:
+    """Keys of the labels in the rows of STORED_VERDICTS on the document that says nothing, of those
+    without a P(yes) too: an unclear answer is paid for like any other."""
+    nothing = pa.scalar(document_key(), pa.binary(KEY_BYTES))
+    return set(stored.filter(pc.equal(stored["document"], nothing))["label"].to_pylist())
 
 
 def priors_in(stored: pa.Table) -> dict[bytes, float]:

@@ -121,13 +121,14 @@ def test_a_prior_is_one_question_more_of_each_label(config: RunConfig) -> None:
     assert bill["expected"]["new_pairs"] - plain["expected"]["new_pairs"] == 24
     layout = lay_out(priors)
     prompt, teacher = layout.judge
-    keys = [(document_key(), text_key(label)) for label in ("Heart pain", "Lung pain")]
-    said = answers_table([("", 0), ("", 1)], [Reading("yes", 0.6), Reading("no", 0.2)])
+    keys = [(document_key(), text_key(label)) for label in ("Heart pain", "Lung pain", "Ear")]
+    readings = [Reading("yes", 0.6), Reading("no", 0.2), Reading("unclear")]
+    said = answers_table([("", 0), ("", 1), ("", 2)], readings)
     stored = as_stored(keys, said, layout.judge, "prior")
     priors.verdict_store.partition(teacher, prompt).append(stored, "prior-one")
     again = describe(priors)["judge"]
     assert again["calls_at_most"] == bill["calls_at_most"]
-    assert bill["expected"]["new_pairs"] - again["expected"]["new_pairs"] == 2
+    assert bill["expected"]["new_pairs"] - again["expected"]["new_pairs"] == 3
 
 
 def test_thoughts_and_phrases_are_in_the_most_that_a_run_may_cost() -> None:

@@ -41,6 +41,23 @@ def test_answers_of_an_endpoint_are_kept_while_a_unit_is_under_way(
     assert kept == [n // 6 * 6 for n in range(20)]
 
 
+def test_priors_of_labels_are_kept_while_an_endpoint_is_asked_for_them(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "ROUNDS", 2)
+    kept: list[int] = []
+
+    def say(text: str, label: str) -> Reading:
+        kept.append(len(setting.stored()))
+        return by_length(text, label)
+
+    setting.teacher = Counting(say)
+    teacher = TeacherConfig(kind="http", model="m", url="http://127.0.0.1:1", concurrency=1)
+    setting.worker(teacher=teacher, calibration="prior")(*unit(1))
+    assert kept == [0, 0, 2, 2, 4, 4, 6, 6]
+    assert len(setting.stored()) == len(setting.teacher.asked) == 8
+
+
 def test_a_halted_worker_asks_nothing_more(setting: Setting) -> None:
     halted = threading.Event()
     halted.set()

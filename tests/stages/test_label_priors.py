@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lmtx_ray.io import storage
 from lmtx_ray.teacher.priors import NOTHING, Calibration, log_odds
 from lmtx_ray.teacher.protocol import BudgetReached
 from lmtx_ray.teacher.reading import Reading
+from lmtx_ray.verdicts.layers import merge
 from tests.stages.asking import Counting, Setting, documents, fragments
 
 PRIOR = {"calibration": "prior"}
@@ -90,6 +92,17 @@ def test_what_was_paid_for_labels_is_kept_when_a_budget_ends(
     setting.worker(**PRIOR)(*unit("long text"))
     alone = [label for text, label in setting.teacher.asked if text == NOTHING]
     assert sorted(alone) == ["label 2", "label 3"]
+
+
+def test_an_unclear_prior_is_not_asked_again_once_its_part_is_merged(setting: Setting) -> None:
+    setting.teacher = Counting(lambda text, label: Reading("unclear", raw="refused"))
+    setting.worker(**PRIOR)(*unit("long text"))
+    assert merge(setting.partition)
+    for name in setting.partition.part_names():  # as a later merge does, a day after
+        storage.remove_file(storage.join(setting.partition.uri, "parts", name))
+    setting.worker(source="another run", **PRIOR)(*unit("a third"))
+    alone = [label for text, label in setting.teacher.asked if text == NOTHING]
+    assert sorted(alone) == [f"label {n}" for n in range(4)]
 
 
 def test_a_label_without_a_prior_and_ends_of_the_scale_are_read_as_they_are() -> None:
