@@ -11,7 +11,7 @@ from lmtx_ray.teacher.failures import Failure
 from lmtx_ray.teacher.generating import WRITTEN_TOKENS
 from lmtx_ray.teacher.protocol import Budget, Usage
 from lmtx_ray.teacher.reading import Reading
-from lmtx_ray.teacher.replies import said
+from lmtx_ray.teacher.replies import plain, said
 
 TEXT = "text"  # the answer of a Reading that holds a text
 
@@ -30,7 +30,8 @@ class WritingClient(ChatClient):
         if not isinstance(message, dict):
             error = failures.of_error(reply, headers, self._key)
             return error or failures.of_transport("the reply holds no message", worked=True)
-        return Reading(TEXT, raw=said(message)[0])
+        text, _ = said(message)
+        return Reading(TEXT, raw=plain(text, len(text)))
 
 
 def written(reading: Reading) -> str:

@@ -12,6 +12,7 @@ from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher import generating
 from lmtx_ray.teacher.protocol import BudgetReached, JudgeUnavailable
 from lmtx_ray.teacher.registry import build_generator
+from tests import fake_llm
 from tests.fake_llm import FakeJudge
 
 TEXTS = ["patients with heart pain and skin disease", "a lung trial", "nothing of the kind"]
@@ -89,6 +90,16 @@ def test_a_server_that_is_away_is_no_empty_list(judge: FakeJudge) -> None:
 def test_what_a_server_refuses_to_write_is_nothing(judge: FakeJudge) -> None:
     table = build_generator(config(judge, "filtered")).generate(DOCUMENTS)
     assert table["phrases"].to_pylist() == [[], ["lung trial"], []]
+
+
+def test_half_a_character_in_a_reply_loses_no_phrase(judge: FakeJudge, monkeypatch) -> None:
+    text = "heart pain \ud83d\n" + "a long phrase that is none\n" * 20 + "skin"
+    monkeypatch.setattr(fake_llm, "WRITE", "no such request")
+    monkeypatch.setitem(fake_llm.REPLIES, "half", lambda good, bad: fake_llm.chat(text))
+    (phrases, *_) = (
+        build_generator(config(judge, "half")).generate(DOCUMENTS)["phrases"].to_pylist()
+    )
+    assert phrases == ["heart pain ?", "a long phrase that is none", "skin"]
 
 
 def test_a_rule_writes_nothing() -> None:
