@@ -82,7 +82,8 @@ class ChatClient:
             try:
                 outcome = self._attempt(messages, shape)
                 if isinstance(outcome, Failure):
-                    outcome = outcome.without([message["content"] for message in messages])
+                    sent = [message["content"] for message in messages]
+                    outcome = _refused(outcome.without(sent))
                 if isinstance(outcome, Failure) and not self._adapts(shape, outcome):
                     pause = self._pause(outcome, tries, ticket)
             finally:
@@ -125,8 +126,7 @@ class ChatClient:
         received = self._exchange(body)
         if isinstance(received, Failure):
             self._count(tokens, None, worked=received.worked)
-            filtered = received.filtered
-            return Reading("unclear", raw=f"refused: {received}") if filtered else received
+            return received
         headers, reply = received
         outcome = self._read(reply, headers)
         worked = isinstance(outcome, Reading) or outcome.worked
@@ -188,6 +188,11 @@ class ChatClient:
             self._usage.answer_tokens += told[1] if told else 0
         prompt, answer = told or (0, 0)
         progress.count(pairs=1, prompt_tokens=prompt, answer_tokens=answer)
+
+
+def _refused(failure: Failure) -> Reading | Failure:
+    """A text that a content filter refuses is unclear, however that is told; others fail."""
+    return Reading("unclear", raw=f"refused: {failure}") if failure.filtered else failure
 
 
 def upper_bound(messages: list[Message], limit: int) -> int:

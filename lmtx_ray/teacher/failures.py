@@ -23,7 +23,12 @@ PASSING = {0, 408, 409, 425, 429}  # and everything from 500 on
 TOO_MANY = {429, 503}
 ADAPTABLE = {400, 422}
 SPENT = "insufficient_quota"  # a 429 that no waiting mends
-FILTERED = re.compile(r"content.?(?:filter|policy|management)|safety", re.IGNORECASE)
+FILTERING = {400, 403, 422}
+FILTERED = re.compile(  # by code, by type, or by what stands beside the message
+    r"content.?(?:filter|policy|management)|safety|moderation|flagged|data.?inspection"
+    r"|invalid.prompt",
+    re.IGNORECASE,
+)
 WORDS_OF_STATUS = {
     429: re.compile(r"rate.?limit|too.?many", re.IGNORECASE),
     503: re.compile(
@@ -56,7 +61,7 @@ class Failure:
     def filtered(self) -> bool:
         """Whether a service's content filter refused this one text: nothing that a setting mends,
         and no reason to stop a run."""
-        return self.status in ADAPTABLE and FILTERED.search(self.kind) is not None
+        return self.status in FILTERING and FILTERED.search(self.kind) is not None
 
     @property
     def told_to_wait(self) -> bool:
@@ -104,7 +109,9 @@ def of_error(reply: Any, headers: Mapping[str, str], secret: str) -> Failure | N
 def _failure(status: int, value: Any, wait: float | None, secret: str) -> Failure:
     error = value.get("error") if isinstance(value, dict) else None
     error = error if isinstance(error, dict) else {}
-    kind = " ".join(str(error.get(name, "")) for name in ("code", "type"))
+    beside = error.get("metadata")
+    names = [str(error.get(name, "")) for name in ("code", "type")]
+    kind = " ".join([*names, *(beside if isinstance(beside, dict) else ())])
     parameter = error.get("param")
     refusal = Refusal(parameter if isinstance(parameter, str) else "", sentence_of(value, secret))
     return Failure(status, refusal, wait, worked=status >= 500 and status != 503, kind=kind)

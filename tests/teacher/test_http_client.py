@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
@@ -224,6 +225,24 @@ def test_errors_inside_a_good_status_are_told_apart() -> None:
         failure = of_error({"error": error}, {}, "")
         assert (failure and failure.status) == status
     assert of_error({"choices": [{"error": {"code": 503}}]}, {}, "").passing
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "filtered"),
+    [
+        (400, {"code": "content_filter"}, True),
+        (400, {"code": "data_inspection_failed", "message": "x"}, True),
+        (400, {"code": "invalid_prompt", "type": "invalid_request_error"}, True),
+        (403, {"code": 403, "metadata": {"reasons": ["x"], "flagged_input": "…"}}, True),
+        (403, {"code": 403, "message": "no access to the model, flagged"}, False),
+        (400, {"code": 400, "message": "content filter is no parameter"}, False),
+        (429, {"code": "content_filter"}, False),
+    ],
+)
+def test_content_filters_are_known_by_what_stands_beside_the_message(
+    status, error, filtered
+) -> None:
+    assert of_status(status, {}, json.dumps({"error": error}).encode(), "").filtered == filtered
 
 
 def test_a_page_instead_of_json_is_shown_without_markup() -> None:

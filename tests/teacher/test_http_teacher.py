@@ -21,7 +21,7 @@ from lmtx_ray.teacher.protocol import (
     paid_for,
 )
 from lmtx_ray.teacher.replies import plain
-from tests.fake_llm import FakeJudge
+from tests.fake_llm import REFUSALS, REPLIES, FakeJudge
 from tests.teacher.asking import answers, asked, teacher
 
 GOOD = math.exp(-0.1) / (math.exp(-0.1) + math.exp(-2.4))
@@ -83,8 +83,15 @@ def test_what_is_no_plain_answer_is_unclear_and_kept(judge, model, raw, caplog) 
     assert warned == (model in ("think", "thinknoise", "reasoning"))
 
 
-def test_a_text_that_a_content_filter_refuses_is_unclear_and_stops_nothing(judge) -> None:
-    told = teacher(judge, "filtered").judge(asked("heart", "ear", text="the ear"))
+@pytest.mark.parametrize("model", ["filtered", "filtered200"])
+def test_a_text_that_a_content_filter_refuses_is_unclear_and_stops_nothing(
+    judge, model, monkeypatch
+) -> None:
+    def inside(good: str, bad: str) -> dict:
+        return REFUSALS["filtered"][2] if good == "No" else REPLIES["ok"](good, bad)
+
+    monkeypatch.setitem(REPLIES, "filtered200", inside)
+    told = teacher(judge, model).judge(asked("heart", "ear", text="the ear"))
     assert answers(told) == ["unclear", "yes"]
     assert "content management policy" in told["raw"][0].as_py()
 
