@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -29,7 +30,7 @@ from lmtx_ray.teacher.reading import (
 
 MOST_RAW = 200  # characters of what was said that are kept
 BEGINNING = 40  # characters of a cut-off reply that may state an answer
-TEXT_PARTS = (None, "text", "output_text")
+THOUGHT_PARTS = re.compile(r"think|thought|reason|summary", re.IGNORECASE)  # by their type
 
 Entry = tuple[str, float]  # a token and its log-probability
 
@@ -102,21 +103,25 @@ def said(message: Any) -> tuple[str, str]:
     """(text, thoughts given beside it) of a message whose content is a text or a list of parts."""
     content = _get(message, "content")
     parts = content if isinstance(content, list) else [content]
-    text = "".join(_texts(parts, TEXT_PARTS))
+    text = "".join(_texts(parts))
     if not text and isinstance(refusal := _get(message, "refusal"), str):
         text = refusal
     for name in ("reasoning_content", "reasoning"):
         if isinstance(thoughts := _get(message, name), str) and thoughts:
             return text, thoughts
-    thought = any(_get(part, "type") in ("thinking", "reasoning") for part in parts)
-    return text, "…" if thought else ""
+    return text, "…" if any(map(_is_thought, parts)) else ""
 
 
-def _texts(parts: list[Any], kinds: tuple[str | None, ...]) -> Iterator[str]:
+def _texts(parts: list[Any]) -> Iterator[str]:
     for part in parts:
-        kind, text = _get(part, "type"), part if isinstance(part, str) else _get(part, "text")
-        if isinstance(text, str) and (kind in kinds or not isinstance(kind, str)):
+        text = part if isinstance(part, str) else _get(part, "text")
+        if isinstance(text, str) and not _is_thought(part):
             yield text
+
+
+def _is_thought(part: Any) -> bool:
+    kind = _get(part, "type")
+    return isinstance(kind, str) and THOUGHT_PARTS.search(kind) is not None
 
 
 def answer_token(choice: Any, *, separate_thoughts: bool, text: str) -> tuple[str, list[Entry]]:

@@ -88,6 +88,15 @@ def test_random_replies_raise_nothing_but_interrupted(judge, monkeypatch) -> Non
 
 
 @pytest.mark.parametrize(
+    ("kind", "answer"),
+    [("", "yes"), ("message", "yes"), (None, "yes"), (7, "yes"), ("reasoning.text", "unclear")],
+)
+def test_a_part_of_any_kind_but_a_thought_is_what_was_said(kind, answer) -> None:
+    reply = chat([{"type": kind, "text": "Yes"}])
+    assert read_reply(reply, YES_NO, 0.1).answer == answer
+
+
+@pytest.mark.parametrize(
     ("listed", "values", "answer", "p_yes"),
     [
         ({"ne": 0.7, "ja": 0.2}, {"ja": 1.0, "nein": 0.0}, "no", 2 / 9),
