@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -13,12 +12,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lmtx_ray.config.judge import TeacherConfig
+from lmtx_ray.corpus.words import UNSPACED
 from lmtx_ray.teacher.adapting import PREFIX_PARAMETERS, TOO_LONG, Refusal
 from lmtx_ray.teacher.pacing import told_wait
 from lmtx_ray.teacher.replies import plain
 
 MOST_SENTENCE = 300  # characters of what a server says that are shown
 ECHO = 4  # words in a row that are no chance
+LETTER = re.compile(f"[{UNSPACED}]")
+PIECE = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
+Piece = tuple[str, tuple[int, int]]  # a word, or a letter of a script without spaces; its span
 PASSING = {0, 408, 409, 425, 429}  # and everything from 500 on
 TOO_MANY = {429, 503}
 ADAPTABLE = {400, 422}
@@ -160,17 +163,32 @@ def without(text: str, secret: str) -> str:
 
 
 def unechoed(sentence: str, sent: Sequence[str]) -> str:
-    """The sentence with […] where so many words in a row stand in one of the texts, too."""
-    words, heard = sentence.split(), [f" {' '.join(text.split())} " for text in sent]
-    echoed: set[int] = set()
-    for place in range(len(words) - ECHO + 1):
-        here = " ".join(words[place : place + ECHO])
-        if any(here in text for text in heard):
-            echoed |= set(range(place, place + ECHO))
-    if not echoed:
-        return sentence
-    kept = ["[…]" if place in echoed else word for place, word in enumerate(words)]
-    return " ".join(word for word, _ in itertools.groupby(kept))
+    """The sentence with […] where so many words in a row stand in one of the texts, too, whatever
+    signs are between them. Of scripts without spaces two letters are about a word."""
+    pieces = [(found[0], found.span()) for found in PIECE.finditer(sentence)]
+    heard = [f" {' '.join(PIECE.findall(text))}" for text in sent]
+    spans: list[tuple[int, int]] = []
+    for first in range(len(pieces)):
+        run = _run(pieces[first:])
+        words = " ".join(word for word, _ in run)
+        if run and any(f" {words}" in text for text in heard):
+            start, (_, end) = run[0][1][0], run[-1][1]
+            if spans and start <= spans[-1][1]:
+                start = spans.pop()[0]
+            spans.append((start, end))
+    for start, end in reversed(spans):
+        sentence = f"{sentence[:start]}[…]{sentence[end:]}"
+    return sentence
+
+
+def _run(pieces: Sequence[Piece]) -> Sequence[Piece]:
+    """The first of them that are no chance together; none where they are too few."""
+    weight = 0.0
+    for count, (word, _) in enumerate(pieces, 1):
+        weight += 0.5 if LETTER.fullmatch(word) else 1.0
+        if weight >= ECHO:
+            return pieces[:count]
+    return []
 
 
 def _place(location: str) -> str:

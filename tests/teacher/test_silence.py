@@ -23,11 +23,15 @@ TEXT = "the zyxheart of zyxpatients and their zyxcare in many zyxwords " * 3
             "max_tokens: at most 16, the prompt was long",
         ),
         ("zyxpatients and their zyxcare x zyxpatients and their zyxcare", "[…] x […]"),
+        ("bad: 'of the zyxheart of zyxpat…", "bad: '[…]…"),
+        ('{"text": "zyxpatients, and (their) zyxcare"}', '{"text": "[…]"}'),
+        ("入力エラー: 心臓病の患者に薬を投与した。", "入力エラー: […]。"),
+        ("模型不存在: 心臓病", "模型不存在: 心臓病"),
         ("", ""),
     ],
 )
 def test_what_a_server_repeats_is_blotted_out(sentence: str, said: str) -> None:
-    text = "of\nthe  zyxheart of zyxpatients\nand their zyxcare"
+    text = "of\nthe  zyxheart of zyxpatients\nand their zyxcare 心臓病の患者に薬を投与した"
     assert unechoed(sentence, ["system", text]) == said
 
 
