@@ -16,8 +16,10 @@ from lmtx_ray.loop.prompt_tokens import prompt_tokens
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.training_plan import training, training_told
 from lmtx_ray.teacher.priors import asked_alone, document_key
+from lmtx_ray.teacher.questions import first_by_key
 from lmtx_ray.verdicts.lookup import Lookup
 
+TO_DO = "to do"
 NOBODY = {"calls_at_most": 0, "prompt_tokens_at_most": 0}
 UNTRAINED = (
     "judge: none; what ships is the untrained hybrid search, whose tags nobody has judged; "
@@ -38,7 +40,9 @@ def describe(config: RunConfig, measure: bool = False) -> dict[str, Any]:
     check(config)
     layout = lay_out(config)
     counts = count_corpus(config.corpus)
-    steps = {name: step.is_complete() for name, step in layout.steps()}
+    is_over = layout.evaluation.is_complete()  # cycles that it did without are not run any more
+    left = "not needed" if is_over else TO_DO
+    steps = {name: "complete" if s.is_complete() else left for name, s in layout.steps()}
     trained = training(config, counts)
     return {
         "run": config.run,
@@ -47,7 +51,7 @@ def describe(config: RunConfig, measure: bool = False) -> dict[str, Any]:
         "gold": counts.test,
         "rejects": counts.rejects,
         "first_rejects": list(counts.reasons),
-        "steps": {name: "complete" if done else "to do" for name, done in steps.items()},
+        "steps": steps,
         "untrained": config.rounds == 0,
         "training": trained,
         "judge": _judge(config, counts, steps, layout, measure),
@@ -64,13 +68,13 @@ def _splits(counts: Counts) -> dict[str, int]:
 
 
 def _judge(
-    config: RunConfig, counts: Counts, complete: dict[str, bool], layout: Layout, measure: bool
+    config: RunConfig, counts: Counts, states: dict[str, str], layout: Layout, measure: bool
 ) -> dict[str, Any]:
     if not config.has_judge:
         return dict(NOBODY)
     cycles = config.rounds if config.learns_from_judge else 0
     weighed = config.shortlist.memory_documents > 0
-    to_do = {name for name, done in complete.items() if not done}
+    to_do = {name for name, state in states.items() if state == TO_DO}
     sample = sample_corpus(config, layout.prompt)
     held = _held(config, layout, sample)
     steps = step_bills(config.judge, _splits(counts), cycles, to_do, held, weighed)
@@ -105,7 +109,7 @@ def _held(config: RunConfig, layout: Layout, sample: Sample) -> StoredPairs:
     if not snapshot.layers and not snapshot.parts:
         return StoredPairs([])
     lookup = Lookup(snapshot)
-    found = Counter(lookup.find(set(sample.keys))["document"].to_pylist())
+    found = Counter(document for document, _ in first_by_key(lookup.find(set(sample.keys))))
     priors = asked_alone(lookup.find([document_key()]))
     return StoredPairs([found[key] for key in sample.keys], len(priors))
 
@@ -120,7 +124,7 @@ def render_plan(plan: dict[str, Any]) -> str:
         asks = _bill_told(judge)
     else:
         asks = ASKS_NOBODY
-    steps = "\n".join(f"  {state:9} {name}" for name, state in plan["steps"].items())
+    steps = "\n".join(f"  {state:10} {name}" for name, state in plan["steps"].items())
     rejects = "".join(f"  {line}\n" for line in plan["first_rejects"])
     return (
         f"run {plan['run']}\n"

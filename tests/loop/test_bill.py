@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
@@ -129,6 +130,31 @@ def test_a_prior_is_one_question_more_of_each_label(config: RunConfig) -> None:
     again = describe(priors)["judge"]
     assert again["calls_at_most"] == bill["calls_at_most"]
     assert bill["expected"]["new_pairs"] - again["expected"]["new_pairs"] == 3
+
+
+def test_a_pair_that_two_runs_kept_is_held_once(config: RunConfig) -> None:
+    layout = lay_out(config)
+    sample, (prompt, teacher) = sample_corpus(config, layout.prompt), layout.judge
+    partition = config.verdict_store.partition(teacher, prompt)
+    keys = [(key, text_key("Heart pain")) for key in dict.fromkeys(sample.keys)]
+    said = answers_table([("", n) for n in range(len(keys))], [Reading("no", 0.1)] * len(keys))
+    bills = []
+    for run in ("one", "another"):
+        partition.append(as_stored(keys, said, layout.judge, run), run)
+        bills.append(describe(config)["judge"]["expected"])
+    assert bills[0]["new_pairs"] < bills[0]["pairs"]
+    assert bills[0] == bills[1]
+
+
+def test_a_finished_run_has_no_bill_for_cycles_that_it_did_without(config: RunConfig) -> None:
+    before = describe(config)
+    assert before["judge"]["calls_at_most"]
+    lay_out(config).evaluation.publish_table(pa.table({"summary": ["{}"]}), 1)
+    after = describe(config)
+    assert after["judge"] == {"calls_at_most": 0, "prompt_tokens_at_most": 0}
+    assert after["steps"]["evaluation"] == "complete"
+    assert after["steps"]["verdicts 1"] == "not needed"
+    assert "nothing left to ask" in render_plan(after)
 
 
 def test_thoughts_and_phrases_are_in_the_most_that_a_run_may_cost() -> None:
