@@ -48,6 +48,7 @@ class WritePhrases:
     """
 
     expands: ClassVar[bool] = False
+    costly: ClassVar[bool] = True
 
     def __init__(self, writing: Writing) -> None:
         self._writing, self._account = writing, Account(writing.costs)

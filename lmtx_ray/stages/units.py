@@ -177,7 +177,8 @@ def stream(
     """Receipts of units (each with the place of its target) as they are done, by the units' keys.
     Raises what a worker met."""
     rows = [{"unit": json.dumps(unit.to_dict()), "target": target} for unit, target in units]
-    blocks = _blocks(resources, getattr(worker, "costly", False))
+    costly = getattr(worker, "costly", False)
+    blocks = _blocks(resources, costly)
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), blocks))
     arguments = {"worker": worker, "kwargs": kwargs, "targets": tuple(targets), "board": board}
     tasks = resources.actors is None
@@ -186,17 +187,20 @@ def stream(
     receipts = dataset.map_batches(
         run, batch_format="pyarrow", batch_size=1, **passed, **as_pool(resources, calls)
     )
-    yield from receipts_of(receipts, board)
+    yield from receipts_of(receipts, board, costly)
 
 
-def receipts_of(receipts: ray.data.Dataset, board: Board) -> Iterator[tuple[str, Receipt]]:
+def receipts_of(
+    receipts: ray.data.Dataset, board: Board, costly: bool = False
+) -> Iterator[tuple[str, Receipt]]:
     """Receipts as the rows of a dataset come, by the units' keys. Raises what a worker met, and
     StaleDriver where another driver took a lease of this one: both would pay for the same answers.
+    `costly` workers are all told to end before any error is raised.
     """
     _refuse_lost()
     try:
         with lease.told_of_loss(board.halt):
-            yield from _received(_rows(receipts), board)
+            yield from _received(_rows(receipts), board, costly)
     except (Exception, KeyboardInterrupt) as error:
         _let_go(error)
         raise
@@ -219,7 +223,9 @@ def _rows(receipts: ray.data.Dataset) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, table["receipt"].to_pylist())
 
 
-def _received(rows: Iterator[dict[str, Any]], board: Board) -> Iterator[tuple[str, Receipt]]:
+def _received(
+    rows: Iterator[dict[str, Any]], board: Board, costly: bool
+) -> Iterator[tuple[str, Receipt]]:
     """Receipts, until a worker was interrupted; then those of units that end soon."""
     problem: Exception | None = None
     ends = math.inf
@@ -229,7 +235,7 @@ def _received(rows: Iterator[dict[str, Any]], board: Board) -> Iterator[tuple[st
             yield row["key"], Receipt.from_dict(receipt)
         else:
             error = ERRORS[receipt["error"]](receipt["message"])
-            if not isinstance(error, Interrupted):
+            if not (costly or isinstance(error, Interrupted)):
                 raise error
             if problem is None:
                 board.halt()

@@ -21,6 +21,7 @@ from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError, Receipt
 from lmtx_ray.io.units import Unit
 from lmtx_ray.stages.board import Board, post_now, post_to
+from lmtx_ray.teacher.health import JudgeUseless
 from lmtx_ray.teacher.protocol import (
     BudgetReached,
     EngineDied,
@@ -31,7 +32,7 @@ from lmtx_ray.teacher.protocol import (
 )
 
 logger = logging.getLogger(__name__)
-INTERRUPTED = (JudgeRefused, JudgeUnavailable, BudgetReached, Halted, Interrupted)
+INTERRUPTED = (JudgeRefused, JudgeUnavailable, JudgeUseless, BudgetReached, Halted, Interrupted)
 MENDABLE = (StaleDriver, PublishError, storage.StorageError, CorpusError)
 ERRORS: dict[str, type[Exception]] = {kind.__name__: kind for kind in (*INTERRUPTED, *MENDABLE)}
 
@@ -40,7 +41,8 @@ class Worker(Protocol):
     """Stateful map over the tables of a unit's files: built once per actor, called once per unit.
 
     `expands` says that rows out may differ from the rows of the first table. One that is `costly`
-    (not said: it is not) gets a unit a task, as a task that broke off is done again as a whole.
+    (not said: it is not) gets a unit a task, as a task that broke off is done again as a whole, and
+    time to keep what it paid for where another ends by whatever error.
     """
 
     @property

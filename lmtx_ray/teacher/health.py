@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.teacher.priors import log_odds
+from lmtx_ray.teacher.protocol import Interrupted
 
 ENOUGH_PAIRS = 100  # below this nothing is concluded
 LEAST_CLEAR = 0.5
@@ -25,7 +26,7 @@ OPENING = re.compile(r'^begins with "((?:[^"\\]|\\.)*)"')
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-class JudgeUseless(ConfigError):
+class JudgeUseless(Interrupted, ConfigError):
     """The judge's answers on a sample teach nothing; says why and what to do."""
 
 

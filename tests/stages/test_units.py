@@ -14,16 +14,19 @@ from lmtx_ray.config.resources import Resources
 from lmtx_ray.io import halting, lease, storage
 from lmtx_ray.io.fence import StaleDriver
 from lmtx_ray.io.lease import me, write_lease
+from lmtx_ray.io.locations import StorageError
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.units import Unit
 from lmtx_ray.stages import units
 from lmtx_ray.stages.units import Work, run_units
+from lmtx_ray.teacher.health import JudgeUseless
 from lmtx_ray.teacher.protocol import BudgetReached, Halted
 
 pytestmark = pytest.mark.ray
 UNITS = 12
 # Ray may keep a core for a dataset that ended, for three minutes after it asked last
 PATIENCE = 200.0
+ENDS = {"BudgetReached": BudgetReached, "JudgeUseless": JudgeUseless, "StorageError": StorageError}
 
 
 class Cheap:
@@ -64,19 +67,19 @@ def test_a_task_does_several_units_unless_they_are_costly(
 
 
 class Pays:
-    """Worker: unit 0 meets the end of a budget once unit 1 is at work; unit 1 keeps what it has
-    when it is told to end."""
+    """Worker: unit 0 meets an end once unit 1 is at work; unit 1 keeps what it has when it is told
+    to end."""
 
     expands: ClassVar[bool] = False
     costly: ClassVar[bool] = True
 
-    def __init__(self, folder: str) -> None:
-        self._folder = Path(folder)
+    def __init__(self, folder: str, end: str = "BudgetReached") -> None:
+        self._folder, self._end = Path(folder), ENDS[end]
 
     def __call__(self, fragment: pa.Table) -> pa.Table:
         if fragment["id"][0].as_py() == 0:
             assert seen(self._folder / "at work")
-            raise BudgetReached("used up")
+            raise self._end("used up")
         (self._folder / "at work").touch()
         assert halting.current().wait(PATIENCE)
         (self._folder / "kept").touch()
@@ -90,15 +93,24 @@ def seen(path: Path) -> bool:
     return path.exists()
 
 
-@pytest.mark.parametrize(("actors", "calls"), [(None, 1), (1, 2)])
+@pytest.mark.parametrize(
+    ("actors", "calls", "end"),
+    [
+        (None, 1, "BudgetReached"),
+        (1, 2, "BudgetReached"),
+        (1, 2, "JudgeUseless"),
+        (1, 2, "StorageError"),
+    ],
+)
 def test_when_one_is_interrupted_the_others_keep_what_they_paid_for(
-    ray_cluster, tmp_path: Path, actors: int | None, calls: int
+    ray_cluster, tmp_path: Path, actors: int | None, calls: int, end: str
 ) -> None:
     waiting = units_of(tmp_path, 2)
     work = Work(Dataset(str(tmp_path / "out"), "f"), waiting, "id")
     pool = Resources(actors=actors)
-    with pytest.raises(BudgetReached, match=r"^used up$"):
-        run_units([work], Pays, {"folder": str(tmp_path)}, pool, f"pay {actors}", calls=calls)
+    kwargs = {"folder": str(tmp_path), "end": end}
+    with pytest.raises(ENDS[end], match=r"^used up$"):
+        run_units([work], Pays, kwargs, pool, f"pay {actors} {end}", calls=calls)
     assert (tmp_path / "kept").exists()
     assert not work.output.is_complete()
 
