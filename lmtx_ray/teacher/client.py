@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ LONGEST_CONNECT = 10.0  # seconds
 KEPT = 30.0  # seconds a connection stays open unused
 MOST_BYTES = 64 << 20  # of a reply; each token of a long thought may bring two thousand
 AROUND_MESSAGES = 64  # tokens a chat template may add
+KEY = re.compile(r"(?=.*[a-z])(?=.*\d).{24,}|.*\W.*", re.ASCII)  # and no name of a variable
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -248,8 +250,14 @@ def api_key(variable: str) -> str:
     """The key in an environment variable, "" if there is none, without blanks around it.
 
     Raises:
-        ConfigError: It holds what no header may hold. The key itself is not shown.
+        ConfigError: It holds what no header may hold, or there is no such variable and the name is
+            rather a key itself. No key is shown.
     """
+    if variable not in os.environ and KEY.fullmatch(variable):
+        raise ConfigError(
+            "judge.teacher.api_key_env: needs the name of an environment variable that holds the "
+            "key; what is given, and not repeated here, looks like the key itself"
+        )
     key = os.environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What is said and logged of a judge's work holds no text of documents."""
+"""What is said and logged of a judge's work holds no text of documents, and no key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import logging
 
 import pytest
 
+from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.loop.running import load_config
+from lmtx_ray.teacher.client import api_key
 from lmtx_ray.teacher.failures import unechoed
 from lmtx_ray.teacher.protocol import Interrupted
 from tests.fake_llm import FakeJudge
@@ -47,3 +50,19 @@ def test_neither_answers_nor_failures_tell_a_document(
             said = f"{problem!r} {problem.__cause__!r} {problem.__context__!r}"
     assert model not in ("parrot", "busy", "badkey") or said
     assert "zyx" not in said + caplog.text
+
+
+@pytest.mark.parametrize("given", ["sk-proj-zyx0", "gsk_zyx0123456789abcdefghijkl", "zyx zyx"])
+def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_told(given: str) -> None:
+    teacher = {"kind": "http", "url": "http://localhost:9", "model": "m", "api_key_env": given}
+    corpus = {"documents": "docs.jsonl", "labels": "labels.jsonl"}
+    with pytest.raises(ConfigError, match=r"judge\.teacher\.api_key_env: .*name") as refused:
+        load_config({"run": "run", "corpus": corpus, "judge": {"teacher": teacher}})
+    assert "zyx" not in str(refused.value)
+
+
+def test_a_variable_may_be_called_oddly_where_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("my-key", "good")
+    assert api_key("my-key") == "good"
+    monkeypatch.delenv("TEAM_2_OPENAI_API_KEY_FOR_TAGS", raising=False)
+    assert api_key("TEAM_2_OPENAI_API_KEY_FOR_TAGS") == ""
