@@ -213,6 +213,8 @@ class _Pairs:
         """P(yes) of one pair."""
         values = logits.tolist()
         odds = values[0] if len(values) == 1 else values[self._yes] - values[1 - self._yes]
+        if math.isnan(odds):  # half precision that ran over; by comparisons it would be a sure no
+            return Reading("unclear", raw="its score is no number; try dtype float32")
         p_yes = 1 / (1 + math.exp(-odds)) if odds > -700 else 0.0
         return Reading(decide(p_yes, None, 0.0), p_yes)
 

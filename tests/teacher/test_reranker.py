@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,16 @@ def test_what_a_class_is_called_says_which_logit_is_the_yes(tmp_path: Path) -> N
     named = reranker(save_reranker(tmp_path / "named", 2, id2label=names)).judge(questions())
     turned = [1 - p for p in plain["p_yes"].to_pylist()]
     assert named["p_yes"].to_pylist() == pytest.approx(turned, abs=1e-6)
+
+
+def test_a_score_that_is_no_number_is_unclear_and_no_sure_no(folder: str, tmp_path: Path) -> None:
+    broken = shutil.copytree(folder, tmp_path / "broken") / "model.safetensors"
+    tensors = load_file(broken)
+    tensors["classifier.bias"] *= float("nan")
+    save_tensors(tensors, broken)
+    for row in reranker(str(broken.parent)).judge(questions(TEXTS[:1], LABELS[:2])).to_pylist():
+        assert (row["answer"], row["p_yes"]) == ("unclear", None)
+        assert "dtype float32" in row["raw"]
 
 
 def test_control_tokens_in_texts_are_letters_to_a_cross_encoder(folder: str) -> None:
