@@ -42,6 +42,19 @@ def spelling_of(token: str, words: Words = YES_NO) -> str | None:
     return word if word in words else None
 
 
+def word_meant(token: str, words: Words, others: Iterable[str]) -> str:
+    """The word that a token spells, or else the one of `others` that it begins, if it begins no
+    second: a word of two tokens is known by its first. "" for any other token."""
+    begun = words_begun(token, others)
+    return spelling_of(token, words) or (begun[0] if len(begun) == 1 else "")
+
+
+def words_begun(token: str, words: Iterable[str]) -> list[str]:
+    """Those of some words that a token's text spells or begins."""
+    bare = token.strip(MARKUP).lower()
+    return [word for word in words if bare and word.startswith(bare)]
+
+
 def decide(p_yes: float | None, mass: float | None, least_mass: float) -> str:
     """yes above 0.5, else no; unclear without a probability or with too little mass behind it."""
     if p_yes is None or (mass is not None and mass < least_mass):

@@ -19,13 +19,14 @@ from typing import Any
 
 from lmtx_ray.teacher.reading import (
     END_OF_THOUGHT,
-    MARKUP,
     OPEN_THOUGHT,
     Reading,
     Words,
     from_log_probabilities,
     from_text,
     spelling_of,
+    word_meant,
+    words_begun,
 )
 
 MOST_RAW = 200  # characters of what was said that are kept
@@ -72,23 +73,10 @@ def _from_entries(
     them, so its probability was lost, or what was said begins several words."""
     listed = {spelling_of(token, words) for token, _ in entries}
     lost = [word for word in words if word not in listed]
-    spelt = [(_word_of(token, words, lost), p) for token, p in entries]
-    word = _word_of(sampled, words, lost) or spelling_of(text, words)
-    told = word in {found for found, _ in spelt} if word else not _begun(sampled, lost)
+    spelt = [(word_meant(token, words, lost), p) for token, p in entries]
+    word = word_meant(sampled, words, lost) or spelling_of(text, words)
+    told = word in {found for found, _ in spelt} if word else not words_begun(sampled, lost)
     return from_log_probabilities(spelt, words, least_mass) if entries and told else None
-
-
-def _word_of(token: str, words: Words, lost: list[str]) -> str:
-    """The word that a token spells, or else the one of the `lost` that it begins: a word of two
-    tokens is listed by its first alone, and would count as never said. "" for any other token."""
-    begun = _begun(token, lost)
-    return spelling_of(token, words) or (begun[0] if len(begun) == 1 else "")
-
-
-def _begun(token: str, lost: list[str]) -> list[str]:
-    """Those of some words that are not listed which a token may begin."""
-    bare = token.strip(MARKUP).lower()
-    return [word for word in lost if bare and word.startswith(bare)]
 
 
 def _from_text(text: str, words: Words, *, cut_off: bool) -> Reading:

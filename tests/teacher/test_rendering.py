@@ -169,3 +169,20 @@ def test_where_there_are_too_many_spellings_each_word_keeps_some() -> None:
     words = list(tokens.values())
     assert len(words) == MOST_TOKENS
     assert words.count("no") > 2
+
+
+def test_a_word_that_a_model_says_in_two_tokens_is_known_by_its_first() -> None:
+    made = rendering("chatml")
+
+    def found(*words: str) -> dict[str, str]:
+        values = dict.fromkeys(words, 0.0)
+        told = answer_tokens(made, values, 700, "m").items()
+        return {made.letters.decode([token]): word for token, word in told}
+
+    # "study" and "Study" are two tokens each, " study" is one
+    assert (
+        found("heart", "study").items()
+        >= {"S": "study", " study": "study", "heart": "heart"}.items()
+    )
+    assert not {"H", "h"} & found("heart", "study").keys()  # "heart" is one
+    assert not {"P", "p"} & found("patient", "pain").keys()  # of both
