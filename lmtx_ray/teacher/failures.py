@@ -28,10 +28,10 @@ ADAPTABLE = {400, 422}
 SPENT = "insufficient_quota"  # a 429 that no waiting mends
 FILTERING = {400, 403, 422}
 FILTERED = re.compile(  # by code, by type, or by what stands beside the message
-    r"content.?(?:filter|policy|management)|safety|moderation|flagged|data.?inspection"
-    r"|invalid.prompt",
+    r"content.?(?:filter|policy|management)|safety|moderation|flagged|data.?inspection",
     re.IGNORECASE,
 )
+MANY_MEANINGS = "invalid_prompt"  # a code of filters and of other refusals: the message tells which
 WORDS_OF_STATUS = {
     429: re.compile(r"rate.?limit|too.?many", re.IGNORECASE),
     503: re.compile(
@@ -64,7 +64,10 @@ class Failure:
     def filtered(self) -> bool:
         """Whether a service's content filter refused this one text: nothing that a setting mends,
         and no reason to stop a run."""
-        return self.status in FILTERING and FILTERED.search(self.kind) is not None
+        told = self.kind
+        if MANY_MEANINGS in told:
+            told += self.refusal.sentence
+        return self.status in FILTERING and FILTERED.search(told) is not None
 
     @property
     def told_to_wait(self) -> bool:
@@ -203,6 +206,8 @@ def _place(location: str) -> str:
 def advice(failure: Failure, config: TeacherConfig) -> str:
     """Which setting to mend after a refusal."""
     said = f"{failure.refusal.parameter} {failure.refusal.sentence}"
+    if failure.status == 402 or SPENT in failure.kind:
+        return "the account behind the key has nothing left to spend; what was answered is kept"
     if failure.status in (401, 403):
         given = "is set" if os.environ.get(config.api_key_env, "").strip() else "is not set"
         return (

@@ -82,7 +82,7 @@ def test_a_refusal_names_what_to_change(parameter, sentence, shape) -> None:
         ("unknown", r"HTTP 404: The model .unknown. does not exist; .*judge\.teacher\.model"),
         ("toolong", r"HTTP 400: This model's maximum .*judge\.teacher\.max_document_tokens"),
         ("noprefix", r"HTTP 422: body\.continue_final.*judge\.teacher\.answer_prefix"),
-        ("quota", r"HTTP 429: You exceeded your quota"),
+        ("quota", r"HTTP 429: You exceeded your quota; the account .* nothing left to spend"),
         ("refused200", r"HTTP 400: no such model"),
         ("moved", r"HTTP 307: it redirects to http://other/v1; mend judge\.teacher\.url"),
     ],
@@ -232,16 +232,15 @@ def test_errors_inside_a_good_status_are_told_apart() -> None:
     [
         (400, {"code": "content_filter"}, True),
         (400, {"code": "data_inspection_failed", "message": "x"}, True),
-        (400, {"code": "invalid_prompt", "type": "invalid_request_error"}, True),
+        (400, {"code": "invalid_prompt", "message": "your prompt was flagged"}, True),
+        (400, {"code": "invalid_prompt", "message": "messages: not a list"}, False),
         (403, {"code": 403, "metadata": {"reasons": ["x"], "flagged_input": "…"}}, True),
         (403, {"code": 403, "message": "no access to the model, flagged"}, False),
         (400, {"code": 400, "message": "content filter is no parameter"}, False),
         (429, {"code": "content_filter"}, False),
     ],
 )
-def test_content_filters_are_known_by_what_stands_beside_the_message(
-    status, error, filtered
-) -> None:
+def test_content_filters_are_known_by_their_codes(status, error, filtered) -> None:
     assert of_status(status, {}, json.dumps({"error": error}).encode(), "").filtered == filtered
 
 
