@@ -20,7 +20,7 @@ from lmtx_ray.search import candidates
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
-from lmtx_ray.stages.judge import at_once
+from lmtx_ray.stages.kept_verdicts import at_once
 from lmtx_ray.stages.starting import engine_starting
 from lmtx_ray.teacher.generating import Generator
 from lmtx_ray.teacher.protocol import paid_for

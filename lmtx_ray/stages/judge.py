@@ -17,7 +17,7 @@ from lmtx_ray.io import halting, progress
 from lmtx_ray.io.accounts import Account
 from lmtx_ray.search.hardware import has_gpu
 from lmtx_ray.stages.budget import RemoteLedger, worker_budget
-from lmtx_ray.stages.kept_verdicts import KeptVerdicts
+from lmtx_ray.stages.kept_verdicts import KeptVerdicts, at_once
 from lmtx_ray.stages.label_priors import Priors
 from lmtx_ray.stages.members import kept_members
 from lmtx_ray.stages.starting import engine_starting
@@ -31,7 +31,6 @@ from lmtx_ray.teacher.shown import shown_tables
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Snapshot, VerdictStore, as_stored
 
-ROUNDS = 32  # questions one after the other on each connection, before answers are kept
 CHECKED_DOCUMENTS = 16  # of each unit are judged first: a useless judge is found out after them
 
 
@@ -255,14 +254,6 @@ def _is_repeatable(asking: Asking) -> bool:
         in_process = all(judge.kind != "http" for judge in asking.teacher.judges)
         return in_process and not has_gpu()
     return asking.deterministic
-
-
-def at_once(config: TeacherConfig) -> int | None:
-    """Questions after whose answers these are kept, as a killed process loses what is not: so many
-    that an endpoint is kept busy. None for an engine of ours, which is best asked all at once."""
-    if any(judge.kind != "http" for judge in config.judges):
-        return None
-    return ROUNDS * max(judge.concurrency for judge in config.judges)
 
 
 def _parts(candidates: Sequence[Candidate]) -> list[list[Candidate]]:

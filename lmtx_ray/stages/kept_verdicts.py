@@ -7,9 +7,20 @@ from typing import Any
 
 import pyarrow as pa
 
+from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.teacher.protocol import JudgeRefused
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Partition, Snapshot
+
+ROUNDS = 32  # questions one after the other on each connection, before answers are kept
+
+
+def at_once(config: TeacherConfig) -> int | None:
+    """Questions after whose answers these are kept, as a killed process loses what is not: so many
+    that an endpoint is kept busy. None for an engine of ours, which is best asked all at once."""
+    if any(judge.kind != "http" for judge in config.judges):
+        return None
+    return ROUNDS * max(judge.concurrency for judge in config.judges)
 
 
 class KeptVerdicts:

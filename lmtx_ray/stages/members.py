@@ -6,14 +6,15 @@ It may have judged alone before, or in another ensemble: its verdicts are known 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.corpus.text_keys import document_keys, text_key
-from lmtx_ray.stages.kept_verdicts import KeptVerdicts
+from lmtx_ray.stages.kept_verdicts import KeptVerdicts, at_once
 from lmtx_ray.stages.starting import engine_starting
 from lmtx_ray.teacher.identity import describe, teacher_identity
 from lmtx_ray.teacher.priors import read
@@ -66,7 +67,7 @@ class KeptMember:
         answered kept."""
         keys = _keys_of(questions)
         known = first_by_key(self._kept.lookup.find({document for document, _ in keys.values()}))
-        if missing := _without(questions, keys, known):
+        for missing in _parts(_without(questions, keys, known), at_once(self._config)):
             table = pa.Table.from_pylist(missing, schema=QUESTIONS)
             try:
                 answers = self._started().judge(table)
@@ -137,3 +138,19 @@ def _without(
             ids, texts = zip(*left, strict=True)
             rows.append({**row, "label_ids": list(ids), "label_texts": list(texts)})
     return rows
+
+
+def _parts(rows: list[dict[str, Any]], most: int | None) -> Iterator[list[dict[str, Any]]]:
+    """The same rows of QUESTIONS in parts of at most so many pairs; None: all in one."""
+    pairs = [(row, place) for row in rows for place in range(len(row["label_ids"]))]
+    size = most or max(len(pairs), 1)
+    for first in range(0, len(pairs), size):
+        by_document = groupby(pairs[first : first + size], key=lambda pair: str(pair[0]["doc_id"]))
+        yield [_row_of(list(own)) for _, own in by_document]
+
+
+def _row_of(pairs: Sequence[tuple[dict[str, Any], int]]) -> dict[str, Any]:
+    """A row of QUESTIONS with those labels that are at these places in it."""
+    row = pairs[0][0]
+    chosen = {name: [row[name][n] for _, n in pairs] for name in ("label_ids", "label_texts")}
+    return {**row, **chosen}

@@ -10,7 +10,7 @@ import pytest
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.io import halting
-from lmtx_ray.stages import judge
+from lmtx_ray.stages import kept_verdicts
 from lmtx_ray.teacher.protocol import Halted
 from lmtx_ray.teacher.reading import Reading
 from tests.stages.asking import Counting, Setting, by_length, documents, fragments
@@ -28,7 +28,7 @@ def unit(count: int) -> tuple[pa.Table, pa.Table, pa.Table]:
 def test_answers_of_an_endpoint_are_kept_while_a_unit_is_under_way(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge, "ROUNDS", 2)
+    monkeypatch.setattr(kept_verdicts, "ROUNDS", 2)
     kept: list[int] = []
 
     def say(text: str, label: str) -> Reading:
@@ -44,7 +44,7 @@ def test_answers_of_an_endpoint_are_kept_while_a_unit_is_under_way(
 def test_priors_of_labels_are_kept_while_an_endpoint_is_asked_for_them(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge, "ROUNDS", 2)
+    monkeypatch.setattr(kept_verdicts, "ROUNDS", 2)
     kept: list[int] = []
 
     def say(text: str, label: str) -> Reading:

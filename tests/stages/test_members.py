@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from lmtx_ray.config.judge import TeacherConfig
-from lmtx_ray.stages import members
+from lmtx_ray.stages import kept_verdicts, members
 from lmtx_ray.stages.members import KeptMember
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import get_prompt
@@ -64,6 +64,31 @@ def test_what_was_paid_before_an_end_is_kept(store: str, problem: type[Exception
     Own.now = Own()
     member(store).judge(asked("heart", "lung", "ear"))
     assert [label for _, label in Own.now.asked] == ["ear"]
+
+
+def test_a_member_behind_an_endpoint_is_kept_while_it_is_asked(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a member whose engine is best asked all at once, too."""
+    monkeypatch.setattr(kept_verdicts, "ROUNDS", 2)
+    served = CONFIG.model_copy(update={"kind": "http", "url": "http://h", "concurrency": 1})
+    prompt, teacher = teacher_identity(served, get_prompt("tag"))
+    partition = VerdictStore(store).partition(teacher, prompt)
+    kept: list[int] = []
+
+    def say(text: str, label: str) -> Reading:
+        kept.append(len(partition.part_names()))
+        return by_length(text, label)
+
+    Own.now = Own(say)
+    Own.now.fingerprint = teacher
+    table = pa.concat_tables([asked("heart", "lung", "ear"), asked("heart", "eye", text="b")])
+    rows = [{**row, "doc_id": f"d{n}"} for n, row in enumerate(table.to_pylist())]
+    member_of = KeptMember(served, store, None, None)
+    answers = member_of.judge(pa.Table.from_pylist(rows, schema=table.schema))
+    assert kept == [0, 0, 1, 1, 2]
+    assert answers["doc_id"].to_pylist() == ["d0"] * 3 + ["d1"] * 2
+    assert answers["label_id"].to_pylist() == [0, 1, 2, 0, 1]
 
 
 def test_too_little_mass_is_unclear_also_out_of_the_store(store: str) -> None:
