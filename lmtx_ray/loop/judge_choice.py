@@ -126,5 +126,5 @@ def served_models(url: str, key: str) -> list[str]:
         reply = httpx.get(address, headers=headers, timeout=10.0, trust_env=proxies)
         found = reply.json()["data"] if reply.is_success else []
         return [str(one["id"]) for one in found if isinstance(one, dict) and "id" in one]
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+    except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError):  # also of certificates
         return []

@@ -95,6 +95,16 @@ def test_a_key_is_named_and_never_written(
     assert "good" not in text + said.replace("any good here", "")
 
 
+def test_certificates_that_are_not_there_are_named(
+    here: Path, caplog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(here / "absent.pem"))
+    url = "https://judge.invalid/v1"
+    wanted = ["init", "docs.csv", "tags.csv", "--judge", url, "--judge-model", "m", "--yes"]
+    assert main(wanted) == 1
+    assert "certificates that SSL_CERT_FILE" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
