@@ -136,6 +136,47 @@ def test_tags_meet_gold_by_keys_or_through_the_labels(tagger: lmtx_ray.Tagger, t
         lmtx_ray.evaluate(tags, {"doc_id": ["0"], "keys": [["x"]]})
 
 
+def test_a_label_counts_once_however_often_it_is_named() -> None:
+    """L1 is there by its key, by its text and by its key again; gold may repeat itself too."""
+    labels = {"label_id": [0, 1, 2], "label_key": ["L0", "L1", "L2"], "text": ["a", "b", "c"]}
+    tags = {"label_keys": [["L1", "b", "L0", "L1"]], "probabilities": [[0.9, 0.8, 0.7, 0.6]]}
+    gold = {"doc_id": ["d"], "label_keys": [["L1", "L2", "b"]]}
+    found = lmtx_ray.evaluate({"doc_id": ["d"], **tags}, gold, labels)
+    assert (found["P@1"], found["P@3"], found["R@10"]) == (1, pytest.approx(1 / 3, abs=1e-6), 0.5)
+    assert (found["gold"]["labels"], found["most_tags"]) == (2, 2)
+    at = {entry["threshold"]: entry for entry in found["thresholds"]}
+    assert (at[0.5]["precision"], at[0.5]["recall"], at[0.8]["precision"]) == (0.5, 0.5, 1)
+    with pytest.raises(ValueError, match="answers: document 'd' is there twice"):
+        lmtx_ray.evaluate({"doc_id": ["d", "d"], "label_keys": [["L0"], ["L1"]]}, gold)
+
+
+@pytest.mark.parametrize("by", ["label_keys", "label_ids"])
+def test_gold_in_memory_is_read_as_that_of_a_file(by: str, tmp_path: Path) -> None:
+    labels = {"label_id": [0, 1], "label_key": ["L0", "L1"], "text": ["a", "b"]}
+    lists = [["L0"], ["L1", "L9"], None] if by == "label_keys" else [[0], [1, 9], None]
+    gold = pa.table({"doc_id": ["d", "d", "e"], by: lists})
+    storage.write_table(str(tmp_path / "gold.parquet"), gold)
+    tags = {"doc_id": ["d"], "label_keys": [["L0", "L1"]]}
+    found, by_file = (
+        lmtx_ray.evaluate(tags, one, labels) for one in (gold, str(tmp_path / "gold.parquet"))
+    )
+    assert (found["R@10"], found["gold"]["labels"], found["gold"]["rejected"]) == (1, 2, 1)
+    for told in (found, by_file):
+        told["gold"].pop("rejects")  # of which one names the file
+    assert found == by_file
+
+
+def test_indices_of_gold_mean_nothing_to_keys_without_the_labels(tmp_path: Path) -> None:
+    """Tags name labels in the order in which they find them, which is not that of the set."""
+    tags = {"doc_id": ["d"], "label_keys": [["L1", "L0"]]}
+    labels = {"label_id": [0, 1], "label_key": ["L0", "L1"], "text": ["a", "b"]}
+    (tmp_path / "gold.jsonl").write_text('{"doc_id": "d", "label_ids": [0]}\n')
+    gold = str(tmp_path / "gold.jsonl")
+    assert lmtx_ray.evaluate(tags, gold, labels)["P@1"] == 0
+    with pytest.raises(ValueError, match="answers have label_keys, gold have label_ids: give"):
+        lmtx_ray.evaluate(tags, gold)
+
+
 @pytest.mark.parametrize("by", ["label_keys", "label_ids"])
 def test_rare_labels_weigh_more_where_counts_are_given(by: str) -> None:
     rankings, truth = [[0, 2, 1], [1, 2, 0], [7, 3, 6]], [[0, 1], [2], [3, 4, 5, 6]]

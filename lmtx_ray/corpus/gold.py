@@ -138,9 +138,9 @@ def read_gold(
     return gold
 
 
-def check_gold(source: GoldSource) -> None:
-    """Look at the first row. Raises as `read_gold`."""
-    next(_cells(source), None)
+def check_gold(source: GoldSource) -> bool:
+    """Look at the first good row: whether it names labels by indices. Raises as `read_gold`."""
+    return next((one.index for one in _cells(source) if isinstance(one.doc_id, str)), False)
 
 
 def index_ids(

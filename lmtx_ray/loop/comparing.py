@@ -33,7 +33,7 @@ from lmtx_ray.loop.matching import (
     has_probabilities,
 )
 from lmtx_ray.loop.self_matching import rows_of_gold
-from lmtx_ray.loop.sides import Side, side_of, together
+from lmtx_ray.loop.sides import Side, known_by, side_of, together
 from lmtx_ray.loop.texts import texts_of_run, texts_of_tags
 
 TOP = 5  # tags of a document that examples show
@@ -69,13 +69,15 @@ def compare(
     Raises:
         ConfigError: A run that is not finished; tags without gold; runs that asked other judges;
             self-matches without gold.
-        ValueError: No document is on all sides; self-matches, and labels without rows.
+        ValueError: No document is on all sides; self-matches, and labels without rows; keys meet
+            ids and there are no `labels`.
     """
     sides = (side_of(first, row_ids), side_of(second, row_ids))
     own = _own_gold(sides) if gold is None else None
     gold = own if gold is None else gold
     names = label_names(labels) if labels is not None else together(sides)
-    numbering = Numbering(names, strict=labels is not None)
+    by = known_by(sides) if labels is None else None
+    numbering = Numbering(names, strict=labels is not None, by=by)
     filtered: dict[str, Any] = {}
     if gold is not None:
         if self_matches is not None and row_ids is None and own is None:

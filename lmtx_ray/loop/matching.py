@@ -5,14 +5,24 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
 from lmtx_ray.batch.tag_files import IDS, read_tag_file
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.gold import Gold, GoldSource, read_gold, refuse_no_pairs
+from lmtx_ray.corpus.gold import (
+    Gold,
+    GoldSource,
+    LabelRows,
+    check_gold,
+    index_ids,
+    name_ids,
+    read_gold,
+    refuse_no_pairs,
+    repeated_id,
+)
 from lmtx_ray.corpus.label_names import LabelNames, plain
 from lmtx_ray.io import storage
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
@@ -20,16 +30,19 @@ from lmtx_ray.loop.label_sources import label_names
 
 Given = Any  # pa.Table, what pa.table() takes (a dict of columns, a DataFrame), or a URI
 KEYS = "label_keys"
+MEND = ": give the labels, with label_id and label_key"
 EXAMPLES = 3  # ids that are shown of documents on one side only
 
 
 @dataclass(frozen=True)
 class Numbering:
     """Labels as numbers: ids of the label set `names`, and after them what is no label of it, as it
-    comes. Where it is `strict`, gold that is no label of the set is rejected."""
+    comes. Where it is `strict`, gold that is no label of the set is rejected. `by` is what answers
+    know labels by where no label set says which id is which key: nothing else can be read then."""
 
     names: LabelNames
     strict: bool
+    by: str | None = None
     further: dict[str, int] = field(default_factory=dict)
 
     def number(self, key: str) -> int:
@@ -50,29 +63,58 @@ class Numbering:
         return self.names.text(label) if label < len(self.names) else self.key(label)
 
     def table(self, side: str, given: pa.Table) -> pa.Table:
-        """doc_id, label_ids, and probabilities if there are. Raises ValueError for other columns,
-        naming the `side`."""
-        if kind_of(side, given) == KEYS:
-            lists = [list(map(self.number, keys or ())) for keys in given[KEYS].to_pylist()]
-        else:
-            lists = [ids or [] for ids in given[IDS].to_pylist()]
-        ids = [str(doc_id) for doc_id in given["doc_id"].to_pylist()]
+        """doc_id, label_ids, and probabilities if there are; a label that is there twice, or by its
+        key and by its text, counts where it is first. Raises ValueError for other columns, and for
+        a document that is there twice, naming the `side`."""
+        kind = kind_of(side, given)
+        if self.by not in (None, kind):
+            raise ValueError(f"{side}: has {kind}, other answers have {self.by}{MEND}")
+        ids = doc_ids_of(given)
+        if again := repeated_id(ids):
+            raise ValueError(f"{side}: document {again!r} is there twice")
+        lists = [own or () for own in given[kind].to_pylist()]
+        if kind == KEYS:
+            lists = [list(map(self.number, keys)) for keys in lists]
+        firsts = [_firsts(labels) for labels in lists]
+        lists = [_taken(*pair) for pair in zip(lists, firsts, strict=True)]
         columns = {"doc_id": pa.array(ids, pa.string()), IDS: pa.array(lists, pa.list_(pa.int64()))}
         if "probabilities" in given.column_names:
-            columns["probabilities"] = given["probabilities"]
+            column = given["probabilities"]
+            pairs = zip(column.to_pylist(), firsts, strict=True)
+            taken = [own and _taken(own, places) for own, places in pairs]
+            columns["probabilities"] = pa.array(taken, column.type)
         return pa.table(columns)
 
     def gold(self, given: pa.Table | GoldSource, rejects: str | None = None) -> Gold:
         """Gold of a table or of files; what is rejected is written to the CSV `rejects`. Raises
-        CorpusError where no label of it is of use."""
+        CorpusError where no label of it is of use, ValueError where it names labels by what
+        answers do not."""
+        if self.by == KEYS and _has_indices(given):
+            raise ValueError(f"answers have {KEYS}, gold have {IDS}{MEND}")
         if isinstance(given, GoldSource):
             gold, name = read_gold(given, self.names, self.strict, self.further), _name(given)
         else:
-            rows = self.table("gold", given).to_pylist()
-            gold, name = Gold({row["doc_id"]: row[IDS] for row in rows}, [], len(rows)), "gold"
+            gold, name = self._gold_of(given), "gold"
         if rejects is not None:
             _write_rejects(gold, rejects)
+        if self.by == IDS and self.further:
+            raise ValueError(f"answers have {IDS}, gold has names{MEND}")
         refuse_no_pairs(gold, name)
+        return gold
+
+    def _gold_of(self, given: pa.Table) -> Gold:
+        """Of a table as `read_gold` reads files: rows of one document are put together."""
+        kind, gold = kind_of("gold", given), Gold(rows=len(given))
+        others, rows = None if self.strict else self.further, LabelRows(len(self.names))
+        pairs = zip(doc_ids_of(given), given[kind].to_pylist(), strict=True)
+        for position, (doc_id, value) in enumerate(pairs, 1):
+            if kind == KEYS:
+                found, problems = name_ids(value, self.names, further=others)
+            else:
+                found, problems = index_ids(value, rows)
+            raw = str(value)
+            gold.rejects += (replace(bad, raw=raw).reject("gold", position) for bad in problems)
+            gold.labels[doc_id] = sorted({*gold.labels.get(doc_id, ()), *found})
         return gold
 
 
@@ -91,6 +133,27 @@ class Matched:
         return as_table(self.gold.labels)
 
 
+def _has_indices(gold: pa.Table | GoldSource) -> bool:
+    return check_gold(gold) if isinstance(gold, GoldSource) else kind_of("gold", gold) == IDS
+
+
+def doc_ids_of(given: pa.Table) -> list[str]:
+    """The document of each row."""
+    return [str(doc_id) for doc_id in given["doc_id"].to_pylist()]
+
+
+def _firsts(labels: Sequence[int]) -> list[int] | None:
+    """The place where each label is first; None where none repeats."""
+    places: dict[int, int] = {}
+    for place, label in enumerate(labels):
+        places.setdefault(label, place)
+    return None if len(places) == len(labels) else list(places.values())
+
+
+def _taken(values: Sequence[Any], places: Sequence[int] | None) -> Sequence[Any]:
+    return values if places is None else [values[place] for place in places]
+
+
 def as_table(labels: Mapping[str, Sequence[int]]) -> pa.Table:
     """doc_id and label_ids."""
     lists = pa.array(labels.values(), pa.list_(pa.int64()))
@@ -107,12 +170,9 @@ def match(
     if labels is not None:
         numbering = Numbering(label_names(labels), strict=True)
     else:
-        _refuse_mixed(kind, truth)
         names = own_names(table) if kind == KEYS else LabelNames([], [])
-        numbering = Numbering(names, strict=False)
+        numbering = Numbering(names, strict=False, by=kind)
     ranked, read = numbering.table("answers", table), numbering.gold(truth, rejects)
-    if labels is None and kind == IDS and numbering.further:
-        raise ValueError("answers have label_ids, gold has names: give the labels")
     return Matched(ranked, read, numbering)
 
 
@@ -149,12 +209,6 @@ def kind_of(side: str, table: pa.Table) -> str:
         there = ", ".join(table.column_names)
         raise ValueError(f"{side}: doc_id and {KEYS} or {IDS} are needed, there are: {there}")
     return kind
-
-
-def _refuse_mixed(kind: str, gold: pa.Table | GoldSource) -> None:
-    if isinstance(gold, pa.Table) and (other := kind_of("gold", gold)) != kind:
-        said = f"answers have {kind}, gold have {other}"
-        raise ValueError(f"{said}: give `labels`, with label_id and label_key")
 
 
 def _write_rejects(gold: Gold, uri: str) -> None:

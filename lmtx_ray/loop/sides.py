@@ -12,7 +12,7 @@ from lmtx_ray.corpus.label_names import LabelNames
 from lmtx_ray.loop.finished_run import FinishedRun, open_finished
 from lmtx_ray.loop.judged import shipped_rankings
 from lmtx_ray.loop.label_sources import label_names
-from lmtx_ray.loop.matching import KEYS, own_names
+from lmtx_ray.loop.matching import KEYS, kind_of, own_names
 from lmtx_ray.loop.texts import is_run
 
 NO_LABELS = LabelNames([], [])
@@ -70,3 +70,10 @@ def together(sides: Sequence[Side]) -> LabelNames:
         for label in range(len(names)):
             texts.setdefault(names.key(label), names.text(label))
     return LabelNames(list(texts), list(texts.values()))
+
+
+def known_by(sides: Sequence[Side]) -> str | None:
+    """What labels are known by, KEYS or IDS, if nobody gives them; None where the labels of
+    `together` begin with those of a run, whose ids theirs are then."""
+    first = next((side for side in sides if len(side.names)), sides[0])
+    return None if first.tags is None else kind_of(first.place, first.tags)

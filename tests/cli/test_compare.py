@@ -126,3 +126,26 @@ def test_self_matches_count_rows_of_a_runs_label_set(tmp_path, capsys, run) -> N
     assert found["filtered"] == {"pairs": 1, "a": 0, "b": 1, "gold": 1}
     assert (found["metrics"]["R@10"]["a"], found["metrics"]["R@10"]["b"]) == (0.5, 1.0)
     assert found["metrics"]["P@1"]["b"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("second", "gold", "message"),
+    [
+        ('"label_keys": ["L0"]', '"label_ids": [0]', "have label_keys, gold have label_ids"),
+        ('"label_ids": [0]', '"label": "L0"', "has label_ids, other answers have label_keys"),
+    ],
+)
+def test_keys_and_ids_are_compared_through_the_labels_alone(
+    tmp_path, capsys, caplog, second: str, gold: str, message: str
+) -> None:
+    """Without them the first label that a side names would be label 0."""
+    sides = {"a": '"label_keys": ["L1"]', "b": second, "gold": gold}
+    for name, said in sides.items():
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"doc_id": "d", {said}}}\n')
+    a, b, truth = (str(tmp_path / f"{name}.jsonl") for name in sides)
+    assert compare(capsys, a, b, "--gold", truth)[0] == 1
+    assert f"{message}: give the labels" in caplog.text
+    (tmp_path / "labels.csv").write_text("key,text\nL0,a\nL1,b\n")
+    labels = ["--labels", str(tmp_path / "labels.csv")]
+    found = compare(capsys, a, b, "--gold", truth, *labels)[1]["metrics"]["P@1"]
+    assert (found["a"], found["b"]) == (0, 1)
