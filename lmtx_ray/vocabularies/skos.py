@@ -54,8 +54,9 @@ BASE = "relative:/"  # what relative addresses are kept under
 class Kept(Store):
     """Of all triples that are added to it, what labels are made of."""
 
-    context_aware = True  # the parsers of N3 and JSON-LD ask for these two
+    context_aware = True  # the parsers of N3 and JSON-LD ask for these
     formula_aware = True
+    graph_aware = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,9 +67,14 @@ class Kept(Store):
         self.deprecated: set[Any] = set()
         self.replaced: dict[Any, Any] = {}
 
+    def add_graph(self, graph: Any) -> None:
+        """As of rdflib; which graph a triple is of is not kept."""
+
     def add(self, triple: Any, context: Any, quoted: bool = False) -> None:
-        """As of rdflib."""
+        """As of rdflib. What is quoted, as in a rule of N3, is not said."""
         subject, predicate, thing = triple
+        if quoted:
+            return
         if predicate in KINDS:
             self.texts[subject].append((KINDS[predicate], thing))
         elif predicate in VALUES and isinstance(thing, Literal):

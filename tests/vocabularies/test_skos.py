@@ -20,7 +20,7 @@ from lmtx_ray.vocabularies.importing import import_labels
 from tests.vocabularies.thesaurus import CONTEXT, GRAPH, JSON_LD, TURTLE, XML
 
 V = "http://vocab.example.org/"
-SPELLINGS = {"t.ttl": TURTLE, "t.rdf": XML, "t.jsonld": JSON_LD, "t.json": JSON_LD}
+SPELLINGS = {"t.ttl": TURTLE, "t.rdf": XML, "t.jsonld": JSON_LD, "t.json": JSON_LD, "t.n3": TURTLE}
 
 
 def taken(
@@ -75,6 +75,12 @@ def test_the_language_that_is_asked_for_is_shown_and_the_others_are_aliases(tmp_
     assert rows["pots"]["description"] == "Gefäße aus Ton."
     rows, _ = taken(tmp_path, "t.ttl", TURTLE, languages=("de-AT",), aliases_in=("de",))
     assert (rows["pots"]["text"], rows["pots"]["aliases"]) == ("Töpferei", ["Keramik", "Tonware"])
+
+
+def test_what_a_rule_of_n3_quotes_is_no_label(tmp_path: Path) -> None:
+    rule = f'{{ <{V}a> skos:prefLabel "A" }} => {{ <{V}b> skos:prefLabel "B" }} .'
+    rows, _ = taken(tmp_path, "t.n3", f"{TURTLE}\n{rule}\n")
+    assert set(rows) == {"pots", "lamps", "finds", "tiles", "odd"}
 
 
 def test_deprecated_concepts_are_kept_where_somebody_wants_them(tmp_path: Path) -> None:
