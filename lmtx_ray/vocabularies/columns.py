@@ -101,7 +101,8 @@ def _key_and_text(
     head: Look, given: Mapping[str, str], texts: Sequence[tuple[str, str]]
 ) -> dict[str, str]:
     """As a run finds them by itself, so that no import reads a file otherwise; else guessed."""
-    key = given.get("key") or next(iter(names_in(head.columns, KEYS)), "")
+    usual = (*KEYS, "uri") if texts else KEYS  # Annif's CSV has notations too, which tag nothing
+    key = given.get("key") or next(iter(names_in(head.columns, usual)), "")
     text = given.get("text") or (texts[0][1] if texts else "")
     text = text or next((name for name in names_in(head.columns, LABEL_TEXTS) if name != key), "")
     if not key or not text:

@@ -21,6 +21,7 @@ from lmtx_ray.io.table_writer import TableWriter
 BATCH_ROWS = 8192
 COLUMNS = tuple(name for name in schemas.LABELS.names if name != "label_id")
 KINDS = ("parquet", "jsonl", "csv", "tsv")
+BREAKS = {"csv": "\r", "tsv": "\r\n"}  # what a reader takes for the end of a row, quoted or not
 Write = Callable[[list[Row]], object]
 
 
@@ -38,7 +39,7 @@ def write_labels(labels: Iterable[Row], uri: str) -> int:
     `labels` contract, whose ids are the places; in CSV and TSV "|" is between several.
 
     Raises:
-        CorpusError: The name tells no format.
+        CorpusError: The name tells no format, or one that cannot hold a key.
         StorageError: It cannot be written.
     """
     kind, count = output_kind(uri), 0
@@ -81,13 +82,22 @@ def _writer(path: Path, kind: str) -> Iterator[Write]:
         else:
             lines = csv.writer(file, delimiter="," if kind == "csv" else "\t", lineterminator="\n")
             lines.writerow(COLUMNS)
-            yield lambda rows: lines.writerows(map(_cells, rows))
+            yield lambda rows: lines.writerows(_cells(row, kind) for row in rows)
 
 
 def _filled(row: Row) -> Row:
     return {name: row[name] for name in COLUMNS if row[name] is not None}
 
 
-def _cells(row: Row) -> list[Any]:
-    values = (row[name] for name in COLUMNS)
-    return [join_items(value) if isinstance(value, list) else value for value in values]
+def _cells(row: Row, kind: str) -> list[Any]:
+    cells = {
+        name: join_items(row[name]) if isinstance(row[name], list) else row[name]
+        for name in COLUMNS
+    }
+    for name, cell in cells.items():  # texts have none, but keys stay as they are
+        if cell and not set(BREAKS[kind]).isdisjoint(cell):
+            raise CorpusError(
+                f"label {row['label_key']!r}: a line break in its {name}, which a .{kind} file "
+                "cannot hold: write .parquet or .jsonl"
+            )
+    return list(cells.values())

@@ -75,6 +75,12 @@ def test_annifs_csv_falls_back_to_another_language(take) -> None:
     assert (told["languages"], told["shown_in"]) == (["fi", "en"], {"fi": 2})
 
 
+def test_annifs_csv_tells_labels_apart_by_their_addresses(take) -> None:
+    data = f"uri,notation,label_en\n{U}1,A1,archaeology\n{U}2,A2,bronze age\n"
+    told, _ = take("subjects.csv", data)
+    assert rows(told["output"], "label_key") == [(f"{U}1",), (f"{U}2",)]
+
+
 def test_several_rows_of_a_label_in_several_languages_are_one(take) -> None:
     data = "key;name;lang;synonyms\n1;Pferd;de;Ross|Gaul\n1;horse;en;\n2;cat;en;\n1;;fr;\n"
     told, _ = take("l.csv", data, "--language", "en")
@@ -128,6 +134,24 @@ def test_every_output_is_read_again_as_it_was_written(take, tmp_path: Path, name
     assert second[4] == ["a|b"]
     again, _ = take("copy." + name.split(".")[1], Path(told["output"]).read_bytes(), out="z.jsonl")
     assert (again["labels"], again["rejected"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "held"),
+    [("o.csv", "a\nb", True), ("o.csv", "a\rb", False), ("o.tsv", "a\nb", False)],
+)
+def test_a_key_that_a_format_cannot_hold_is_no_half_written_file(
+    take, tmp_path: Path, name: str, key: str, held: bool
+) -> None:
+    own = [{"key": "p", "text": "x"}, {"key": key, "text": "y", "parent_keys": ["p"]}]
+    below = [{"key": "q", "text": "z", "parent_keys": [key]}]
+    for labels, where in ((own, "label_key"), (below, "parent_keys")):
+        told, said = take("l.json", json.dumps(labels), "--overwrite", out=name)
+        if held:
+            assert rows(told["output"], "label_key")[-1] == (labels[-1]["key"],)
+        else:
+            assert f"a line break in its {where}, which a .{name[2:]} file cannot hold" in said
+            assert not (tmp_path / name).exists()
 
 
 def test_parquet_is_of_the_contract(take) -> None:
