@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lmtx_ray.corpus import schemas
+from lmtx_ray.corpus.left_out import LEFT_OUT
 from lmtx_ray.io.publish import Dataset
 from tests.tiny import TOPICS
 from tests.tiny_bundle import LABELS, labels_table
@@ -39,9 +40,11 @@ def finished_run(
     teacher: str = "lexical",
     final: str = "cycle_1_hybrid",
     bundle: str | None = None,
+    left_out: Sequence[int] = (),
 ) -> str:
     """A run of one cycle whose judge accepted the pairs `yes` among all first three labels of both
-    rankings (doc_id -> label ids); returns its folder."""
+    rankings (doc_id -> label ids); returns its folder. `left_out` are rows of its labels' file that
+    were no labels."""
     run = str(folder)
     judged = {(d, label) for side in (shipped, untrained) for d in side for label in side[d][:3]}
     tables = {
@@ -53,6 +56,10 @@ def finished_run(
         "selection 1": (schemas.VERDICTS.empty_table(), schemas.VERDICTS),
     }
     steps = {name: _publish(run, name, *table) for name, table in tables.items()}
+    rejects = Dataset(f"{run}/label-rejects-abc123", "abc123")
+    rejects.commit_table("00000", schemas.REJECTS.empty_table(), rows_in=0)
+    rejects.publish(["00000"], about={LEFT_OUT: list(left_out)})
+    steps["label rejects"] = "label-rejects-abc123"
     if bundle:
         steps["bundle"] = Path(bundle).name
     summary = {"final": final, "selection": {"0": {}, "1": {}}, "methods": {}}

@@ -141,8 +141,9 @@ def label_set(arguments: argparse.Namespace) -> Any:
 
     if arguments.run:
         from lmtx_ray.loop.finished_run import open_finished
+        from lmtx_ray.loop.sides import names_of_run
 
-        return label_names(open_finished(arguments.run).steps["labels"].uri)
+        return names_of_run(open_finished(arguments.run))
     given = arguments.labels or arguments.bundle
     return label_names(given) if given else None
 

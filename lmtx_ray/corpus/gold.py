@@ -111,13 +111,13 @@ def read_gold(
 ) -> Gold:
     """All gold of some files. A name that no label has is a reject, also where others of its row
     are good; without `strict` it is numbered in `further`, from `len(names)` on. `rows` is what
-    label indices count, the labels themselves if None.
+    label indices count, those of `names` if None.
 
     Raises:
         CorpusError: A file that cannot be read as a whole, or has no column for ids or labels.
     """
     gold, further = Gold(), {} if further is None else further
-    rows = rows or LabelRows(len(names))
+    rows = rows or LabelRows(len(names), names.left_out)
     cells = list(_cells(source))
     separator = source.separator
     if separator is None and not strict:

@@ -30,22 +30,27 @@ def plain(name: str) -> str:
 
 
 class LabelNames:
-    """Keys and texts of a label set. A label's id is its place."""
+    """Keys and texts of a label set. A label's id is its place; `left_out` are the places of rows
+    of its files that are no labels, ascending, as label indices count all rows."""
 
     def __init__(
-        self, keys: Sequence[str] | pa.ChunkedArray, texts: Sequence[str] | pa.ChunkedArray
+        self,
+        keys: Sequence[str] | pa.ChunkedArray,
+        texts: Sequence[str] | pa.ChunkedArray,
+        left_out: Sequence[int] = (),
     ) -> None:
+        self.left_out = tuple(left_out)
         self._keys, self._texts = Strings.of(keys), Strings.of(texts)
         self._by_key, self._by_text = Places(self._keys, plain), Places(self._texts, plain)
         self._found = lru_cache(MOST_FOUND)(self._find)
         self._hints: dict[str, str] = {}
 
     @classmethod
-    def of(cls, tables: Iterable[pa.Table]) -> LabelNames:
+    def of(cls, tables: Iterable[pa.Table], left_out: Sequence[int] = ()) -> LabelNames:
         """From tables with label_key and text, in the order of their label ids."""
         named = [NAMED.empty_table(), *(table.select(NAMED.names) for table in tables)]
         table = pa.concat_tables(named, promote_options="permissive")
-        return cls(table["label_key"], table["text"])
+        return cls(table["label_key"], table["text"], left_out)
 
     def __len__(self) -> int:
         return len(self._keys)

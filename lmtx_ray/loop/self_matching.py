@@ -51,7 +51,7 @@ def numbered_pairs(numbering: Numbering, never: str, doc_ids: Sequence[str]) -> 
     names = numbering.names
     if not numbering.strict and len(names) + len(numbering.further):
         raise ValueError(f"{never} counts rows of the label set: give the labels")
-    return read_pairs(never, doc_ids, LabelRows(len(names)))
+    return read_pairs(never, doc_ids, LabelRows(len(names), names.left_out))
 
 
 def gold_without(gold: Mapping[str, Sequence[int]], pairs: Pairs) -> dict[str, list[int]]:
@@ -101,10 +101,11 @@ def pairs_of_run(
         return {}
     assert config.test is not None  # without is refused
     doc_ids = row_ids([config.test], config)
-    return read_pairs(config.self_matches, doc_ids, _rows_of_labels(labels, rejects))
+    return read_pairs(config.self_matches, doc_ids, rows_of_labels(labels, rejects))
 
 
-def _rows_of_labels(labels: PublishedFolder, rejects: PublishedFolder | None) -> LabelRows:
+def rows_of_labels(labels: PublishedFolder, rejects: PublishedFolder | None) -> LabelRows:
+    """What label indices count in a run, whose labels' `rejects` these are."""
     left_out = tuple(rejects.manifest().about[LEFT_OUT]) if rejects else ()
     return LabelRows(labels.rows(), left_out)
 
@@ -125,4 +126,4 @@ def pairs_of_finished(
     if doc_ids is None and corpus.test is None:
         raise ValueError(f"{run.uri}: no test documents whose rows {never} could count")
     ids = doc_ids or row_ids([corpus.test or ""], corpus)
-    return read_pairs(never, ids, _rows_of_labels(labels, rejects))
+    return read_pairs(never, ids, rows_of_labels(labels, rejects))

@@ -11,8 +11,8 @@ from lmtx_ray.batch.tag_files import IDS, read_tag_file
 from lmtx_ray.corpus.label_names import LabelNames
 from lmtx_ray.loop.finished_run import FinishedRun, open_finished
 from lmtx_ray.loop.judged import shipped_rankings
-from lmtx_ray.loop.label_sources import label_names
 from lmtx_ray.loop.matching import KEYS, kind_of, own_names
+from lmtx_ray.loop.self_matching import rows_of_labels
 from lmtx_ray.loop.texts import is_run
 
 NO_LABELS = LabelNames([], [])
@@ -60,7 +60,14 @@ def side_of(place: str, row_ids: Sequence[str] | None = None) -> Side:
         tags = read_tag_file(place, row_ids=row_ids)
         return Side(place, tags=tags, names=own_names(tags))
     run = open_finished(place)
-    return Side(place, run, names=label_names(run.steps["labels"].uri))
+    return Side(place, run, names=names_of_run(run))
+
+
+def names_of_run(run: FinishedRun) -> LabelNames:
+    """The label set of a run, with the rows that it left out."""
+    labels = run.steps["labels"]
+    rows = rows_of_labels(labels, run.steps.get("label rejects"))
+    return LabelNames.of([labels.read(["label_key", "text"])], rows.left_out)
 
 
 def together(sides: Sequence[Side]) -> LabelNames:
@@ -69,7 +76,8 @@ def together(sides: Sequence[Side]) -> LabelNames:
     for names in (side.names for side in sides):
         for label in range(len(names)):
             texts.setdefault(names.key(label), names.text(label))
-    return LabelNames(list(texts), list(texts.values()))
+    left_out = next((side.names.left_out for side in sides if len(side.names)), ())
+    return LabelNames(list(texts), list(texts.values()), left_out)
 
 
 def known_by(sides: Sequence[Side]) -> str | None:

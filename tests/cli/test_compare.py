@@ -128,6 +128,30 @@ def test_self_matches_count_rows_of_a_runs_label_set(tmp_path, capsys, run) -> N
     assert found["metrics"]["P@1"]["b"] == 1.0
 
 
+def test_indices_count_the_rows_that_a_run_left_out(tmp_path, capsys) -> None:
+    """Row 1 of the labels' file is no label, so row 3 of it is label 2."""
+    shipped, other = {"d0": [2, 0, 4]}, {"d0": [0, 2, 4]}
+    run = finished_run(tmp_path / "one", shipped, other, set(), left_out=[1])
+    (tmp_path / "gold.jsonl").write_text('{"doc_id": "d0", "label_ids": [3]}\n')
+    (tmp_path / "never.txt").write_text("0 3\n")
+    (tmp_path / "tags.csv").write_text("id,label_key\nd0,L0\n")
+    gold = ["--gold", str(tmp_path / "gold.jsonl")]
+
+    def found(*arguments: str) -> dict:
+        assert main([*arguments, *gold]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert found("evaluate", "--tags", run)["P@1"] == 1
+    tags = str(tmp_path / "tags.csv")
+    assert found("evaluate", "--tags", tags, "--run", run)["P@1"] == 0
+    both = found("compare", run, tags)["metrics"]["P@1"]
+    assert (both["a"], both["b"]) == (1, 0)
+    (tmp_path / "keys.csv").write_text("id,label\nd0,L0\n")
+    gold = ["--gold", str(tmp_path / "keys.csv"), "--self-matches", str(tmp_path / "never.txt")]
+    without = found("evaluate", "--tags", run)
+    assert (without["P@1"], without["filtered"]) == (1, {"pairs": 1, "answers": 1, "gold": 0})
+
+
 @pytest.mark.parametrize(
     ("second", "gold", "message"),
     [
