@@ -107,6 +107,8 @@ def _labels(table: pa.Table, config: CorpusConfig) -> pa.Table | None:
     key = columns.label_key or names_in(tuple(header), KEYS)[0]
     text = columns.label_text or names_in(tuple(header), LABEL_TEXTS)[0]
     found = {name: names_in(tuple(header), names) for name, names in LABEL_FURTHER.items()}
+    if len(set(header)) < len(header) or any(len(own) > 1 for own in found.values()):
+        return None  # which of two columns says it, each row decides
     further = {name: own[0] for name, own in found.items() if own}
     read = {name: table[name] for name in {key, text, *further.values()}}
     if not len(table) or not all(pa.types.is_string(one.type) for one in read.values()):

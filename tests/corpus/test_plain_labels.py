@@ -77,6 +77,14 @@ def test_so_are_parquet_files(tmp_path: Path) -> None:
     assert plain_labels(config_of(path)) is None
 
 
+@pytest.mark.parametrize("names", ["parent_keys,parents", "Parents,Parents"])
+def test_of_two_columns_each_row_takes_what_it_has(tmp_path: Path, names: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"key,text,{names}\na,one,,b\nb,two,a,\n")
+    found = plain_labels(config_of(path))
+    assert found is None or found.equals(slowly(config_of(path)))
+
+
 @pytest.mark.parametrize("column", ["id", "name", "description", "aliases", "parent_keys"])
 @pytest.mark.parametrize("odd", [b"a\0b", b"a\xffb"])
 def test_what_no_row_may_hold_is_left_to_who_names_it(
