@@ -30,7 +30,7 @@ def odd_usage(labels: pa.Table, names: Names, tags: pa.Table) -> Iterator[Findin
 
 
 def _tagged(labels: pa.Table, tags: pa.Table) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """(document and label of each tag as places int64 [T], names that are no label)."""
+    """(document and label of each tag, once, as places int64 [T], names that are no label)."""
     columns = {"label_keys": "label_key", "label_ids": "label_id", "labels": "text"}
     column = next((name for name in columns if name in tags.column_names), None)
     if column is None:
@@ -40,10 +40,15 @@ def _tagged(labels: pa.Table, tags: pa.Table) -> tuple[np.ndarray, np.ndarray, l
     named = pc.list_flatten(lists)
     own = pc.list_parent_indices(lists).to_numpy()
     places = pc.index_in(named.cast(known.type), value_set=known)
+    if column == "label_keys":  # which a file of tags may fill with what labels are called
+        texts = labels["text"].combine_chunks()
+        places = pc.coalesce(places, pc.index_in(named.cast(texts.type), value_set=texts))
     there = pc.is_valid(places)
     unknown = pc.unique(named.filter(pc.invert(there))).to_pylist()
     places_T = places.filter(there).to_numpy().astype(np.int64)
-    return own[there.to_numpy(zero_copy_only=False)], places_T, [str(one) for one in unknown]
+    documents_T = own[there.to_numpy(zero_copy_only=False)].astype(np.int64)
+    pairs_T = np.unique(documents_T << 32 | places_T)  # a label may be there twice
+    return pairs_T >> 32, pairs_T & 0xFFFFFFFF, [str(one) for one in unknown]
 
 
 def _together(

@@ -110,6 +110,15 @@ def test_tags_tell_what_is_never_suggested_and_what_comes_together(check, tmp_pa
     assert "gone" in said
 
 
+def test_tags_may_name_labels_by_text_and_count_once(check, tmp_path: Path) -> None:
+    tags = tmp_path / "tags.csv"
+    rows = [f"d{n},heart disease\nd{n},heart disease\nd{n},hepatitis A\n" for n in range(6)]
+    tags.write_text("id,label\n" + "".join(rows))
+    _, told, _ = check(FINE, "--tags", str(tags))
+    assert told["findings"] == {"never_suggested": 2, "always_together": 1}
+    assert told["first"]["always_together"][0]["detail"] == "on 6 documents"
+
+
 def test_a_bundle_is_checked_as_its_file_is(check, tmp_path: Path) -> None:
     bundle = publish_bundle(tmp_path / "bundle", save_encoder(tmp_path))
     code, told, said = check(bundle)
