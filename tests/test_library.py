@@ -146,6 +146,8 @@ def test_a_label_counts_once_however_often_it_is_named() -> None:
     assert (found["gold"]["labels"], found["most_tags"]) == (2, 2)
     at = {entry["threshold"]: entry for entry in found["thresholds"]}
     assert (at[0.5]["precision"], at[0.5]["recall"], at[0.8]["precision"]) == (0.5, 0.5, 1)
+    with pytest.raises(ValueError, match="answers: label_keys needs lists, not text"):
+        lmtx_ray.evaluate({"doc_id": ["d"], "label_keys": ["L1|L0"]}, gold)  # as in a CSV
     with pytest.raises(ValueError, match="answers: document 'd' is there twice"):
         lmtx_ray.evaluate({"doc_id": ["d", "d"], "label_keys": [["L0"], ["L1"]]}, gold)
 

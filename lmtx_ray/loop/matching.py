@@ -64,11 +64,13 @@ class Numbering:
 
     def table(self, side: str, given: pa.Table) -> pa.Table:
         """doc_id, label_ids, and probabilities if there are; a label that is there twice, or by its
-        key and by its text, counts where it is first. Raises ValueError for other columns, and for
-        a document that is there twice, naming the `side`."""
+        key and by its text, counts where it is first. Raises ValueError for other columns, for
+        texts instead of lists and a document that is there twice, naming the `side`."""
         kind = kind_of(side, given)
         if self.by not in (None, kind):
             raise ValueError(f"{side}: has {kind}, other answers have {self.by}{MEND}")
+        if str(given[kind].type) in ("string", "large_string"):
+            raise ValueError(f"{side}: {kind} needs lists, not text; of a file give its place")
         ids = doc_ids_of(given)
         if again := repeated_id(ids):
             raise ValueError(f"{side}: document {again!r} is there twice")
