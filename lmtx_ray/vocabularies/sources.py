@@ -28,7 +28,8 @@ ADDRESS = re.compile(
 JSON_LD = re.compile(r'"@(context|graph|id)"\s*:')
 SPARSE = re.compile(r"\d+ \d+\s*\n\s*\d+:[-+.\de]")
 ARROWED = re.compile(rf"\s*\d+\s*{tables.ARROW}")
-NUMBERED = re.compile(r"yf?|output-items|.*label_map", re.IGNORECASE)  # of XMC: rows are the keys
+ARROWS = re.compile(r"yf?|output-items|.*label_map", re.IGNORECASE)  # of XMC: rows are the keys,
+RAW = re.compile(r".*\.raw", re.IGNORECASE)  # and so here, where an arrow is text
 HEAD = 1 << 16  # bytes
 SKOS_EXTRA = "RDF needs the package rdflib: pip install 'lmtx_ray[skos]'"
 
@@ -51,9 +52,11 @@ def open_vocabulary(source: str, asked: Asked) -> Vocabulary:
             f"{files[0]}: a sparse matrix of numbers, not the labels' names; of an XMC set the "
             "labels are in lbl.json, or in a text file with a name a line"
         )
-    is_numbered = kind == "list" and bool(NUMBERED.fullmatch(_bare(files[0])[0]))
+    name = _bare(files[0])[0] if kind == "list" else ""
+    with_arrows = bool(ARROWS.fullmatch(name))
+    is_numbered = with_arrows or bool(RAW.fullmatch(name))
     wanted = replace(asked, number=asked.number or is_numbered)
-    arrows = is_numbered or _has_arrows(head)
+    arrows = with_arrows or _has_arrows(head)
     return _table(files, kind, _has_header(kind, head, asked), arrows, wanted)
 
 

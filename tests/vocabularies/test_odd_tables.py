@@ -139,6 +139,7 @@ def test_a_table_of_addresses_alone_keeps_the_first(take: Take) -> None:
         ("l.txt", "1->2 players\nsolo\n", ["1->2 players", "solo"]),
         ("l.txt", "7->Dogs\n\n8->Cats->black\n", [("7", "Dogs"), ("8", "Cats->black")]),
         ("Yf.txt", "B0A->Skirt\nB0B->Ball\n", [("0", "Skirt"), ("1", "Ball")]),
+        ("lbl.raw.txt", "A->B\nBall\nBall\n", [("0", "A->B"), ("1", "Ball"), ("2", "Ball")]),
     ],
 )
 def test_an_arrow_cuts_the_lines_of_xmc_sets_alone(
