@@ -24,6 +24,7 @@ from lmtx_ray.io.plain_json import json_text
 
 DOCUMENTS = ("doc_id", "document_id", "docid", "uid", "id", "document", "doc")
 INDICES = ("label_ids", "target_ind")  # label indices, from 0
+NO_DOCUMENT = BadRow("its row is no document")
 NAMES = (
     *("label_keys", "gold", "gold_labels", "labels", "tags", "keywords", "subjects", "categories"),
     *("label_key", "label", "label_text", "tag", "keyword", "subject", "category", "key"),
@@ -237,7 +238,7 @@ def _matrix(uri: str, source: GoldSource) -> Iterator[_Cell]:
         if isinstance(row, BadRow):
             yield _Cell(uri, position, row)
         else:
-            yield _Cell(uri, position, doc_id, row["label_ids"], index=True)
+            yield _Cell(uri, position, doc_id or NO_DOCUMENT, row["label_ids"], index=True)
 
 
 def gold_row_ids(source: GoldSource) -> list[str]:

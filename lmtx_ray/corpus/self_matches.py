@@ -76,17 +76,20 @@ def row_ids(
     source: DocumentsConfig,
     rejected: Container[tuple[str, int]] = frozenset(),
 ) -> list[str]:
-    """The document id of each row of some files, "" for a row without and for those that were
-    `rejected`: (file, position) of each."""
+    """The document id of each row of some files, "" for a row without, for those that were
+    `rejected`, (file, position) of each, and for what repeats an earlier one's id."""
     wanted = document_columns(source.columns)
-    ids = []
+    ids: list[str] = []
+    seen: set[str] = set()
     for file in list_inputs(uris, identify=False):
         how = How(wanted, source.encoding, file.name)
         for position, row in read_rows(file.uri, kind_of(file.uri, source), how=how):
             if isinstance(row, BadRow) or (file.uri, position) in rejected:
-                ids.append("")
+                doc_id = ""
             else:
-                ids.append(_id(row, source))
+                doc_id = _id(row, source)
+            ids.append("" if doc_id in seen else doc_id)
+            seen.add(doc_id)
     return ids
 
 

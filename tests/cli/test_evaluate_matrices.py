@@ -128,6 +128,21 @@ def test_rows_are_matched_to_documents_by_their_file(
     assert second["P@3"] == pytest.approx(2 / 3, abs=1e-6)
 
 
+def test_rows_that_are_no_document_count_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second row is broken and the third repeats an id: such rows are rejected everywhere."""
+    (tmp_path / "docs.jsonl").write_text('{"uid": "a"}\n{"uid"\n{"uid": "a"}\n{"uid": "b"}\n')
+    (tmp_path / "scores.xmc.txt").write_text("4 5\n1:0.9\n\n\n2:0.5\n")
+    (tmp_path / "gold.txt").write_text("4 5\n1:1\n3:1\n4:1\n2:1\n")
+    places = [str(tmp_path / name) for name in ("scores.xmc.txt", "gold.txt", "docs.jsonl")]
+    options = zip(("--tags", "--gold", "--rows-of"), places, strict=True)
+    assert main(["evaluate", *(part for pair in options for part in pair)]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (found["documents"], found["P@1"], found["R@10"]) == (2, 1, 1)
+    assert (found["gold"]["rejected"], found["only_gold"]["documents"]) == (2, 0)
+
+
 def test_pairs_need_the_label_set_where_tags_have_keys(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -87,7 +87,11 @@ def test_rows_of_gold_have_the_ids_of_the_documents(tmp_path: Path) -> None:
     uri = written(tmp_path, "tst_X_Y.txt", "3 9\n1:1\n\n2:1\n")
     names = LabelNames([f"k{n}" for n in range(9)], [f"text {n}" for n in range(9)])
     source = GoldSource((uri,), row_ids=("a", "", "c"))
-    assert read_gold(source, names).labels == {"a": [1], "": [], "c": [2]}
+    found = read_gold(source, names)
+    assert found.labels == {"a": [1], "c": [2]}
+    assert [(bad["position"], bad["reason"]) for bad in found.rejects] == [
+        (2, "its row is no document")
+    ]
     assert gold_row_ids(GoldSource((uri,))) == ["0", "1", "2"]
     with pytest.raises(CorpusError, match="row 2 of 2 documents"):
         read_gold(GoldSource((uri,), row_ids=("a", "b")), names)
