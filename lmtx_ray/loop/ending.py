@@ -120,6 +120,9 @@ def evaluate_methods(config: RunConfig, result: RunResult, final: str) -> dict[s
     for name, labels in (("methods", frozenset()), ("methods_excluding", frozenset(excluded))):
         if name == "methods" or labels:
             rows = outcome.method_rows(layout, readers, settings, labels)
+            if labels and not rows[final].num_rows:
+                logger.warning("evaluation.exclude_keys: no gold label is left without these")
+                continue
             sliced = by_frequency(readers, units, frequency, settings, labels)
             summary[name] = {
                 method: {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,19 @@ def test_the_first_label_is_measured_beside_what_is_asked(
     low, high = summary["methods"]["hybrid"]["P@1_ci"]
     assert f"[{100 * low:.1f}, {100 * high:.1f}]" in line
     assert "P@5" in summary["gain"]
+
+
+@pytest.mark.ray
+def test_a_run_ends_though_no_gold_is_left_without_the_excluded_labels(
+    config: RunConfig, layout: Layout, caplog: pytest.LogCaptureFixture
+) -> None:
+    account = Account(storage.join(config.run, "costs"))
+    keys = layout.labels.read(["label_key"])["label_key"].to_pylist()
+    asked = running.load_config(config, [f"evaluation.exclude_keys={json.dumps(keys)}"])
+    summary = evaluate_methods(asked, RunResult(layout, 0, 0, {}, account), "hybrid")
+    assert ("methods" in summary, "methods_excluding" in summary) == (True, False)
+    assert "no gold label is left" in caplog.text
+    assert "hybrid" in tables(summary, metric_names(asked.evaluation))
 
 
 @pytest.mark.ray
