@@ -13,7 +13,7 @@ from functools import partial
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.lines import BadRow, CorpusError, inflated
-from lmtx_ray.corpus.looking import beginning, encoding_of
+from lmtx_ray.corpus.looking import Look, beginning, encoding_of
 from lmtx_ray.corpus.readers import ENDINGS, RDF
 from lmtx_ray.io import storage
 from lmtx_ray.vocabularies import tables
@@ -113,6 +113,7 @@ def _table(files: Sequence[str], kind: str, header: bool, arrows: bool, asked: A
     columns = named.get(kind)
     if columns is None:
         head = tables.head_of(files, kind, header, asked.encoding)
+        _refuse_keyless(files[0], head, asked)
         places = {} if header or len(head.columns) < 2 else {"key": "1", "text": "2"}
         columns = choose_columns(head, {**places, **asked.columns})
     elif asked.columns:
@@ -128,6 +129,15 @@ def _table(files: Sequence[str], kind: str, header: bool, arrows: bool, asked: A
         rows = (row for row in rows if isinstance(row[2], BadRow) or row[2]["text"].strip())
     found, languages = tables.labels_of(rows, columns, asked)
     return Vocabulary(kind, tuple(files), found, columns.told(), tuple(languages))
+
+
+def _refuse_keyless(uri: str, head: Look, asked: Asked) -> None:
+    """CorpusError for a JSON object that was given its file's name as its id, as documents are."""
+    if "key" not in asked.columns and head.rows[0].get("id") == uri.rsplit("/", 1)[-1]:
+        raise CorpusError(
+            f"{uri}: a JSON object without a key; labels are objects, one each, such as "
+            '{"key": "7", "text": "cats"}; or name their key by --key'
+        )
 
 
 def _skos(files: Sequence[str], asked: Asked) -> Vocabulary:

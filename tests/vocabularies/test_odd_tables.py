@@ -150,6 +150,15 @@ def test_an_arrow_cuts_the_lines_of_xmc_sets_alone(
     assert [label[:2] for label in labels] == pairs
 
 
+def test_one_object_of_all_labels_is_not_one_label(take: Take) -> None:
+    with pytest.raises(
+        CorpusError, match=r"id2label\.json: a JSON object without a key; labels are"
+    ):
+        take("id2label.json", '{"0": "cats", "1": "dogs"}')
+    labels, _ = take("l.json", '{\n"notation": "A",\n"name": "x"}\n', columns={"key": "notation"})
+    assert [label[:2] for label in labels] == [("A", "x")]
+
+
 def test_columns_that_no_label_needs_may_repeat_or_hold_anything(
     take: Take, tmp_path: Path
 ) -> None:
