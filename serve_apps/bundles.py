@@ -125,9 +125,7 @@ class Bundles(Generic[G]):
             await self._try(config.standby)
         elif config.standby:
             problem = problem or await self._hold(config.standby)
-        keep = {config.bundle, config.standby, self._uri}
-        if problem:
-            keep.discard(config.bundle)
+        keep = {config.standby, self._uri}  # what answers stays, whichever of them was refused
         self._held = {uri: held for uri, held in self._held.items() if uri in keep}
         self.promotion = problem
 

@@ -29,15 +29,18 @@ class Held:
 
 
 class Replica:
-    """A replica's bundles; `slow` and `wrong` name bundles that it waits with, and refuses."""
+    """A replica's bundles; `slow`, `wrong` and `damaged` name bundles that it waits with, refuses
+    and cannot load."""
 
     def __init__(self, name: str, wrong: str = "") -> None:
-        self.name, self.wrong, self.slow = name, wrong, ""
+        self.name, self.wrong, self.slow, self.damaged = name, wrong, "", ""
         self.bundles: Bundles[Held] = Bundles(self._load, self._check)
 
     async def _load(self, uri: str) -> Held:
         while Path(uri).name == self.slow:
             await asyncio.sleep(0.01)
+        if Path(uri).name == self.damaged:
+            raise ValueError("a file was changed")
         return Held(Path(uri).name)
 
     async def _check(self, held: Held) -> str:
@@ -157,6 +160,19 @@ def test_a_replica_that_refuses_leaves_the_old_bundle_everywhere(
     wait_until(lambda: service.active() == {"old"})
     wait_until(lambda: all(one.holds == {"old"} for one in service.all))
     one.wrong = ""
+    assert promote(service, published["new"])["rollback"] == published["old"]
+
+
+@pytest.mark.parametrize("bad", ["Shard1-b", "Engine-a"])
+def test_a_replica_that_cannot_load_goes_on_answering_with_the_old_bundle(
+    service: Replicas, published: dict[str, str], bad: str
+) -> None:
+    (one,) = (one for one in service.all if one.name == bad)
+    one.damaged = "new"
+    with pytest.raises(PromotionError, match="a file was changed"):
+        promote(service, published["new"], seconds=2.0)
+    assert service.active() == {"old"}
+    one.damaged = ""
     assert promote(service, published["new"])["rollback"] == published["old"]
 
 
