@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from lmtx_ray.config.yaml_errors import explain
+from lmtx_ray.config.yaml_text import read_yaml
 
 YAML = (".yaml", ".yml")
 MOST_SHOWN = 80  # characters of a wrong value
@@ -21,6 +22,7 @@ SAID = {  # what pydantic says in words of its own
     "int_from_float": "needs a whole number",
     "float_parsing": "needs a number",
     "float_type": "needs a number",
+    "finite_number": "needs a finite number",
     "bool_parsing": "needs true or false",
     "bool_type": "needs true or false",
     "string_type": "needs a text",
@@ -42,7 +44,7 @@ class Config(BaseModel):
     """Base of every settings model: frozen, an unknown key is an error, and one value where a list
     is wanted is a list of one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -103,7 +105,7 @@ def _values(source: Config | Mapping[str, Any] | str | Path | None) -> dict[str,
 def _read_yaml(path: str) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
-        values = yaml.safe_load(text)
+        values = read_yaml(text)
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -127,7 +129,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ConfigError(f"override {override!r}: needs the form section.field=value")
     try:
-        value = yaml.safe_load(text)
+        value = read_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"override {override!r}: {explain(error)}") from None
     for key in keys[:-1]:
