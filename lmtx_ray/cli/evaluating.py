@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from typing import Any
 
@@ -55,7 +56,7 @@ def _add_matching(evaluate: argparse.ArgumentParser) -> None:
     )
     evaluate.add_argument(
         "--propensity",
-        type=_two_numbers,
+        type=_propensity,
         default="0.55,1.5",
         metavar="A,B",
         help="of PSP@k: 0.5,0.4 for Wikipedia's sets, 0.6,2.6 for Amazon's; default: 0.55,1.5",
@@ -78,12 +79,14 @@ def add_self_matches(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _two_numbers(text: str) -> tuple[float, float]:
+def _propensity(text: str) -> tuple[float, float]:
     try:
-        first, second = (float(part) for part in text.split(","))
+        a, b = (float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not two numbers, such as 0.6,2.6") from None
-    return first, second
+    if not (0 <= a < math.inf and 0 < b < math.inf):
+        raise argparse.ArgumentTypeError(f"{text!r}: needs A of at least 0 and B of more than 0")
+    return a, b
 
 
 def _add_compare(verbs: Any) -> None:

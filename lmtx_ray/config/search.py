@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lmtx_ray.config.languages import checked
 from lmtx_ray.config.loading import Config
@@ -92,6 +92,12 @@ class ShortlistConfig(Config):
         "judge is asked about some more pairs for it; 0 leaves it out. Each takes four bytes for "
         "each dimension of the encoder.",
     )
+
+    @model_validator(mode="after")
+    def _finds_something(self) -> ShortlistConfig:
+        if not self.dense_weight + self.lexical_weight:
+            raise ValueError("dense_weight and lexical_weight are both 0: no label would be found")
+        return self
 
     @field_validator("languages", mode="before")
     @classmethod

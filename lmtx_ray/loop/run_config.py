@@ -69,6 +69,22 @@ class EvaluationConfig(Config):
     )
     seed: int = Field(13, description="Of resampling.")
 
+    @field_validator("precision_at", "recall_at", "ndcg_at")
+    @classmethod
+    def _count_something(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(k < 1 for k in value):
+            raise ValueError("needs cut-offs of at least 1")
+        return value
+
+    @field_validator("propensity")
+    @classmethod
+    def _weighs_all(cls, value: tuple[float, float]) -> tuple[float, float]:
+        """With another B a label that was never counted would weigh infinitely much."""
+        a, b = value
+        if a < 0 or b <= 0:
+            raise ValueError("needs A of at least 0 and B of more than 0")
+        return value
+
 
 class RunConfig(Config):
     """A whole run: where its artefacts live and how each step is done."""

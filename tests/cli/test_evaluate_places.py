@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 
+import pytest
+
 from lmtx_ray.cli.main import main
 from lmtx_ray.io import storage
 
@@ -35,3 +37,13 @@ def test_tags_gold_and_reviews_lie_anywhere(place: str, capsys) -> None:
     found = json.loads(capsys.readouterr().out)
     assert (found["reviewed"], found["right"]) == (9, 3)
     assert found["stored"]["imported"] == {"human": 9}
+
+
+@pytest.mark.parametrize("given", ["nan,1.5", "0.5,0", "-1,1", "0.5"])
+def test_weights_that_no_label_can_have_are_bad_usage(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "--tags", "t", "--gold", "g", f"--propensity={given}"])
+    assert ended.value.code == 2
+    assert f"--propensity: '{given}'" in capsys.readouterr().err
