@@ -3,6 +3,7 @@ beside the one that it is made of, and promoted where that is wished."""
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections import OrderedDict
@@ -21,6 +22,7 @@ from lmtx_ray.io.published import MANIFEST
 from serve_apps.edit_routes import ANOTHER, BUSY, FAILED, INVALID, PUT, EditCall
 
 REMEMBERED = 100  # edits
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of a bundle that was made of another; no path, no dots
 SOURCE = "labels"
 
 State = dict[str, Any]
@@ -109,8 +111,7 @@ def _meant(answers: str, bundle_id: str | None) -> str:
 def _beside(folder: str, bundle_id: str) -> str | None:
     """The edited bundle of this id in a folder, if it is there."""
     beside = storage.join(folder, f"bundle-{bundle_id}")
-    plain = "/" not in bundle_id and ".." not in bundle_id
-    return beside if plain and storage.stat(storage.join(beside, MANIFEST)) else None
+    return beside if ID.fullmatch(bundle_id) and storage.stat(f"{beside}/{MANIFEST}") else None
 
 
 def _was_made_of(folder: str, edited: str, bundle_id: str) -> bool:

@@ -182,6 +182,7 @@ def test_edits_of_edits_go_on_after_an_edited_bundle_was_promoted(base: str) -> 
         (EditCall(REMOVE, [{"key": f"L{n}"} for n in range(16)]), "invalid", "at least one"),
         (EditCall(PUT, NEW, of="another"), "another_bundle", "bundle-one answers"),
         (EditCall(PUT, NEW, of="../one"), "another_bundle", "bundle-one answers"),
+        (EditCall(PUT, NEW, of="x" * 1000), "another_bundle", "bundle-one answers"),
     ],
 )
 def test_what_cannot_be_meant_makes_no_bundle(
