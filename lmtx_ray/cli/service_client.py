@@ -23,11 +23,15 @@ def ask(url: str, text: str, wanted: Mapping[str, Any], key_env: str) -> dict[st
     """
     import httpx
 
+    from lmtx_ray.teacher.client import uses_proxies
+
     body = {"documents": [text], **wanted}
-    key = os.environ.get(key_env, "")
+    key = _key(key_env)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
+    address = _address(url)
+    proxies = uses_proxies(address)
     try:
-        reply = httpx.post(_address(url), json=body, headers=headers, timeout=SECONDS)
+        reply = httpx.post(address, json=body, headers=headers, timeout=SECONDS, trust_env=proxies)
     except httpx.TimeoutException:
         raise ServiceAnswer(f"{url}: no answer within {SECONDS:.0f} seconds") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -43,6 +47,16 @@ def ask(url: str, text: str, wanted: Mapping[str, Any], key_env: str) -> dict[st
         return {"bundle_id": answer["bundle_id"], "tags": row["tags"], "reason": row["reason"]}
     except (KeyError, TypeError, ValueError):
         raise ServiceAnswer(f"{url}: what answers there is no lmtx service") from None
+
+
+def _key(variable: str) -> str:
+    """The key, "" if there is none; one that no header may hold would be shown by its refusal."""
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ServiceAnswer(
+            f"the key in {variable} holds a line break or another character that no key has"
+        )
+    return key
 
 
 def _address(url: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from lmtx_ray.cli.main import main
+from lmtx_ray.cli.tagging import text_in_words
 from lmtx_ray.corpus.schemas import BUNDLE_VERSION
 from lmtx_ray.io import storage
 
@@ -235,6 +236,40 @@ def test_a_service_that_answers(capsys, other_service) -> None:
     answers.append((200, json.dumps(ANSWER).encode()))
     assert main(["tag-text", "--url", url, "text"]) == 0
     assert json.loads(capsys.readouterr().out)["tags"][0]["key"] == "L1"
+
+
+def test_tags_that_are_all_unlikely_are_no_mistake_wherever_it_is_asked(
+    capsys, other_service
+) -> None:
+    url, answers = other_service
+    row = {"tags": [], "reason": "no tag has a probability of 0.9 or more: the best has 0.41"}
+    answers.append((200, json.dumps({"bundle_id": "b1", "results": [row]}).encode()))
+    assert main(["tag-text", "--url", url, "--min-probability", "0.9", "text"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"bundle_id": "b1", **row}
+    assert text_in_words(row) == row["reason"]
+
+
+def test_a_service_of_this_machine_is_asked_without_a_proxy(
+    monkeypatch, capsys, other_service
+) -> None:
+    url, answers = other_service
+    answers.append((200, json.dumps(ANSWER).encode()))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["tag-text", "--url", url, "text"]) == 0
+
+
+@pytest.mark.parametrize("key", ["lmtx_secret\n more", "lmtx_sécret"])
+def test_a_key_that_no_header_can_hold_is_not_shown(
+    monkeypatch, caplog, other_service, key: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    asked = ("tag-text", "--url", other_service[0], "--key-env", "MY_KEY", "text")
+    code, line = told(caplog, *asked)
+    assert (code, "the key in MY_KEY holds" in line) == (1, True), line
+    assert "lmtx_s" not in caplog.text
 
 
 def test_s3_without_credentials(place, caplog, monkeypatch) -> None:
