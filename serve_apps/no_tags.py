@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lmtx_ray.bundle.ranking import Ranked
 from lmtx_ray.bundle.tagger import Tagger
-from lmtx_ray.config.defaults import Defaults
+from lmtx_ray.config.defaults import UNLIKELY, Defaults
 
 
 def why_none(tagger: Tagger, ranked: Ranked, document: str, place: int, wanted: Defaults) -> str:
@@ -13,5 +13,5 @@ def why_none(tagger: Tagger, ranked: Ranked, document: str, place: int, wanted: 
     (likeliest,) = tagger.answers([""], [document], ranked.only(place), Defaults(ranked.width))
     if likeliest["label_keys"]:
         best, least = max(likeliest["probabilities"]), wanted.min_probability
-        return f"no tag has a probability of {least:g} or more: the best has {best:.2f}"
+        return f"{UNLIKELY} {least:g} or more: the best has {best:.2f}"
     return "no label was found"

@@ -236,9 +236,11 @@ def exit_code_of(error: Exception) -> int:
 
 def tag_text(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx tag-text`: the text's tags. Raises ValueError if it can have none."""
+    from lmtx_ray.config.defaults import UNLIKELY
+
     ask = _ask_service if arguments.url else _ask_bundle
     row = ask(arguments, _text(arguments.text))
-    if row["reason"] and not row["tags"]:
+    if row["reason"] and not row["tags"] and not row["reason"].startswith(UNLIKELY):
         raise ValueError(f"no tags: {row['reason']}")
     if any(tag["probability"] is None for tag in row["tags"]):
         print(UNJUDGED, file=sys.stderr)
@@ -288,7 +290,7 @@ def _ask_service(arguments: argparse.Namespace, text: str) -> dict[str, Any]:
 def text_in_words(result: dict[str, Any]) -> str:
     """A line for each tag."""
     if not result["tags"]:
-        return "no tag is likely enough"
+        return result["reason"] or "no tag is likely enough"
     return "\n".join(f"{_percent(tag)}  {tag['label']}  ({tag['key']})" for tag in result["tags"])
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+UNLIKELY = "no tag has a probability of"  # how a reason begins of tags that were all left out
+
 
 @dataclass(frozen=True)
 class Defaults:
