@@ -20,7 +20,7 @@ from lmtx_ray.io import storage
 from lmtx_ray.io.cores import usable_cores
 from lmtx_ray.io.stage import Stage
 from lmtx_ray.loop.running import own_signals
-from serve_apps.guard import check_binding, load_keys
+from serve_apps.guard import GuardSettings, check_binding
 from serve_apps.outermost import CALLBACK, HERE
 from serve_apps.ray_internals import private
 from serve_apps.services import LocalService, announced
@@ -152,10 +152,11 @@ def run_blocking(
 
     Raises:
         BindingError: Reachable from a network without API keys.
+        GuardError: A wrong setting of the guard in the environment.
         PublishError: `bundle` is no published bundle.
         ServiceError: Serve cannot run it.
     """
-    check_binding(host, load_keys(os.environ), insecure)
+    check_binding(host, GuardSettings.from_environment(os.environ).keys, insecure)
     held = open_bundle(bundle)  # a damaged one ends here, and replicas find it fetched
     config = deploy_config(bundle, host, port, insecure, feedback_dir=feedback_dir)
     fill_machine(config, usable_cores())

@@ -18,7 +18,7 @@ from serve_apps.guard.keys import (
     new_key,
     parse_keys,
 )
-from serve_apps.guard.limits import GuardSettings
+from serve_apps.guard.limits import GuardError, GuardSettings
 from serve_apps.guard.middleware import Guard
 from serve_apps.guard.plain_text import PlainText
 
@@ -30,6 +30,7 @@ __all__ = [
     "BindingError",
     "ErrorReply",
     "Guard",
+    "GuardError",
     "GuardSettings",
     "KeysError",
     "PlainText",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from serve_apps.guard.binding import parse_networks
 from serve_apps.guard.cors import check_origin
@@ -16,10 +16,14 @@ OPEN_PATHS = ("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/favicon.ic
 STATIC_PREFIX = "/static/"
 
 
+class GuardError(ValueError):
+    """Settings of the guard to mend; the message names each."""
+
+
 class GuardSettings(BaseModel):
     """Limits hold in each process: n replicas of the ingress allow n times as much."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     keys: tuple[ApiKey, ...] = ()
     host: str = Field("", description="where the service is bound; empty counts as open")
@@ -59,15 +63,33 @@ class GuardSettings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], **given: Any) -> GuardSettings:
-        """Keys and numbers of the environment; what is given explicitly wins."""
+        """Keys and numbers of the environment; what is given explicitly wins.
+
+        Raises:
+            GuardError: A setting that is unknown or wrong.
+            KeysError: Keys that cannot be used.
+        """
         found: dict[str, Any] = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in environment.items()
             if name.startswith(PREFIX)
         }
-        if "busy_status" in found:
+        if found.get("busy_status", "").isdecimal():
             found["busy_status"] = int(found["busy_status"])
-        return cls(**{"keys": load_keys(environment), **found, **given})
+        try:
+            return cls(**{"keys": load_keys(environment), **found, **given})
+        except ValidationError as error:
+            problems = "; ".join(_told(problem, given) for problem in error.errors())
+            raise GuardError(problems) from None
+
+
+def _told(problem: Any, given: Mapping[str, Any]) -> str:
+    """What is wrong, by the name under which it was set."""
+    name = str(problem["loc"][0])
+    where = f"guard.{name}" if name in given else f"{PREFIX}{name.upper()}"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: no such setting"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _listed(value: Any) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import pytest
 
 from serve_apps.guard import (
     BindingError,
+    GuardError,
     GuardSettings,
     KeysError,
     check_binding,
@@ -18,6 +19,7 @@ from serve_apps.guard import (
     new_key,
     parse_keys,
 )
+from serve_apps.running import run_blocking
 from tests.serving.contract_app import contract_app
 
 BODY = {"documents": ["chest pain"]}
@@ -158,5 +160,28 @@ def test_settings_come_from_the_environment_and_refuse_unknown_names() -> None:
         {"LMTX_GUARD_MAX_BODY_BYTES": "1000", "LMTX_GUARD_BUSY_STATUS": "429"}, host="::1"
     )
     assert (found.max_body_bytes, found.busy_status, found.host) == (1000, 429, "::1")
-    with pytest.raises(ValueError, match="max_boddy"):
-        GuardSettings.from_environment({"LMTX_GUARD_MAX_BODDY": "1"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("LMTX_GUARD_MAX_BODDY", "1", "LMTX_GUARD_MAX_BODDY: no such setting"),
+        ("LMTX_GUARD_MAX_DEPTH", "deep", "LMTX_GUARD_MAX_DEPTH: Input should be a valid integer"),
+        ("LMTX_GUARD_BUSY_STATUS", "often", "LMTX_GUARD_BUSY_STATUS: Input should be 429 or 503"),
+        ("LMTX_GUARD_CORS_ORIGINS", "a.org", "LMTX_GUARD_CORS_ORIGINS: 'a.org' is no origin"),
+        ("LMTX_GUARD_BODY_SECONDS", "inf", "LMTX_GUARD_BODY_SECONDS: Input should be a finite"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(GuardError) as raised:
+        run_blocking("/no/such/bundle", "127.0.0.1", 8000)
+    assert str(raised.value).startswith(said)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_wrong_setting_of_the_application_is_named_as_it_is_there() -> None:
+    with pytest.raises(GuardError, match=r"guard\.max_in_flight: Input should be greater"):
+        GuardSettings.from_environment({}, max_in_flight=0)
