@@ -147,7 +147,11 @@ def _own(name: str) -> str:
 
 def _plots(report: Report) -> dict[str, Plot | None]:
     """By name; None where there is nothing to draw."""
-    found = {one.name: one.found / one.wanted for one in report.slices if one.wanted and one.found}
+    found = {
+        one.name: one.found / one.wanted
+        for one in report.slices
+        if one.wanted and one.found is not None
+    }
     reliable = _reliable(report)
     drawn: dict[str, Plot | None] = {
         "gold": plots.progress(report.by_gold, "gold", RIGHT) if report.by_gold else None,

@@ -291,3 +291,9 @@ def test_self_matches_count_on_no_side(tmp_path: Path) -> None:
     again = sample_of(run)
     assert again is not None
     assert again.pairs.documents == before.pairs.documents
+
+
+def test_labels_that_are_never_found_are_drawn_too(made: MadeRun) -> None:
+    report = gather(open_finished(str(made.folder)))
+    missed = replace(report.slices[0], wanted=4, found=0)
+    assert f"{missed.name}: 0 %" in render(replace(report, slices=(missed,)))
