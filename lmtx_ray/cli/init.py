@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,10 @@ def say(lines: list[str]) -> None:
 
 
 def _may_write(arguments: argparse.Namespace, asking: bool) -> None:
-    """Raises FileExistsError where a config is there and nobody said that it may go."""
+    """Raises FileExistsError where a config is there and nobody said that it may go, and ValueError
+    where `lmtx run` could not read it."""
+    if "://" in arguments.out:
+        raise ValueError(f"--out {arguments.out}: a config is a file of this machine")
     if not Path(arguments.out).exists() or arguments.overwrite:
         return
     if asking and _ask(f"{arguments.out} is there already. Replace it? [y/N]").lower() in {
@@ -208,6 +212,7 @@ def _noted(notes: tuple[str, ...]) -> list[str]:
 
 
 def _next(kind: str, out: str, run: str) -> list[str]:
+    out, run = shlex.quote(out), shlex.quote(run)
     if kind == "none":
         return [f"lmtx run {out}", f'lmtx tag-text --bundle {run} "a text"  # afterwards']
     return [
@@ -217,5 +222,5 @@ def _next(kind: str, out: str, run: str) -> list[str]:
 
 
 def _command(arguments: argparse.Namespace) -> str:
-    gold = f" --gold {arguments.gold}" if arguments.gold else ""
-    return f"lmtx init {arguments.docs} {arguments.labels}{gold}"
+    gold = ["--gold", arguments.gold] if arguments.gold else []
+    return shlex.join(["lmtx", "init", arguments.docs, arguments.labels, *gold])

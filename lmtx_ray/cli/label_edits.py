@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from typing import Any
@@ -106,4 +107,5 @@ def in_words(result: dict[str, Any]) -> str:
         return "nothing was made"
     if result["bundle"] == result["of"]:
         return "all labels are so already: no bundle was made"
-    return f"bundle: {result['bundle']}\nlmtx promote --bundle {result['bundle']} takes it live"
+    live = shlex.join(["lmtx", "promote", "--bundle", result["bundle"]])
+    return f"bundle: {result['bundle']}\n{live} takes it live"

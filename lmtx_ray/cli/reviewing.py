@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from typing import Any
 
@@ -104,7 +105,7 @@ def write_sample(arguments: argparse.Namespace) -> dict[str, Any]:
     print(
         f"{found['tags']} of {found['of']:,} tags, of {found['documents']} documents, are in "
         f"{found['output']}; write yes or no in the column `correct`, then: "
-        f"lmtx review-score {found['output']}",
+        f"lmtx review-score {shlex.quote(found['output'])}",
         file=sys.stderr,
     )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,7 @@ def _chosen(
         raise ValueError(f"nothing stored: {told}")
     stored = optimizing.store(bundle, choice.cell, basis, asked, confident, arguments.output)
     named = arguments.bundle if make_newest(arguments.bundle, stored, bundle) else stored
-    print(f"stored: lmtx tag --bundle {named} … tags so by default", file=sys.stderr)
+    print(f"stored: lmtx tag --bundle {shlex.quote(named)} … tags so by default", file=sys.stderr)
     return result | {"stored": stored}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from lmtx_ray.evaluation.intervals import Measured, wilson
@@ -221,7 +222,7 @@ def _tag(report: Report, level: str) -> list[Step]:
         return []
     best = chosen(report)
     least = f" --min-probability {best.threshold:.2f}" if best and best.threshold else ""
-    bundle = f"{report.uri}/{report.steps['bundle']}"
+    bundle = shlex.quote(f"{report.uri}/{report.steps['bundle']}")
     command = f"lmtx tag --bundle {bundle} --input DOCUMENTS --output TAGS{least}"
     return [("Tag documents:", command)]
 
@@ -233,7 +234,7 @@ def _check(report: Report) -> list[Step]:
         "Have a hundred tags checked by somebody who knows, or give documents with right labels as "
         "`corpus.test`: only that tells how far the judge can be trusted."
     )
-    return [(what, f"lmtx sample-for-review {report.uri} --output review.csv")]
+    return [(what, f"lmtx sample-for-review {shlex.quote(report.uri)} --output review.csv")]
 
 
 def _judge(report: Report) -> list[Step]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import sys
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def test_two_files_become_a_config_that_is_planned(here: Path, capsys) -> None:
     plan = running.plan("my.yaml")
     assert plan["documents"] == {"train": 32, "held_aside": 8}
     assert (plan["labels"], plan["rejects"], plan["judge"]["calls_at_most"]) == (40, 0, 0)
+
+
+def test_commands_that_are_named_can_be_pasted(here: Path, capsys) -> None:
+    told, said = init(capsys, "--judge", "none", "--out", "my files/the run.yaml")
+    assert shlex.split(told["next"]) == ["lmtx", "run", "my files/the run.yaml"]
+    assert "--bundle 'runs/the run'" in said
+
+
+def test_a_config_in_s3_is_refused_before_a_folder_is_called_so(here: Path, caplog) -> None:
+    asked = ["init", "docs.csv", "tags.csv", "--judge", "none", "--out", "s3://lake/my.yaml"]
+    assert main(asked) == 1
+    assert "--out s3://lake/my.yaml: a config is a file of this machine" in caplog.text
+    assert not (here / "s3:").exists()
 
 
 def test_the_config_says_why(here: Path, capsys) -> None:
