@@ -109,6 +109,11 @@ def test_texts_alone_are_tagged_and_numbered(tagger: lmtx_ray.Tagger) -> None:
     [
         ({"texts": "heart"}, TypeError, "a list of texts, not one text"),
         ({"texts": ["a", None]}, TypeError, "text 1 is NoneType"),
+        ({"texts": ["a\ud800"]}, ValueError, "text 0 is not text at character 2"),
+        ({"texts": ["a"], "titles": [float("nan")]}, TypeError, "title 0 is float, not a text"),
+        ({"texts": ["a"], "allow": [7]}, TypeError, "allow: 7 is no label key"),
+        ({"texts": ["a"], "deny": ["L1", None]}, TypeError, "deny: None is no label key"),
+        ({"texts": ["a"], "top_k": 2.5}, ValueError, "top_k is 2.5, a whole number is needed"),
         ({"texts": ["a"], "ids": ["1", "2"]}, ValueError, "1 texts, but 2 ids"),
         ({"texts": ["a"], "titles": []}, ValueError, "1 texts, but 0 titles"),
         ({"texts": ["a"], "top_k": 0}, ValueError, "top_k is 0"),
@@ -117,6 +122,11 @@ def test_texts_alone_are_tagged_and_numbered(tagger: lmtx_ray.Tagger) -> None:
 def test_a_wrong_call_is_told(tagger, arguments: dict, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         tagger.tag(**arguments)
+
+
+def test_more_tags_than_labels_take_no_memory_for_what_is_not_there(tagger) -> None:
+    (all_keys,) = tagger.tag(["heart disease"], 10**13)["label_keys"].to_pylist()
+    assert all_keys == tagger.tag(["heart disease"], 16)["label_keys"].to_pylist()[0]
 
 
 def test_tags_meet_gold_by_keys_or_through_the_labels(tagger: lmtx_ray.Tagger, tmp_path) -> None:

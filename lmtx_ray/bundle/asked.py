@@ -24,17 +24,29 @@ class Asked:
 
 
 def check_texts(texts: Sequence[str], beside: Mapping[str, Sequence[Any]]) -> None:
-    """Look whether these are texts, with a value of each list `beside` them.
+    """Look whether these are texts, with a value of each list `beside` them; a title may be None.
 
     Raises:
         TypeError: One text instead of a list of them, or something that is no text.
-        ValueError: Lists of different lengths.
+        ValueError: Lists of different lengths, or a text that UTF-8 cannot hold.
     """
     if isinstance(texts, str):
         raise TypeError("tag() takes a list of texts, not one text")
     for name, values in beside.items():
         if len(values) != len(texts):
             raise ValueError(f"{len(texts)} texts, but {len(values)} {name}")
-    for place, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"text {place} is {type(text).__name__}, not a text")
+    titles = beside.get("titles", ())
+    for name, values in (("text", texts), ("title", titles)):
+        for place, value in enumerate(values):
+            if value is not None or name == "text":
+                _check_text(f"{name} {place}", value)
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {type(value).__name__}, not a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        at = error.start + 1
+        raise ValueError(f"{name} is not text at character {at}: a lone surrogate") from None

@@ -165,8 +165,9 @@ class Tagger:
         return canary.deviation(canaries, rows)
 
     def depth(self, top_k: int) -> int:
-        """How many candidates a search has to find for `top_k` tags."""
-        return max(self._depth, top_k)
+        """How many candidates a search has to find for `top_k` tags; there are no more than labels,
+        and lists are as wide as is asked."""
+        return max(self._depth, min(top_k, len(self.labels)))
 
     def encode(self, documents: Sequence[str]) -> np.ndarray:
         """float32 unit vectors [B, D] of prepared texts (`document_text`)."""

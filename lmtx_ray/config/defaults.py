@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 UNLIKELY = "no tag has a probability of"  # how a reason begins of tags that were all left out
@@ -39,7 +40,9 @@ class Defaults:
 
 
 def check_top_k(top_k: int) -> None:
-    """Raises ValueError below 1."""
+    """Raises ValueError below 1, and for what is no whole number."""
+    if not isinstance(top_k, Integral):
+        raise ValueError(f"top_k is {top_k!r}, a whole number is needed")
     if top_k < 1:
         raise ValueError(f"top_k is {top_k}, at least 1 is needed")
 

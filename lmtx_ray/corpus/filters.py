@@ -47,13 +47,17 @@ class Filter:
         deny: Collection[str] = (),
         under: str | Collection[str] | None = None,
     ) -> Filter:
-        """TypeError for one text where several keys are wanted."""
+        """TypeError for one text where several keys are wanted, and for a key that is no text."""
         for name, keys in (("allow", allow), ("deny", deny)):
             if isinstance(keys, str):
                 raise TypeError(f"{name} takes a list of label keys, not one text")
         above = [under] if isinstance(under, str) else under or ()
         allowed = None if allow is None else frozenset(allow)
-        return cls(allowed, frozenset(deny), frozenset(above))
+        made = cls(allowed, frozenset(deny), frozenset(above))
+        for name, keys in vars(made).items():
+            if wrong := [key for key in keys or () if not isinstance(key, str)]:
+                raise TypeError(f"{name}: {wrong[0]!r} is no label key: a key is a text")
+        return made
 
     def __bool__(self) -> bool:
         """Whether it leaves any label out."""
