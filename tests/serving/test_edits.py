@@ -20,7 +20,7 @@ from serve_apps.guard import GuardSettings, KeysError, new_key, parse_keys
 from serve_apps.ports import free_port
 from serve_apps.running import deploy_config
 from tests.serving.conftest import Running, lmtx, running
-from tests.serving.contract_app import contract_app
+from tests.serving.contract_app import contract_app, serving
 from tests.tiny_bundle import LABELS, publish_bundle
 
 EDITOR, EDITOR_LINE = new_key("editor", ["labels"])
@@ -72,6 +72,16 @@ def test_a_key_with_the_right_edits() -> None:
     ]
     assert ask("GET", "/v1/edits/e1", editor=editor).json()["state"] == "made"
     assert ask("GET", "/v1/edits/e2", editor=editor).status_code == 404
+
+
+def test_keys_to_remove_may_come_in_chunks() -> None:
+    editor = Answering()
+    headers = {"X-API-Key": EDITOR, "Content-Type": "application/json"}
+    with serving(contract_app(SETTINGS, editor=editor)) as url:
+        parts = iter([b'{"keys":', b'["L1"]}'])
+        reply = httpx.request("DELETE", f"{url}/v1/labels", content=parts, headers=headers)
+    assert reply.status_code == 200
+    assert editor.calls == [EditCall(REMOVE, [{"key": "L1"}])]
 
 
 @pytest.mark.parametrize(
