@@ -76,15 +76,18 @@ def _add_service(parser: argparse.ArgumentParser) -> None:
 def serve_app(arguments: argparse.Namespace) -> None:
     """`lmtx serve`: until it is interrupted."""
     from lmtx_ray.bundle.cache import require_bundle
+    from lmtx_ray.loop.preflight import check_folder
     from serve_apps.ports import take_ports
 
     require_bundle(arguments.bundle)  # before what takes seconds to import
+    folder = arguments.feedback_dir and str(Path(arguments.feedback_dir).absolute())
+    if folder:
+        check_folder("--feedback-dir", folder)
     host = arguments.host.removeprefix("[").removesuffix("]")
     take_ports(host, arguments.port, arguments.metrics_port)
     with Stage("loading libraries"):
         from serve_apps.running import run_blocking
 
-    folder = arguments.feedback_dir and str(Path(arguments.feedback_dir).absolute())
     run_blocking(arguments.bundle, host, arguments.port, arguments.insecure, folder)
 
 

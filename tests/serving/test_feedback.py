@@ -16,6 +16,7 @@ from lmtx_ray.corpus.schemas import HUMAN
 from lmtx_ray.corpus.text_keys import document_text, text_key
 from lmtx_ray.verdicts.reading import read_all
 from lmtx_ray.verdicts.store import VerdictStore
+from serve_apps import running
 from serve_apps.feedback import Keeper
 from serve_apps.feedback_contracts import FeedbackRow
 from serve_apps.guard import GuardSettings, new_key, parse_keys
@@ -139,3 +140,13 @@ def test_what_is_no_answer_is_refused_by_its_place(
     reply = ask([{"text": "a", "answers": answers}])
     assert reply.status_code == 422
     assert reply.json()["detail"] == [{"loc": ["body", "documents", 0, *loc], "msg": said}]
+
+
+def test_a_folder_that_cannot_keep_answers_is_refused_before_anybody_answers(
+    bundle: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "run_blocking", lambda *_: None)
+    (tmp_path / "file").write_text("")
+    folder = str(tmp_path / "file" / "answers")
+    assert main(["serve", "--bundle", bundle, "--feedback-dir", folder]) == 1
+    assert f"--feedback-dir: {tmp_path / 'file'} is a file, not a folder" in caplog.text
