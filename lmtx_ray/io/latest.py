@@ -13,6 +13,7 @@ from typing import Any
 
 from lmtx_ray.io import storage
 from lmtx_ray.io.locations import is_outside
+from lmtx_ray.io.plain_json import finite
 from lmtx_ray.io.published import MANIFEST
 from lmtx_ray.io.receipts import PublishError
 
@@ -67,9 +68,9 @@ def read_about(bundle: str) -> About:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return value[:MOST_TEXT]
-    return value if isinstance(value, int | float | bool) else None
+    if isinstance(value, str):  # a lone surrogate and NaN are in no JSON that others read
+        return value[:MOST_TEXT].encode("utf-8", "replace").decode()
+    return finite(value) if isinstance(value, int | float | bool) else None
 
 
 def write_about(bundle: str, run: str, about: Mapping[str, Any]) -> About:

@@ -77,6 +77,14 @@ def test_what_anybody_may_have_written_is_no_reason_to_stop(tmp_path: Path, text
     assert not any(latest.read_about(str(tmp_path)).values())
 
 
+def test_what_anybody_may_have_written_fits_into_strict_json(tmp_path: Path) -> None:
+    written = '{"name": "news \\ud800", "documents": NaN, "labels": Infinity, "cycles": 2}'
+    (tmp_path / "ABOUT.json").write_text(written)
+    about = latest.read_about(str(tmp_path))
+    assert about == {"name": "news ?", "labels": None, "documents": None, "cycles": 2}
+    json.dumps(about, ensure_ascii=False, allow_nan=False).encode()
+
+
 def test_runs_are_listed_newest_first(run: str, monkeypatch) -> None:
     folder = run.rsplit("/", 1)[0]
     for name, when in (("old", "2026-01-01T00:00:00Z"), ("news", "2026-02-01T00:00:00Z")):
