@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_apps.generation import Answer
+from serve_apps.guard.exchange import CLIENT_CLOSED
 from serve_apps.guard.logs import route_pattern
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -74,8 +75,9 @@ class Telemetry:
     async def measure(
         self, scope: Scope, answer: Callable[[Send], Awaitable[Any]], send: Send
     ) -> None:
-        """Counts one request, whatever becomes of it, by the pattern of its route."""
-        status = 500
+        """Counts one request, whatever becomes of it, by the pattern of its route; one that has no
+        answer as that of a client that went away, as it is in the log: faults have an answer."""
+        status = CLIENT_CLOSED
 
         async def watched(message: Message) -> None:
             nonlocal status

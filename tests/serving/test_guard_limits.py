@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request
 from serve_apps.guard import Guard, GuardSettings, new_key, parse_keys
 from serve_apps.guard.rate import TokenBuckets
 from tests.serving.contract_app import contract_app, serving
+from tests.serving.sending import send
 
 MIB = 1024 * 1024
 JSON = {"Content-Type": "application/json"}
@@ -97,7 +98,16 @@ def run_raw(app: Any, messages: list[dict], headers: list[tuple[bytes, bytes]]) 
         "headers": [(b"content-type", b"application/json"), *headers],
     }
     asyncio.run(app(scope, receive, send))
-    return sent[0]["status"]
+    return sent[0]["status"] if sent else 0
+
+
+def test_a_client_that_goes_away_is_no_fault_of_the_service() -> None:
+    app = contract_app(GuardSettings(metrics="open"))
+    began = {"type": "http.request", "body": b'{"docu', "more_body": True}
+    assert run_raw(app, [began], []) == 0
+    told = send(path="/metrics", method="GET", api=app).text
+    assert 'status="499"' in told
+    assert 'status="500"' not in told
 
 
 @pytest.mark.parametrize(
