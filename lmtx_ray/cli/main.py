@@ -200,9 +200,10 @@ def plan_loop(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def run_loop(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx run`, and every job."""
-    if arguments.dry_run:
-        return plan_loop(arguments)
     overrides = _overrides(arguments)
+    if arguments.dry_run:
+        running.check_stop(arguments.config, overrides, arguments.until, arguments.cycle)
+        return plan_loop(arguments)
     result = running.run(arguments.config, overrides, arguments.until, arguments.cycle)
     return reporting.with_report(_load(arguments), result)
 

@@ -129,6 +129,13 @@ def run(
         return finish(settings, result) if stop is None else finish_at(settings, result, stop)
 
 
+def check_stop(
+    config: Settings, overrides: Sequence[str], until: str | None, cycle: int | None
+) -> None:
+    """Refuse a stop that `run` would refuse. Raises ConfigError and ValueError as it does."""
+    _stop(until, cycle, load_config(config, overrides))
+
+
 def _stop(until: str | None, cycle: int | None, config: RunConfig) -> str | None:
     from lmtx_ray.loop.stopping import STEPS, stop_name
 

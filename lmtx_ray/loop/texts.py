@@ -69,7 +69,10 @@ def texts_of_tags(
         return dict(_read([file.uri for file in list_inputs(documents, False)], source, wanted))
     plans = read_plans(place) if storage.stat(place) is None else []
     if not plans:
-        raise CorpusError(f"{place} does not tell which documents were tagged: give --documents")
+        raise CorpusError(
+            f"{place} does not tell which documents were tagged: give --documents, and to lmtx "
+            "gaps their files behind the tags"
+        )
     found: dict[str, Shown] = {}
     for plan in plans:
         source = DocumentsConfig(documents=("-",), **plan["settings"]["source"])

@@ -77,6 +77,22 @@ def test_a_dry_run_is_a_plan_with_overrides(tmp_path, capsys, config) -> None:
 
 
 @pytest.mark.parametrize(
+    ("stop", "message"),
+    [
+        (["--cycle", "2"], "--cycle needs --until"),
+        (["--until", "judge", "--cycle", "9"], "--cycle 9: judge has 1 to 2 (cycles.most)"),
+        (["--until", "prepare", "--cycle", "1"], "--cycle: prepare is done once"),
+    ],
+)
+def test_a_dry_run_refuses_a_stop_that_the_run_would_refuse(
+    tmp_path, capsys, caplog, config, stop: list[str], message: str
+) -> None:
+    code, out = lmtx(capsys, "run", write(tmp_path, config), "--dry-run", *stop)
+    assert (code, out) == (1, "")
+    assert message in caplog.text
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("judge.topk=3", "judge.topk: unknown key; did you mean top_k"),
