@@ -113,6 +113,7 @@ def test_texts_alone_are_tagged_and_numbered(tagger: lmtx_ray.Tagger) -> None:
         ({"texts": ["a"], "titles": [float("nan")]}, TypeError, "title 0 is float, not a text"),
         ({"texts": ["a"], "allow": [7]}, TypeError, "allow: 7 is no label key"),
         ({"texts": ["a"], "deny": ["L1", None]}, TypeError, "deny: None is no label key"),
+        ({"texts": ["a"], "under": "L\udcff"}, ValueError, "under: .* it is not UTF-8"),
         ({"texts": ["a"], "top_k": 2.5}, ValueError, "top_k is 2.5, a whole number is needed"),
         ({"texts": ["a"], "ids": ["1", "2"]}, ValueError, "1 texts, but 2 ids"),
         ({"texts": ["a"], "titles": []}, ValueError, "1 texts, but 0 titles"),

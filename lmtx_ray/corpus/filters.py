@@ -47,7 +47,12 @@ class Filter:
         deny: Collection[str] = (),
         under: str | Collection[str] | None = None,
     ) -> Filter:
-        """TypeError for one text where several keys are wanted, and for a key that is no text."""
+        """Of keys in any order.
+
+        Raises:
+            TypeError: One text where several keys are wanted, or a key that is no text.
+            ValueError: A key that UTF-8 cannot hold.
+        """
         for name, keys in (("allow", allow), ("deny", deny)):
             if isinstance(keys, str):
                 raise TypeError(f"{name} takes a list of label keys, not one text")
@@ -55,13 +60,22 @@ class Filter:
         allowed = None if allow is None else frozenset(allow)
         made = cls(allowed, frozenset(deny), frozenset(above))
         for name, keys in vars(made).items():
-            if wrong := [key for key in keys or () if not isinstance(key, str)]:
-                raise TypeError(f"{name}: {wrong[0]!r} is no label key: a key is a text")
+            for key in keys or ():
+                _check_key(name, key)
         return made
 
     def __bool__(self) -> bool:
         """Whether it leaves any label out."""
         return self != Filter()
+
+
+def _check_key(name: str, key: object) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"{name}: {key!r} is no label key: a key is a text")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: {key!r} is no label key: it is not UTF-8") from None
 
 
 def unknown_in_words(labels: LabelSet, keys: Sequence[str], near: bool = True) -> str:
