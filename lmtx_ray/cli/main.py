@@ -7,6 +7,7 @@ A command imports what it needs when it is called, so `lmtx --help` starts in mi
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import sys
@@ -71,8 +72,11 @@ def carry_out(arguments: argparse.Namespace, log: str = "") -> int:
         # Ray's listener prints what it hears of lost nodes to stdout, at any time: it has to end
         # before the line of JSON, or that would not be the last one
         running.leave_ray()
-    if result is not None:
-        print_result(arguments, result)
+    try:
+        if result is not None:
+            print_result(arguments, result)
+    except OSError as error:  # a full disk, or a reader that went away
+        return _failed(arguments, error, log)
     return int(getattr(arguments, "exit_code", 0))  # of a check that found something
 
 
@@ -87,6 +91,10 @@ def _failed(arguments: argparse.Namespace, error: Exception, log: str) -> int:
     kind = "" if mendable else f"{name_of(error)}: "
     where = f" (the whole trace: {log})" if log else ""
     logger.error("lmtx %s: %s%s%s", arguments.command, kind, one_line(error), where)
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try again at its end, and end with a code of its own
+        sys.stdout = io.StringIO()
     return tagging.exit_code_of(error)
 
 

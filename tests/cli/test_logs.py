@@ -138,3 +138,17 @@ def test_a_stage_is_one_line_that_is_redrawn(monkeypatch: pytest.MonkeyPatch) ->
     display.stop()
     display.show(State("judge", 0.1, 1.0))
     assert screen.getvalue() == drawn
+
+
+@pytest.mark.parametrize("arguments", [("key", "anna"), ("config", "--defaults")])
+def test_a_result_that_cannot_be_written_is_told_on_one_line(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "lmtx_ray.cli", *arguments]
+    environment = {**os.environ, "LMTX_LOG_DIR": str(tmp_path)}
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment
+        )
+    assert ended.returncode == 1, ended
+    assert f"lmtx {arguments[0]}: no space left on device" in ended.stderr.splitlines()[-1]
