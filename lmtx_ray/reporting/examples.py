@@ -145,7 +145,8 @@ def _after(pairs: Pairs, place: int) -> dict[int, float | None]:
 
 
 def _beginning(text: str) -> str:
-    """The first words of a text."""
+    """The first words of a text, which may come after a page of blanks."""
+    text = text.strip()
     if len(text) <= TEXT:
         return text
     return text[:TEXT].rsplit(None, 1)[0] + " …"
