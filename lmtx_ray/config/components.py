@@ -182,7 +182,7 @@ class FitConfig(Config):
         "training costs three times as much.",
     )
     label_tokens: int = Field(32, ge=4, description="The same of a label.")
-    seed: int = Field(13, description="Order, samples and dropout.")
+    seed: int = Field(13, ge=0, description="Order, samples and dropout.")
     workers: int | tuple[int, int] = Field(
         1,
         description="Training workers; together they compute the gradient that one would. One for "

@@ -57,6 +57,11 @@ def check(config: RunConfig) -> None:
         raise ConfigError(
             "ship: learned weighs judged documents: shortlist.memory_documents must not be 0"
         )
+    if config.ship == "learned" and not config.learns_from_judge:
+        raise ConfigError(
+            "ship: learned weighs what a judge said of documents, and none is learned from here: "
+            "leave ship out, or give a judge and source: teacher"
+        )
     if config.learns_from_judge and config.corpus.held_aside == 0:
         raise ConfigError(
             "corpus.held_aside is 0: cycles are chosen by the judge's opinion on documents held "

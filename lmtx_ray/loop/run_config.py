@@ -67,7 +67,7 @@ class EvaluationConfig(Config):
         description="A and B of PSP@k (Jain et al. 2016): 0.5 and 0.4 for Wikipedia's sets, 0.6 "
         "and 2.6 for Amazon's.",
     )
-    seed: int = Field(13, description="Of resampling.")
+    seed: int = Field(13, ge=0, description="Of resampling.")
 
     @field_validator("precision_at", "recall_at", "ndcg_at")
     @classmethod

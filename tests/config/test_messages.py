@@ -34,6 +34,8 @@ def said(*overrides: str, **sections: object) -> str:
         ("resources.embed.actors=0", "resources.embed.actors: needs 1 <= least <= most, got 0"),
         ("run=https://x/y", "run: 'https://x/y': only file paths and s3:// are supported"),
         ("corpus.encoding=ansii", "corpus.encoding: no such encoding; utf-8, cp1252 or latin-1"),
+        ("fit.seed=-1", "fit.seed: needs at least 0, got -1"),
+        ("evaluation.seed=-1", "evaluation.seed: needs at least 0, got -1"),
         ("evaluation.precision_at=0", "evaluation.precision_at: needs cut-offs of at least 1"),
         ("evaluation.recall_at=[5, -1]", "evaluation.recall_at: needs cut-offs of at least 1"),
         ("evaluation.propensity=[0.5, 0]", "evaluation.propensity: needs A of at least 0 and B"),

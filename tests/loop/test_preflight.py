@@ -126,6 +126,7 @@ def test_what_is_right_is_planned(settings: dict[str, Any]) -> None:
             ],
             "shortlist.memory_documents must not be 0",
         ),
+        (["ship=learned"], "ship: learned weighs what a judge said"),
         (["run=/proc/nothing"], "run: no permission"),
     ],
 )
