@@ -95,7 +95,7 @@ def find_gaps(
     plans = read_plans(tags) if storage.stat(tags) is None else []
     with Stage("loading the bundle"):
         tagger = Tagger.load(bundle)
-    least = threshold or tagger.defaults.min_probability or 0.5
+    least = (tagger.defaults.min_probability or 0.5) if threshold is None else threshold
     cut = max((plan["settings"]["min_probability"] or 0.0 for plan in plans), default=0.0)
     if least < cut:
         raise ConfigError(f"{tags}: tags under {cut:g} are left out: give a --threshold of {cut:g}")
@@ -131,7 +131,7 @@ def unlabelled(tags: str, table: pa.Table, threshold: float) -> list[str]:
     return [
         str(row["doc_id"])
         for row, own in zip(rows, given, strict=True)
-        if max(own, default=0.0) < threshold and row.get("reason") != EMPTY  # which is no gap
+        if max(own, default=-1.0) < threshold and row.get("reason") != EMPTY  # which is no gap
     ]
 
 

@@ -68,6 +68,17 @@ def test_a_lower_threshold_finds_none(
     assert (found["without_label"], found["clusters"]) == (0, [])
 
 
+def test_a_threshold_of_nothing_finds_documents_without_any_tag(
+    bundle: str, files: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tags = Path(files[0])
+    none = {"doc_id": "d0", "label_keys": [], "labels": [], "probabilities": [], "reason": ""}
+    tags.write_bytes(lines(none) + b"\n".join(tags.read_bytes().splitlines()[1:]) + b"\n")
+    assert main(["gaps", *files, "--bundle", bundle, "--threshold", "0"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["without_label"], found["threshold"]) == (1, 0.0)
+
+
 def test_tags_that_nobody_judged_tell_no_gap(
     bundle: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
