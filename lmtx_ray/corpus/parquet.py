@@ -57,13 +57,19 @@ def _refuse_extensions(uri: str, file: BinaryIO) -> None:
     footer = file.read(length)
     file.seek(0)
     for found in ARROW_SCHEMA.finditer(footer):
-        text = found[1].rstrip(b"=")
-        try:
-            schema = base64.b64decode(text[: len(text) // 4 * 4])
-        except binascii.Error:
-            schema = b""
-        if b"ARROW:extension:name" in schema or not schema:
+        # the last byte of the length before the text may look like a part of it
+        schemas = [_unpacked(text) for text in (found[1], found[1][1:])]
+        if any(b"ARROW:extension:name" in schema or not schema for schema in schemas):
             raise CorpusError(f"{uri}: a column has an extension type, refused")
+
+
+def _unpacked(text: bytes) -> bytes:
+    """What a text in base64 stands for; empty where it is none."""
+    text = text.rstrip(b"=")
+    try:
+        return base64.b64decode(text[: len(text) // 4 * 4])
+    except binascii.Error:
+        return b""
 
 
 def read_batches(

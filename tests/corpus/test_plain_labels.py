@@ -115,10 +115,14 @@ class Told(pa.ExtensionType):
         return cls()
 
 
-def test_no_code_of_an_extension_type_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [0, 68, 76, 92, 107, 150])
+def test_no_code_of_an_extension_type_runs_however_long_the_schema_is(
+    tmp_path: Path, more: int
+) -> None:
     path = tmp_path / "labels.parquet"
     extra = pa.ExtensionArray.from_storage(Told(), pa.array(["x"]))
-    pq.write_table(pa.table({"id": ["a"], "name": ["one"], "extra": extra}), path)
+    table = {"id": ["a"], "name": ["one"], "extra": extra}
+    pq.write_table(pa.table(table | {f"column_{n}": ["x"] for n in range(more)}), path)
     pa.register_extension_type(Told())
     Told.made.clear()
     try:
