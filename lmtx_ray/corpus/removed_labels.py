@@ -35,7 +35,10 @@ class Removed:
 
     def on(self, key: str) -> str | None:
         """The day on which a key was removed; None for one that was not."""
-        place = pc.index(self.table["label_key"], key).as_py()
+        try:
+            place = pc.index(self.table["label_key"], key).as_py()
+        except UnicodeEncodeError:  # half a surrogate pair, as JSON may have it, is in no table
+            return None
         return None if place < 0 else str(self.table["removed"][place])
 
     def without(self, keys: pa.Array) -> Removed:

@@ -157,6 +157,7 @@ def test_each_row_may_name_its_own_labels(bundle: str, tmp_path: Path) -> None:
         {"mine": "nothing known"},
         {"mine": []},
         {"mine": {"a": 1}},
+        {"mine": ["L1", "half a pair: \ud800"]},
     ]
     rows = [{**document(n), **one} for n, one in enumerate(fields)]
     (tmp_path / "in.jsonl").write_bytes(lines(*({**row, "text": "heart pain"} for row in rows)))
@@ -164,7 +165,7 @@ def test_each_row_may_name_its_own_labels(bundle: str, tmp_path: Path) -> None:
     assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out"), *options) == 0
     tags = read_tags(str(tmp_path / "out")).to_pylist()
     both, every = {"L1", "L3"}, {f"L{n}" for n in range(len(LABELS))}
-    expected = [both, both, {"L1"}, every, every, {"L1"}, set(), set(), set()]
+    expected = [both, both, {"L1"}, every, every, {"L1"}, set(), set(), set(), {"L1"}]
     assert [set(row["label_keys"]) for row in tags] == expected
     reasons = [row["reason"] for row in tags]
     assert reasons[:5] == [""] * 5
@@ -172,6 +173,7 @@ def test_each_row_may_name_its_own_labels(bundle: str, tmp_path: Path) -> None:
     assert reasons[6] == "field 'mine': not a key of this label set: 'nothing known'"
     assert reasons[7] == "allow is an empty list"
     assert reasons[8].startswith("field 'mine': a list of labels is needed")
+    assert reasons[9] == r"field 'mine': not a key of this label set: 'half a pair: \ud800'"
     assert read_rejects(str(tmp_path / "out")).num_rows == 0
     tagger = Tagger.load(bundle, threads=1)
     alone = tagger.tag(["heart pain"], 16, titles=["A trial"], filters=[Filter.of(["L1", "L3"])])
