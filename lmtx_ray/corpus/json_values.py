@@ -19,6 +19,7 @@ from lmtx_ray.corpus.lines import (
 )
 from lmtx_ray.io import storage
 
+MOST_DEPTH = 200  # levels of a value: what walks through one goes a few calls deeper at each
 HEAD = 64 << 10  # characters that tell how a file is written
 ARRAY = re.compile(r"\s*\[\s*(\{|\]|$)")
 BETWEEN = re.compile(r"[\s,\[\]]*")
@@ -58,6 +59,17 @@ def _is_object(line: str) -> bool:
         return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def is_deep(value: Any) -> bool:
+    """Whether lists and objects lie in one another on more than MOST_DEPTH levels."""
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        inside = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def read_head(uri: str, etag: str, encoding: str) -> tuple[str, bool]:

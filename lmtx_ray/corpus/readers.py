@@ -17,7 +17,14 @@ import pyarrow as pa
 
 from lmtx_ray.corpus.columns import IDS, Wanted, check_columns, names_in
 from lmtx_ray.corpus.delimited import header_of, read_delimited
-from lmtx_ray.corpus.json_values import are_values, may_be_values, read_head, read_values
+from lmtx_ray.corpus.json_values import (
+    MOST_DEPTH,
+    are_values,
+    is_deep,
+    may_be_values,
+    read_head,
+    read_values,
+)
 from lmtx_ray.corpus.lines import (
     MOST_LINE,
     MOST_RAW,
@@ -135,7 +142,7 @@ def _json(uri: str, etag: str, tally: Tally | None, how: How) -> Iterator[tuple[
         return
     alone = not head.lstrip().startswith("[")
     for number, value in read_values(uri, etag, how.encoding):
-        row = value if isinstance(value, BadRow) else _object(value, json_text(value))
+        row = value if isinstance(value, BadRow) else _object(value)
         if alone and isinstance(row, dict) and not names_in(tuple(row), IDS):
             row = {"id": _name(uri, how) if number == 1 else f"{_name(uri, how)}#{number}", **row}
         yield number, row
@@ -164,9 +171,13 @@ def _json_row(line: str) -> Row | BadRow:
     return _object(row, line)
 
 
-def _object(value: Any, raw: str) -> Row | BadRow:
+def _object(value: Any, raw: str | None = None) -> Row | BadRow:
+    """A value as a row; `raw` is how it is written, its own JSON if None."""
+    if isinstance(value, dict | list) and is_deep(value):
+        return BadRow(f"JSON of more than {MOST_DEPTH} levels", (raw or "")[:MOST_RAW])
     if not isinstance(value, dict):
-        return BadRow(f"a JSON object is needed, not {type(value).__name__}", raw[:MOST_RAW])
+        shown = json_text(value) if raw is None else raw
+        return BadRow(f"a JSON object is needed, not {type(value).__name__}", shown[:MOST_RAW])
     return value
 
 

@@ -129,6 +129,19 @@ def test_an_array_that_breaks_off_keeps_its_whole_items_and_says_so(
         assert len(bad) == 1  # also where it is cut between two items
 
 
+@pytest.mark.parametrize("levels", [190, 250, 480, 700, 980, 100_000])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_json_of_many_levels_costs_its_own_row_alone(
+    tmp_path: Path, name: str, levels: int
+) -> None:
+    deep = '{"id": "deep", "more": ' + '{"a": [' * (levels // 2) + "]}" * (levels // 2) + "}"
+    rows = [*LINES.splitlines(), deep]
+    write(tmp_path, {name: "\n".join(rows) if name == "a.jsonl" else f"[{', '.join(rows)}]"})
+    good, bad = read(tmp_path)
+    assert [document["doc_id"] for document in good] == IDS
+    assert [position for _, position, _ in bad] == [4]
+
+
 def test_a_json_file_of_one_document_has_its_path_for_an_id(tmp_path: Path) -> None:
     one = {"text": "pots", "metadata": {"title": "x"}}
     files = {f"{n}/d.json": json.dumps(one, indent=n) for n in (None, 2)}
