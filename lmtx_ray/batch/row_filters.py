@@ -18,25 +18,28 @@ from lmtx_ray.corpus.values import is_missing
 def row_filter(doc_id: str, fields: Row, job: TagJob, labels: LabelSet) -> tuple[Filter, str]:
     """(a document's filter, what is wrong with its columns) of what `Chunk.filters` holds.
 
-    An empty field leaves no label out, but an empty list of allowed ones leaves out all. So does a
-    field that cannot be read, or of which no key is known: tags that are not allowed are worse than
-    none.
+    An empty field leaves no label out, but an empty list of allowed ones leaves out all. So do
+    allowed ones of which no key is known, and a field that cannot be read: tags that are not
+    allowed are worse than none.
     """
     found: dict[str, list[str] | None] = {}
-    problems = []
+    problems, is_unreadable = [], False
     for name, column in job.filter_columns().items():
-        found[name], problem = _keys(fields[name], labels)
+        keys, problem = _keys(fields[name], labels)
+        is_unreadable |= isinstance(keys, BadRow)
+        found[name] = [] if isinstance(keys, BadRow) else keys
         problems += [f"field {column!r}: {problem}"] if problem else []
+    allowed = [] if is_unreadable else found.get("allow")
     denied = [*(found.get("deny") or ()), *job.self_matches.get(doc_id, ())]
-    return Filter.of(found.get("allow"), denied), "; ".join(problems)
+    return Filter.of(allowed, denied), "; ".join(problems)
 
 
-def _keys(value: Any, labels: LabelSet) -> tuple[list[str] | None, str]:
+def _keys(value: Any, labels: LabelSet) -> tuple[list[str] | BadRow | None, str]:
     if is_missing(value) or (isinstance(value, str) and not value.strip()):
         return None, ""
     names = names_of(value, labels.__contains__)
     if isinstance(names, BadRow):
-        return [], names.reason
+        return names, names.reason
     unknown = [name for name in names if name not in labels]
     known = [name for name in names if name in labels]
     return known, unknown_in_words(labels, unknown) if unknown else ""

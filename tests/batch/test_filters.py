@@ -180,6 +180,19 @@ def test_each_row_may_name_its_own_labels(bundle: str, tmp_path: Path) -> None:
     assert alone.to_pylist()[0]["probabilities"] == tags[0]["probabilities"]
 
 
+def test_a_row_whose_denied_labels_cannot_be_read_has_no_tags(bundle: str, tmp_path: Path) -> None:
+    fields: list[dict] = [{"not": {"L1": 1}}, {"not": ["L1", 1.5], "mine": ["L1"]}, {"not": "L77"}]
+    rows = [{**document(n), **one} for n, one in enumerate(fields)]
+    (tmp_path / "in.jsonl").write_bytes(lines(*rows))
+    options = ["--deny-column", "not", "--allow-column", "mine"]
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out"), *options) == 0
+    first, second, third = read_tags(str(tmp_path / "out")).to_pylist()
+    for row in (first, second):
+        assert row["label_keys"] == []
+        assert row["reason"].startswith("field 'not': a list of labels is needed")
+    assert len(third["label_keys"]) == 5  # what is denied is no label here, so it is no tag
+
+
 def test_a_column_that_no_row_has_is_refused(bundle: str, tmp_path: Path, caplog) -> None:
     (tmp_path / "in.jsonl").write_bytes(lines(document(0), document(1, mine=["L1"])))
     out = tmp_path / "out"
