@@ -244,13 +244,14 @@ def _run(
 
 
 def check_unchanged(inputs: Sequence[InputFile], began: float) -> None:
-    """Local files have no version to ask for while reading: those written since `began` (seconds
+    """Local files have no version to ask for while reading: those changed since `began` (seconds
     since 1970) are hashed again. Raises PublishError naming the first that differs."""
     for file in inputs:
         if file.identity.startswith("sha256:"):
             path = storage.local_path(file.uri)
-            written = path.stat().st_mtime >= began - 1 if path.exists() else True
-            if written and identity_of(file.uri) != file.identity:
+            # not st_mtime, which a copy or a move brings along
+            changed = path.stat().st_ctime >= began - 1 if path.exists() else True
+            if changed and identity_of(file.uri) != file.identity:
                 raise PublishError(f"{file.uri}: it was changed since the job began")
 
 

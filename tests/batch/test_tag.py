@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -192,14 +193,17 @@ def test_another_bundle_is_refused(bundle, tmp_path, caplog) -> None:
     assert "the bundle was" in caplog.text
 
 
+@pytest.mark.parametrize("is_old", [False, True])
 def test_a_file_edited_while_it_is_tagged_is_not_published(
-    bundle, tmp_path, caplog, monkeypatch
+    bundle, tmp_path, caplog, monkeypatch, is_old: bool
 ) -> None:
     (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
     plain = Tagger.tagged
 
     def edit(*args: object, **kwargs: object) -> object:
         (tmp_path / "in.jsonl").write_bytes(lines(document(1)))  # of the same size
+        if is_old:  # as where a file of last week is put in its place
+            os.utime(tmp_path / "in.jsonl", (1e9, 1e9))
         return plain(*args, **kwargs)
 
     monkeypatch.setattr(Tagger, "tagged", edit)
