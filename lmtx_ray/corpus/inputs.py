@@ -110,6 +110,22 @@ def identity_of(uri: str) -> str:
         return ""
 
 
+def changed_since(inputs: Sequence[InputFile], began: float) -> list[str]:
+    """URIs of files that are not what they were at `began` (seconds since 1970). Local ones have no
+    version to ask for while reading: those changed since are hashed again."""
+    return [file.uri for file in inputs if _is_changed(file, began)]
+
+
+def _is_changed(file: InputFile, began: float) -> bool:
+    if not file.identity.startswith("sha256:"):
+        return False
+    path = storage.local_path(file.uri)
+    # not st_mtime, which a copy or a move brings along
+    if path.exists() and path.stat().st_ctime < began - 1:
+        return False
+    return identity_of(file.uri) != file.identity
+
+
 def _expand(uri: str) -> list[Entry]:
     if GLOB.search(uri) and not storage.stat(uri):
         return _matching(uri)

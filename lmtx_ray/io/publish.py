@@ -72,6 +72,13 @@ class Dataset(PublishedFolder):
             return receipt
         return self.receipt(receipt.unit)
 
+    def forget(self, units: Sequence[str]) -> None:
+        """Have units that are not published done anew. Raises StaleDriver: see `commit`."""
+        if self.fence:
+            self.fence.check()
+        for unit in units:
+            storage.remove_file(self._receipt_uri(unit))
+
     def commit_table(
         self,
         unit: str,

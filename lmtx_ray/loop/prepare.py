@@ -7,6 +7,7 @@ which documents count and in which units they go, and those units are written fr
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.gathering import Assembling, Gathered, final_units, gather, hold_aside
 from lmtx_ray.corpus.gold import LabelRows, gold_table, read_gold, refuse_no_pairs
 from lmtx_ray.corpus.gold_reader import GoldReading, column_reading, gold_files, run_gold
-from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.inputs import changed_since, list_inputs
 from lmtx_ray.corpus.label_names import names_in
 from lmtx_ray.corpus.labels import publish_labels
 from lmtx_ray.corpus.left_out import LEFT_OUT
@@ -29,7 +30,7 @@ from lmtx_ray.corpus.reasons import MOST_SHOWN, Reasons, no_document
 from lmtx_ray.corpus.settling import Done, rejects_table, with_bases, write_rejects
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset, new_attempt
-from lmtx_ray.io.receipts import DATA, Receipt
+from lmtx_ray.io.receipts import DATA, PublishError, Receipt
 from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
@@ -160,18 +161,24 @@ class _Files:
         self, step: Dataset, uris: Sequence[str], raw: RawReading, earlier: Sequence[Done]
     ) -> Gathered:
         """Read units for `step`, until the limit is reached, more of them each time. What was read
-        for other files or settings is another data set."""
-        config = self.config.corpus
+        for other files or settings is another data set. PublishError where a file changed
+        meanwhile."""
+        config, began = self.config.corpus, time.time()
         limit = config.limit if raw.gold is None else None
-        units = make_units(list_inputs(uris), config, UNIT_BYTES)
+        inputs = list_inputs(uris)
+        units = make_units(inputs, config, UNIT_BYTES)
         self._local = sum(unit.size for unit in units) <= LOCAL_BYTES
         output = Dataset(storage.join(self.work, step.fingerprint), step.fingerprint)
         some = len(units) if limit is None else 1
         while True:
             gathered = gather(self._read(units[:some], raw, output), earlier, limit)
             if some >= len(units) or len(gathered) == limit:
-                return gathered
+                break
             some *= 2
+        if changed := changed_since(inputs, began):
+            storage.remove_folder(output.uri)  # once they are as they were, they are read anew
+            raise PublishError(f"{changed[0]}: it was changed while the run read it; start again")
+        return gathered
 
     def _read(self, units: Sequence[Unit], raw: RawReading, output: Dataset) -> list[Done]:
         do_units([Work(output, units)], ReadDocuments, {"raw": raw}, **self._how("read"))

@@ -25,13 +25,15 @@ from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle, require_bundle
 from lmtx_ray.bundle.defaults import read_defaults
 from lmtx_ray.config.search import SearchWay
 from lmtx_ray.corpus.cutting import make_units
-from lmtx_ray.corpus.inputs import InputFile, identity_of, list_inputs
+from lmtx_ray.corpus.inputs import InputFile, changed_since, list_inputs
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import claimed
 from lmtx_ray.io.latest import resolve
+from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.published import MANIFEST, PLAN, name_of
 from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.io.stage import Stage
+from lmtx_ray.io.units import Unit
 from lmtx_ray.loop.filter_check import check_columns, check_filter
 from lmtx_ray.loop.search_way import check_way, planned_way
 from lmtx_ray.loop.tag_pool import Pool, tag_here, tag_on_ray
@@ -238,21 +240,21 @@ def _run(
                 start()
             tagged = tag_on_ray(waiting, work, pool) if pool else tag_here(waiting, work)
         with Stage("publishing"):
-            check_unchanged(inputs, began)
+            _refuse_changed(dataset, units_of(plan), inputs, began)
             publish(job.output, plans, fence)
     return tagged
 
 
-def check_unchanged(inputs: Sequence[InputFile], began: float) -> None:
-    """Local files have no version to ask for while reading: those changed since `began` (seconds
-    since 1970) are hashed again. Raises PublishError naming the first that differs."""
-    for file in inputs:
-        if file.identity.startswith("sha256:"):
-            path = storage.local_path(file.uri)
-            # not st_mtime, which a copy or a move brings along
-            changed = path.stat().st_ctime >= began - 1 if path.exists() else True
-            if changed and identity_of(file.uri) != file.identity:
-                raise PublishError(f"{file.uri}: it was changed since the job began")
+def _refuse_changed(
+    dataset: Dataset, units: Sequence[Unit], inputs: Sequence[InputFile], began: float
+) -> None:
+    """PublishError naming the first input that was changed since the job began. What was read of
+    such files is forgotten: once they are as they were, they are read anew. Of one that is gone the
+    tags stay, as it may be meant to."""
+    if changed := changed_since(inputs, began):
+        there = set(filter(storage.stat, changed))
+        dataset.forget([unit.name for unit in units if not there.isdisjoint(unit.uris)])
+        raise PublishError(f"{changed[0]}: it was changed since the job began")
 
 
 def _result(job: TagJob, plans: list[Plan], tagged: int, seconds: float) -> dict[str, Any]:

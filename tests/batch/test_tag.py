@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +12,6 @@ import pytest
 
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import published_files, read_rejects, read_tags, sweep
-from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.cli.main import main
 from lmtx_ray.config.corpus import DocumentsConfig
 from lmtx_ray.io import storage
@@ -191,25 +189,6 @@ def test_another_bundle_is_refused(bundle, tmp_path, caplog) -> None:
     )
     assert tag(f"{tmp_path}/b", str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 1
     assert "the bundle was" in caplog.text
-
-
-@pytest.mark.parametrize("is_old", [False, True])
-def test_a_file_edited_while_it_is_tagged_is_not_published(
-    bundle, tmp_path, caplog, monkeypatch, is_old: bool
-) -> None:
-    (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
-    plain = Tagger.tagged
-
-    def edit(*args: object, **kwargs: object) -> object:
-        (tmp_path / "in.jsonl").write_bytes(lines(document(1)))  # of the same size
-        if is_old:  # as where a file of last week is put in its place
-            os.utime(tmp_path / "in.jsonl", (1e9, 1e9))
-        return plain(*args, **kwargs)
-
-    monkeypatch.setattr(Tagger, "tagged", edit)
-    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 1
-    assert "in.jsonl: it was changed since the job began" in caplog.text
-    assert not (tmp_path / "out/MANIFEST.json").exists()
 
 
 def test_globs_and_manifests_name_inputs(bundle, place) -> None:

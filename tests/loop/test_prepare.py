@@ -12,6 +12,7 @@ import pytest
 from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus.counting import count_corpus
 from lmtx_ray.corpus.text_keys import document_keys
+from lmtx_ray.io.receipts import PublishError
 from lmtx_ray.loop import prepare as preparing
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.stages import prepare as stage
@@ -169,6 +170,28 @@ def test_a_test_file_that_changed_after_a_break_is_read_anew(
     write(Path(corpus.test), [{"uid": "new", "content": "another", "target_ind": [1]}])
     layout = run_prepare(tmp_path / "broken", corpus)
     assert layout.test.documents.read()["doc_id"].to_pylist() == ["new"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_published(
+    tmp_path: Path, corpus: CorpusConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "UNIT_BYTES", 700)
+    plain, (first, *_) = stage.read_unit, map(Path, corpus.documents)
+    before = first.read_text()
+
+    def changing(unit, *rest):
+        receipt = plain(unit, *rest)
+        first.write_text(first.read_text()[700:])  # of what is left others read the wrong half
+        return receipt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "read_unit", changing)
+        with pytest.raises(PublishError, match=r"d0.jsonl: it was changed while"):
+            run_prepare(tmp_path / "run", corpus)
+    first.write_text(before)
+    assert tables(run_prepare(tmp_path / "run", corpus)) == tables(
+        run_prepare(tmp_path / "other", corpus)
+    )
 
 
 @pytest.mark.ray

@@ -1,0 +1,64 @@
+"""Files that change while `lmtx tag` reads them."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from lmtx_ray.bundle.tagger import Tagger
+from tests.batch.tagging import document, ids, lines, tag
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_file_edited_while_it_is_tagged_is_not_published(
+    bundle, tmp_path, caplog, monkeypatch, is_old: bool
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
+    plain = Tagger.tagged
+
+    def edit(*args: object, **kwargs: object) -> object:
+        (tmp_path / "in.jsonl").write_bytes(lines(document(1)))  # of the same size
+        if is_old:  # as where a file of last week is put in its place
+            os.utime(tmp_path / "in.jsonl", (1e9, 1e9))
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(Tagger, "tagged", edit)
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 1
+    assert "in.jsonl: it was changed since the job began" in caplog.text
+    assert not (tmp_path / "out/MANIFEST.json").exists()
+
+
+def test_what_was_read_of_a_changed_file_is_read_anew(bundle, tmp_path, monkeypatch) -> None:
+    source, out = tmp_path / "in.jsonl", str(tmp_path / "out")
+    source.write_bytes(lines(document(0)))
+    plain = Tagger.load
+
+    def edit(*args: object) -> object:
+        source.write_bytes(lines(document(1)))
+        return plain(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tagger, "load", edit)
+        assert tag(bundle, str(source), out) == 1
+    source.write_bytes(lines(document(0)))  # as it was planned
+    assert tag(bundle, str(source), out) == 0
+    assert ids(out) == ["d0"]
+
+
+def test_what_was_tagged_of_a_file_that_is_gone_stays(bundle, tmp_path, monkeypatch) -> None:
+    source, out = tmp_path / "in", str(tmp_path / "out")
+    source.mkdir()
+    for number in range(2):
+        (source / f"{number}.jsonl").write_bytes(lines(document(number)))
+    plain = Tagger.tagged
+
+    def remove(*args: object, **kwargs: object) -> object:
+        (source / "0.jsonl").unlink(missing_ok=True)
+        return plain(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tagger, "tagged", remove)
+        assert tag(bundle, str(source), out) == 1
+    assert tag(bundle, str(source), out, "--append-new") == 0
+    assert ids(out) == ["d0", "d1"]
