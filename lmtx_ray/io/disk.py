@@ -88,20 +88,41 @@ def write_at(file: int, data: bytes, start: int) -> None:
 
 def entries(root: Path, uri: str) -> list[Entry]:
     """All files under a folder, sorted; their URIs begin with `uri`, as which it was given, so that
-    they can be compared with joined ones. Drafts are not files yet."""
-
-    def refuse(error: OSError) -> None:
-        raise StorageError(f"{error.filename}: {error.strerror}") from error
-
+    they can be compared with joined ones. Drafts are not files yet; a link that leads nowhere is
+    one of no bytes, that who reads it should hear of."""
     found: list[Entry] = []
-    for folder, _, names in os.walk(root, onerror=refuse if root.is_dir() else None):
+    for folder, names in _folders(root):
         inside = Path(folder).relative_to(root)
         for name in names:
             path = os.path.join(folder, name)
             with named(path):
-                if os.path.isfile(path) and not name.startswith(DRAFT):
-                    found.append(Entry(join(uri, *inside.parts, name), os.path.getsize(path)))
+                is_dangling = os.path.islink(path) and not os.path.exists(path)
+                if (os.path.isfile(path) or is_dangling) and not name.startswith(DRAFT):
+                    size = 0 if is_dangling else os.path.getsize(path)
+                    found.append(Entry(join(uri, *inside.parts, name), size))
     return sorted(found, key=lambda entry: entry.uri)
+
+
+def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """(folder, names in it that are no folders) of a folder and all below it; of linked ones too,
+    but for those that lead to where they come from, or to what is there without them."""
+
+    def refuse(error: OSError) -> None:
+        raise StorageError(f"{error.filename}: {error.strerror}") from error
+
+    real = Path(os.path.realpath(root))
+    waiting, seen = [str(root)], set[Path]()
+    while waiting:
+        begin = waiting.pop(0)
+        place = Path(os.path.realpath(begin))
+        if place in real.parents or not seen.isdisjoint((place, *place.parents)):
+            continue
+        for folder, inner, names in os.walk(begin, onerror=refuse if root.is_dir() else None):
+            yield folder, names
+            here = place / Path(folder).relative_to(begin)
+            inner[:] = sorted(name for name in inner if here / name not in seen)
+            waiting += filter(os.path.islink, (os.path.join(folder, name) for name in inner))
+        seen.add(place)
 
 
 def drafts(root: Path) -> list[Path]:

@@ -19,6 +19,7 @@ from lmtx_ray.corpus.lines import BadRow, CorpusError, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
 from lmtx_ray.corpus.readers import read_rows
 from lmtx_ray.corpus.rows import part_rows
+from lmtx_ray.io.locations import StorageError
 from lmtx_ray.io.units import Part
 
 ROWS = [{"id": f"d{n}", "text": f"text {n} é"} for n in range(3)]
@@ -61,6 +62,25 @@ def test_what_systems_leave_in_folders_is_no_data(tmp_path: Path) -> None:
     assert ids(read(tmp_path)) == IDS
     assert ids(read(f"{tmp_path}/**/*")) == IDS
     assert read(f"{tmp_path}/_*")[1][0][0] == "_SUCCESS"  # asked for by name
+
+
+def test_folders_that_are_linked_into_a_folder_are_read_once(tmp_path: Path) -> None:
+    other = {"elsewhere/b.jsonl": '{"id": "b", "text": "b"}', "elsewhere/c/c.txt": "c"}
+    write(tmp_path, {"in/2024/a.jsonl": LINES, **other})
+    links = {"latest": "2024", "more": "../elsewhere", "again": "../elsewhere/c", "up": ".."}
+    for name, target in {**links, "2024/round": "../../in"}.items():
+        (tmp_path / "in" / name).symlink_to(target)
+    (tmp_path / "elsewhere/back").symlink_to("../in")
+    assert sorted(ids(read(tmp_path / "in"))) == ["again/c.txt", "b", *IDS]
+
+
+def test_a_link_that_leads_nowhere_is_an_error_that_names_it(tmp_path: Path) -> None:
+    write(tmp_path, {"a.jsonl": LINES})
+    (tmp_path / ".#a.jsonl").symlink_to("somebody@somewhere")  # what an editor leaves is no data
+    assert ids(read(tmp_path)) == IDS
+    (tmp_path / "b.jsonl").symlink_to("gone.jsonl")
+    with pytest.raises(StorageError, match=r"b\.jsonl: No such file"):
+        read(tmp_path)
 
 
 def test_other_files_of_a_folder_are_a_reject_each(tmp_path: Path) -> None:
