@@ -11,7 +11,7 @@ import fnmatch
 import glob
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -80,12 +80,21 @@ def list_inputs(uris: Sequence[str], identify: bool = True) -> list[InputFile]:
         raise CorpusError(
             f"{', '.join(uris)}: no file to read is there (names with . or _ in front are no data)"
         )
+    _refuse_odd_names(entries)
     root = root_of(places)
     files = [
         InputFile(entry.uri, entry.size, name=document_name(entry.uri, root))
         for entry in entries.values()
     ]
     return _identified(files, entries) if identify else files
+
+
+def _refuse_odd_names(uris: Iterable[str]) -> None:
+    """CorpusError for a name of a disk that is not UTF-8: no plan and no table can hold it."""
+    for uri in uris:
+        shown = uri.encode("utf-8", "backslashreplace").decode()
+        if shown != uri:
+            raise CorpusError(f"{shown}: its name is not UTF-8; rename it")
 
 
 def content_hashes(uris: Sequence[str]) -> dict[str, str]:
@@ -127,7 +136,7 @@ def _is_changed(file: InputFile, began: float) -> bool:
 
 
 def _expand(uri: str) -> list[Entry]:
-    if GLOB.search(uri) and not storage.stat(uri):
+    if GLOB.search(uri) and not storage.exists(uri):
         return _matching(uri)
     found = storage.stat(uri)
     if found:

@@ -29,7 +29,8 @@ def _folder(place: str) -> str:
     if storage.stat(place):
         return place.rpartition("/")[0]
     head = GLOB.split(place, maxsplit=1)[0]
-    return place.rstrip("/") if head == place else head.rpartition("/")[0]
+    is_folder = head == place or storage.exists(place)
+    return place.rstrip("/") if is_folder else head.rpartition("/")[0]
 
 
 def document_name(uri: str, root: str) -> str:

@@ -244,6 +244,22 @@ def test_a_name_that_no_library_should_see_is_a_reject(tmp_path: Path) -> None:
     assert bad[0][1:] == (0, "empty path or control characters")
 
 
+def test_a_name_that_is_not_utf8_is_an_error_that_shows_it(tmp_path: Path) -> None:
+    write(tmp_path, {"a.jsonl": LINES})
+    (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_text(LINES)
+    for place in (tmp_path, f"{tmp_path}/*.jsonl"):
+        with pytest.raises(CorpusError, match=r"caf\\udce9.jsonl: its name is not UTF-8") as error:
+            read(place)
+        assert str(error.value).encode()
+
+
+def test_a_folder_whose_name_looks_like_a_glob_is_read(tmp_path: Path) -> None:
+    write(tmp_path, {"run [1]/a.txt": "a", "run [1]/b/c.txt": "c", "run 1/d.txt": "d"})
+    assert ids(read(tmp_path / "run [1]")) == ["a.txt", "b/c.txt"]
+    assert ids(read(f"{tmp_path}/run [1]/")) == ["a.txt", "b/c.txt"]
+    assert ids(read(f"{tmp_path}/run [1]/*.txt")) == ["run 1/d.txt"]
+
+
 def test_an_error_of_all_rows_names_the_first_reasons(tmp_path: Path) -> None:
     write(
         tmp_path, {"d.jsonl": '{"id": 1}\n7\n{"id": 2, "text": null}\n8\n', "l.csv": "id,name\n1,a"}
