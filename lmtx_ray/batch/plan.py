@@ -9,6 +9,7 @@ from lmtx_ray.batch.job import TagJob
 from lmtx_ray.corpus.cutting import make_units
 from lmtx_ray.corpus.inputs import InputFile
 from lmtx_ray.io import storage
+from lmtx_ray.io.fence import StaleDriver
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.io.published import MANIFEST, PLAN, name_of
 from lmtx_ray.io.receipts import PublishError
@@ -44,6 +45,14 @@ def read_plans(output: str) -> list[dict[str, Any]]:
     if not plans and storage.stat(storage.join(output, MANIFEST)):
         raise PublishError(f"{output}: holds something else than tags; use another folder")
     return plans
+
+
+def refuse_replaced(output: str, plan: dict[str, Any]) -> None:
+    """Raises StaleDriver where a plan is not there any more, or another in its place."""
+    uri = storage.join(output, name_of(PLAN, plan["generation"]))
+    there = storage.read_json(uri) if storage.stat(uri) else {}
+    if there.get("fingerprint") != plan["fingerprint"]:
+        raise StaleDriver(f"{output}: another driver took over; this one stops")
 
 
 def new_inputs(

@@ -19,7 +19,7 @@ from lmtx_ray.batch.outputs import (
     rows_tagged,
     units_of,
 )
-from lmtx_ray.batch.plan import make_plan, new_inputs, read_plans
+from lmtx_ray.batch.plan import make_plan, new_inputs, read_plans, refuse_replaced
 from lmtx_ray.batch.unit import UnitWork
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle, require_bundle
 from lmtx_ray.bundle.defaults import read_defaults
@@ -229,6 +229,7 @@ def _run(
     the rows tagged here."""
     plan, tagged = plans[-1], 0
     with claimed(job.output, plan["conditional"]) as fence:
+        refuse_replaced(job.output, plan)  # as another could drop it before it was claimed
         dataset = dataset_of(job.output, plan, fence)
         done = dataset.done_units() & {unit["name"] for unit in plan["units"]}
         waiting = [unit for unit in units_of(plan) if unit.name not in done]

@@ -1,4 +1,4 @@
-"""Files that change while `lmtx tag` reads them."""
+"""What changes under a job's hands: files that it reads, and its plan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import os
 
 import pytest
 
+from lmtx_ray.batch.job import TagJob
+from lmtx_ray.batch.outputs import read_tags
 from lmtx_ray.bundle.tagger import Tagger
+from lmtx_ray.config.corpus import DocumentsConfig
+from lmtx_ray.loop import tagging
 from tests.batch.tagging import document, ids, lines, tag
 
 
@@ -62,3 +66,31 @@ def test_what_was_tagged_of_a_file_that_is_gone_stays(bundle, tmp_path, monkeypa
         assert tag(bundle, str(source), out) == 1
     assert tag(bundle, str(source), out, "--append-new") == 0
     assert ids(out) == ["d0", "d1"]
+
+
+def test_a_job_whose_plan_another_has_replaced_publishes_nothing(
+    bundle, tmp_path, monkeypatch
+) -> None:
+    """Between its plan and its claim to the output, as nothing was tagged by then."""
+    source, out = tmp_path / "in.jsonl", str(tmp_path / "out")
+    source.write_bytes(lines(document(0)))
+    plain = tagging.claimed
+
+    class Killed(Exception):
+        pass
+
+    def start() -> None:
+        raise Killed
+
+    def late(output: str, conditional: bool) -> object:
+        monkeypatch.setattr(tagging, "claimed", plain)
+        documents = DocumentsConfig(documents=(str(source),))
+        other = TagJob(bundle=bundle, source=documents, output=out, top_k=2)
+        with pytest.raises(Killed):
+            tagging.tag_corpus(other, local=False, start=start)
+        return plain(output, conditional)
+
+    monkeypatch.setattr(tagging, "claimed", late)
+    assert tag(bundle, str(source), out) == 3
+    assert tag(bundle, str(source), out, "--top-k", "2") == 0
+    assert [len(keys) for keys in read_tags(out)["label_keys"].to_pylist()] == [2]
