@@ -136,8 +136,10 @@ def _refuse_other(
 ) -> None:
     """PublishError where a file is that of another job."""
     replace = "give --overwrite to replace it, or another name"
+    if not (plans := read_plans(job.output)):
+        raise PublishError(f"{output}: what it was made of is not known any more; {replace}")
     try:
-        new_inputs(read_plans(job.output), job, bundle_identity(job), inputs, False)
+        new_inputs(plans, job, bundle_identity(job), inputs, False)
     except PublishError as error:
         what = str(error).removesuffix("; use another folder").replace(job.output, output)
         raise PublishError(f"{what}; {replace}") from None

@@ -210,3 +210,14 @@ def test_what_was_tagged_is_dropped_only_when_asked_to(
         read_tags(out)
     assert tag(bundle, source, out, "--unit-bytes", "100", "--top-k", "2", "--overwrite") == 0
     assert {len(keys) for keys in read_tags(out)["label_keys"].to_pylist()} == {2}
+
+
+def test_a_file_whose_plan_is_gone_is_refused_and_can_be_replaced(bundle, tmp_path, caplog) -> None:
+    """As a command that was to replace it leaves them, if it is killed as it begins."""
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
+    out = str(tmp_path / "tags.csv")
+    assert tag(bundle, str(tmp_path / "in.jsonl"), out) == 0
+    (tmp_path / ".tags.csv.lmtx/PLAN.json").unlink()
+    assert tag(bundle, str(tmp_path / "in.jsonl"), out) == 1
+    assert "tags.csv: what it was made of is not known any more; give --overwrite" in caplog.text
+    assert tag(bundle, str(tmp_path / "in.jsonl"), out, "--overwrite") == 0
