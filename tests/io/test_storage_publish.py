@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lmtx_ray.io import storage
@@ -17,6 +18,7 @@ from lmtx_ray.io.locations import Location
 from lmtx_ray.io.plain_json import json_text
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.receipts import PublishError
+from lmtx_ray.io.table_writer import TableWriter
 from tests.published import is_whole
 
 
@@ -226,3 +228,16 @@ time.sleep(0.3)
 """
     subprocess.run([sys.executable, "-c", script], check=True)
     assert is_whole(Dataset(str(tmp_path / "out"), "f"))
+
+
+def test_long_rows_wait_for_no_thousand_others(tmp_path: Path) -> None:
+    tables = [pa.table({"n": [n], "text": ["x" * (1 << 20)]}) for n in range(80)]
+    with (tmp_path / "a.parquet").open("wb") as file:
+        writer = TableWriter(file)
+        for table in tables:
+            writer.write(table)
+        writer.close()
+    written = pq.ParquetFile(tmp_path / "a.parquet")
+    assert written.read() == pa.concat_tables(tables)
+    sizes = [written.metadata.row_group(n).num_rows for n in range(written.num_row_groups)]
+    assert max(sizes) <= 32
