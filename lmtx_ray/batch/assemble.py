@@ -139,11 +139,18 @@ def _reshaped(table: pa.Table, shape: Shape) -> pa.Table:
     if shape.long:
         lists = [table[name].combine_chunks() for name in LISTS]
         parents = pc.list_parent_indices(lists[0])
-        taken = [table[name].take(parents) for name in ("doc_id", *shape.passed)]
+        taken = [_takeable(table[name]).take(parents) for name in ("doc_id", *shape.passed)]
         columns = [taken[0], *(pc.list_flatten(column) for column in lists), *taken[1:]]
         return pa.table(columns, names=shape.columns())
     names = [shape.id_name if name == "doc_id" else name for name in table.column_names]
     return table.rename_columns(names)
+
+
+def _takeable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column whose rows can be taken: pyarrow cannot take those of views."""
+    if pa.types.is_string_view(column.type):
+        return column.cast(pa.large_string())
+    return column.cast(pa.large_binary()) if pa.types.is_binary_view(column.type) else column
 
 
 def write_rejects(files: Sequence[str], kind: OutputFormat, uri: str) -> None:

@@ -26,6 +26,8 @@ COLUMNS = {
     "dictionary": pa.array([None, "a", "b"]).dictionary_encode(),
     "nanoseconds": pa.array([None, 1, 2], pa.timestamp("ns")),
     "nulls": pa.nulls(3),
+    "text view": pa.array(["a", None, "x" * 99], pa.string_view()),
+    "bytes view": pa.array([b"a", None, b"\xff"], pa.binary_view()),
 }
 
 
@@ -50,6 +52,21 @@ def test_values_of_every_type_are_copied_from_parquet(bundle: str, tmp_path: Pat
     for name, column in COLUMNS.items():
         assert tags[name].combine_chunks().to_pylist() == column.to_pylist(), name
         assert tags[name].type == column.type
+
+
+def test_values_of_every_type_are_copied_to_each_tag(bundle: str, tmp_path: Path) -> None:
+    table = rows()
+    for name, column in COLUMNS.items():
+        table = table.append_column(name, column)
+    pq.write_table(table, tmp_path / "in.parquet")
+    source, output = str(tmp_path / "in.parquet"), tmp_path / "out.parquet"
+    options = ["--pass-through", ",".join(COLUMNS), "--long", "--top-k", "2"]
+    named = ["--bundle", bundle, "--input", source, "--output", str(output)]
+    assert main(["tag", *named, *options]) == 0
+    long = pq.read_table(output)
+    for name, column in COLUMNS.items():
+        twice = [value for value in column.to_pylist() for _ in range(2)]
+        assert long[name].to_pylist() == twice, name
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
