@@ -4,9 +4,11 @@ without credentials, queries or parent steps, and inside what the operator allow
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 ALLOWED = "LMTX_S3_ALLOW"  # s3://bucket/prefix, separated by commas; unset allows every bucket
+ONE_SLASH = re.compile(r"[A-Za-z][\w+.-]+:/")  # what a path library makes of s3://
 
 
 class StorageError(OSError):
@@ -41,13 +43,15 @@ def parse_uri(uri: str) -> Location:
     A key may hold any sign, as it goes to the store as it is, but no step that leads elsewhere.
 
     Raises:
-        RefusedLocation: Another scheme, or anything that could redirect a request: user info or a
-            port at the bucket, parent steps, control characters.
+        RefusedLocation: Another scheme, one with a single slash, or anything that could redirect a
+            request: user info or a port at the bucket, parent steps, control characters.
         StorageError: A place outside LMTX_S3_ALLOW.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
         scheme, rest = "file", uri
+    if not separator and ONE_SLASH.match(uri):
+        raise RefusedLocation(f"{uri!r}: a scheme has two slashes behind it, as in s3://bucket/key")
     if scheme not in {"file", "s3"}:
         raise RefusedLocation(f"{uri!r}: only file paths and s3:// are supported")
     if not rest or any(ord(char) < 32 for char in rest):

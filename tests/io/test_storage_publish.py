@@ -36,6 +36,8 @@ def rows(*values: int) -> pa.Table:
         "s3://bucket/../other",
         "s3:///x",
         "gs://b/x",
+        "s3:/bucket/x",
+        "file:/x/y",
         "a\0b",
         "",
     ],
