@@ -24,7 +24,7 @@ from lmtx_ray.corpus.settling import Done, with_bases
 from lmtx_ray.io import disk, storage
 from lmtx_ray.io.fence import Fence, StaleDriver, claimed
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.published import PLAN
+from lmtx_ray.io.published import PLAN, name_of
 from lmtx_ray.io.receipts import DATA, KINDS, REJECTS, Manifest, PublishError, Receipt
 from lmtx_ray.io.units import Unit
 
@@ -139,12 +139,16 @@ def rows_tagged(output: str, plan: dict[str, Any]) -> int:
 
 
 def discard(output: str, plan: dict[str, Any]) -> None:
-    """Delete what an unpublished first plan has left, the plan last: a driver that is at work on it
-    stops at its next commit."""
-    with claimed(output, plan["conditional"]):
-        for name in ("done", *KINDS):
-            storage.remove_folder(storage.join(output, name))
-        storage.remove_file(storage.join(output, PLAN))
+    """Delete what the last plan, which is not published, has left, the plan last: a driver that is
+    at work on it stops at its next commit. Files beside those of other plans are left to `sweep`.
+    """
+    with claimed(output, plan["conditional"]) as fence:
+        if plan["generation"] == 0:
+            for name in ("done", *KINDS):
+                storage.remove_folder(storage.join(output, name))
+        else:
+            dataset_of(output, plan, fence).forget([unit["name"] for unit in plan["units"]])
+        storage.remove_file(storage.join(output, name_of(PLAN, plan["generation"])))
 
 
 def _files(output: str) -> dict[str, str]:

@@ -153,13 +153,17 @@ def _without_mistake(
     append: bool,
     overwrite: bool,
 ) -> list[Plan]:
-    """The plans, without one of another job of which nothing is published."""
-    if not plans or read_manifests(job.output):
+    """The plans, without a last one that is not published and that this job cannot finish."""
+    published = len(read_manifests(job.output))
+    if published >= len(plans):
         return plans
     try:
         new_inputs(plans, job, bundle, inputs, append)
+        _refuse_gone(job.output, plans[-1], inputs)
     except PublishError as error:
-        tagged = rows_tagged(job.output, plans[0])
+        if published:  # where something is wrong with these too, nothing is dropped
+            new_inputs(plans[:-1], job, bundle, inputs, append)
+        tagged = rows_tagged(job.output, plans[-1])
         what = str(error).removesuffix("; use another folder")
         if tagged and not overwrite:
             raise PublishError(
@@ -167,9 +171,17 @@ def _without_mistake(
                 "its command to finish it, or give --overwrite to drop them"
             ) from None
         logger.warning("%s; nothing of it is published, it is dropped", what)
-        discard(job.output, plans[0])
-        return []
+        discard(job.output, plans[-1])
+        return plans[:-1]
     return plans
+
+
+def _refuse_gone(output: str, plan: Plan, inputs: Sequence[InputFile]) -> None:
+    """PublishError where a file is gone before it was tagged: the plan cannot be finished."""
+    there, done = {file.uri for file in inputs}, dataset_of(output, plan).done_units()
+    left = [uri for unit in units_of(plan) if unit.name not in done for uri in unit.uris]
+    if gone := [uri for uri in left if uri not in there]:
+        raise PublishError(f"{output}: input {gone[0]} is gone, and was not tagged yet")
 
 
 def settled(job: TagJob) -> TagJob:

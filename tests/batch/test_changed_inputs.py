@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import pytest
 
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import read_tags
+from lmtx_ray.batch.unit import UnitWork
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.corpus import DocumentsConfig
+from lmtx_ray.io import storage
+from lmtx_ray.io.units import Unit
 from lmtx_ray.loop import tagging
 from tests.batch.tagging import document, ids, lines, tag
 
@@ -94,3 +98,61 @@ def test_a_job_whose_plan_another_has_replaced_publishes_nothing(
     assert tag(bundle, str(source), out) == 3
     assert tag(bundle, str(source), out, "--top-k", "2") == 0
     assert [len(keys) for keys in read_tags(out)["label_keys"].to_pylist()] == [2]
+
+
+@pytest.mark.parametrize("is_tagged", [False, True])
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_an_unfinished_addition_whose_file_is_another_is_no_end_of_additions(
+    bundle, tmp_path, monkeypatch, caplog, is_gone: bool, is_tagged: bool
+) -> None:
+    source, out = f"{tmp_path}/in", f"{tmp_path}/out"
+    more = ("--append-new", "--unit-bytes", "1")
+    storage.write_bytes(f"{source}/1.jsonl", lines(document(0)))
+    assert tag(bundle, source, out, *more) == 0
+    for number in (1, 2):
+        storage.write_bytes(f"{source}/{number + 1}.jsonl", lines(document(number)))
+    plain = tagging.tag_here
+
+    def killed(units: Sequence[Unit], work: UnitWork) -> int:
+        plain(units[:1] if is_tagged else [], work)
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tagging, "tag_here", killed)
+        assert tag(bundle, source, out, *more) == 1
+    if is_gone:
+        storage.remove_file(f"{source}/3.jsonl")
+    else:
+        storage.write_bytes(f"{source}/3.jsonl", lines(document(3)))
+    if is_tagged:
+        assert tag(bundle, source, out, *more) == 1
+        assert f"input {source}/3.jsonl {'is gone' if is_gone else 'changed'}" in caplog.text
+        assert "1 rows are tagged" in caplog.text
+    assert tag(bundle, source, out, *more, *(["--overwrite"] if is_tagged else [])) == 0
+    assert ids(out) == ["d0", "d1", *([] if is_gone else ["d3"])]
+    assert tag(bundle, source, out, *more) == 0
+
+
+def test_nothing_published_is_dropped_for_an_unfinished_addition(
+    bundle, tmp_path, monkeypatch, caplog
+) -> None:
+    source, out = tmp_path / "in", str(tmp_path / "out")
+    source.mkdir()
+    (source / "1.jsonl").write_bytes(lines(document(0)))
+    assert tag(bundle, str(source), out) == 0
+    (source / "2.jsonl").write_bytes(lines(document(1)))
+
+    def killed(units: Sequence[Unit], work: UnitWork) -> int:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tagging, "tag_here", killed)
+        assert tag(bundle, str(source), out, "--append-new") == 1
+    assert tag(bundle, str(source), out, "--append-new", "--overwrite", "--top-k", "2") == 1
+    assert "top_k was 5, not 2; use another folder" in caplog.text
+    (source / "1.jsonl").write_bytes(lines(document(7)))
+    assert tag(bundle, str(source), out, "--append-new", "--overwrite") == 1
+    assert "1.jsonl changed since" in caplog.text
+    (source / "1.jsonl").write_bytes(lines(document(0)))
+    assert tag(bundle, str(source), out, "--append-new") == 0
+    assert ids(out) == ["d0", "d1"]
