@@ -180,8 +180,10 @@ def _skip_line(stream: BinaryIO) -> int:
 
 
 def keeps_lines(encoding: str) -> bool:
-    """Whether a line feed is one byte of its own, so that lines can be found before decoding."""
-    return "\n".encode(encoding) == b"\n"
+    """Whether lines can be found before decoding, and those of UTF-8 be told from others: a line
+    feed is one byte of its own, and no other letters are ASCII, as those of ISO-2022-JP are."""
+    letters = "é日中가".encode(encoding, "ignore")
+    return "\n".encode(encoding) == b"\n" and not (letters and letters.isascii())
 
 
 class _Decoder:

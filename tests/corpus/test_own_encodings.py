@@ -51,6 +51,19 @@ def test_lines_of_utf_8_stay_what_they_are(tmp_path: Path) -> None:
     assert [row["text"] for row in rows] == ["Ärzte", "Ärzte"]
 
 
+@pytest.mark.parametrize("encoding", ["iso2022_jp", "utf-7", "shift_jis"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json"])
+def test_an_encoding_whose_letters_are_ascii_is_read_as_what_it_is(
+    tmp_path: Path, encoding: str, name: str
+) -> None:
+    texts = {"a.csv": "id,text\n1,日本\n", "a.jsonl": '{"id": "1", "text": "日本"}\n'}
+    texts["a.json"] = f"[{texts['a.jsonl']}]"
+    (tmp_path / name).write_bytes(texts[name].encode(encoding))
+    kind = "csv" if name == "a.csv" else "jsonl"
+    rows = [row for _, row in read_rows(str(tmp_path / name), kind, how=How(encoding=encoding))]
+    assert rows == [{"id": "1", "text": "日本"}]
+
+
 def test_without_the_setting_such_a_line_is_a_reject(tmp_path: Path) -> None:
     path = tmp_path / "mixed.csv"
     path.write_bytes(b"id,text\n1,fine\n" + "2,Ärzte\n".encode("cp1252"))
