@@ -96,9 +96,10 @@ def entries(root: Path, uri: str) -> list[Entry]:
         for name in names:
             path = os.path.join(folder, name)
             with named(path):
-                is_dangling = os.path.islink(path) and not os.path.exists(path)
-                if (os.path.isfile(path) or is_dangling) and not name.startswith(DRAFT):
-                    size = 0 if is_dangling else os.path.getsize(path)
+                is_file = os.path.isfile(path)
+                leads_nowhere = not is_file and not os.path.exists(path) and os.path.islink(path)
+                if (is_file or leads_nowhere) and not name.startswith(DRAFT):
+                    size = os.path.getsize(path) if is_file else 0
                     found.append(Entry(join(uri, *inside.parts, name), size))
     return sorted(found, key=lambda entry: entry.uri)
 
