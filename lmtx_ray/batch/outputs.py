@@ -9,7 +9,9 @@ done/<unit>.json, epochs/…                   receipts, and which driver may co
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -160,6 +162,15 @@ def _files(output: str) -> dict[str, str]:
     }
 
 
+def _is_linked(output: str, name: str) -> bool:
+    """Whether a file lies in a folder that is linked into the output: it is somebody's own."""
+    if storage.parse_uri(output).scheme == "s3":
+        return False
+    kind, *inside = name.split("/")[:-1]
+    place = Path(os.path.realpath(storage.local_path(storage.join(output, kind))))
+    return Path(os.path.realpath(place.joinpath(*inside))) != place.joinpath(*inside)
+
+
 def _drafts(output: str) -> list[str]:
     if storage.parse_uri(output).scheme == "s3":  # which has none
         return []
@@ -180,7 +191,9 @@ def sweep(output: str) -> list[str]:
     named = {file.name for one in manifests for file in one.stored()}
     if named.isdisjoint(there):
         raise PublishError(f"{output}: no file that was published is there; nothing was removed")
-    orphans = [uri for name, uri in there.items() if name not in named]
+    orphans = [
+        uri for name, uri in there.items() if name not in named and not _is_linked(output, name)
+    ]
     for uri in [*orphans, *drafts]:
         storage.remove_file(uri)
     return [*orphans, *drafts]

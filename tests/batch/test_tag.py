@@ -263,6 +263,15 @@ def test_a_sweep_removes_nothing_where_no_published_file_is_there(bundle, tmp_pa
     assert (tmp_path / "out/data/other.parquet").exists()
 
 
+def test_a_sweep_removes_nothing_behind_a_link(bundle, tmp_path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
+    assert tag(bundle, str(tmp_path / "in.jsonl"), str(tmp_path / "out")) == 0
+    storage.write_bytes(f"{tmp_path}/own/precious.parquet", b"?")
+    (tmp_path / "out/data/more").symlink_to("../../own")
+    assert sweep(str(tmp_path / "out")) == []
+    assert (tmp_path / "own/precious.parquet").exists()
+
+
 def test_an_output_that_holds_something_else_is_refused(bundle, tmp_path, caplog) -> None:
     (tmp_path / "in.jsonl").write_bytes(lines(document(0)))
     assert tag(bundle, str(tmp_path / "in.jsonl"), bundle) == 1
