@@ -177,7 +177,7 @@ def tag_in_words(result: dict[str, Any]) -> str:
         return (
             f"{result['files']:,} files, {result['bytes']:,} bytes, about "
             f"{result['rows_about']:,} rows, {result['units']:,} units of work; search: "
-            f"{result['search']['said']}"
+            f"{result['search']['said']}\n{result['first_rows']['said']}".rstrip()
         )
     now = result["tagged_now"]
     said = f"{result['documents']:,} documents tagged"

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lmtx_ray.batch.chunks import read_chunks
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import (
     dataset_of,
@@ -48,9 +49,10 @@ Plan = dict[str, Any]
 
 def plan_tags(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
     """What tagging would read, and how it would search on nodes like this machine, without loading
-    a model or writing anything."""
+    a model or writing anything. Raises as `tag_corpus` of inputs."""
     job = settled(job)
     inputs = list_inputs(job.source.documents, identify=False)
+    check_columns(job, inputs)
     units = make_units(inputs, job.source, job.unit_bytes)
     size = sum(file.size for file in inputs)
     return {
@@ -64,8 +66,19 @@ def plan_tags(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
         "rows_about": size // BYTES_A_ROW,
         "complete": bool(_is_complete(job.output)),
         "search": planned_way(search, job.bundle, units),
+        "first_rows": _first_rows(job, units),
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs[:20]],
     }
+
+
+def _first_rows(job: TagJob, units: Sequence[Unit]) -> dict[str, Any]:
+    """How many rows at the beginning can be tagged and how many cannot; said of the latter."""
+    chunk = next(read_chunks(units[0], job, []))
+    good, rejected, said = len(chunk.documents), len(chunk.rejects), ""
+    if rejected:
+        said = f"of the first {good + rejected:,} rows {rejected:,} cannot be tagged: "
+        said += "{source}: {reason}".format(**chunk.rejects[0])
+    return {"good": good, "rejected": rejected, "said": said}
 
 
 def _is_complete(output: str) -> bool:

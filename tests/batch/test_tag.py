@@ -222,6 +222,20 @@ def test_a_dry_run_counts_and_writes_nothing(bundle, tmp_path, capsys) -> None:
     plan = json.loads(capsys.readouterr().out)
     assert (plan["files"], plan["bytes"]) == (1, (tmp_path / "in.jsonl").stat().st_size)
     assert plan["units"] == -(-plan["bytes"] // 1000)
+    assert plan["first_rows"]["good"] > 0
+    assert (plan["first_rows"]["rejected"], plan["first_rows"]["said"]) == (0, "")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["--pass-through", "--text-field", "--allow-column"])
+def test_a_dry_run_tells_a_column_that_is_not_there(bundle, tmp_path, capsys, option) -> None:
+    (tmp_path / "in.csv").write_text("id,text,note\na,heart,x\n")
+    where = str(tmp_path / "in.csv"), str(tmp_path / "out")
+    assert tag(bundle, *where, "--dry-run", option, "nope") == 0
+    first = json.loads(capsys.readouterr().out)["first_rows"]
+    assert (first["good"], first["rejected"]) == (0, 1)
+    assert first["said"].startswith("of the first 1 rows 1 cannot be tagged: ")
+    assert first["said"].endswith("in.csv: no column 'nope'; did you mean note?")
     assert not (tmp_path / "out").exists()
 
 
