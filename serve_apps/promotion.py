@@ -88,10 +88,16 @@ class Service:
         }
 
     def set_config(self, config: BundleConfig) -> None:
-        """Give every deployment that holds a bundle this `user_config`."""
+        """Give every deployment that holds a bundle this `user_config`. Raises PromotionError where
+        Serve has none to change."""
         whole = self._client.get_serve_details()
         deployed = self._details()
         application = deployed["deployed_app_config"]
+        if application is None:
+            raise PromotionError(
+                "the service was started without a file of settings, and only what stands in one "
+                "can be changed while it runs: start it by `lmtx serve` or `serve deploy FILE`"
+            )
         names = [name for name in deployed["deployments"] if name.startswith(WITH_BUNDLE)]
         listed = {one["name"]: one for one in application.get("deployments", [])}
         for name in names:

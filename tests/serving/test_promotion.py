@@ -16,7 +16,7 @@ import pytest
 from lmtx_ray.io.publish import Dataset
 from serve_apps import promotion
 from serve_apps.bundles import BundleConfig, Bundles, ReplicaState
-from serve_apps.promotion import OvertakenError, PromotionError, promote, rollback
+from serve_apps.promotion import OvertakenError, PromotionError, Service, promote, rollback
 
 PATIENCE_SECONDS = 20
 
@@ -239,3 +239,19 @@ def test_a_promotion_that_was_broken_off_is_finished(
     service.set_config(BundleConfig(bundle=new, standby=old, rollback=old))
     assert promote(service, new)["rollback"] == old
     wait_until(lambda: all(one.holds == {"new"} for one in service.all))
+
+
+def test_a_service_of_serve_run_is_told_how_to_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = {"deployment_config": {"user_config": {"bundle": "a"}}}
+    application = {"deployments": {"Engine": engine}, "deployed_app_config": None}
+
+    class Client:
+        def __init__(self, dashboard: str) -> None: ...
+
+        def get_serve_details(self) -> dict[str, object]:
+            return {"applications": {promotion.APP: application}}
+
+    monkeypatch.setattr(promotion, "private", lambda name: Client)
+    service = Service("http://127.0.0.1:8265")
+    with pytest.raises(PromotionError, match="start it by `lmtx serve` or `serve deploy FILE`"):
+        service.set_config(BundleConfig(bundle="b"))
