@@ -27,9 +27,11 @@ def use_threads(number: int) -> None:
 
 def in_threads(work: Callable[[slice], Found], queries: int) -> list[Found]:
     """What `work` gave for spans of so many queries, in order: as many as FAISS may use threads
-    here, which take an even share of these threads in turn, or fewer where queries are few."""
-    threads = library.omp_get_max_threads()
-    parts = min(threads, queries // LEAST_SHARED)
+    here, which take an even share of these threads in turn; half as many, or a quarter, and so on,
+    where queries are few."""
+    threads = parts = library.omp_get_max_threads()
+    while parts > 1 and queries < LEAST_SHARED * parts:
+        parts //= 2  # and not one less: threads of each number of parts are kept
     if parts < 2:
         return [work(slice(0, queries))]
     ends = [queries * part // parts for part in range(parts + 1)]
