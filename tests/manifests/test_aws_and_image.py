@@ -78,6 +78,16 @@ def test_the_image_is_pinned_has_two_targets_no_compiler_and_no_root() -> None:
         assert all((ROOT / name).exists() for name in source.split()[:-1])
 
 
+def test_the_image_is_built_from_all_that_a_wheel_is_made_of() -> None:
+    text = (CLUSTER / "Dockerfile").read_text(encoding="utf-8")
+    copied = [line.split()[:-1] for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", text)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = [*wheel["packages"], *wheel["force-include"], project["project"]["readme"]]
+    for path in map(Path, needed):
+        assert any(path.is_relative_to(source) for sources in copied for source in sources), path
+
+
 @pytest.mark.parametrize(("pins", "engine"), [("", "cpu"), ("-gpu", "gpu")])
 def test_every_engine_has_pins_that_meet_what_the_package_asks_for(pins: str, engine: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
