@@ -88,6 +88,12 @@ def test_the_image_is_built_from_all_that_a_wheel_is_made_of() -> None:
         assert any(path.is_relative_to(source) for sources in copied for source in sources), path
 
 
+def test_the_image_has_what_kuberay_asks_a_pod_of_a_service_by() -> None:
+    text = (CLUSTER / "Dockerfile").read_text(encoding="utf-8")
+    (installed,) = re.findall(r"AS runtime\nRUN ((?:.+\\\n)+)", text)
+    assert "wget" in installed.split()
+
+
 @pytest.mark.parametrize(("pins", "engine"), [("", "cpu"), ("-gpu", "gpu")])
 def test_every_engine_has_pins_that_meet_what_the_package_asks_for(pins: str, engine: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
