@@ -100,7 +100,7 @@ def fit_calibration(config: RunConfig, result: RunResult, ranking: str) -> tuple
         (row["doc_id"], row["label_id"]): (row["answer"], row["p_yes"])
         for row in judged.to_pylist()
     }
-    said = Said(verdicts, reviews_of(config, layout, doc_ids))
+    said = Said(verdicts, reviews_of(config.verdict_store, layout, doc_ids))
     keys = keys_of(layout, doc_ids)
     texts = layout.labels.read(["text"])["text"]
 

@@ -3,8 +3,9 @@ held-aside documents: evaluation without gold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from lmtx_ray.loop.finished_run import FinishedRun, verdict_names
 from lmtx_ray.loop.held_aside import held_aside_in, verdict_steps
 from lmtx_ray.loop.judges_answers import judges_answers, shown_labels
 from lmtx_ray.loop.layout import Layout
+from lmtx_ray.loop.reviewed import reviews_of
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.shipping import state_of
 from lmtx_ray.student.pseudo_labels import relative
@@ -98,7 +100,10 @@ def judged_summary(run: JudgedRun, rankings: PublishedFolder, method: str) -> di
     reviewed = reviewed_pairs(run)
     if reviewed.pairs:
         summary["reviewed"] = reviewed.to_dict()
-        if corrected := judged.corrected(reviewed, cuts):
+        # a review changes no verdict of a run that is over, so people are asked for in the store
+        said = reviews_of(run.config.verdict_store, run, held_aside_in(run.documents))
+        seen = judged_of(run, rankings, k, said)
+        if corrected := seen.corrected(reviewed, cuts):
             summary["corrected"] = corrected
     return summary
 
@@ -120,18 +125,25 @@ def shipped_rankings(run: FinishedRun, prefix: str = "") -> PublishedFolder:
     return run.steps[f"{prefix}{kind} {number}"]
 
 
-def judged_of(run: JudgedRun, rankings: PublishedFolder, k: int) -> Judged:
-    """The first k labels of the held-aside documents."""
+def judged_of(
+    run: JudgedRun,
+    rankings: PublishedFolder,
+    k: int,
+    people: Mapping[tuple[str, int], bool] = MappingProxyType({}),
+) -> Judged:
+    """The first k labels of the held-aside documents; what `people` said of a (doc_id, label_id)
+    goes before the run's verdict."""
     held_aside = held_aside_in(run.documents)
     said = {(row["doc_id"], row["label_id"]): row for row in run.said(held_aside).to_pylist()}
     rows = rankings.where("doc_id", held_aside, RANKED).to_pylist()
     accepts, by_person, present = (np.zeros((len(rows), k), bool) for _ in range(3))
     for place, row in enumerate(rows):
         for rank, label in enumerate(row["label_ids"][:k]):
-            verdict = said.get((row["doc_id"], label), {})
+            pair = row["doc_id"], label
+            verdict, right = said.get(pair, {}), people.get(pair)
             present[place, rank] = True
-            accepts[place, rank] = verdict.get("answer") == "yes"
-            by_person[place, rank] = verdict.get("teacher") == HUMAN
+            accepts[place, rank] = verdict.get("answer") == "yes" if right is None else right
+            by_person[place, rank] = verdict.get("teacher") == HUMAN or right is not None
     return Judged(accepts, by_person, present)
 
 

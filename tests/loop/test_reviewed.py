@@ -68,11 +68,11 @@ def judged(store: VerdictStore, prompt: Any, document: int, label: int, p_yes: f
 def test_only_answers_on_the_documents_asked_for_count(there) -> None:
     config, layout = there
     held = pa.array(["d0", "d1"])
-    assert reviews_of(config, layout, held) == {}
+    assert reviews_of(config.verdict_store, layout, held) == {}
     review(config.verdict_store, (0, 0, "yes"), (1, 2, "no"), (2, 0, "yes"))
-    assert reviews_of(config, layout, held) == {("d0", 0): True, ("d1", 2): False}
+    assert reviews_of(config.verdict_store, layout, held) == {("d0", 0): True, ("d1", 2): False}
     review(config.verdict_store, (0, 0, "no"))  # they think again
-    assert reviews_of(config, layout, held)["d0", 0] is False
+    assert reviews_of(config.verdict_store, layout, held)["d0", 0] is False
 
 
 def verdicts(*rows: tuple[str, int, str, float | None, str]) -> pa.Table:

@@ -16,7 +16,7 @@ from lmtx_ray.loop.judged import JudgedRun, judged_summary, shipped_rankings
 from lmtx_ray.loop.review_sample import sample_for_review
 from lmtx_ray.loop.review_score import score
 from lmtx_ray.teacher.prompts import get_prompt
-from lmtx_ray.verdicts.store import as_stored
+from lmtx_ray.verdicts.store import add_human, as_stored
 from tests.finished import by_topic, documents_table, finished_run
 from tests.tiny import save_encoder
 from tests.tiny_bundle import labels_table, publish_bundle
@@ -87,6 +87,33 @@ def test_people_correct_what_the_judge_thinks_of_its_run(run: str, tmp_path: Pat
     after = opinion(run)
     assert after["reviewed"]["pairs"] == 60
     assert after["P@1"] == before["P@1"]  # its own opinion stays what it is
-    assert after["corrected"]["P@1"] == pytest.approx(before["P@1"] / 2, abs=0.05)
+    shipped = by_topic(COUNT, 1, 0, 2)
+    firsts = {(doc_id, f"L{labels[0]}") for doc_id, labels in shipped.items()}
+    said = {(row["doc_id"], row["label_key"]): row["correct"] for row in rows}
+    right = sum(said.get(first) == "yes" for first in firsts)
+    refused = {"d0", "d1", "d2", "d3"}
+    unseen = sum(first not in said and first[0] not in refused for first in firsts)
+    assert after["corrected"]["P@1"] == pytest.approx((right + unseen / 2) / COUNT, abs=1e-6)
     low, high = after["corrected"]["P@1_ci"]
     assert low < after["corrected"]["P@1"] < high
+
+
+def test_a_tag_that_people_saw_counts_as_they_say(run: str) -> None:
+    """However wrong the judge is about others: all first tags are right here, and no second one."""
+    texts = labels_table()["text"].to_pylist()
+    keys = document_keys(documents_table(COUNT))
+    said = [
+        (document, labels[place], "yes" if place == 0 else "no")
+        for document, labels in zip(keys, by_topic(COUNT, 1, 0, 2).values(), strict=True)
+        for place in (0, 1, 2)
+    ]
+    answers = {
+        "document": pa.array([document for document, _, _ in said], pa.binary(16)),
+        "label": pa.array([text_key(texts[label]) for _, label, _ in said], pa.binary(16)),
+        "answer": [answer for _, _, answer in said],
+    }
+    add_human(open_finished(run).config.verdict_store, pa.table(answers))
+    told = opinion(run)
+    assert told["P@1"] == pytest.approx(20 / 24, abs=1e-6)
+    assert told["corrected"]["P@1"] == 1
+    assert told["corrected"]["P@3"] == pytest.approx(1 / 3, abs=1e-6)
