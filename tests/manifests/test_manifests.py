@@ -114,6 +114,14 @@ def test_clusters_that_stay_survive_their_head_by_redis() -> None:
         assert options["redisPassword"]["valueFrom"]["secretKeyRef"]["name"] == "lmtx-redis"
 
 
+def test_the_guide_makes_every_secret_that_a_pod_needs_to_start() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in MANIFESTS)
+    needed = set(re.findall(r"secretKeyRef: {name: ([\w-]+), key: (\w+)}", text))
+    guide = (CLUSTER / "README.md").read_text(encoding="utf-8")
+    made = re.findall(r"create secret generic ([\w-]+) .*--from-literal=(\w+)=", guide)
+    assert needed == set(made)
+
+
 def options_of(parser: argparse.ArgumentParser) -> set[str]:
     return set(parser._option_string_actions)
 
