@@ -67,8 +67,8 @@ def compare(
             default the rows of the gold, or of the first run's test documents.
 
     Raises:
-        ConfigError: A run that is not finished; tags without gold; runs that asked other judges;
-            self-matches without gold.
+        ConfigError: A run that is not finished; tags without gold; runs that asked other judges,
+            or read their answers otherwise; self-matches without gold.
         ValueError: No document is on all sides; self-matches, and labels without rows; keys meet
             ids and there are no `labels`.
     """
@@ -179,6 +179,12 @@ def _by_judge(sides: Sequence[Side], numbering: Numbering) -> tuple[str, Differe
         raise ConfigError(
             f"the runs asked different judges ({runs[0].name}, {runs[1].name}, or other prompts or "
             "settings): their opinions are no common measure; give --gold"
+        )
+    if runs[0].reading() != runs[1].reading():
+        raise ConfigError(
+            "the runs read their judge's answers in different ways (judge.teacher.least_mass, "
+            "judge.calibration or pseudo_labels.accept_deviations): their opinions are no common "
+            "measure; give --gold"
         )
     first, second = (held_aside_in(run.documents) for run in runs)
     both = first.filter(pc.is_in(first, value_set=second))

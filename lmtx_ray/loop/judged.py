@@ -79,6 +79,12 @@ class JudgedRun:
                         return row["prompt"], row["teacher"]
         return NOBODY
 
+    def reading(self) -> tuple[object, ...]:
+        """The settings by which an answer of the judge is a yes, a no or unclear."""
+        judge = self.config.judge
+        deviations = self.config.pseudo_labels.accept_deviations
+        return judge.teacher.least_mass, judge.calibration, deviations
+
 
 def judged_summary(run: JudgedRun, rankings: PublishedFolder, method: str) -> dict[str, Any] | None:
     """Precision of what ships by the judge's own opinion, with intervals: method, judge, documents,

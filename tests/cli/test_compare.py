@@ -54,6 +54,26 @@ def test_other_judges_are_no_common_measure(tmp_path, capsys, caplog, run) -> No
     assert "give --gold" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "reading",
+    [
+        {"pseudo_labels": {"accept_deviations": 1.0}},
+        {"judge": {"teacher": {"kind": "lexical", "prompt": "tag", "least_mass": 0.5}}},
+    ],
+)
+def test_one_judge_that_is_read_in_two_ways_is_no_common_measure(
+    tmp_path, capsys, caplog, run, reading: dict
+) -> None:
+    rankings = by_topic(COUNT, 1, 0, 2)
+    other = finished_run(tmp_path / "two", rankings, rankings, set())
+    record = tmp_path / "two" / "ended" / "one.json"
+    ended = json.loads(record.read_text())
+    record.write_text(json.dumps({**ended, "config": {**ended["config"], **reading}}))
+    assert compare(capsys, other, run)[0] == 1
+    assert "the runs read their judge's answers in different ways" in caplog.text
+    assert "give --gold" in caplog.text
+
+
 def test_tags_are_compared_against_gold_with_examples(tmp_path, capsys, caplog, run) -> None:
     rows = [f"d{n},L{2 * (n % 8)},{0.9 - n / 100}" for n in range(COUNT + 2)]
     tags = tmp_path / "tags.csv"
