@@ -254,7 +254,8 @@ def finished(config: RunConfig, layout: Layout) -> dict[str, Any] | None:
     if not layout.evaluation.is_complete():
         return None
     logger.info("everything is complete: %s", layout.evaluation.uri)
-    return show(config, read_summary(layout.evaluation))
+    here = {"run": config.run, "bundle": layout.bundle.uri}  # its folder may have been moved
+    return show(config, read_summary(layout.evaluation) | here)
 
 
 def read_summary(step: PublishedFolder) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from lmtx_ray.loop.layout import Layout, lay_out
 from lmtx_ray.loop.outcome import rerank
 from lmtx_ray.loop.prepare import prepare
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.running import run
 from tests.finished import verdict_rows
 from tests.small_run import write_inputs
 from tests.tiny_bundle import publish_bundle
@@ -95,6 +96,17 @@ def test_what_may_be_chance_does_not_ship(tmp_path, config, capsys) -> None:
     text = capsys.readouterr().out
     assert "cycle_1_hybrid does not beat the untrained hybrid beyond chance: +5.0 points" in text
     assert "so the untrained hybrid ships" in text
+
+
+def test_a_run_that_was_moved_names_its_bundle_where_it_is_now(tmp_path, config) -> None:
+    before = ended(tmp_path / "run", config, {0: 4, 1: 18})
+    (tmp_path / "run").rename(tmp_path / "moved")
+    overrides = ["corpus.test=null", "shortlist.memory_documents=0"]
+    settings = load_config(RunConfig, str(config), [f"run={tmp_path / 'moved'}", *overrides])
+    now = run(settings)
+    assert storage.exists(now["bundle"])
+    there = {"run": settings.run, "bundle": lay_out(settings).bundle.uri}
+    assert now == {**before, **there}
 
 
 def test_a_judge_without_probabilities_puts_a_ranking_in_order_by_its_answers() -> None:
