@@ -16,6 +16,7 @@ from lmtx_ray.evaluation.kindness import AT_ITS_WORD, Kindness
 from lmtx_ray.io import storage
 from lmtx_ray.io.identity import fingerprint
 from lmtx_ray.loop.calibrating import calibrate, held_of, judged_tags
+from lmtx_ray.loop.optimizing import UNJUDGED
 from lmtx_ray.teacher.questions import first_by_key
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import VerdictStore
@@ -30,9 +31,13 @@ def recalibrate(bundle: str, store: str, output: str | None = None) -> dict[str,
     number of `reviewed` pairs, and the mean probability of first tags `before` and `now`.
 
     Raises:
-        ConfigError: A bundle without judged pairs, or a store without an answer on them.
+        ConfigError: A bundle that nobody judged or that holds no judged pairs, or a store without
+            an answer on them.
     """
     held_files = open_bundle(bundle)
+    description = storage.read_json(f"{held_files.folder}/{DESCRIPTION}")
+    if description["calibration"] is None:
+        raise ConfigError(f"{bundle}: {UNJUDGED}; a run with a judge makes one that has some")
     file = Path(held_files.folder, JUDGED)
     if not file.exists():
         raise ConfigError(f"{bundle}: holds no judged pairs; run its config again (`lmtx run`)")
@@ -42,7 +47,6 @@ def recalibrate(bundle: str, store: str, output: str | None = None) -> dict[str,
         raise ConfigError(
             f"{store}: no answer of a person on the {table.num_rows} held-aside pairs of {bundle}"
         )
-    description = storage.read_json(f"{held_files.folder}/{DESCRIPTION}")
     held = held_of(table, reviews)
     kindness = Kindness(**(description.get("kindness") or {}))
     wrong = None if kindness == AT_ITS_WORD else kindness.wrong

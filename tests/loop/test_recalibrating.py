@@ -123,3 +123,11 @@ def test_a_run_that_keeps_its_verdicts_elsewhere_is_recalibrated_by_those(run, c
 def test_a_store_without_answers_is_told(run, tmp_path, caplog) -> None:
     assert main(["recalibrate", str(run), "--verdicts", str(tmp_path / "none")]) == 1
     assert "no answer of a person on the 240 held-aside pairs of" in caplog.text
+
+
+def test_a_bundle_that_nobody_judged_is_not_sent_to_a_run_that_is_over(tmp_path, caplog) -> None:
+    publish_bundle(tmp_path / "bundle-one", save_encoder(tmp_path), slope=None)
+    store = str(tmp_path / "store")
+    assert main(["recalibrate", str(tmp_path / "bundle-one"), "--verdicts", store]) == 1
+    assert "nobody judged it" in caplog.text
+    assert "run its config again" not in caplog.text
