@@ -73,16 +73,25 @@ def _plain(value: Any) -> Any:
     return finite(value) if isinstance(value, int | float | bool) else None
 
 
-def write_about(bundle: str, run: str, about: Mapping[str, Any]) -> About:
+def write_about(bundle: str, run: str, about: Mapping[str, Any], if_new: bool = False) -> About:
     """Keep what a bundle is known by, and make it the newest of its run; returns what was kept. The
-    date is that of the first time."""
-    uri = storage.join(bundle, ABOUT)
-    created = read_small(uri).get("created") or now()
-    kept = {**about, "created": created}
-    storage.write_bytes(uri, storage.to_json(kept))
-    pointer = {**kept, "bundle": bundle.rstrip("/").rsplit("/", 1)[1]}
-    storage.write_bytes(storage.join(run, LATEST), storage.to_json(pointer))
+    date is that of the first time. `if_new`: one that was the newest before and is not any more
+    stays behind the one that took its place."""
+    uri, name = storage.join(bundle, ABOUT), bundle.rstrip("/").rsplit("/", 1)[1]
+    created = read_small(uri).get("created")
+    kept = {**about, "created": created or now()}
+    if not (if_new and created and _has_newer(run, name)):
+        pointer = {**kept, "bundle": name}
+        storage.write_bytes(storage.join(run, LATEST), storage.to_json(pointer))
+    storage.write_bytes(uri, storage.to_json(kept))  # last: without it the pointer is written anew
     return kept
+
+
+def _has_newer(run: str, name: str) -> bool:
+    """Whether a run's pointer names another bundle, which is there."""
+    newest = read_small(storage.join(run, LATEST)).get("bundle")
+    there = isinstance(newest, str) and storage.stat(storage.join(run, newest, MANIFEST))
+    return bool(there) and newest != name
 
 
 def write_own_about(bundle: str, about: Mapping[str, Any]) -> None:

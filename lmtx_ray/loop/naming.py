@@ -16,8 +16,9 @@ UNJUDGED = "nobody has judged it"
 
 
 def name_bundle(config: RunConfig, layout: Layout, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Say beside the bundle what it is, and make it the newest of its run. Of `summary` are read
-    `final`, and where they are there `methods` and `selection`."""
+    """Say beside the bundle what it is, and make it the newest of its run where it is new: another
+    evaluation of a bundle undoes no threshold that was stored since. Of `summary` are read `final`,
+    and where they are there `methods` and `selection`."""
     cycle, _ = state_of(summary["final"])
     about = {
         "name": config.run.rstrip("/").rsplit("/", 1)[-1],
@@ -28,7 +29,7 @@ def name_bundle(config: RunConfig, layout: Layout, summary: Mapping[str, Any]) -
         "untrained": cycle == 0,
         "quality": quality_of(summary),
     }
-    return write_about(layout.bundle.uri, config.run, about)
+    return write_about(layout.bundle.uri, config.run, about, if_new=True)
 
 
 def name_if_nameless(config: RunConfig, layout: Layout, summary: Mapping[str, Any]) -> None:

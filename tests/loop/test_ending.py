@@ -7,16 +7,20 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from lmtx_ray.bundle.defaults import publish_with
+from lmtx_ray.config.defaults import Defaults
 from lmtx_ray.config.loading import load_config
 from lmtx_ray.corpus import schemas
 from lmtx_ray.io import storage
 from lmtx_ray.io.accounts import FOLDER, Account
+from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.publish import Dataset
 from lmtx_ray.loop.cycle import RunResult, judge_states
 from lmtx_ray.loop.ending import finish
 from lmtx_ray.loop.finished_run import open_finished
 from lmtx_ray.loop.judged import opinion_of
 from lmtx_ray.loop.layout import Layout, lay_out
+from lmtx_ray.loop.naming import make_newest
 from lmtx_ray.loop.outcome import rerank
 from lmtx_ray.loop.prepare import prepare
 from lmtx_ray.loop.run_config import RunConfig
@@ -107,6 +111,21 @@ def test_a_run_that_was_moved_names_its_bundle_where_it_is_now(tmp_path, config)
     assert storage.exists(now["bundle"])
     there = {"run": settings.run, "bundle": lay_out(settings).bundle.uri}
     assert now == {**before, **there}
+
+
+def test_a_run_that_is_evaluated_anew_leaves_the_bundle_with_a_threshold_the_newest(
+    tmp_path, config
+) -> None:
+    place, accepted = str(tmp_path / "run"), {0: 4, 1: 18}
+    own = ended(tmp_path / "run", config, accepted)["bundle"]
+    assert resolve(place) == own
+    stored = publish_with(own, Defaults(2, 0.5), {})
+    assert make_newest(place, stored, own)
+    again = ended(tmp_path / "run", config, accepted, "judge.frequent_share=0.5")
+    assert again["bundle"] == own
+    assert resolve(place) == stored
+    other = ended(tmp_path / "run", config, accepted, "ship=dense")["bundle"]
+    assert resolve(place) == other  # which was made now
 
 
 def test_a_judge_without_probabilities_puts_a_ranking_in_order_by_its_answers() -> None:
