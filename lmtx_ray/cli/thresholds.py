@@ -60,6 +60,8 @@ def _add_recalibrate(verbs: Any) -> None:
 
 def recalibrate_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx recalibrate`."""
+    from lmtx_ray.bundle.defaults import read_defaults
+    from lmtx_ray.config.defaults import Defaults
     from lmtx_ray.loop.naming import make_newest
     from lmtx_ray.loop.optimizing import bundle_of
     from lmtx_ray.loop.recalibrating import recalibrate
@@ -74,6 +76,13 @@ def recalibrate_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
         f"{result['before']:.1%}, and are in {result['now']:.1%} now: {result['bundle']}",
         file=sys.stderr,
     )
+    if (before := read_defaults(bundle)) != Defaults():
+        print(
+            f"the stored choice (--min-probability {before.min_probability:g} --top-k "
+            f"{before.top_k}) was left behind, as it was made by other probabilities: lmtx "
+            "optimize … --store makes one anew",
+            file=sys.stderr,
+        )
     return result
 
 

@@ -89,6 +89,11 @@ def test_other_probabilities_leave_the_old_threshold_behind(run, tmp_path, capsy
     bundle = publish_with(f"{run}/bundle-one", Defaults(2, 0.9), {}, str(tmp_path / "b"))
     assert main(["recalibrate", bundle, "--verdicts", store, "--output", f"{tmp_path}/c"]) == 0
     assert read_defaults(f"{tmp_path}/c") == Defaults()
+    said = capsys.readouterr().err
+    assert "the stored choice (--min-probability 0.9 --top-k 2) was left behind" in said
+    assert "lmtx optimize" in said
+    assert main(["recalibrate", f"{run}/bundle-one", "--verdicts", store]) == 0
+    assert "left behind" not in capsys.readouterr().err
     stored = publish_with(f"{tmp_path}/c", Defaults(2, 0.5), {})
     other = publish_with(f"{run}/bundle-one", Defaults(2, 0.5), {})
     ids = [storage.read_json(published_bundle(u).location("bundle.json")) for u in (stored, other)]
