@@ -1,6 +1,6 @@
 """Teach a small chat model to answer whether a label describes a document.
 
-    python train.py --base FOLDER --data DATA --fields mesh-reviews tib-gnd-core --out OUT
+    python train.py --base FOLDER --data DATA --out OUT --cache CACHE
 
 FOLDER is a chat model of transformers, such as SmolLM2-135M-Instruct. Low-rank adapters (LoRA, Hu
 et al. 2021, by peft) are trained on all of its layers and nothing else. The questions are the
