@@ -30,7 +30,7 @@ from lmtx_ray.loop.reviewed import judges_own, keys_of, reviews_of
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.steps import State
 from lmtx_ray.stages.memory import read_combiners
-from lmtx_ray.student.pseudo_labels import relative
+from lmtx_ray.student.pseudo_labels import relative, target
 
 ASKED = (*JUDGED, "teacher")
 logger = logging.getLogger(__name__)
@@ -124,6 +124,6 @@ def _wrong(layout: Layout, said: pa.Table) -> float | None:
     """The judge's mean P(yes) of the labels that were drawn by chance, which no word finds."""
     words = layout.lexical.where("doc_id", said["doc_id"].combine_chunks(), ["doc_id", "label_ids"])
     found = dict(zip(words["doc_id"].to_pylist(), words["label_ids"].to_pylist(), strict=True))
-    pairs = zip(said["doc_id"].to_pylist(), said["label_id"].to_pylist(), strict=True)
-    drawn_N = np.array([label not in found[doc_id] for doc_id, label in pairs], bool)
-    return wrong_of(said["p_yes"].to_numpy()[drawn_N])
+    drawn = [row for row in said.to_pylist() if row["label_id"] not in found[row["doc_id"]]]
+    p_yes = [target(row["answer"], row["p_yes"]) for row in drawn]
+    return wrong_of(np.array(p_yes, np.float64))  # a None is nan

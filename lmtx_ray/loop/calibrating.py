@@ -16,6 +16,7 @@ from lmtx_ray.evaluation.correction import Correction, fit_correction, moved
 from lmtx_ray.evaluation.kindness import AT_ITS_WORD, FEWEST, Kindness, fit_through
 from lmtx_ray.evaluation.pair_features import DENSE, FUSED, Known, by_document, pair_features
 from lmtx_ray.io.publish import Dataset
+from lmtx_ray.student.pseudo_labels import target
 from lmtx_ray.teacher.questions import FIRST_WORDS
 
 RANKED = ("doc_id", "label_ids", "scores")
@@ -61,10 +62,11 @@ def _lists(step: Dataset, doc_ids: pa.Array) -> dict[str, tuple[np.ndarray, np.n
 class Held:
     """Candidates of held-aside documents, each document's together and best first.
 
-    `documents_N` and `labels_N` are keys of texts (bytes). `judged_N` is the judge's P(yes), nan
-    where it gave none; `accepted_N` 1 where its answer is yes, 0 where it is another, nan where it
-    was not asked; `reviewed_N` what people said, 1 or 0, nan where nobody did. `by_words_N` is true
-    of the first labels that a document's words find, and of all where no list of words is known.
+    `documents_N` and `labels_N` are keys of texts (bytes). `judged_N` is the judge's P(yes), 1 or 0
+    of an answer without one, nan of an unclear one and where it was not asked; `accepted_N` 1 where
+    its answer is yes, 0 where it is another, nan where it was not asked; `reviewed_N` what people
+    said, 1 or 0, nan where nobody did. `by_words_N` is true of the first labels that a document's
+    words find, and of all where no list of words is known.
     """
 
     documents_N: np.ndarray
@@ -110,7 +112,7 @@ def held_pairs(
                 np.array([label_key(label) for label in labels], object),
                 np.arange(len(pairs), dtype=np.int32),
                 pair_features(document, names),
-                _numbers(None if one is None else one[1] for one in answers),
+                _numbers(None if one is None else target(*one) for one in answers),
                 _numbers(None if one is None else one[0] == "yes" for one in answers),
                 _numbers(said.reviews.get(pair) for pair in pairs),
                 _by_words(document),

@@ -21,7 +21,7 @@ from lmtx_ray.search.memory import Memory
 from lmtx_ray.stages.files import build_files
 from lmtx_ray.stages.memory import Combine, Vote, build_memory, write_combiners
 from lmtx_ray.stages.units import Work, run_units
-from lmtx_ray.student.pseudo_labels import relative
+from lmtx_ray.student.pseudo_labels import probability, relative
 
 logger = logging.getLogger(__name__)
 RANKED = ("doc_id", "label_ids", "scores")
@@ -75,9 +75,7 @@ def _fit(config: RunConfig, layout: Layout, state: State, learned: Learned, cycl
     said = held_aside_verdicts(layout, cycles, held_aside, learned=cycles - 1)
     judged = relative(said, config.pseudo_labels)
     verdicts = {
-        (row["doc_id"], row["label_id"]): row["p_yes"]
-        if row["p_yes"] is not None
-        else float(row["answer"] == "yes")
+        (row["doc_id"], row["label_id"]): probability(row["answer"], row["p_yes"])
         for row in judged.to_pylist()
         if row["answer"] != "unclear"
     }

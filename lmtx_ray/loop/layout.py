@@ -29,7 +29,7 @@ from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 
 TRAINING_FIELDS = {"documents", "limit", "held_aside", "seed"}  # what makes the documents
-CALIBRATING = 2  # the way in which probabilities are fitted: another one makes another bundle
+CALIBRATING = 3  # the way in which probabilities are fitted: another one makes another bundle
 SHIPPING = 4  # the rule by which `ship: auto` chooses: another one makes another bundle
 NOT_FUSION = {"memory_documents", "languages"}  # of the shortlist's settings
 LAID_OUT = {"threads", "token_budget", "checkpoint_every"}  # settings that change no result

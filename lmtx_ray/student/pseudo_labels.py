@@ -115,6 +115,12 @@ def probability(answer: str, p_yes: float | None) -> float:
     return {"yes": 1.0, "no": 0.0}.get(answer, 0.5) if p_yes is None else p_yes
 
 
+def target(answer: str, p_yes: float | None) -> float | None:
+    """`probability` as what is learned from an answer: None of an unclear one, which says
+    nothing."""
+    return None if answer == "unclear" else probability(answer, p_yes)
+
+
 def pair_report(verdicts: pa.Table, gold: pa.Table) -> dict[str, float]:
     """Precision, recall and AUC of the judge on the judged pairs of documents with gold.
 

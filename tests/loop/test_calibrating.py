@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lmtx_ray.corpus import schemas
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.evaluation.kindness import AT_ITS_WORD
 from lmtx_ray.evaluation.pair_features import DENSE, Known
+from lmtx_ray.loop.bundling import _wrong
 from lmtx_ray.loop.calibrating import (
     KEPT,
     WEIGHED,
@@ -59,6 +63,29 @@ def test_each_candidate_has_what_was_said_of_it() -> None:
     assert held.judged_N[[0, 1, 32]].tolist() == [0.9, 0.2, 0.6]
     assert np.isnan(held.judged_N[25])  # unclear: no target
     assert np.flatnonzero(~np.isnan(held.reviewed_N)).tolist() == [32]
+
+
+def test_a_judge_that_gives_no_probabilities_is_fitted_by_its_words() -> None:
+    words = {0: "yes", 1: "yes", 2: "yes", **dict.fromkeys(range(3, 20), "no")}
+    said = {(f"d{n}", label): (answer, None) for n in range(2) for label, answer in words.items()}
+    said["d0", 5] = "unclear", None
+    held = held_pairs(iter(documents()), DENSE, Said(said, {}), KEYS, LABELS.__getitem__)
+    assert held.judged_N[[2, 3]].tolist() == [1, 0]
+    assert np.isnan(held.judged_N[[5, 25]]).all()
+    stated = calibrate(held, DENSE).calibration.of(documents()[0][1])
+    assert stated[0] > 0.7
+    assert stated[10] < 0.1
+
+
+def test_how_kind_such_a_judge_is_follows_from_its_words() -> None:
+    words = SimpleNamespace(where=lambda _, ids, names: pa.table([ids, [[1]] * 61], names))
+    columns = {
+        "doc_id": pa.array([f"d{n}" for n in range(61)]),
+        "label_id": [1] + [5] * 60,  # the first is one that words find
+        "answer": ["yes", *["yes", "no", "no", "no"] * 15],
+        "p_yes": pa.nulls(61, pa.float32()),
+    }
+    assert _wrong(SimpleNamespace(lexical=words), pa.table(columns)) == 0.25
 
 
 def test_a_bundle_keeps_the_first_candidates_and_all_that_were_judged() -> None:
