@@ -66,7 +66,7 @@ class Approximate:
     def search(self, queries_BD: np.ndarray, k: int) -> list[np.ndarray | None]:
         """Rows int64 of each query; None where it has to be searched exactly: for many nearest, or
         where too little was found. The same for a query alone as among others."""
-        if k > self._most_k:
+        if k > self._most_k or not len(queries_BD):
             return [None] * len(queries_BD)
         width = int(np.ceil(self.settled.width * max(1, k / K)))
         found = (k + SPARE) * self.settled.times

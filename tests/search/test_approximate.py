@@ -79,6 +79,11 @@ def test_a_query_alone_is_answered_as_among_others(folder: Path, threads: int) -
     use_threads(1)
 
 
+def test_no_queries_find_nothing(folder: Path) -> None:
+    ids, scores = LabelIndex.load(folder).search(QUERIES[:0], 20)
+    assert ids.shape == scores.shape == (0, 20)
+
+
 def test_many_nearest_and_some_labels_are_searched_exactly(folder: Path) -> None:
     index = LabelIndex.load(folder)
     for k, selection in ((700, None), (30, Selection(ROWS, np.arange(0, ROWS, 3)))):
