@@ -15,7 +15,7 @@ from lmtx_ray.bundle.searching import Search, Selections, search_each
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.evaluation.combining import Sides, weighed
 from lmtx_ray.evaluation.pair_features import Known
-from lmtx_ray.search.candidates import Candidates, reciprocal_rank_fusion
+from lmtx_ray.search.candidates import PADDING, Candidates, reciprocal_rank_fusion
 from lmtx_ray.search.lexical import LexicalIndex
 from lmtx_ray.search.memory import VOTED, Memory
 
@@ -117,13 +117,27 @@ class Ranker:
             which_B, histories = np.zeros(len(documents), np.int64), self.memory.histories
             found = weighed(sides, [self.combiner], which_B, histories, self.depth, depth)
             return Ranked(*found, dense, lexical)
-        fused = reciprocal_rank_fusion(
-            [dense[0], lexical[0]],
-            depth,
-            constant=self.fusion["constant"],
-            weights=[self.fusion["dense"], self.fusion["lexical"]],
-        )
-        return Ranked(*fused, dense, lexical)
+        return Ranked(*self._fused([dense[0], lexical[0]], depth), dense, lexical)
+
+    def _fused(self, lists: Sequence[np.ndarray], most: int) -> Candidates:
+        """The first `depth` of each list fused, and behind them, where more are asked for, what
+        stands further down: so that more tags change none of the first ones."""
+        ids_BK, scores_BK = self._by_rank([ids[:, : self.depth] for ids in lists], most)
+        if most <= self.depth:
+            return ids_BK, scores_BK
+        for row, more in enumerate(zip(*self._by_rank(lists, most), strict=True)):
+            count = int((ids_BK[row] != PADDING).sum())
+            new = ~np.isin(more[0], [PADDING, *ids_BK[row, :count]])
+            ids, scores = (values[new][: most - count] for values in more)
+            end = count + len(ids)
+            ids_BK[row, count:end] = ids
+            scores_BK[row, count:end] = np.minimum(scores, scores_BK[row, :count].min(initial=1.0))
+        return ids_BK, scores_BK
+
+    def _by_rank(self, lists: Sequence[np.ndarray], most: int) -> Candidates:
+        weights = [self.fusion["dense"], self.fusion["lexical"]]
+        constant = self.fusion["constant"]
+        return reciprocal_rank_fusion(lists, most, weights=weights, constant=constant)
 
     def _lexical(self, documents: Sequence[str], selections: Selections, depth: int) -> Candidates:
         index = self.lexical

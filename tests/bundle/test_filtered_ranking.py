@@ -33,10 +33,12 @@ def fitted(features: tuple[str, ...]) -> Calibration:
     return Calibration(features, weights, (0.0,) * len(features), ones)
 
 
-def rank(ranker: Ranker, selections: list[Selection | None], reference: int = 0) -> Ranked:
-    asked = searches(selections, DEPTH, reference)
+def rank(
+    ranker: Ranker, selections: list[Selection | None], reference: int = 0, depth: int = DEPTH
+) -> Ranked:
+    asked = searches(selections, depth, reference)
     found = [INDEX.search(QUERIES[one.places], one.k, one.selection) for one in asked]
-    dense = gathered(asked, found, selections, DEPTH)
+    dense = gathered(asked, found, selections, depth)
     everything = among_all(asked, found, selections, reference) if reference else None
     return ranker.rank(NAMED, QUERIES, dense, selections, everything)
 
@@ -105,6 +107,20 @@ def test_a_filter_changes_no_probability() -> None:
             assert probability == before.get(label, probability)
             assert label in before or probability <= min(before.values())
     assert seen > 100
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_more_tags_change_neither_the_first_ones_nor_their_probabilities(share: float) -> None:
+    ranker, calibration = Ranker(LEXICAL, FUSION, None, None, DEPTH), fitted(FUSED)
+    selections = [None if share == 1 else drawn(LABELS, share, 7)] * DOCUMENTS
+    few, many = (rank(ranker, selections, DEPTH, depth) for depth in (DEPTH, 200))
+    for place in range(DOCUMENTS):
+        assert np.array_equal(many.ids_BK[place, :DEPTH], few.ids_BK[place])
+        assert np.array_equal(many.scores_BK[place, :DEPTH], few.scores_BK[place])
+        stated = [one.probabilities(calibration, place, DEPTH)[:DEPTH] for one in (few, many)]
+        assert np.array_equal(*stated)
+        assert len(set(many.ids_BK[place].tolist()) - {PADDING}) == 200
+        assert (np.diff(many.scores_BK[place]) <= 0).all()
 
 
 def test_company_changes_nothing() -> None:
