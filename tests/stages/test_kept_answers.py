@@ -25,10 +25,8 @@ def unit(count: int) -> tuple[pa.Table, pa.Table, pa.Table]:
     return fragments(documents([f"a text of number {n}" for n in range(count)]))
 
 
-def test_answers_of_an_endpoint_are_kept_while_a_unit_is_under_way(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kept_verdicts, "ROUNDS", 2)
+def kept_meanwhile(setting: Setting, count: int, at_once: int, calibration: str) -> list[int]:
+    """How many answers are stored at each question of an endpoint about `count` documents."""
     kept: list[int] = []
 
     def say(text: str, label: str) -> Reading:
@@ -36,25 +34,24 @@ def test_answers_of_an_endpoint_are_kept_while_a_unit_is_under_way(
         return by_length(text, label)
 
     setting.teacher = Counting(say)
-    teacher = TeacherConfig(kind="http", model="m", url="http://127.0.0.1:1", concurrency=3)
-    setting.worker(teacher=teacher)(*unit(5))
-    assert kept == [n // 6 * 6 for n in range(20)]
+    url = "http://127.0.0.1:1"
+    teacher = TeacherConfig(kind="http", model="m", url=url, concurrency=at_once)
+    setting.worker(teacher=teacher, calibration=calibration)(*unit(count))
+    return kept
+
+
+def test_answers_of_an_endpoint_are_kept_while_a_unit_is_under_way(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_verdicts, "ROUNDS", 2)
+    assert kept_meanwhile(setting, 5, 3, "none") == [n // 6 * 6 for n in range(20)]
 
 
 def test_priors_of_labels_are_kept_while_an_endpoint_is_asked_for_them(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_verdicts, "ROUNDS", 2)
-    kept: list[int] = []
-
-    def say(text: str, label: str) -> Reading:
-        kept.append(len(setting.stored()))
-        return by_length(text, label)
-
-    setting.teacher = Counting(say)
-    teacher = TeacherConfig(kind="http", model="m", url="http://127.0.0.1:1", concurrency=1)
-    setting.worker(teacher=teacher, calibration="prior")(*unit(1))
-    assert kept == [0, 0, 2, 2, 4, 4, 6, 6]
+    assert kept_meanwhile(setting, 1, 1, "prior") == [0, 0, 2, 2, 4, 4, 6, 6]
     assert len(setting.stored()) == len(setting.teacher.asked) == 8
 
 
