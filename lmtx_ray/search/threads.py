@@ -39,7 +39,7 @@ def in_threads(work: Callable[[slice], Found], queries: int) -> list[Found]:
     return list(pool.map(work, map(slice, ends, ends[1:])))
 
 
-@cache  # threads that were there before keep their memory, which is a tenth of a search's time
+@cache  # threads that were there before keep their memory
 def _pool(parts: int, threads: int, with_torch: bool) -> ThreadPoolExecutor:
     """`with_torch` whether torch is among the libraries whose threads are limited."""
     return ThreadPoolExecutor(parts, "search", _limit, (threads,))

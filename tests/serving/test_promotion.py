@@ -136,11 +136,16 @@ def change_slowly(service: Replicas, last: Replica, change: Callable[[], dict]) 
     return changed.result()
 
 
+def named(service: Replicas, name: str) -> Replica:
+    (replica,) = (one for one in service.all if one.name == name)
+    return replica
+
+
 @pytest.mark.parametrize("slow", ["Shard1-b", "Engine-b"])
 def test_nobody_answers_with_a_bundle_that_a_slow_replica_does_not_hold(
     service: Replicas, published: dict[str, str], slow: str
 ) -> None:
-    (last,) = (one for one in service.all if one.name == slow)
+    last = named(service, slow)
     last.slow = "new"
     there = change_slowly(service, last, partial(promote, service, published["new"]))
     assert (there["bundle_id"], there["rollback"]) == ("new", published["old"])
@@ -153,7 +158,7 @@ def test_nobody_answers_with_a_bundle_that_a_slow_replica_does_not_hold(
 def test_a_replica_that_refuses_leaves_the_old_bundle_everywhere(
     service: Replicas, published: dict[str, str], bad: str
 ) -> None:
-    (one,) = (one for one in service.all if one.name == bad)
+    one = named(service, bad)
     one.wrong = "new"
     with pytest.raises(PromotionError, match="wrong answers"):
         promote(service, published["new"])
@@ -167,7 +172,7 @@ def test_a_replica_that_refuses_leaves_the_old_bundle_everywhere(
 def test_a_replica_that_cannot_load_goes_on_answering_with_the_old_bundle(
     service: Replicas, published: dict[str, str], bad: str
 ) -> None:
-    (one,) = (one for one in service.all if one.name == bad)
+    one = named(service, bad)
     one.damaged = "new"
     with pytest.raises(PromotionError, match="a file was changed"):
         promote(service, published["new"], seconds=2.0)
