@@ -161,6 +161,7 @@ class Generation:
 
     def _begin(self, calls: Sequence[TagCall]) -> _Work:
         work = _Work()
+        depths: list[int] = []
         for place, call in enumerate(calls):
             selections, problems = self._select(call)
             if problems:
@@ -170,8 +171,8 @@ class Generation:
             work.calls.append(call)
             work.texts.append([document_text(title, text) for _, title, text in call.documents])
             work.selections += selections
-        depth = max((self.tagger.depth(self._wanted(call).top_k) for call in work.calls), default=0)
-        work.searches = self.tagger.searches(work.selections, depth)
+            depths += [self.tagger.depth(self._wanted(call).top_k)] * len(selections)
+        work.searches = self.tagger.searches(work.selections, depths)
         return work
 
     def _select(self, call: TagCall) -> tuple[list[Selection | None], tuple[Any, ...]]:

@@ -1,9 +1,11 @@
 """Searches for documents of which each may have its own selection of labels: few searches, the same
 answers.
 
-Documents without a selection, or with one that leaves few labels out, are searched together among
-all labels, for as many more as are left out at most. So are those whose selections leave few out of
-one of them (`Narrowed`), among that. The others are searched among their own.
+Documents without a selection, or with one that leaves few labels out, are searched among all,
+the latter for so many more. So are those whose selections leave few out of one of them
+(`Narrowed`), among that. The others are searched among their own. Those that want as many of the
+same are searched together: how widely an approximate index looks goes by how many are wanted, and
+no document's answer may depend on what others want.
 Shapes: B documents, K candidates.
 """
 
@@ -31,32 +33,32 @@ class Search:
     selection: Selection | None
 
 
-def searches(selections: Selections, k: int, all_k: int = 0) -> list[Search]:
-    """What has to be searched so that each document's `k` best labels of its selection are known,
+def searches(selections: Selections, k_B: Sequence[int], all_k: int = 0) -> list[Search]:
+    """What has to be searched so that each document's k best labels of its selection are known,
     and the `all_k` best of all labels for those documents that have a selection."""
-    groups: dict[Selection | None, list[int]] = {}
-    more: dict[Selection | None, int] = {}
-    for place, selection in enumerate(selections):
+    groups: dict[tuple[Selection | None, int], list[int]] = {}
+    for place, (selection, k) in enumerate(zip(selections, k_B, strict=True)):
         if selection is None or len(selection):
-            base, left_out = _base_of(selection)
-            groups.setdefault(base, []).append(place)
-            more[base] = max(more.get(base, 0), left_out)
-    if all_k and set(groups) - {None}:  # then all are searched among all labels
-        groups[None] = sorted(place for places in groups.values() for place in places)
-    least: dict[Selection | None, int] = {None: all_k}
-    return [
-        Search(places, max(k + more.get(base, 0), least.get(base, 0)), base)
-        for base, places in groups.items()
-    ]
+            base, more = _base_of(selection)
+            least = all_k if base is None else 0
+            groups.setdefault((base, max(k + more, least)), []).append(place)
+            if base is not None and all_k:
+                groups.setdefault((None, all_k), []).append(place)
+    return [Search(places, k, base) for (base, k), places in groups.items()]
 
 
 def _base_of(selection: Selection | None) -> tuple[Selection | None, int]:
-    """What a document is searched among, and how many labels of that it may not have."""
+    """What a document is searched among, and how many more are looked for, as it may not have so
+    many: a number of few values."""
     if selection is None or selection.left_out <= FEW:
-        return None, 0 if selection is None else selection.left_out
+        return None, _in_steps(0 if selection is None else selection.left_out)
     if isinstance(selection, Narrowed):
-        return selection.base, len(selection.without_F)
+        return selection.base, _in_steps(len(selection.without_F))
     return selection, 0
+
+
+def _in_steps(left_out: int) -> int:
+    return -(-left_out // FEW) * FEW
 
 
 def gathered(
@@ -106,5 +108,5 @@ def search_each(
     search: Callable[[Search], Candidates], selections: Selections, k: int
 ) -> Candidates:
     """The `k` best of each document's selection; `search` makes one search."""
-    asked = searches(selections, k)
+    asked = searches(selections, [k] * len(selections))
     return gathered(asked, [search(one) for one in asked], selections, k)

@@ -131,7 +131,8 @@ class Tagger:
         """What `tag` returns, and raises."""
         asked = self.ask(given)
         vectors_BD = self.encode(asked.documents)
-        searched = self.searches(asked.selections, self.depth(asked.wanted.top_k))
+        depths = [self.depth(asked.wanted.top_k)] * len(asked.documents)
+        searched = self.searches(asked.selections, depths)
         found = [self.search(vectors_BD[one.places], one.k, one.selection) for one in searched]
         return self.table(asked, vectors_BD, searched, found)
 
@@ -185,9 +186,9 @@ class Tagger:
         """A filter's keys that are not in the label set, by its field."""
         return self._filters.unknown(one)
 
-    def searches(self, selections: Selections, depth: int) -> list[Search]:
-        """What has to be searched for documents with these selections, see `rank`."""
-        return searches(selections, depth, self._depth if self._calibration else 0)
+    def searches(self, selections: Selections, depth_B: Sequence[int]) -> list[Search]:
+        """What has to be searched for documents with these selections and depths, see `rank`."""
+        return searches(selections, depth_B, self._depth if self._calibration else 0)
 
     def search(
         self, vectors_BD: np.ndarray, depth: int, selection: Selection | None = None

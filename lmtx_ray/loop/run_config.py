@@ -149,6 +149,17 @@ class RunConfig(Config):
             raise ValueError(f"fit.recipe {self.fit.recipe} is of source: {wanted}")
         return self
 
+    @model_validator(mode="after")
+    def _asks_about_what_is_found(self) -> RunConfig:
+        depth = self.shortlist.depth
+        for name in ("top_k", "select_k", "rerank_k") if self.has_judge else ():
+            if getattr(self.judge, name) > depth:
+                raise ValueError(
+                    f"judge.{name} asks about {getattr(self.judge, name)} candidates of a document, "
+                    f"and shortlist.depth keeps {depth}: raise shortlist.depth"
+                )
+        return self
+
     @property
     def has_judge(self) -> bool:
         """Whether anybody can be asked."""

@@ -50,9 +50,9 @@ class AskUnit:
                 vectors.append(tagger.encode(asked.documents))
                 selections += asked.selections
         assert job.top_k is not None  # settled before the plan was made
-        searches = tagger.searches(selections, tagger.depth(job.top_k))
+        depths = [tagger.depth(job.top_k)] * len(selections)
         vectors_ND = np.concatenate(vectors) if vectors else passed.vectors_ND
-        return passed.begun(vectors_ND, searches)
+        return passed.begun(vectors_ND, tagger.searches(selections, depths))
 
 
 class WriteUnit:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmtx_ray.bundle.ranking import Ranked, Ranker
-from lmtx_ray.bundle.searching import among_all, gathered, part_of, searches
+from lmtx_ray.bundle.searching import FEW, among_all, gathered, part_of, searches
 from lmtx_ray.evaluation.calibration import Calibration
 from lmtx_ray.evaluation.pair_features import FUSED, LEARNED
 from lmtx_ray.search.candidates import PADDING
@@ -36,7 +36,7 @@ def fitted(features: tuple[str, ...]) -> Calibration:
 def rank(
     ranker: Ranker, selections: list[Selection | None], reference: int = 0, depth: int = DEPTH
 ) -> Ranked:
-    asked = searches(selections, depth, reference)
+    asked = searches(selections, [depth] * len(selections), reference)
     found = [INDEX.search(QUERIES[one.places], one.k, one.selection) for one in asked]
     dense = gathered(asked, found, selections, depth)
     everything = among_all(asked, found, selections, reference) if reference else None
@@ -79,11 +79,24 @@ def test_a_filtered_ranking_is_a_brute_force_ranking_of_the_allowed_labels(share
 def test_documents_that_share_a_filter_are_searched_together() -> None:
     one = drawn(LABELS, 0.3, 7)
     own = [Narrowed(one, np.array([place], np.int32)) for place in one.ids_S[:8]]
-    (search,) = searches([one, *own], DEPTH)
-    assert (search.places, search.k, search.selection) == ([*range(9)], DEPTH + 1, one)
-    everything, among = searches([None, *own], DEPTH, DEPTH)
+    alone, search = searches([one, *own], [DEPTH] * 9)
+    assert (alone.places, alone.k, alone.selection) == ([0], DEPTH, one)
+    assert (search.places, search.k, search.selection) == ([*range(1, 9)], DEPTH + FEW, one)
+    everything, among = searches([None, *own], [DEPTH] * 9, DEPTH)
     assert (everything.places, everything.selection) == ([*range(9)], None)
     assert (among.places, among.selection) == ([*range(1, 9)], one)
+
+
+def test_what_others_want_makes_no_search_wider() -> None:
+    """An approximate index that looks more widely would find others for those beside them too."""
+    few = [Selection(LABELS, [place], but=True) for place in range(3)]
+    selections, depths = [None, None, *few, None], [DEPTH, 200, DEPTH, DEPTH, 200, DEPTH]
+    together = searches(selections, depths, DEPTH)
+    widths = {place: one.k for one in together for place in one.places}
+    for place, (selection, depth) in enumerate(zip(selections, depths, strict=True)):
+        (alone,) = searches([selection], [depth], DEPTH)
+        assert widths[place] == alone.k
+    assert len(together) == 4
 
 
 def test_a_filter_changes_no_probability() -> None:
@@ -126,12 +139,12 @@ def test_more_tags_change_neither_the_first_ones_nor_their_probabilities(share: 
 def test_company_changes_nothing() -> None:
     """A part of what was searched together is what would be found of it alone."""
     selections = [drawn(LABELS, 0.3, 1), None, Selection(LABELS, [4], but=True)] * 4
-    asked = searches(selections, DEPTH, 9)
+    asked = searches(selections, [DEPTH] * len(selections), 9)
     found = [INDEX.search(QUERIES[one.places], one.k, one.selection) for one in asked]
     for start, end in ((0, 1), (1, 7), (7, 12)):
         own = selections[start:end]
         part = part_of(asked, found, range(start, end))
-        alone = searches(own, DEPTH, 9)
+        alone = searches(own, [DEPTH] * len(own), 9)
         vectors_BD = QUERIES[start:end]
         expected = [INDEX.search(vectors_BD[one.places], one.k, one.selection) for one in alone]
         for kept, k in ((gathered, DEPTH), (among_all, 9)):

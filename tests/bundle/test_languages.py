@@ -58,7 +58,7 @@ def test_inflected_words_and_aliases_find_their_label(
 ) -> None:
     assert sorted(tagger.tag([text], 3)["label_keys"].to_pylist()[0]) == keys
     vectors_BD = tagger.encode([text])
-    asked = tagger.searches([None], 3)
+    asked = tagger.searches([None], [3])
     found = [tagger.search(vectors_BD, search.k) for search in asked]
     ranked = tagger.rank([text], vectors_BD, asked, found, [None], 3)
     evidence = tagger.explain(text, ranked, 0, keys[0])

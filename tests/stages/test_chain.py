@@ -59,7 +59,7 @@ def test_any_chain_finds_what_the_whole_index_finds(
     known = drawn.integers(-values, values + 1, (labels, 3)).astype(np.float32)  # so many are equal
     queries = drawn.normal(size=(len(masks), 3)).astype(np.float32)
     selections = [m and Selection(labels, np.flatnonzero(m[:labels])) for m in masks]
-    asked = searches(selections, k)
+    asked = searches(selections, [k] * len(selections))
     passed = handed_on(Passed.of_row(row_of(UNIT, 3))).begun(queries, asked)
     for shard in LabelIndex.build(known, shards).shards:
         with pytest.MonkeyPatch.context() as patch:
