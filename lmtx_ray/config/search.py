@@ -64,7 +64,8 @@ class ShortlistConfig(Config):
     depth: int = Field(
         100,
         ge=1,
-        description="Labels kept of a document from each side. Not fewer than the judge is asked about.",
+        description="Labels kept of a document from each side. Not fewer than the judge is asked "
+        "about.",
     )
     dense_weight: float = Field(
         1.0, ge=0, description="Weight of the encoder's ranking; 0 leaves it out."

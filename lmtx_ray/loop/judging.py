@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from lmtx_ray.io.accounts import read_accounts
@@ -124,7 +125,17 @@ def ask(
         kwargs = {"asking": asking, "labels": layout.labels.files()}
         before, begun = _asked(config, name), time.monotonic()
         pool, price = config.resources.judge, config.judge.price.model_dump()
-        run_units(works, AskTeacher, kwargs, pool, "judge", calls=UNITS_AT_ONCE, price=price)
+        run_units(
+            works,
+            AskTeacher,
+            kwargs,
+            pool,
+            "judge",
+            calls=UNITS_AT_ONCE,
+            price=price,
+            # another run that asks about the same texts begins elsewhere, see `look_again`
+            order=partial(fingerprint, config.run),
+        )
         keep_rate(config, layout, _asked(config, name) - before, time.monotonic() - begun)
 
 

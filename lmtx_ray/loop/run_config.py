@@ -151,12 +151,12 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _asks_about_what_is_found(self) -> RunConfig:
-        depth = self.shortlist.depth
+        kept = self.shortlist.depth
         for name in ("top_k", "select_k", "rerank_k") if self.has_judge else ():
-            if getattr(self.judge, name) > depth:
+            if (asked := getattr(self.judge, name)) > kept:
                 raise ValueError(
-                    f"judge.{name} asks about {getattr(self.judge, name)} candidates of a document, "
-                    f"and shortlist.depth keeps {depth}: raise shortlist.depth"
+                    f"judge.{name} asks about {asked} candidates of a document, and "
+                    f"shortlist.depth keeps {kept}: raise shortlist.depth"
                 )
         return self
 

@@ -82,19 +82,21 @@ class AskTeacher:
         )
         prompt, teacher = asking.identity
         partition = VerdictStore(asking.store).partition(teacher, prompt)
-        self._kept, self._human = KeptVerdicts(partition, asking.known), Lookup(asking.human)
+        own = set(asking.sources.values())
+        self._kept, self._human = KeptVerdicts(partition, asking.known, own), Lookup(asking.human)
         self._teacher: Teacher | None = None
         self._budget = worker_budget(asking.budget)
         self._account = Account(asking.costs) if asking.costs else None
         self._sample: list[pa.Table] | None = [] if asking.check else None
+        self._repeatable = _is_repeatable(asking)
         self._priors: Priors | None = None
         # several units may be worked on at once
         self._starting, self._checking = threading.Lock(), threading.Lock()
         if asking.calibration == "prior":
             stored = self._kept.lookup.find([document_key()])
-            own, asks = (partition, asking.identity), (self._started, self._kept.keep)
-            how = _is_repeatable(asking), at_once(asking.teacher)
-            self._priors = Priors(stored, *own, *asks, *how)
+            where, asks = (partition, asking.identity), (self._started, self._kept.keep)
+            how = self._repeatable, at_once(asking.teacher)
+            self._priors = Priors(stored, *where, *asks, *how)
 
     @property
     def usage(self) -> Usage:
@@ -171,13 +173,27 @@ class AskTeacher:
     ) -> None:
         """Asks what neither the store nor a person has answered; `known` gets the answers."""
         open_ones = [candidate for candidate in part if candidate.plain not in human]
-        asked = questions.to_ask(open_ones, known)
+        asked: Sequence[Candidate] = questions.to_ask(open_ones, known)
         progress.advance(len(part) - len(asked))
         size = at_once(self._asking.teacher) or max(len(asked), 1)
-        for first in range(0, len(asked), size):
-            tables = self._answers(documents, asked[first : first + size])
+        while asked := self._not_answered_since(asked, known):
+            tables = self._answers(documents, asked[:size])
             self._kept.keep(tables)
             known |= questions.first_by_key(pa.concat_tables(tables))
+            asked = asked[size:]
+
+    def _not_answered_since(
+        self, asked: Sequence[Candidate], known: dict[Key, Any]
+    ) -> Sequence[Candidate]:
+        """Those that no other run has been answered meanwhile; `known` gets the answers. All of
+        them where bits repeat: those go by what is asked together."""
+        if not asked or self._repeatable or not self._kept.look_again():
+            return asked
+        keys = {candidate.key[0] for candidate in asked}
+        known |= questions.first_by_key(self._kept.lookup.find(keys))
+        left = questions.to_ask(asked, known)
+        progress.advance(len(asked) - len(left))
+        return left
 
     def _answers(self, documents: pa.Table, asked: Sequence[Candidate]) -> list[pa.Table]:
         """The judge's, as rows for the store. Raises what the judge raised, with what was

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -24,11 +25,32 @@ def at_once(config: TeacherConfig) -> int | None:
 
 
 class KeptVerdicts:
-    """Verdicts of one judge, found by `lookup`: those of a snapshot of its partition, and what is
-    kept here. Several threads may find and keep."""
+    """Verdicts of one judge, found by `lookup`: those of a snapshot of its partition, what is kept
+    here, and what was seen of others since. Several threads may find, keep and look.
 
-    def __init__(self, partition: Partition, snapshot: Snapshot) -> None:
+    `own` are the marks of the questions of who asks: what their other workers keep is not looked
+    at, as they are asked about other documents.
+    """
+
+    def __init__(self, partition: Partition, snapshot: Snapshot, own: Collection[str] = ()) -> None:
         self._partition, self.lookup = partition, Lookup(snapshot)
+        self._own = tuple(f"{mark}-" for mark in own)
+        self._snapshot, self._seen = snapshot, set(snapshot.parts)
+        self._looking, self._looked = threading.Lock(), False
+
+    def look_again(self) -> bool:
+        """Have found what others appended since; whether there was anything. Two runs that ask
+        about the same texts at the same time pay twice for what both are asking right now only."""
+        with self._looking:
+            if not self._looked:
+                self._seen |= self._partition.absorbed(self._snapshot.generation)
+                self._looked = True
+            names = {*self._partition.part_names()} - self._seen  # merged ones stay for a day
+            self._seen |= names
+            news = sorted(name for name in names if not name.startswith(self._own))
+            for name in news:
+                self.lookup.add(self._partition.read_part(name))
+            return bool(news)
 
     def keep(self, tables: Sequence[pa.Table]) -> None:
         """Append STORED_VERDICTS. They are named by the step that asked and their first pair, as

@@ -68,6 +68,7 @@ def run_units(
     local: bool = False,
     calls: int = 1,
     price: Mapping[str, float] | None = None,
+    order: Callable[[str], Any] | None = None,
 ) -> None:
     """Run every unit not yet done, of several steps through one pool; then publish each step.
 
@@ -79,12 +80,13 @@ def run_units(
         local: In this process: what is little is done before a pool has started.
         calls: Units that an actor works on at once, in threads.
         price: Of a million tokens (prompt, answer), where a judge is asked.
+        order: What units are sorted by, a function of their names; in the order given if None.
     """
     works = [work for work in works if not work.output.is_complete()]
     if not works:
         logger.info("%s: complete", name)
         return
-    do_units(works, worker, kwargs, resources, name, local, calls, price)
+    do_units(works, worker, kwargs, resources, name, local, calls, price, order)
     for work in works:
         work.output.publish([unit.name for unit in work.units], key=work.key)
 
@@ -98,9 +100,12 @@ def do_units(
     local: bool = False,
     calls: int = 1,
     price: Mapping[str, float] | None = None,
+    order: Callable[[str], Any] | None = None,
 ) -> None:
     """Run every unit not yet done, and publish nothing."""
     waiting = _waiting(works, name)
+    if order is not None:
+        waiting = sorted(waiting, key=lambda one: order(one[0].name))
     if waiting:
         targets, sizes = _targets(works), _sizes(waiting)
         if local:

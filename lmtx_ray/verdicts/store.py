@@ -43,11 +43,13 @@ class LayerFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a store held of one judge at one moment: goes to workers as it is."""
+    """What a store held of one judge at one moment: goes to workers as it is. `generation` is the
+    number of that which named the layers."""
 
     uri: str
     layers: tuple[tuple[LayerFile, ...], ...] = ()
     parts: tuple[str, ...] = ()
+    generation: int = 0
 
     @property
     def rows_in_layers(self) -> int:
@@ -94,18 +96,24 @@ class Partition:
         number = int(files[-1].rsplit("/", 1)[1].removesuffix(".json"))
         return number, storage.read_json(files[-1])
 
+    def absorbed(self, number: int) -> set[str]:
+        """Parts that the generation of a number had in its layers and that may lie there still;
+        they do for a day."""
+        uri = storage.join(self.uri, "generations", f"{number:08d}.json")
+        return {*storage.read_json(uri)["absorbed"]} if number else set()
+
     def snapshot(self) -> Snapshot:
         """What counts now. Parts are listed before the generation is read, so a part that is
         merged in between is seen twice, never not at all; lookups do not mind. One that was merged
         long ago may be gone since, and the generation that tells so is an older one."""
         _, before = self.generation()
         parts = self.part_names()
-        _, generation = self.generation()
+        number, generation = self.generation()
         absorbed = {*before["absorbed"], *generation["absorbed"]}
         layers = tuple(tuple(LayerFile(**file) for file in layer) for layer in generation["layers"])
         waiting = tuple(p for p in parts if p not in absorbed)
         newest_first = self.uri.endswith(f"/{HUMAN}")
-        return Snapshot(self.uri, layers, waiting[::-1] if newest_first else waiting)
+        return Snapshot(self.uri, layers, waiting[::-1] if newest_first else waiting, number)
 
     def read_part(self, name: str) -> pa.Table:
         """STORED_VERDICTS of a part, as they were appended."""

@@ -123,3 +123,8 @@ def rankings(table: pa.Table, *labels: int) -> pa.Table:
 def fragments(table: pa.Table) -> tuple[pa.Table, pa.Table, pa.Table]:
     """(documents, dense, hybrid): labels 3, 4, … and 0, 1, 2, 3, …"""
     return table, rankings(table, 3, 4, 5, 6), rankings(table, 0, 1, 2, 3, 4)
+
+
+def said(view: pa.Table) -> list[tuple[str, int, str]]:
+    """(doc_id, label_id, answer) of each verdict."""
+    return list(zip(*(view[n].to_pylist() for n in ("doc_id", "label_id", "answer")), strict=True))

@@ -22,7 +22,7 @@ from lmtx_ray.teacher.protocol import BudgetReached, JudgeRefused
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.teacher.registry import build_teacher
 from lmtx_ray.verdicts.store import add_human
-from tests.stages.asking import Counting, Setting, by_length, documents, fragments
+from tests.stages.asking import Counting, Setting, by_length, documents, fragments, said
 
 
 @pytest.fixture
@@ -36,10 +36,6 @@ def texts(count: int) -> list[str]:
 
 def unit(count: int = 3) -> tuple[pa.Table, pa.Table, pa.Table]:
     return fragments(documents(texts(count)))
-
-
-def said(view: pa.Table) -> list[tuple[str, int, str]]:
-    return list(zip(*(view[n].to_pylist() for n in ("doc_id", "label_id", "answer")), strict=True))
 
 
 def say_no(text: str, label: str) -> Reading:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,8 @@ from lmtx_ray.io import halting
 from lmtx_ray.stages import kept_verdicts
 from lmtx_ray.teacher.protocol import Halted
 from lmtx_ray.teacher.reading import Reading
-from tests.stages.asking import Counting, Setting, by_length, documents, fragments
+from lmtx_ray.verdicts.layers import merge
+from tests.stages.asking import Counting, Setting, by_length, documents, fragments, said
 
 
 @pytest.fixture
@@ -53,6 +55,38 @@ def test_priors_of_labels_are_kept_while_an_endpoint_is_asked_for_them(
     monkeypatch.setattr(kept_verdicts, "ROUNDS", 2)
     assert kept_meanwhile(setting, 1, 1, "prior") == [0, 0, 2, 2, 4, 4, 6, 6]
     assert len(setting.stored()) == len(setting.teacher.asked) == 8
+
+
+def test_what_another_run_is_answered_meanwhile_is_not_asked_again(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both began before either had asked anything, and the second looks between its questions."""
+    monkeypatch.setattr(kept_verdicts, "ROUNDS", 2)
+    url = "http://127.0.0.1:1"
+    endpoint = TeacherConfig(kind="http", model="m", url=url, concurrency=3)
+    ours, theirs = (setting.worker(name, teacher=endpoint) for name in ("ours", "theirs"))
+    began = ours(*unit(2))
+    merge(setting.partition)
+
+    def meanwhile(text: str, label: str) -> Reading:
+        if len(setting.teacher.asked) == 8 + 1:
+            ours(*unit(5))
+        return by_length(text, label)
+
+    setting.teacher.say = meanwhile
+    found = theirs(*unit(5))
+    twice = Counter(setting.teacher.asked)
+    assert len(twice) == 5 * 4
+    assert sum(times > 1 for times in twice.values()) <= 2 * 3  # of what both asked at that moment
+    assert said(found) == said(ours(*unit(5)))
+    assert said(began) == said(found)[:8]
+
+
+def test_where_bits_repeat_a_unit_asks_all_that_it_asked_alone(setting: Setting) -> None:
+    ours, theirs = setting.worker("ours"), setting.worker("theirs")
+    ours(*unit(2))
+    theirs(*unit(2))
+    assert len(setting.teacher.asked) == 2 * 8
 
 
 def test_a_halted_worker_asks_nothing_more(setting: Setting) -> None:
