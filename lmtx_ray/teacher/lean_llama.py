@@ -85,14 +85,24 @@ class LeanLlama:
         for layer in self._layers[:-1]:
             rows_TE = self._fed(layer, self._attended(layer, rows_TE, cos, sin, seen))
         last = self._layers[-1]
-        ends_PE = self._fed(last, self._attended(last, rows_TE, cos, sin, seen)[seen.ends])
+        ends_PE = self._fed(last, self._attended(last, rows_TE, cos, sin, seen, at_ends=True))
         return functional.linear(self._normed(ends_PE, self._norm), self._head)
 
     def _normed(self, rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return functional.rms_norm(rows, (rows.shape[-1],), weight, self._epsilon)
+        """Root mean square norm (Zhang and Sennrich 2019): torch's own takes more passes."""
+        wide = rows.float()
+        squares = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_()
+        scale = squares.div_(rows.shape[-1]).add_(self._epsilon).rsqrt_()
+        return (wide * scale).to(rows.dtype) * weight
 
     def _attended(
-        self, layer: Layer, rows_TE: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, seen: Seen
+        self,
+        layer: Layer,
+        rows_TE: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        seen: Seen,
+        at_ends: bool = False,
     ) -> torch.Tensor:
         queries, keys = self._heads
         made = functional.linear(self._normed(rows_TE, layer.before), layer.inputs, layer.bias)
@@ -104,7 +114,9 @@ class LeanLlama:
         turned = _turned(turned, cos, sin)
         parts = (turned[:, :queries], turned[:, queries:], made_THd[:, queries + keys :])
         query, key, value = (part.transpose(0, 1)[None] for part in parts)
-        out_THd = attend_blocks(seen, query, key, value, self._size**-0.5)
+        if at_ends:
+            query, rows_TE = query[:, :, seen.ends], rows_TE[seen.ends]
+        out_THd = attend_blocks(seen, query, key, value, self._size**-0.5, at_ends)
         return torch.addmm(rows_TE, out_THd.view(len(rows_TE), -1), layer.output)
 
     def _fed(self, layer: Layer, rows_TE: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ block, which all of its rows see, and the block itself under a mask.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -38,9 +39,11 @@ class Product:
 
 @dataclass
 class Seen:
-    """A step for all layers of a model, and how many of them have asked for it."""
+    """A step for all layers of a model, and how many of them have asked for it. `of_ends` are the
+    products of the rows that answers follow, counted among these: a last layer needs no others."""
 
     products: Sequence[Product]
+    of_ends: Sequence[Product]
     ends: torch.Tensor  # rows that answers follow
     longest: int  # tokens that a prompt may have
     layers: int = 0
@@ -55,14 +58,20 @@ def step_of(
 ) -> Iterator[Seen]:
     """What models that run in the block attend to. Prompts of other steps have up to `longest`
     tokens: a model that does not see so many is refused at its first step."""
-    products = [_product(block, dtype, device) for block in step.blocks]
+    products = [_product(block, _within(dtype, device), device) for block in step.blocks]
     ends = torch.tensor(step.ends, device=device)
-    seen = Seen(products, ends, max(longest, max(step.positions) + 1))
+    of_ends = [*_of_ends(products, step.ends)]
+    seen = Seen(products, of_ends, ends, max(longest, max(step.positions) + 1))
     token = CURRENT.set(seen)
     try:
         yield seen
     finally:
         CURRENT.reset(token)
+
+
+def _within(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """What attention is computed in: a CPU's kernel is slower in few bits for products so small."""
+    return torch.float32 if device.type == "cpu" else dtype
 
 
 def _product(block: Block, dtype: torch.dtype, device: torch.device) -> Product:
@@ -71,6 +80,16 @@ def _product(block: Block, dtype: torch.dtype, device: torch.device) -> Product:
     plain = len(block.pieces) == 1 and not block.before
     mask = None if plain else _mask(block, dtype).to(device)
     return Product(slice(block.first, block.last), seen, mask)
+
+
+def _of_ends(products: Sequence[Product], ends: Sequence[int]) -> Iterator[Product]:
+    """Of those products that have ends among their rows, these alone. Both are in order."""
+    for product in products:
+        first, last = (bisect_left(ends, row) for row in (product.rows.start, product.rows.stop))
+        if last > first:
+            rows = [end - product.rows.start for end in ends[first:last]]
+            mask = None if product.mask is None else product.mask[:, :, rows]
+            yield Product(slice(first, last), product.seen, mask)
 
 
 def _joined(spans: Sequence[Span]) -> list[Span]:
@@ -118,11 +137,15 @@ def attend_blocks(
     key: torch.Tensor,
     value: torch.Tensor,
     scaling: float | None,
+    at_ends: bool = False,
 ) -> torch.Tensor:
-    """The same for a step, [T, heads, d] out; counts the layer."""
+    """The same for a step, [T, heads, d] out, with queries `at_ends` alone for these; counts the
+    layer."""
     step.layers += 1
     out_THd = query.new_empty(query.shape[2], query.shape[1], value.shape[-1])
-    for product in step.products:
+    within = _within(query.dtype, query.device)
+    query, key, value = (one.to(within) for one in (query, key, value))
+    for product in step.of_ends if at_ends else step.products:
         seen = product.seen
         keys, values = (
             one[:, :, seen[0]] if len(seen) == 1 else torch.cat([one[:, :, s] for s in seen], 2)
@@ -133,7 +156,7 @@ def attend_blocks(
             keys,
             values,
             attn_mask=product.mask,
-            is_causal=product.mask is None,
+            is_causal=product.mask is None and not at_ends,
             scale=scaling,
             enable_gqa=query.shape[1] != key.shape[1],
         )[0].transpose(0, 1)
