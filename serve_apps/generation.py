@@ -21,7 +21,6 @@ from lmtx_ray.corpus.filters import Filter, UnknownKeys, unknown_in_words
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.candidates import Candidates, merge_top_k
 from lmtx_ray.search.selection import Selection
-from serve_apps.no_tags import why_none
 
 Row = dict[str, Any]
 Place = tuple[str | int, ...]  # a path into the request
@@ -234,11 +233,7 @@ class Generation:
 
     def _rows(self, call: TagCall, documents: list[str], ranked: Ranked) -> list[Row]:
         ids = [doc_id for doc_id, _, _ in call.documents]
-        wanted = self._wanted(call)
-        rows = self.tagger.answers(ids, documents, ranked, wanted, call.asked())
-        for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
-            if not row["label_keys"] and not row["reason"]:
-                row["reason"] = why_none(self.tagger, ranked, document, place, wanted)
+        rows = self.tagger.answers(ids, documents, ranked, self._wanted(call), call.asked())
         if call.explain:
             for place, (row, document) in enumerate(zip(rows, documents, strict=True)):
                 keys = row["label_keys"]

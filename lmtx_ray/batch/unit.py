@@ -19,6 +19,7 @@ from lmtx_ray.batch.chunks import Chunk, passed_types, read_chunks
 from lmtx_ray.batch.formats import LISTS, TagWriter
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.row_filters import row_filter
+from lmtx_ray.config.defaults import UNLIKELY
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import LabelSet
@@ -174,7 +175,8 @@ def keep(
     rest = [n for n, key in enumerate(row["label_keys"]) if key not in set(kept)]
     rest = rest[: max(top_k - len(kept), 0)]
     unknown = [key for key in kept if key not in texts]
-    reasons = [row["reason"]] if row["reason"] else []
+    said = "" if row["reason"].startswith(UNLIKELY) else row["reason"]  # there are tags now
+    reasons = [said] if said else []
     reasons += [f"kept key {key!r} is not in the label set" for key in unknown]
     begin: dict[str, list[Any]] = {
         "label_keys": list(kept),

@@ -17,7 +17,7 @@ from lmtx_ray.bundle.loading import calibration_of, examples_of, ranker_of
 from lmtx_ray.bundle.ranking import Ranked
 from lmtx_ray.bundle.searching import Search, Selections, among_all, gathered, searches
 from lmtx_ray.config.components import EncoderConfig
-from lmtx_ray.config.defaults import Defaults
+from lmtx_ray.config.defaults import UNLIKELY, Defaults
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.filters import Filter
 from lmtx_ray.corpus.label_set import LabelSet
@@ -264,6 +264,9 @@ class Tagger:
             row["probabilities"].append(probability)
             if len(row["scores"]) == wanted.top_k:
                 return
+        if not row["label_keys"]:
+            found = [p for label, p in zip(ids_K, probabilities_K, strict=True) if label != PADDING]
+            row["reason"] = _why_unlikely(found, wanted)
 
     def explain(self, document: str, ranked: Ranked, place: int, key: str) -> dict[str, Any]:
         """Why the document at `place` has the tag `key`, see `evidence`."""
@@ -276,3 +279,11 @@ class Tagger:
         if (lexical := self._ranker.lexical) is not None:
             return lexical.named(document, label)
         return sorted(set(document_words(document)) & set(words(self.labels.texts[label])))
+
+
+def _why_unlikely(probabilities: Sequence[float], wanted: Defaults) -> str:
+    """Why a document has no tags whose labels have these probabilities, in words."""
+    if not probabilities:
+        return "no label was found"
+    least, best = wanted.min_probability, max(probabilities)
+    return f"{UNLIKELY} {least:g} or more: the best has {best:.2f}"

@@ -127,6 +127,15 @@ def test_each_document_has_its_own_filter_beside_that_of_all(tagger: Tagger) -> 
         assert alone.to_pylist() == rows[place : place + 1]
 
 
+def test_a_probability_that_no_tag_has_is_a_reason(tagger: Tagger) -> None:
+    rows = tagger.tag(["heart pain", " "], min_probability=1.0, deny=["L3"])
+    assert rows["label_keys"].to_pylist() == [[], []]
+    unlikely, empty = rows["reason"].to_pylist()
+    assert unlikely.startswith("no tag has a probability of 1 or more: the best has 0.")
+    assert empty == "empty"
+    assert tagger.tag(["heart pain"])["reason"].to_pylist() == [""]
+
+
 def test_a_filter_that_leaves_no_label_is_a_reason(tagger: Tagger) -> None:
     nothing = [Filter.of([]), Filter.of(["L1"], ["L1"]), Filter.of(under="L1")]
     rows = tagger.tag(["heart pain", " ", "heart"], filters=nothing)
