@@ -65,6 +65,7 @@ def add_edits(api: FastAPI, editor: Editor | None) -> None:
         call = EditCall(REMOVE, [{"key": key} for key in body.keys], body.promote, body.of)
         return await _edit(_allowed(request, editor), call, request)
 
+    @api.head("/v1/edits/{edit_id}", include_in_schema=False)
     @api.get("/v1/edits/{edit_id}", response_model=Edit)
     async def edit(edit_id: Annotated[Name, PathParameter(min_length=1)], request: Request) -> Any:
         """How an edit stands. Needs a key with the right `labels`."""

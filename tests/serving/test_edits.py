@@ -72,6 +72,7 @@ def test_a_key_with_the_right_edits() -> None:
     ]
     assert ask("GET", "/v1/edits/e1", editor=editor).json()["state"] == "made"
     assert ask("GET", "/v1/edits/e2", editor=editor).status_code == 404
+    assert ask("HEAD", "/v1/edits/e1", editor=editor).status_code == 200
 
 
 def test_keys_to_remove_may_come_in_chunks() -> None:
