@@ -140,8 +140,8 @@ class TeacherConfig(Config):
 
 
 class BudgetConfig(Config):
-    """Hard limits of this run, over all its starts; at the limit it stops, keeps everything, and
-    goes on once the limit is raised."""
+    """Hard limits of this run and of `judge-check`, over all starts; at the limit it stops, keeps
+    everything, and goes on once the limit is raised."""
 
     requests: int | None = Field(
         None, ge=1, description="Most questions asked; without it there is no limit."

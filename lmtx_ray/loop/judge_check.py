@@ -32,8 +32,10 @@ from lmtx_ray.loop.judging import asking_of
 from lmtx_ray.loop.layout import Layout, lay_out
 from lmtx_ray.loop.preflight import check_judge
 from lmtx_ray.loop.run_config import RunConfig
+from lmtx_ray.loop.run_folder import RunLayout
 from lmtx_ray.search import candidates
 from lmtx_ray.search.lexical import LexicalIndex
+from lmtx_ray.stages.budget import RemoteLedger, shared_budget
 from lmtx_ray.stages.judge import Asking
 from lmtx_ray.stages.sample import ask_sample
 from lmtx_ray.teacher.ensemble import agreement, names_of
@@ -70,12 +72,12 @@ def check(
     ranked = _ranked(config, layout, sample, labels)
     chosen = _chosen(ranked, labels.num_rows, given)
     start_ray(config.run)
-    with storage.scratch_folder() as scratch:
-        files = _label_files(layout, labels, scratch)
-        rankings = _as_rankings(chosen)
-        first = _ask(config, layout, None, sample, rankings, files)
+    limits, spent = config.judge.budget, RunLayout(config.run).spent
+    with storage.scratch_folder() as scratch, shared_budget(limits, spent) as budget:
+        sampled = sample, _as_rankings(chosen), _label_files(layout, labels, scratch)
+        first = _ask(config, layout, budget, None, *sampled)
         other = _other_prompt(config, second_prompt)
-        second = _ask(config, layout, other, sample, rankings, files) if other else None
+        second = _ask(config, layout, budget, other, *sampled) if other else None
     by_order = config.pseudo_labels.accept_deviations is not None
     result = conclude(first[0], ranked, given, second[0] if second else None, by_order)
     if config.judge.teacher.kind == "ensemble":
@@ -234,6 +236,7 @@ def _other_prompt(config: RunConfig, wanted: str | None) -> str | None:
 def _ask(
     config: RunConfig,
     layout: Layout,
+    budget: RemoteLedger | None,
     prompt: str | None,
     sample: pa.Table,
     rankings: pa.Table,
@@ -244,7 +247,7 @@ def _ask(
         other = get_prompt(prompt)
         identity = teacher_identity(config.judge.teacher, other)
         layout = replace(layout, prompt=other, judge=identity)
-    asking: Asking = asking_of(config, layout, plan, {"train": SOURCE}, 0)
+    asking: Asking = asking_of(config, layout, plan, {"train": SOURCE}, 0, budget)
     nobody = Snapshot(asking.human.uri)  # what people answered says nothing about the judge
     asking = replace(asking, rankings=("sample",), check=False, human=nobody)
     started = time.monotonic()

@@ -152,6 +152,17 @@ def test_costs_are_those_of_a_thousand_judgements() -> None:
 
 
 @pytest.mark.ray
+def test_a_check_keeps_to_the_budget_of_its_run(ray_cluster, tmp_path: Path, caplog) -> None:
+    path, run = str(write_inputs(tmp_path)), tmp_path / "run"
+    given = ["--set", f"run={run}", "--set", "encoder.model=some/encoder"]
+    limited = [*given, "--set", "judge.budget.requests=30"]
+    assert cli.main(["judge-check", path, *limited, "--pairs", "160"]) == 1
+    assert "judge.budget.requests: the 30 requests are used up" in caplog.text
+    spent = [json.loads(file.read_text())["requests"] for file in (run / "spent").iterdir()]
+    assert 0 < sum(spent) <= 30
+
+
+@pytest.mark.ray
 def test_a_check_asks_once_and_its_answers_are_the_runs(
     ray_cluster, tmp_path: Path, capsys
 ) -> None:
