@@ -127,7 +127,9 @@ def add_gold_options(parser: argparse.ArgumentParser) -> None:
     )
     names = parser.add_mutually_exclusive_group()
     names.add_argument("--labels", metavar="FILE", help="the label set: unknown gold is rejected")
-    names.add_argument("--bundle", metavar="URI", help="the same, of a bundle")
+    names.add_argument(
+        "--bundle", metavar="URI", help="the same, of a bundle, or a run for its newest one"
+    )
     names.add_argument("--run", metavar="RUN", help="the same, of a run: its folder or YAML file")
 
 

@@ -13,24 +13,26 @@ from lmtx_ray.corpus.label_names import LabelNames
 from lmtx_ray.corpus.label_set import FILE, LabelSet
 from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
 
 ROWS = 4096
 
 
 def label_names(given: Any) -> LabelNames:
-    """Of a table (what pa.table() takes), or of a URI: a published step of labels, a bundle, or a
-    file of labels as a run reads it.
+    """Of a table (what pa.table() takes), or of a URI: a published step of labels, a bundle, a run
+    (its newest bundle), or a file of labels as a run reads it.
 
     Raises:
         CorpusError: A file with a bad row.
         ValueError: A table without label_key, or whose label ids are not 0, 1, 2, …
-        PublishError: A folder that holds none of these.
+        PublishError: A folder that holds none of these, or a run without a bundle yet.
     """
     if isinstance(given, LabelNames):
         return given
     if not isinstance(given, str):
         return _of_table(given if isinstance(given, pa.Table) else pa.table(given))
+    given = resolve(given)
     if storage.exists(storage.join(given, MANIFEST)):
         manifest = PublishedFolder(given).manifest()
         return _of_bundle(given) if manifest.files else _of_table(PublishedFolder(given).read())

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
 from lmtx_ray.cli.main import main
 from lmtx_ray.io import storage
+from lmtx_ray.io.latest import write_about
+from tests.tiny import save_encoder
+from tests.tiny_bundle import publish_bundle
 
 
 def put(place: str, name: str, text: str) -> str:
@@ -37,6 +41,20 @@ def test_tags_gold_and_reviews_lie_anywhere(place: str, capsys) -> None:
     found = json.loads(capsys.readouterr().out)
     assert (found["reviewed"], found["right"]) == (9, 3)
     assert found["stored"]["imported"] == {"human": 9}
+
+
+def test_a_run_gives_the_label_set_of_its_newest_bundle(tmp_path: Path, capsys) -> None:
+    bundle = publish_bundle(tmp_path / "run" / "bundle-one", save_encoder(tmp_path / "model"))
+    run = str(tmp_path / "run")
+    write_about(bundle, run, {})
+    tags = put(str(tmp_path), "tags.csv", "id,label_key\na,L1\nb,L2\n")
+    gold = put(str(tmp_path), "gold.csv", "id,label\na,L1\nb,no such label\n")
+    told = []
+    for place in (bundle, run, f"{run}/latest"):
+        assert main(["evaluate", "--tags", tags, "--gold", gold, "--bundle", place]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert told[0]["matched"] == 1  # a gold name that no label has is rejected
+    assert told[1:] == told[:1] * 2
 
 
 @pytest.mark.parametrize("given", ["nan,1.5", "0.5,0", "-1,1", "0.5"])
