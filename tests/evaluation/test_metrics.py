@@ -60,7 +60,8 @@ def test_bootstrap_holds_the_mean_and_is_seeded() -> None:
     values = np.array([0.0, 1.0] * 200)
     mean, low, high = metrics.bootstrap_mean(values, seed=1)
     assert (mean, low < 0.5 < high) == (0.5, True)
-    assert 0.4 < low < high < 0.6
+    half = 1.96 * 0.5 / np.sqrt(400)  # what 95 % lie within
+    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.004)
     assert metrics.bootstrap_mean(values, seed=1) == (mean, low, high)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,15 @@ def test_nor_is_the_same_text_under_another_id() -> None:
     assert ids[0].tolist() == [4, 1, 7, -1]
 
 
+def test_so_many_neighbours_vote_whether_the_document_itself_is_known_or_not() -> None:
+    memory = Memory(replace(remembered(), voting=np.array([1.0, 0.15])))
+    ids, _ = memory.search(unit((1, 0)), 4)
+    assert ids[0].tolist() == [4, 1, -1, -1]
+    ids, scores = memory.search(unit((1, 0)), 4, [document_key("a")])
+    assert ids[0].tolist() == [1, -1, -1, -1]
+    assert scores[0, 0] == pytest.approx(0.8)  # one alone has all the weight
+
+
 def test_answers_do_not_depend_on_company() -> None:
     generator = np.random.default_rng(1)
     vectors = unit(*generator.normal(size=(200, 16)))
@@ -87,6 +97,8 @@ def test_answers_do_not_depend_on_company() -> None:
 def test_histories_rise_with_acceptance_and_stay_modest_for_the_unknown() -> None:
     often, never, unknown, seldom = Memory(remembered()).histories(np.array([4, 1, 0, 7])).tolist()
     assert often > never > seldom
+    counted = np.log((1.4 + 0.5) / (4 + 2 - 1.4 - 0.5)), np.log(1.5 / 10.5)
+    assert (never, seldom) == pytest.approx(counted)
     assert unknown == pytest.approx(np.log(0.5 / 1.5))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import pytest
 from lmtx_ray.config.judge import BudgetConfig
 from lmtx_ray.corpus import schemas
 from lmtx_ray.corpus.text_keys import text_key
-from lmtx_ray.io import progress
+from lmtx_ray.io import progress, storage
 from lmtx_ray.stages import judge
 from lmtx_ray.stages.judge import CHECKED_DOCUMENTS, AskTeacher
 from lmtx_ray.teacher.budget import Ledger
 from lmtx_ray.teacher.health import JudgeUseless
+from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.teacher.protocol import BudgetReached, JudgeRefused
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.teacher.registry import build_teacher
@@ -185,7 +187,7 @@ def test_answers_of_people_do_not_hide_a_useless_judge(setting: Setting) -> None
             }
         ),
     )
-    with pytest.raises(JudgeUseless):
+    with pytest.raises(JudgeUseless, match="after 150 pairs: it says no to every pair"):
         setting.worker()(*unit(40))
 
 
@@ -209,6 +211,19 @@ def test_what_the_judge_says_is_counted_for_those_who_look_on(setting: Setting) 
     now = progress.snapshot().amounts
     told = {name: now[name] - before.get(name, 0) for name in ("answered", "yes")}
     assert told == {"answered": view.num_rows, "yes": view["answer"].to_pylist().count("yes")}
+
+
+def test_the_judge_sees_all_that_its_prompt_shows_of_a_label(setting: Setting) -> None:
+    labels = storage.read_table(setting.labels).to_pylist()
+    for row in labels:
+        row |= {"description": f"about {row['label_id']}", "aliases": [f"a{row['label_id']}", "b"]}
+    table = schemas.conform(pa.Table.from_pylist(labels), schemas.LABELS)
+    storage.write_table(setting.labels, table)
+    prompt = replace(get_prompt("tag"), label="{label}; {description}; {aliases}")
+    setting.worker(prompt=prompt)(*unit(1))
+    assert [label for _, label in setting.teacher.asked] == [
+        f"label {n}; about {n}; a{n}, b" for n in range(4)
+    ]
 
 
 def test_engines_of_a_machine_start_one_after_the_other(
@@ -274,3 +289,6 @@ def test_a_budget_ends_the_asking_and_is_spent_to_the_last_question(
     second, ledger = worker(41)
     assert second(*unit(10)).num_rows == 40
     assert ledger.close()[0] == 40
+    third, ledger = worker(1000)  # a whole block is taken, and what is left of it returned
+    assert third(*unit(12)).num_rows == 48
+    assert ledger.close()[0] == 48

@@ -1,4 +1,5 @@
-"""What was answered is kept before a unit is through, and a halted worker asks no more."""
+"""What was answered is kept before a unit is through, a halted worker asks no more, and
+no pair is lost where a judge leaves one out."""
 
 from __future__ import annotations
 
@@ -106,3 +107,19 @@ def test_what_was_answered_before_a_failure_of_any_kind_is_kept(setting: Setting
     setting.worker()(*unit(3))
     assert len(setting.teacher.asked) == 12 - 5
     assert not set(paid) & set(setting.teacher.asked)
+
+
+def test_a_judge_that_leaves_a_pair_out_ends_the_unit(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = setting.teacher.judge
+    monkeypatch.setattr(setting.teacher, "judge", lambda questions: plain(questions).slice(1))
+    with pytest.raises(RuntimeError, match="did not answer each question once"):
+        setting.worker()(*unit(2))
+
+
+@pytest.mark.parametrize("known", ["", None])
+def test_a_judge_whose_commit_nobody_kept_goes_on(setting: Setting, known: str | None) -> None:
+    setting.partition.describe({"model": "m"} if known is None else {"model": "m", "commit": known})
+    setting.teacher.commit = "a1"
+    assert setting.worker(about={"model": "m"})(*unit(1)).num_rows == 4

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from lmtx_ray.io import storage
+from lmtx_ray.stages import judge
 from lmtx_ray.teacher.priors import NOTHING, Calibration, log_odds
 from lmtx_ray.teacher.protocol import BudgetReached
 from lmtx_ray.teacher.reading import Reading
@@ -53,12 +55,23 @@ def test_a_label_is_asked_once_in_all_units_and_runs(setting: Setting) -> None:
     assert sorted(alone) == [f"label {n}" for n in range(4)]
 
 
+def unclear(text: str, label: str) -> Reading:
+    return Reading("unclear", raw="refused")
+
+
 def test_what_another_worker_learned_meanwhile_is_not_asked_again(setting: Setting) -> None:
     first, second = setting.worker(**PRIOR), setting.worker(**PRIOR)
     views = [first(*unit("long text")), second(*unit("another one"))]
     alone = [label for text, label in setting.teacher.asked if text == NOTHING]
     assert sorted(alone) == [f"label {n}" for n in range(4)]
     assert {p > 0.5 for view in views for p in view["p_yes"].to_pylist()} == {True}
+
+
+def test_nor_is_an_unclear_prior_of_another_worker(setting: Setting) -> None:
+    setting.teacher = Counting(unclear)
+    for worker in [setting.worker(**PRIOR), setting.worker(**PRIOR)]:
+        worker(*unit("long text"))
+    assert len([text for text, _ in setting.teacher.asked if text == NOTHING]) == 4
 
 
 def test_answers_of_before_are_read_the_new_way_without_asking_again(setting: Setting) -> None:
@@ -95,7 +108,7 @@ def test_what_was_paid_for_labels_is_kept_when_a_budget_ends(
 
 
 def test_an_unclear_prior_is_not_asked_again_once_its_part_is_merged(setting: Setting) -> None:
-    setting.teacher = Counting(lambda text, label: Reading("unclear", raw="refused"))
+    setting.teacher = Counting(unclear)
     setting.worker(**PRIOR)(*unit("long text"))
     assert merge(setting.partition)
     for name in setting.partition.part_names():  # as a later merge does, a day after
@@ -103,6 +116,25 @@ def test_an_unclear_prior_is_not_asked_again_once_its_part_is_merged(setting: Se
     setting.worker(source="another run", **PRIOR)(*unit("a third"))
     alone = [label for text, label in setting.teacher.asked if text == NOTHING]
     assert sorted(alone) == [f"label {n}" for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("deterministic", "has_gpu", "together"),
+    [(None, False, 1), (None, True, 4), (False, False, 4), (True, True, 1)],
+)
+def test_priors_are_asked_one_by_one_only_where_bits_have_to_repeat(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, deterministic, has_gpu, together
+) -> None:
+    monkeypatch.setattr(judge, "has_gpu", lambda: has_gpu)
+    plain, sizes = setting.teacher.judge, []
+
+    def asked(questions: pa.Table) -> pa.Table:
+        sizes.append(sum(map(len, questions["label_ids"].to_pylist())))
+        return plain(questions)
+
+    monkeypatch.setattr(setting.teacher, "judge", asked)
+    setting.worker(deterministic=deterministic, **PRIOR)(*unit("long text"))
+    assert sizes == [*[together] * (4 // together), 4]  # the labels alone, then the document
 
 
 def test_a_label_without_a_prior_and_ends_of_the_scale_are_read_as_they_are() -> None:

@@ -142,3 +142,13 @@ def test_a_member_of_another_commit_stays_refused(store: str) -> None:
         with pytest.raises(JudgeRefused, match="commit b now"):
             other.judge(asked("ear"))
     assert not Own.now.asked
+
+
+def test_a_member_of_other_files_than_those_the_run_knows_is_refused(store: str) -> None:
+    known = Own.now.fingerprint
+    Own.now.fingerprint = "another"
+    with pytest.raises(JudgeRefused, match="some/model: its files changed"):
+        member(store).judge(asked("heart"))
+    assert not Own.now.asked
+    partition = VerdictStore(store).partition(known, Own.now.prompt_fingerprint)
+    assert partition.part_names() == []

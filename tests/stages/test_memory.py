@@ -10,10 +10,15 @@ import pytest
 
 from lmtx_ray.config.components import PseudoLabelConfig
 from lmtx_ray.corpus import schemas
+from lmtx_ray.evaluation.calibration import Calibration
+from lmtx_ray.evaluation.combining import FOLDS, Combiners
+from lmtx_ray.evaluation.pair_features import LEARNED
 from lmtx_ray.io import storage
-from lmtx_ray.search.memory import Memory, document_key
+from lmtx_ray.io.publish import Dataset
+from lmtx_ray.search.candidates import to_rankings
+from lmtx_ray.search.memory import Memory, Remembered, document_key
 from lmtx_ray.stages import memory as stage
-from lmtx_ray.stages.memory import build_memory
+from lmtx_ray.stages.memory import Combine, build_memory, write_combiners
 
 LABELS = 5
 
@@ -70,8 +75,41 @@ def test_it_remembers_so_many_training_documents_whatever_their_units(
     assert ids[0].tolist() == [1, -1, -1, -1, -1]  # refused and unclear labels have no vote
     keys = [document_key(doc_id) for doc_id in trained]
     assert len(set(keys)) == len(trained)
-    accepted, refused, unknown = memory.histories(np.array([1, 2, 3])).tolist()
-    assert accepted > unknown > refused  # unclear is as if it had not been asked
+    asked, yes = len(trained), 0.9 * len(trained)  # of a refused label no P(yes) counts
+    odds = (yes + 0.5) / (asked - yes + 1.5), 0.5 / (asked + 1.5), 0.5 / 1.5
+    # unclear is as if it had not been asked
+    assert memory.histories(np.array([1, 2, 3])) == pytest.approx(np.log(odds), abs=1e-5)
+
+
+def weight_of(feature: str) -> Calibration:
+    """All the weight on one of the features of learned fusion."""
+    weights = tuple(float(name == feature) for name in LEARNED)
+    return Calibration(LEARNED, weights, (0.0,) * len(weights), (1.0,) * len(weights))
+
+
+def rankings(doc_ids: list[str], labels: list[int]) -> pa.Table:
+    """The same labels for every document, best first."""
+    scores = np.arange(len(labels), 0, -1, np.float32)
+    ids_BK, scores_BK = (np.stack([row] * len(doc_ids)) for row in (np.array(labels), scores))
+    return to_rankings(doc_ids, ids_BK, scores_BK)
+
+
+def test_a_held_aside_document_is_weighed_by_its_fold_and_each_by_its_own_rankings(
+    tmp_path: Path,
+) -> None:
+    memory, combiner = (Dataset(str(tmp_path / name), name) for name in ("memory", "combiner"))
+    memory.publish_folder(Remembered.of([], np.zeros(LABELS), np.zeros(LABELS)).save)
+    combiners = Combiners(weight_of("dense_place"), (weight_of("lexical_place"),) * FOLDS)
+    combiner.publish_folder(lambda folder: write_combiners(folder, combiners))
+    combine = Combine(memory.uri, combiner.uri, 3)
+    ids = ["a", "b"]
+    documents = pa.table({"doc_id": ids, "split": ["train", "held_aside"]})
+    sides = [rankings(ids, labels) for labels in ([2, 1, 0], [0, 1, 2], [1])]
+    found = combine(documents, *sides)
+    assert found["doc_id"].to_pylist() == ids
+    assert found["label_ids"].to_pylist() == [[2, 1, 0], [0, 1, 2]]
+    with pytest.raises(ValueError, match="rankings of other documents"):
+        combine(documents, *sides[:2], rankings(ids[::-1], [1]))
 
 
 def test_what_is_kept_of_a_unit_holds_nothing_else_of_it(

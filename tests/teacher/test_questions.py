@@ -164,12 +164,12 @@ def test_labels_are_drawn_by_chance_from_those_that_no_search_finds() -> None:
     documents = pa.table({"doc_id": ["a", "b"], "split": ["held_aside", "train"]})
     ranking = pa.table({"doc_id": ["a", "b"], "label_ids": [[*range(90)], [1]]})
     plan = {"held_aside": [(CHANCE, 2)]}
-    wanted = questions.wanted_candidates(documents, {"dense": ranking}, plan, 1000)
+    wanted = questions.wanted_candidates(documents, {"dense": ranking}, plan, 120)
     assert wanted["b"] == []
     assert len(set(wanted["a"])) == 2
-    assert all(90 <= label < 1000 for label in wanted["a"])
-    assert wanted["a"] == drawn("a", 1000, set(range(90)), 2)  # whatever else is asked
-    assert wanted["a"] != drawn("c", 1000, set(range(90)), 2)
+    assert all(90 <= label < 120 for label in wanted["a"])
+    assert wanted["a"] == drawn("a", 120, set(range(90)), 2)  # whatever else is asked
+    assert wanted["a"] != drawn("c", 120, set(range(90)), 2)
     assert drawn("a", 90, set(range(90)), 2) == []  # all may be right
     assert drawn("a", 0, set(), 2) == []
 
@@ -209,3 +209,16 @@ def test_only_the_first_cycle_judges_what_evaluation_compares_with(
     assert set(questions.judge_asks(config, first)) == splits
     without = questions.judge_asks(JudgeConfig(teacher=teacher), first)
     assert set(without) == splits - {"test"}
+
+
+def test_each_step_asks_about_the_first_labels_of_what_it_compares() -> None:
+    config = JudgeConfig(teacher=TeacherConfig(kind="lexical", prompt="tag"), top_k=5, select_k=2)
+    first = questions.judge_asks(config, first=True)
+    assert first == {"train": [("hybrid", 5)], "held_aside": [("dense", 2), ("hybrid", 2)]}
+    voted = questions.judge_asks(config, first=False, voted=True)
+    assert voted == {"train": [("hybrid", 5), ("votes", 3)]}
+    selected = questions.select_asks(config, voted=True)
+    assert selected == {"held_aside": [("dense", 2), ("hybrid", 2), ("votes", 2)]}
+    assert questions.learned_asks(config) == {"held_aside": [("learned", 2)]}
+    words = ("lexical", questions.FIRST_WORDS)  # of which `calibrate` takes just as many
+    assert questions.chance_asks(config) == {"held_aside": [(CHANCE, config.chance_k), words]}
