@@ -130,7 +130,19 @@ def test_documents_are_weighed_together_as_alone() -> None:
 def test_without_verdicts_it_still_ranks() -> None:
     documents, _, _ = made(5, 5)
     combiners = fit_combiners(documents, {}, histories, DEPTH)
-    assert combined(documents[0][1], combiners.whole, histories, DEPTH)[0][0] >= 0
+    ids, _ = combined(documents[0][1], combiners.whole, histories, DEPTH)
+    assert ids[0] >= 0
+    assert (np.diff(ids) > 0).all()  # nothing tells them apart
+
+
+def test_more_candidates_of_a_side_than_count_are_left_aside() -> None:
+    """A bundle that is asked for more tags finds more on each side."""
+    documents, verdicts, _ = made(30, 9)
+    combiners, few = fit_combiners(documents, verdicts, histories, DEPTH), DEPTH // 2
+    for _, sides in documents:
+        first = np.concatenate([getattr(sides, name)[0][:few] for name in SIDES])
+        ids, _ = combined(sides, combiners.whole, histories, few, 3 * DEPTH)
+        assert set(ids[ids >= 0].tolist()) == set(first.tolist())
 
 
 def test_a_judge_s_favourites_do_not_come_first_everywhere() -> None:

@@ -73,6 +73,12 @@ def test_so_many_neighbours_vote_whether_the_document_itself_is_known_or_not() -
     assert scores[0, 0] == pytest.approx(0.8)  # one alone has all the weight
 
 
+def test_of_equal_votes_the_lower_label_comes_first() -> None:
+    sure = replace(remembered(), p_yes_P=np.ones(4, np.float32), voting=np.array([1.0, 0.15]))
+    ids, _ = Memory(sure).search(unit((1, 0)), 4)
+    assert ids[0].tolist() == [1, 4, -1, -1]
+
+
 def test_answers_do_not_depend_on_company() -> None:
     generator = np.random.default_rng(1)
     vectors = unit(*generator.normal(size=(200, 16)))
