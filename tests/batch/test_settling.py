@@ -71,3 +71,18 @@ def test_duplicates_across_units_keep_the_first_in_every_format(bundle, tmp_path
         for key, name, row in (("d1", "a", 2), ("d0", "a", 1), ("d2", "b", 2), ("d3", "c", 2))
     ]
     assert rejects["position"].to_pylist() == [1, 3, 1, 3]
+
+
+def test_an_id_is_found_again_by_a_later_generation_behind_a_row_that_was_dropped(
+    bundle, tmp_path
+) -> None:
+    (tmp_path / "in").mkdir()
+    out = str(tmp_path / "out")
+    for name, numbers in {"a": (0, 0, 1, 2), "b": (1, 3, 2)}.items():
+        (tmp_path / f"in/{name}.jsonl").write_bytes(lines(*map(document, numbers)))
+        assert tag(bundle, str(tmp_path / "in"), out, "--append-new") == 0
+    assert ids(out) == ["d0", "d1", "d2", "d3"]
+    assert read_rejects(out)["reason"].to_pylist() == [
+        f"duplicate id {key!r}, first in {tmp_path}/in/a.jsonl row {row}"
+        for key, row in (("d0", 1), ("d1", 3), ("d2", 4))
+    ]

@@ -66,8 +66,9 @@ def test_nor_is_the_same_text_under_another_id() -> None:
 
 def test_so_many_neighbours_vote_whether_the_document_itself_is_known_or_not() -> None:
     memory = Memory(replace(remembered(), voting=np.array([1.0, 0.15])))
-    ids, _ = memory.search(unit((1, 0)), 4)
+    ids, scores = memory.search(unit((1, 0)), 4)
     assert ids[0].tolist() == [4, 1, -1, -1]
+    assert scores[0, :2] == pytest.approx([0.9, 0.6])
     ids, scores = memory.search(unit((1, 0)), 4, [document_key("a")])
     assert ids[0].tolist() == [1, -1, -1, -1]
     assert scores[0, 0] == pytest.approx(0.8)  # one alone has all the weight
