@@ -93,11 +93,11 @@ def build_examples(verdicts: pa.Table, config: PseudoLabelConfig, seed: int = 0)
 def _example(
     doc_id: str, judged: list[tuple[float, int]], config: PseudoLabelConfig, seed: int
 ) -> dict[str, Any]:
+    # as P(yes) is kept: 0.9 in float32 is less than 0.9, and a grade that is just enough is enough
+    accept, below = np.array([config.accept, config.negative_below], np.float32).tolist()
     ordered = sorted(judged, key=lambda pair: (-pair[0], _tie(doc_id, pair[1], seed)))
-    positives = [(p, label) for p, label in ordered if p >= config.accept][: config.max_positives]
-    negatives = [label for p, label in ordered if p < min(config.negative_below, config.accept)][
-        : config.negatives
-    ]
+    positives = [(p, label) for p, label in ordered if p >= accept][: config.max_positives]
+    negatives = [label for p, label in ordered if p < min(below, accept)][: config.negatives]
     return {
         "doc_id": doc_id,
         "positives": [label for _, label in positives],

@@ -52,6 +52,27 @@ def test_accepted_labels_are_positives_and_clear_noes_hard_negatives() -> None:
     ]
 
 
+@pytest.mark.parametrize("grade", [0.9, 0.7, 0.6])
+def test_a_grade_that_is_just_enough_is_accepted(grade: float) -> None:
+    """An endpoint without probabilities answers with the very grades of a prompt."""
+    table = verdicts([("a", 1, "yes", grade), ("a", 2, "yes", grade - 0.05)])
+    (row,) = build_examples(table, PseudoLabelConfig(accept=grade)).to_pylist()
+    assert row["positives"] == [1]
+    config = PseudoLabelConfig(accept=0.5, negative_below=grade)
+    (row,) = build_examples(table, config).to_pylist()
+    assert (row["positives"], row["hard_negatives"]) == ([1, 2], [])
+    table = verdicts([("a", 1, "yes", 0.95), ("a", 2, "no", grade)])
+    (row,) = build_examples(table, PseudoLabelConfig(accept=0.92, negative_below=grade)).to_pylist()
+    assert row["hard_negatives"] == []  # what is between the two, as if nobody had been asked
+
+
+def test_equal_probabilities_favour_no_place_in_the_label_set() -> None:
+    rows = [(f"d{n}", label, "yes", 0.75) for n in range(60) for label in range(3)]
+    examples = build_examples(verdicts(rows), PseudoLabelConfig(max_positives=1))
+    firsts = [labels[0] for labels in examples["positives"].to_pylist()]
+    assert min(firsts.count(label) for label in range(3)) > 10
+
+
 def test_an_unclear_answer_is_neither_and_a_document_without_yes_gives_no_row() -> None:
     table = verdicts([("a", 1, "unclear", None), ("a", 2, "yes", 0.9), ("b", 1, "no", 0.1)])
     (row,) = build_examples(table, PseudoLabelConfig()).to_pylist()
