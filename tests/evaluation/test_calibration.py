@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lmtx_ray.evaluation.calibration import Calibration, fit
-from lmtx_ray.evaluation.pair_features import NAMES
+from lmtx_ray.evaluation.pair_features import NAMES, Known
 
 ONE = ("cosine",)
 
@@ -105,3 +105,14 @@ def test_it_survives_json() -> None:
 def test_what_cannot_be_read_says_why(values, error, message) -> None:
     with pytest.raises(error, match=message):
         Calibration.from_dict(values)
+
+
+def test_a_label_that_was_not_found_has_what_stands_behind_the_last_one_found() -> None:
+    """Log-odds are below 0 often: no score at all would be a better one."""
+    ranked = np.array([4, 2, -1], np.int32), np.array([1.0, -2.0, -np.inf], np.float32)
+    scores = Calibration().of_labels(Known(ranked, ranked, None, 3), np.array([2, 7, 4]))
+    assert scores == pytest.approx(curve(np.array([-2.0, -2.0, 1.0])))
+    places = Calibration(("place",)).of_labels(Known(ranked, ranked, None, 3), np.array([2, 7, 4]))
+    assert places == pytest.approx(curve(-np.log1p([1.0, 2.0, 0.0])))
+    none = np.zeros(0, np.int32), np.zeros(0, np.float32)
+    assert Calibration().of_labels(Known(none, none, None, 3), np.array([7])) == pytest.approx(0.5)

@@ -33,6 +33,10 @@ def test_comparison_is_paired_and_refuses_other_documents() -> None:
     better = evaluate(rankings({"a": [1], "b": [3]}), GOLD, {"P": (1,)})
     worse = evaluate(rankings({"a": [1], "b": [0]}), GOLD, {"P": (1,)})
     assert compare(better, worse, "P@1")["P@1"] == 0.5
+    turned = evaluate(rankings({"b": [3], "a": [1]}), GOLD.take([1, 0]), {"P": (1,)})
+    assert compare(worse, turned, "P@1") == compare(worse, better, "P@1")
+    alike = evaluate(rankings({"a": [1], "b": [0]}), GOLD.take([1, 0]), {"P": (1,)})
+    assert compare(worse, alike, "P@1") == {"P@1": 0.0, "P@1_ci": [0.0, 0.0]}
     other = evaluate(rankings({"a": [1]}), GOLD.slice(0, 1), {"P": (1,)})
     with pytest.raises(ValueError, match="different documents"):
         compare(better, other, "P@1")

@@ -44,6 +44,13 @@ def test_reviewed_answers_take_the_judges_error_out() -> None:
     assert judged.corrected(Reviewed(0, 0, 3, 1), [1]) is None
 
 
+def test_where_nobody_looked_at_refused_labels_the_judge_is_taken_at_its_word() -> None:
+    refused = Judged(*(np.full((50, 1), value) for value in (False, False, True)))
+    told = refused.corrected(Reviewed(4, 4, 0, 0), [1])
+    assert (told["P@1"], told["P@1_ci"]) == (0.0, [0.0, 0.0])
+    assert refused.corrected(Reviewed(4, 4, 4, 1), [1])["P@1_ci"][1] > 0.3
+
+
 def test_what_a_person_said_of_a_pair_stands_as_it_is() -> None:
     yes = np.array([[True, True], [False, True]])
     judged = Judged(yes, np.ones((2, 2), bool), np.array([[True, True], [True, False]]))

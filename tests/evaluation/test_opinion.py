@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lmtx_ray.evaluation.opinion import Accepted, Opinion, accepted_of, to_ship
+from lmtx_ray.evaluation.opinion import Accepted, Opinion, accepted_of, gain_over, to_ship
 from lmtx_ray.loop.shipping import choose, final_method
 
 RANKINGS = pa.table(
@@ -131,3 +131,11 @@ def test_a_run_without_a_better_cycle_says_so() -> None:
     choice = told([1, 1, 0], [1, 0, 0])
     assert (choice.number, choice.method, choice.gain) == (0, "hybrid", None)
     assert "no cycle is better than the untrained hybrid" in choice.words
+
+
+def test_a_gain_is_of_the_same_documents_and_none_where_all_are_alike() -> None:
+    one = Accepted(["a", "b", "c"], np.array([[1.0], [0.0], [1.0]]))
+    other = Accepted(["c", "d", "a", "b"], np.array([[1.0], [1.0], [1.0], [0.0]]))
+    gain = gain_over(one, other)
+    assert (gain.mean, gain.low, gain.high, gain.documents) == (0.0, 0.0, 0.0, 3)
+    assert not gain.is_sure

@@ -53,3 +53,11 @@ def test_a_document_that_names_no_label_has_no_lexical_evidence() -> None:
 def test_a_ranking_without_words_has_no_such_features() -> None:
     with pytest.raises(KeyError, match="lexical"):
         pair_features(Known(RANKED, DENSE, None, 4), ("lexical",))
+
+
+def test_a_label_without_votes_has_none_and_stands_behind_those_that_have() -> None:
+    votes = np.array([5, 7], np.int32), np.array([0.75, 0.25], np.float32)
+    known = Known(RANKED, DENSE, LEXICAL, 4, votes, np.zeros(5))
+    found = columns(known, ("votes", "votes_place"))
+    assert found["votes"] == [0, *np.log1p(20 * np.array([0.25, 0.0, 0.75])).tolist(), 0]
+    assert found["votes_place"] == [*log1p(2, 1, 2, 0), 0]

@@ -51,3 +51,6 @@ def test_the_suggested_probability_is_the_least_that_keeps_the_promise() -> None
     assert (found["threshold"], found["sure_threshold"]) == (0.8, 0.8)
     assert found["share_of_tags"] == pytest.approx(2 / 3, abs=1e-4)
     assert least_probability(bands, 0.001)["threshold"] is None
+    few = [Band("0.8-0.9", 100, 10, 9), bands[2]]  # of too few to be sure
+    found = least_probability(few, 0.1)
+    assert (found["threshold"], found["sure_threshold"]) == (0.8, 0.9)

@@ -85,6 +85,24 @@ def test_workers_with_blocks_never_overspend_and_return_what_they_hold(tmp_path:
     assert budget.close() == [500, 5000]
 
 
+def test_what_a_block_returned_is_not_spent_from_it_again(tmp_path: Path) -> None:
+    """A worker returns what it holds after each unit, and goes on with the next."""
+    budget = ledger(tmp_path, requests=100)
+    block = Blocks(budget, 64)
+    block.take(1, 10)
+    block.close()
+    assert spend(block) == 99
+    block.close()
+    assert budget.close() == [100, 1000]
+
+
+def test_a_block_asks_near_the_limit_for_no_more_than_it_lacks(tmp_path: Path) -> None:
+    block = Blocks(ledger(tmp_path, requests=64), 64)
+    block.take(1, 10)
+    block.take(1, 700)  # which lacks tokens: all requests are held already
+    assert spend(block) == 62
+
+
 def test_blocks_ask_seldom_and_near_the_limit_for_what_is_needed(tmp_path: Path) -> None:
     class Counting(Ledger):
         asked = 0

@@ -5,14 +5,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmtx_ray.corpus.text_keys import text_key
+from lmtx_ray.teacher.questions import first_by_key
 from lmtx_ray.verdicts import layers
 from lmtx_ray.verdicts.layers import merge, merge_if_due
 from lmtx_ray.verdicts.lookup import Lookup
+from lmtx_ray.verdicts.reading import read_all
 from lmtx_ray.verdicts.store import Partition, VerdictStore, add_human
 from tests.verdicts.rows import Pair, keys, stored
 
@@ -90,6 +93,17 @@ def test_merging_all_leaves_each_pair_once_sorted_and_few_layers(partition: Part
     assert snapshot.rows_in_layers == 480
     assert len(snapshot.layers) <= 4
     assert len(found(partition, range(120))) == 480
+
+
+def test_what_is_exported_is_what_a_run_is_told(partition: Partition) -> None:
+    partition.append(stored([(1, 1)], 0.9), "b")
+    merge(partition)
+    partition.append(stored([(1, 1), (1, 2)], 0.2), "a")  # as of two runs that asked at once
+    exported = pa.concat_tables(list(read_all(partition)))
+    told = first_by_key(Lookup(partition.snapshot()).find([text_key("d1")]))
+    assert exported.num_rows == 2
+    assert first_by_key(exported) == told
+    assert told[text_key("d1"), text_key("l1")]["p_yes"] == pytest.approx(0.9)
 
 
 def test_what_a_merge_holds_does_not_grow_with_what_it_merges(
