@@ -149,6 +149,26 @@ def test_lost_rows_and_repeated_ids_are_not_published(tmp_path: Path) -> None:
         twice.publish(["u", "v"], key="id")
 
 
+def test_a_unit_of_other_settings_is_no_unit_of_these(tmp_path: Path) -> None:
+    uri = str(tmp_path / "out")
+    Dataset(uri, "f").commit_table("u", rows(1), rows_in=1)
+    other = Dataset(uri, "g")
+    with pytest.raises(PublishError, match="unit u was written for other inputs or settings"):
+        other.commit_table("u", rows(2), rows_in=1)
+    with pytest.raises(PublishError, match="unit u was written for other inputs or settings"):
+        other.publish(["u"])
+
+
+def test_a_file_that_is_gone_is_not_published(tmp_path: Path) -> None:
+    dataset = Dataset(str(tmp_path / "out"), "f")
+    gone = dataset.commit_table("u", rows(1), rows_in=1)
+    dataset.commit_table("v", rows(2), rows_in=1)
+    storage.remove_file(storage.join(dataset.uri, gone.file))
+    with pytest.raises(PublishError, match=f"file .*{gone.file} is missing"):
+        dataset.publish(["u", "v"])
+    assert not dataset.is_complete()
+
+
 @pytest.mark.parametrize(
     ("groups", "parts"),
     [

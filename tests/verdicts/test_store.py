@@ -203,9 +203,11 @@ def test_answers_of_people_are_numbered_and_the_same_file_counts_once(tmp_path: 
     table = stored([(1, 1)]).select(["document", "label", "answer"])
     assert (add_human(store, table), add_human(store, table)) == (1, 0)
     first = store.human_identity()
+    both = stored([(4, 1), (3, 1)]).select(["document", "label", "answer"])
+    assert (add_human(store, both), add_human(store, both.take([1, 0]))) == (2, 0)
     other = stored([(2, 1)]).select(["document", "label", "answer"])
     add_human(store, other)
     add_human(store, table)  # a person came back to it: newest again
     assert store.human_identity() != first
-    assert len(store.human().part_names()) == 3
+    assert len(store.human().part_names()) == 4
     assert store.judges() == ["human"]
