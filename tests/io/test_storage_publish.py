@@ -159,6 +159,16 @@ def test_a_unit_of_other_settings_is_no_unit_of_these(tmp_path: Path) -> None:
         other.publish(["u"])
 
 
+def test_ids_of_one_hash_are_no_repeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmtx_ray.io.unique.key_hash", lambda value: 7)
+    dataset = Dataset(str(tmp_path / "out"), "f")
+    for unit, ids in (("u", (1, 2)), ("v", (3,)), ("w", (2,))):
+        dataset.commit_table(unit, rows(*ids), rows_in=len(ids), key="id")
+    with pytest.raises(PublishError, match="id 2 is there twice"):
+        dataset.publish(["u", "v", "w"], key="id")
+    assert dataset.publish(["u", "v"], key="id").rows() == 3
+
+
 def test_a_file_that_is_gone_is_not_published(tmp_path: Path) -> None:
     dataset = Dataset(str(tmp_path / "out"), "f")
     gone = dataset.commit_table("u", rows(1), rows_in=1)

@@ -86,6 +86,8 @@ def test_all_spellings_of_a_word_count(token: str, word: str | None) -> None:
         ("", "unclear"),
         ("yes and no", "unclear"),
         ("Yes/No", "unclear"),
+        ("Yes and yes again", "yes"),
+        ("Yes. The answer is: no", "yes"),  # its first word
         ("I cannot say", "unclear"),
         ("Yes, because the text leaves no doubt about it.", "yes"),
         ("No. A yes would need more.", "no"),
@@ -109,6 +111,7 @@ def test_an_answer_without_a_probability_is_unclear() -> None:
     assert decide(None, None, 0.1) == "unclear"
     assert decide(0.9, None, 0.1) == "yes"
     assert decide(0.9, 0.05, 0.1) == "unclear"
+    assert decide(0.9, 0.1, 0.1) == "yes"  # it is the least
 
 
 def test_answers_are_a_table_even_without_rows() -> None:
