@@ -111,3 +111,11 @@ def test_an_answer_of_two_tokens_counts_by_its_first(listed, values, answer, p_y
     reading = read_reply(chat(tops[0][0], tokens(token(*tops))), values, 0.1)
     assert reading.answer == answer
     assert reading.p_yes == (None if p_yes is None else pytest.approx(p_yes))
+
+
+def test_what_was_said_before_a_server_failed_is_no_answer() -> None:
+    reply = {"choices": [{"message": {"content": "Yes"}, "finish_reason": "stop"}]}
+    assert read_reply(reply, YES_NO, 0.1).answer == "yes"
+    reply["choices"][0]["finish_reason"] = "error"
+    with pytest.raises(NoAnswer):
+        read_reply(reply, YES_NO, 0.1)

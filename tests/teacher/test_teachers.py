@@ -95,6 +95,7 @@ def test_all_spellings_of_a_word_count(token: str, word: str | None) -> None:
         ("<think>\nThere is no doubt here.\n</think>\n\nYes", "yes"),
         ("no doubt</think>Yes", "yes"),
         ("<think>no", "unclear"),
+        ("<think>So the answer is yes, or is it", "unclear"),  # it was weighed, not given
         ("It says yes somewhere", "unclear"),
     ],
 )
