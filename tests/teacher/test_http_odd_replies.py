@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lmtx_ray.teacher.protocol import (
     Interrupted,
 )
-from lmtx_ray.teacher.reading import YES_NO
+from lmtx_ray.teacher.reading import YES_NO, Reading
 from lmtx_ray.teacher.replies import NoAnswer, read_reply
 from tests.fake_llm import REPLIES, chat, token, tokens
 from tests.teacher.asking import answers, asked, teacher
@@ -119,3 +119,20 @@ def test_what_was_said_before_a_server_failed_is_no_answer() -> None:
     reply["choices"][0]["finish_reason"] = "error"
     with pytest.raises(NoAnswer):
         read_reply(reply, YES_NO, 0.1)
+
+
+def measured(*listed: tuple[str, float]) -> Reading:
+    """What a reply says whose first token has these log-probabilities, the sampled one first."""
+    return read_reply(chat(listed[0][0], tokens(token(*listed))), YES_NO, 0.1)
+
+
+def test_a_word_with_too_little_behind_it_is_unclear_though_it_was_said() -> None:
+    reading = measured(("Yes", math.log(0.04)), ("No", math.log(0.01)))
+    assert (reading.answer, reading.mass) == ("unclear", pytest.approx(0.05))
+    assert measured(("Yes", math.log(0.4)), ("No", math.log(0.1))).answer == "yes"
+
+
+def test_a_certain_word_that_rounding_lifts_above_certain_counts() -> None:
+    reading = measured(("No", 1e-6), ("Yes", -14.0))
+    assert (reading.answer, reading.mass) == ("no", 1.0)
+    assert reading.p_yes == pytest.approx(math.exp(-14.0))
