@@ -136,3 +136,16 @@ def test_a_certain_word_that_rounding_lifts_above_certain_counts() -> None:
     reading = measured(("No", 1e-6), ("Yes", -14.0))
     assert (reading.answer, reading.mass) == ("no", 1.0)
     assert reading.p_yes == pytest.approx(math.exp(-14.0))
+
+
+def test_the_token_right_behind_a_thought_is_the_answer() -> None:
+    thought = [token((text, 0.0)) for text in ("<think>", "No", "</think>")]
+    said = tokens(*thought, token(("Yes", -0.2), ("No", -1.8)), token((".", 0.0)))
+    reading = read_reply(chat("<think>No</think>Yes.", said), YES_NO, 0.1)
+    assert reading.answer == "yes"
+    assert reading.p_yes == pytest.approx(1 / (1 + math.exp(-1.6)))
+
+
+def test_what_stands_behind_a_whole_thought_counts_though_the_reply_is_cut_off() -> None:
+    thought = "<think>" + "It could be no. " * 9 + "</think>"
+    assert read_reply(chat(f"{thought}\nYes, as"), YES_NO, 0.1).answer == "yes"
