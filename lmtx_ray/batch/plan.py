@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lmtx_ray.batch.job import TagJob
@@ -79,6 +79,7 @@ def new_inputs(
         if known[uri]["identity"] != now[uri].identity:
             sizes = f"{known[uri]['size']} bytes then, {now[uri].size} now"
             raise PublishError(f"{where}: input {uri} changed since ({sizes}); use another folder")
+    _refuse_other_order(where, plans, now)
     fresh = [file for file in inputs if file.uri not in known]
     gone = [uri for uri in known if uri not in now]
     if gone and not append:
@@ -89,6 +90,20 @@ def new_inputs(
             "--append-new to tag the new files only"
         )
     return fresh
+
+
+def _refuse_other_order(
+    where: str, plans: Sequence[dict[str, Any]], now: Mapping[str, InputFile]
+) -> None:
+    """PublishError where files of one plan come in another order now: of two rows of one id the
+    first stays."""
+    for plan in plans:
+        then = [file["uri"] for file in plan["inputs"] if file["uri"] in now]
+        planned = set(then)
+        for uri, other in zip(then, (uri for uri in now if uri in planned), strict=True):
+            if uri != other:
+                what = f"input {uri} comes in another order"
+                raise PublishError(f"{where}: {what}; use another folder")
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], path: str = "") -> Iterator[str]:

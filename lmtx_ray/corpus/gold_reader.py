@@ -19,7 +19,7 @@ from lmtx_ray.corpus.gold import (
     is_index,
     name_ids,
 )
-from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.inputs import content_hashes, list_inputs
 from lmtx_ray.corpus.label_names import LabelNames, names_in
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Row
 from lmtx_ray.corpus.readers import columns_of
@@ -152,5 +152,5 @@ def gold_identity(config: CorpusConfig) -> list[object]:
     the settings by which gold is read. Raises CorpusError for a file that is not there."""
     columns = config.columns.model_dump(mode="json", include=set(GOLD_COLUMNS))
     settings = config.model_dump(mode="json", include={"gold_by", "gold_separator"})
-    files = [list_inputs([file]) if file else [] for file in (config.test, config.gold)]
-    return [*({one.uri: one.identity for one in own} for own in files), columns, settings]
+    files = (content_hashes([file]) if file else {} for file in (config.test, config.gold))
+    return [*files, columns, settings]

@@ -97,9 +97,11 @@ def _refuse_odd_names(uris: Iterable[str]) -> None:
             raise CorpusError(f"{shown}: its name is not UTF-8; rename it")
 
 
-def content_hashes(uris: Sequence[str]) -> dict[str, str]:
-    """What tells the files of inputs from others: their etags, or hashes of their content."""
-    return {file.uri: file.identity for file in list_inputs(uris)}
+def content_hashes(uris: Sequence[str]) -> dict[str, str] | list[tuple[str, str]]:
+    """What tells the files of inputs from others: their etags, or hashes of their content. In pairs
+    where their order is not that of their URIs, as in a manifest: the first row of an id stays."""
+    hashes = {file.uri: file.identity for file in list_inputs(uris)}
+    return hashes if list(hashes) == sorted(hashes) else list(hashes.items())
 
 
 def _identified(files: Sequence[InputFile], entries: Mapping[str, Entry]) -> list[InputFile]:

@@ -156,3 +156,18 @@ def test_nothing_published_is_dropped_for_an_unfinished_addition(
     (source / "1.jsonl").write_bytes(lines(document(0)))
     assert tag(bundle, str(source), out, "--append-new") == 0
     assert ids(out) == ["d0", "d1"]
+
+
+def test_inputs_in_another_order_are_another_job(bundle, tmp_path, caplog) -> None:
+    """As of two rows of one id the first stays."""
+    first, second = (str(tmp_path / f"{name}.jsonl") for name in "ab")
+    storage.write_bytes(first, lines(document(0)))
+    storage.write_bytes(second, lines({**document(1), "id": "d0"}))
+    out = str(tmp_path / "out")
+    assert tag(bundle, first, out, "--input", second) == 0
+    assert tag(bundle, second, out, "--input", first) == 1
+    assert "a.jsonl comes in another order" in caplog.text
+    third = str(tmp_path / "c.jsonl")
+    storage.write_bytes(third, lines(document(2)))
+    assert tag(bundle, third, out, "--input", first, "--input", second, "--append-new") == 0
+    assert ids(out) == ["d0", "d2"]

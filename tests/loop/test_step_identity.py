@@ -144,3 +144,18 @@ def test_words_found_by_other_rules_are_indexed_and_judged_anew(
     assert changed[0] == "lexical index"
     assert {"test lexical", "lexical", "hybrid 0", "bundle"} <= set(changed)
     assert before[1]["verdicts 1"] != after[1]["verdicts 1"]
+
+
+@pytest.mark.parametrize("field", ["documents", "labels", "test"])
+def test_files_of_a_manifest_in_another_order_are_another_input(
+    config: Path, tmp_path: Path, field: str
+) -> None:
+    """Of two rows of one id the first stays, and gold may name labels by their places."""
+    manifest = tmp_path / "all.manifest"
+    names = [str(config.parent / f"{start}{field}.jsonl") for start in ("", "other-")]
+    manifest.write_text("\n".join(names))
+    before = steps(config, f"corpus.{field}={manifest}")
+    manifest.write_text("\n".join(reversed(names)))
+    after = steps(config, f"corpus.{field}={manifest}")
+    changed = [name for name in before if after[name] != before[name]]
+    assert changed[0] == FIRST_CHANGED[f"corpus.{field}"]
