@@ -39,6 +39,12 @@ def read_manifests(output: str) -> list[Manifest]:
     return manifests
 
 
+def is_complete(output: str) -> bool:
+    """Whether all generations that were planned are published."""
+    plans = read_plans(output)
+    return bool(plans) and len(read_manifests(output)) == len(plans)
+
+
 def published_files(output: str, kind: str = DATA) -> list[str]:
     """URIs of the files of tags (or of another `kind`, such as REJECTS) that count, in input order.
 

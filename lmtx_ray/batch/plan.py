@@ -7,7 +7,7 @@ from typing import Any
 
 from lmtx_ray.batch.job import TagJob
 from lmtx_ray.corpus.cutting import make_units
-from lmtx_ray.corpus.inputs import InputFile
+from lmtx_ray.corpus.inputs import InputFile, listed_in
 from lmtx_ray.io import storage
 from lmtx_ray.io.fence import StaleDriver
 from lmtx_ray.io.identity import fingerprint
@@ -35,6 +35,15 @@ def make_plan(
         ],
     }
     return {**plan, "fingerprint": fingerprint(plan)}
+
+
+def refuse_among_inputs(output: str, inputs: Sequence[str]) -> None:
+    """PublishError where the next command would read its own output as an input."""
+    if place := listed_in(output, inputs):
+        raise PublishError(
+            f"{output}: it lies in the input {place}, and would be read as one; write it somewhere "
+            "else"
+        )
 
 
 def read_plans(output: str) -> list[dict[str, Any]]:

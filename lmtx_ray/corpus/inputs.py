@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +105,24 @@ def content_hashes(uris: Sequence[str]) -> dict[str, str] | list[tuple[str, str]
     return hashes if list(hashes) == sorted(hashes) else list(hashes.items())
 
 
+def listed_in(uri: str, places: Sequence[str]) -> str | None:
+    """The first of some inputs that would hold a file or folder of this name, were it written."""
+    name = _followed(uri)
+    return next((place for place in places if _would_list(_followed(place), name)), None)
+
+
+def _followed(uri: str) -> str:
+    place = storage.absolute(uri)
+    return place if storage.parse_uri(place).scheme == "s3" else os.path.realpath(place)
+
+
+def _would_list(place: str, uri: str) -> bool:
+    if GLOB.search(place) and not storage.exists(place):
+        return _matches(uri, place)
+    inside = uri.startswith(f"{place.rstrip('/')}/") and not _is_hidden(uri, place)
+    return uri == place or inside
+
+
 def _identified(files: Sequence[InputFile], entries: Mapping[str, Entry]) -> list[InputFile]:
     def identify(file: InputFile) -> InputFile:
         etag = entries[file.uri].etag
@@ -187,12 +206,13 @@ def _matching(pattern: str) -> list[Entry]:
         paths = sorted(glob.glob(pattern, recursive=True))
         found = [entry for entry in map(storage.stat, paths) if entry]
     else:
-        depth = pattern.count("/")
-        found = [
-            entry
-            for entry in storage.list_entries(head)
-            if fnmatch.fnmatchcase(entry.uri, pattern)
-            and ("**" in pattern or entry.uri.count("/") == depth)
-        ]
+        found = [entry for entry in storage.list_entries(head) if _matches(entry.uri, pattern)]
     asked = _is_hidden(pattern, head)  # "_x*" asks for such names
     return [entry for entry in found if asked or not _is_hidden(entry.uri, head)]
+
+
+def _matches(uri: str, pattern: str) -> bool:
+    """As on a disk `**` is any number of folders, and may be none."""
+    if "**" not in pattern:
+        return uri.count("/") == pattern.count("/") and fnmatch.fnmatchcase(uri, pattern)
+    return any(fnmatch.fnmatchcase(uri, p) for p in (pattern, pattern.replace("/**/", "/")))

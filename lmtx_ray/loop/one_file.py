@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from lmtx_ray.batch.assemble import FileKind, Shape, assemble, write_rejects
 from lmtx_ray.batch.job import OutputFormat, TagJob
 from lmtx_ray.batch.outputs import published_files, read_manifests, read_rejects
-from lmtx_ray.batch.plan import new_inputs, read_plans
+from lmtx_ray.batch.plan import new_inputs, read_plans, refuse_among_inputs
 from lmtx_ray.batch.xmc_file import write_matrix
 from lmtx_ray.bundle.cache import open_bundle
 from lmtx_ray.config.search import SearchWay
@@ -79,7 +79,6 @@ def tag_to_file(job: TagJob, long: bool, overwrite: bool, tag: Tag) -> dict[str,
     inner = settled(job).model_copy(update={"output": work, "output_format": inner_format(kind)})
     if kind == "xmc" and job.keep_field:
         raise PublishError(f"{output}: a tag that a person set has no score, as .xmc.txt needs")
-    _refuse_among_inputs(output, job.source.documents)
     inputs = list_inputs(job.source.documents)
     shape = Shape(kind, _id_name(job, inputs), long, job.pass_through)
     shape.columns()
@@ -105,18 +104,9 @@ def inner_format(kind: FileKind) -> OutputFormat:
 def plan_file(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
     """What tagging into a file would read, see `tagging.plan_tags`."""
     output = storage.absolute(job.output)
+    refuse_among_inputs(output, job.source.documents)
     plan = plan_tags(job.model_copy(update={"output": work_folder(output)}), search)
     return {**plan, "output": output, "complete": _is_written(output, _record(work_folder(output)))}
-
-
-def _refuse_among_inputs(output: str, inputs: Sequence[str]) -> None:
-    """PublishError where the next command would read its own output as an input."""
-    for uri in map(storage.absolute, inputs):
-        if output == uri or output.startswith(f"{uri.rstrip('/')}/"):
-            raise PublishError(
-                f"{output}: it lies in the input {uri}, and would be read as one; write it "
-                "somewhere else"
-            )
 
 
 def _record(work: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from lmtx_ray.config.models import (
 from lmtx_ray.corpus.fitting import check_corpus, check_titles, naming
 from lmtx_ray.corpus.gold import check_gold
 from lmtx_ray.corpus.gold_reader import source_of
+from lmtx_ray.corpus.inputs import listed_in
 from lmtx_ray.io import storage
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.teacher.engines import refuse_missing
@@ -41,9 +42,7 @@ def check(config: RunConfig) -> None:
         ConfigError: A setting that cannot work: judge, encoder, run folder.
         CorpusError: Files or columns that are not there.
     """
-    check_folder("run", config.run)
-    if config.judge.store:
-        check_folder("judge.store", config.judge.store)
+    _check_places(config)
     check_judge(config)
     _check_model("encoder.model", resolve_model(config.encoder.model), "")
     _check_lengths(config)
@@ -67,6 +66,21 @@ def check(config: RunConfig) -> None:
             "corpus.held_aside is 0: cycles are chosen by the judge's opinion on documents held "
             "aside; leave it out for 20 % of them"
         )
+
+
+def _check_places(config: RunConfig) -> None:
+    """Of what is written: it can be written, and is no input of the next start."""
+    corpus = config.corpus
+    inputs = [*corpus.documents, corpus.labels, *([corpus.test] if corpus.test else [])]
+    for field, uri in (("run", config.run), ("judge.store", config.judge.store)):
+        if not uri:
+            continue
+        check_folder(field, uri)
+        if place := listed_in(uri, inputs):
+            raise ConfigError(
+                f"{field}: {uri} lies in the input {place}, and what is written there would be "
+                "read as an input; take another folder"
+            )
 
 
 def _check_lengths(config: RunConfig) -> None:

@@ -15,12 +15,19 @@ from lmtx_ray.batch.job import TagJob
 from lmtx_ray.batch.outputs import (
     dataset_of,
     discard,
+    is_complete,
     publish,
     read_manifests,
     rows_tagged,
     units_of,
 )
-from lmtx_ray.batch.plan import make_plan, new_inputs, read_plans, refuse_replaced
+from lmtx_ray.batch.plan import (
+    make_plan,
+    new_inputs,
+    read_plans,
+    refuse_among_inputs,
+    refuse_replaced,
+)
 from lmtx_ray.batch.unit import UnitWork
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle, require_bundle
 from lmtx_ray.bundle.defaults import read_defaults
@@ -64,7 +71,7 @@ def plan_tags(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
         "units": len(units),
         "bytes": size,
         "rows_about": size // BYTES_A_ROW,
-        "complete": bool(_is_complete(job.output)),
+        "complete": is_complete(job.output),
         "search": planned_way(search, job.bundle, units),
         "first_rows": _first_rows(job, units),
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs[:20]],
@@ -79,11 +86,6 @@ def _first_rows(job: TagJob, units: Sequence[Unit]) -> dict[str, Any]:
         said = f"of the first {good + rejected:,} rows {rejected:,} cannot be tagged: "
         said += "{source}: {reason}".format(**chunk.rejects[0])
     return {"good": good, "rejected": rejected, "said": said}
-
-
-def _is_complete(output: str) -> bool:
-    plans = read_plans(output)
-    return bool(plans) and len(read_manifests(output)) == len(plans)
 
 
 def tag_corpus(
@@ -202,13 +204,14 @@ def settled(job: TagJob) -> TagJob:
     it leaves something open: they are in its plan.
 
     Raises:
-        PublishError: There is no bundle.
+        PublishError: There is no bundle; or the output lies among the inputs.
         ValueError: A threshold for a bundle that knows no probabilities; a filter that leaves no
             label. Its subclass UnknownKeys: a filter of keys that are not in the label set.
     """
     job = _named(job)
     require_bundle(job.bundle)
     check_filter(job)
+    refuse_among_inputs(job.output, job.source.documents)
     wanted = read_defaults(job.bundle).or_else(job.top_k, job.min_probability)
     return job.model_copy(update=vars(wanted))
 

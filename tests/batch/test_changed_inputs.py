@@ -171,3 +171,21 @@ def test_inputs_in_another_order_are_another_job(bundle, tmp_path, caplog) -> No
     storage.write_bytes(third, lines(document(2)))
     assert tag(bundle, third, out, "--input", first, "--input", second, "--append-new") == 0
     assert ids(out) == ["d0", "d2"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output"),
+    [("in", "in/tagged"), ("linked", "in/tagged"), ("in/*.csv", "in/tags.csv"), ("in", "in")],
+)
+def test_an_output_that_the_next_command_would_read_is_refused(
+    bundle, tmp_path, caplog, inputs: str, output: str
+) -> None:
+    storage.write_bytes(f"{tmp_path}/in/a.csv", b"id,text\nd0,heart pain\n")
+    (tmp_path / "linked").symlink_to("in")
+    for more in ([], ["--append-new"] if output == "in/tagged" else [], ["--dry-run"]):
+        assert tag(bundle, f"{tmp_path}/{inputs}", f"{tmp_path}/{output}", *more) == 1
+        assert f"it lies in the input {tmp_path}/{inputs}" in caplog.text
+        caplog.clear()
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["a.csv"]
+    assert tag(bundle, f"{tmp_path}/in", f"{tmp_path}/in/_tagged") == 0  # is no data
+    assert tag(bundle, f"{tmp_path}/in", f"{tmp_path}/in/_tagged") == 0

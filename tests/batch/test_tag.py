@@ -198,6 +198,8 @@ def test_globs_and_manifests_name_inputs(bundle, place) -> None:
     storage.write_bytes(f"{place}/in/3.csv", b"id,text\nd3,heart\n")
     assert tag(bundle, f"{place}/in/*.jsonl", f"{place}/globbed") == 0
     assert ids(f"{place}/globbed") == ["d0", "d1", "d2"]
+    assert tag(bundle, f"{place}/**/*.jsonl", f"{place}/deep") == 0
+    assert tag(bundle, f"{place}/in/**/*.jsonl", f"{place}/deep") == 0  # ** may be no folder
     names = [f"{place}/in/2.jsonl", f"{place}/in/3.csv"]
     storage.write_bytes(f"{place}/a.manifest.json", json.dumps(names).encode())
     storage.write_bytes(f"{place}/b.manifest", "\n".join(names).encode())

@@ -143,9 +143,11 @@ def test_a_file_to_count_labels_in_is_looked_at_before_hours_of_training(
     assert said.startswith(f"evaluation.counts: {tmp_path / 'tags.csv'}: which column holds")
 
 
-def test_a_run_in_a_file_is_refused(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_a_run_in_a_file_or_an_input_is_refused(settings: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "is a file, not a folder" in refusal(settings, f"run={tmp_path / 'file' / 'run'}")
+    said = refusal(settings, f"corpus.documents={tmp_path}")
+    assert said.startswith(f"run: {tmp_path}/run lies in the input {tmp_path}")
 
 
 @pytest.mark.parametrize(
