@@ -80,18 +80,19 @@ def write_about(bundle: str, run: str, about: Mapping[str, Any], if_new: bool = 
     uri, name = storage.join(bundle, ABOUT), bundle.rstrip("/").rsplit("/", 1)[1]
     created = read_small(uri).get("created")
     kept = {**about, "created": created or now()}
-    if not (if_new and created and _has_newer(run, name)):
+    if not (if_new and created and another_newest(run, name)):
         pointer = {**kept, "bundle": name}
         storage.write_bytes(storage.join(run, LATEST), storage.to_json(pointer))
     storage.write_bytes(uri, storage.to_json(kept))  # last: without it the pointer is written anew
     return kept
 
 
-def _has_newer(run: str, name: str) -> bool:
-    """Whether a run's pointer names another bundle, which is there."""
+def another_newest(run: str, name: str) -> str:
+    """The name of the newest bundle of a run, where it is another than `name` and is there."""
     newest = read_small(storage.join(run, LATEST)).get("bundle")
-    there = isinstance(newest, str) and storage.stat(storage.join(run, newest, MANIFEST))
-    return bool(there) and newest != name
+    if not isinstance(newest, str) or newest == name:
+        return ""
+    return newest if storage.stat(storage.join(run, newest, MANIFEST)) else ""
 
 
 def write_own_about(bundle: str, about: Mapping[str, Any]) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from lmtx_ray.bundle.remaking import description_of
 from lmtx_ray.io import storage
-from lmtx_ray.io.latest import LATEST, read_about, write_about
+from lmtx_ray.io.latest import LATEST, another_newest, read_about, write_about
 from lmtx_ray.loop.layout import Layout
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.loop.shipping import state_of
 
+logger = logging.getLogger(__name__)
 UNJUDGED = "nobody has judged it"
 
 
@@ -29,11 +31,27 @@ def name_bundle(config: RunConfig, layout: Layout, summary: Mapping[str, Any]) -
         "untrained": cycle == 0,
         "quality": quality_of(summary),
     }
-    return write_about(layout.bundle.uri, config.run, about, if_new=True)
+    kept = write_about(layout.bundle.uri, config.run, about, if_new=True)
+    _tell_newest(config.run, layout.bundle.uri)
+    return kept
 
 
-def name_if_nameless(config: RunConfig, layout: Layout, summary: Mapping[str, Any]) -> None:
-    """The same for a run that ended before bundles had names, where that can be written."""
+def _tell_newest(run: str, bundle: str) -> None:
+    """Say where a run's folder stands for another bundle than the one that its config makes."""
+    if newest := another_newest(run, bundle.rstrip("/").rsplit("/", 1)[1]):
+        logger.warning(
+            "the newest bundle of %s stays %s: what is asked for the run gets that one; what this "
+            "config makes is %s",
+            run,
+            newest,
+            bundle,
+        )
+
+
+def name_finished(config: RunConfig, layout: Layout, summary: Mapping[str, Any]) -> None:
+    """The same for a run that has ended; one that did before bundles had names gets its name, where
+    that can be written."""
+    _tell_newest(config.run, layout.bundle.uri)
     if storage.stat(storage.join(config.run, LATEST)) is None:
         try:
             name_bundle(config, layout, summary)

@@ -97,7 +97,7 @@ def run(
     from lmtx_ray.io import lease
     from lmtx_ray.io.fence import by_lease, lease_uri
     from lmtx_ray.loop.layout import lay_out
-    from lmtx_ray.loop.naming import name_if_nameless
+    from lmtx_ray.loop.naming import name_finished
     from lmtx_ray.loop.outcome import finished
     from lmtx_ray.loop.preflight import check, check_hub, on_cluster
     from lmtx_ray.loop.record import write_record
@@ -108,7 +108,7 @@ def run(
     check_corpus(settings.corpus)
     layout = lay_out(settings)
     if stop is None and (summary := finished(settings, layout)):
-        name_if_nameless(settings, layout, summary)
+        name_finished(settings, layout, summary)
         return summary
     refuse_passing_folder(settings.run, "run")
     check(settings)

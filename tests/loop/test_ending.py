@@ -128,6 +128,21 @@ def test_a_run_that_is_evaluated_anew_leaves_the_bundle_with_a_threshold_the_new
     assert resolve(place) == other  # which was made now
 
 
+def test_a_config_whose_bundle_is_not_the_newest_of_its_run_is_told_so(
+    tmp_path, config, caplog
+) -> None:
+    """As where a setting was changed and is as it was again."""
+    accepted = {0: 4, 1: 18}
+    own = ended(tmp_path / "run", config, accepted)["bundle"]
+    assert "the newest bundle" not in caplog.text
+    other = ended(tmp_path / "run", config, accepted, "ship=dense")["bundle"]
+    assert "the newest bundle" not in caplog.text
+    overrides = [f"run={tmp_path / 'run'}", "corpus.test=null", "shortlist.memory_documents=0"]
+    assert run(load_config(RunConfig, str(config), overrides))["bundle"] == own
+    assert f"stays {Path(other).name}" in caplog.text
+    assert f"what this config makes is {own}" in caplog.text
+
+
 def test_a_judge_without_probabilities_puts_a_ranking_in_order_by_its_answers() -> None:
     said = {3: "no", 4: "unclear", 5: "yes"}
     judged = [
