@@ -85,7 +85,9 @@ def tag_to_file(job: TagJob, long: bool, overwrite: bool, tag: Tag) -> dict[str,
     record = _record(work)
     if _is_written(output, record) and not overwrite:
         _refuse_other(output, inner, inputs, shape, record)
-        return {**record["result"], "tagged_now": 0}
+        result = record["result"]  # of where the file was made, and it may have been moved
+        moved = {"rejected": rejects_name(output)} if "rejected" in result else {}
+        return {**result, "tagged_now": 0, "tags": output, **moved}
     if storage.stat(output) and not overwrite:
         raise PublishError(
             f"{output}: it is there already, and not as this command would have written it; give "

@@ -112,6 +112,19 @@ def test_a_file_is_left_alone_by_its_own_job_and_by_others(bundle, tmp_path, cap
     ] or {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "tags.csv", ".tags.csv.lmtx"}
 
 
+def test_a_file_that_was_moved_with_its_folder_is_named_where_it_is(
+    bundle, tmp_path, capsys
+) -> None:
+    source = str(tmp_path / "in.jsonl")
+    Path(source).write_bytes(lines(document(0), {"id": "bad"}))
+    assert tag(bundle, source, f"{tmp_path}/then/tags.csv") == 0
+    (tmp_path / "then").rename(tmp_path / "now")
+    assert tag(bundle, source, f"{tmp_path}/now/tags.csv") == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["tags"] == f"{tmp_path}/now/tags.csv"
+    assert told["rejected"] == f"{tmp_path}/now/tags.rejects.csv"
+
+
 @pytest.mark.parametrize("before", [None, "mine\n"])
 @pytest.mark.parametrize("when", ["put_file", "write_bytes"])
 def test_a_killed_command_leaves_what_was_there_and_goes_on(
