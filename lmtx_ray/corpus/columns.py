@@ -18,6 +18,7 @@ LABEL_FURTHER = {  # what else may be said of a label: by what names it is looke
     "aliases": ("aliases",),
     "parent_keys": ("parent_keys", "parents"),
 }
+REVIEWED = {"correct", "document_hash", "label_hash"}  # of a file of lmtx sample-for-review
 Group = tuple[str, tuple[str, ...]]  # (the setting that names the column, usual names)
 USUAL = (*IDS, *TEXTS, *TITLES)  # where a document is looked for, if nobody names the columns
 
@@ -133,3 +134,13 @@ def near_names(wanted: Sequence[str], header: Sequence[str]) -> str:
     ]
     shown = (repr(name) if name != name.strip() else name for name in dict.fromkeys(near))
     return f"did you mean {' or '.join(shown)}?" if near else ""
+
+
+def refuse_reviewed(uri: str, header: Collection[str]) -> None:
+    """CorpusError for a file of reviewed tags where another kind is needed: what of it counts,
+    says a column that only its own command heeds."""
+    if REVIEWED.issubset(header):
+        raise CorpusError(
+            f"{uri}: a file of lmtx sample-for-review, which holds wrong tags too; "
+            "lmtx review-score reads it, with --run RUN its answers are kept"
+        )

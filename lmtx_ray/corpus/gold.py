@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.columns import Wanted, near_names, usual_name
+from lmtx_ray.corpus.columns import Wanted, near_names, refuse_reviewed, usual_name
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import LabelNames, plain
 from lmtx_ray.corpus.left_out import label_at
@@ -217,10 +217,9 @@ def _cells(source: GoldSource) -> Iterator[_Cell]:
         first = columns_of(file.uri, kind, source.encoding, rows=1)
         columns = _columns(file.uri, first, header, source) if header else ("", "")
         index = is_index(columns[1]) if source.index is None else source.index
-        how = How(Wanted(columns), source.encoding)
         if kind in {"csv", "tsv", "parquet"}:
             absent.difference_update(header)
-        for position, row in read_rows(file.uri, kind, how=how):
+        for position, row in read_rows(file.uri, kind, how=How(Wanted(columns), source.encoding)):
             if isinstance(row, BadRow):
                 yield _Cell(file.uri, position, row)
                 continue
@@ -275,6 +274,7 @@ def _columns(
 ) -> tuple[str, str]:
     """(column of document ids, column of labels) of a file. What the `first` row has goes before
     what later ones of JSON have."""
+    refuse_reviewed(uri, header)
     document = source.document or _usual(first, DOCUMENTS) or _usual(header, DOCUMENTS)
     beside = [[name for name in names if name != document] for names in (first, header)]
     usual = (gold_column(names) for names in beside)

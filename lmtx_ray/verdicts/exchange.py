@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.columns import Wanted
+from lmtx_ray.corpus.columns import Wanted, refuse_reviewed
 from lmtx_ray.corpus.lines import BadRow, CorpusError
-from lmtx_ray.corpus.readers import How, format_of, read_rows
+from lmtx_ray.corpus.readers import How, columns_of, format_of, read_rows
 from lmtx_ray.corpus.text_keys import KEY_BYTES
 from lmtx_ray.io import storage
 from lmtx_ray.io.plain_json import json_text
@@ -146,8 +146,9 @@ def from_hex(text: str) -> bytes | None:
 
 def read_file(path: str) -> Iterator[tuple[int, Row | BadRow]]:
     """(position, row) of a verdict file: Parquet, JSON lines, CSV or TSV."""
-    wanted = Wanted(("answer",), further=tuple(EXPORTED.names))
-    return read_rows(path, format_of(path), how=How(wanted))
+    wanted, kind = Wanted(("answer",), further=tuple(EXPORTED.names)), format_of(path)
+    refuse_reviewed(path, columns_of(path, kind))
+    return read_rows(path, kind, how=How(wanted))
 
 
 def import_rows(

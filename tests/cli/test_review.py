@@ -130,3 +130,18 @@ def test_texts_that_are_nowhere_are_asked_for(capsys, caplog, tags) -> None:
     assert lmtx(capsys, "sample-for-review", tags, "--output", tags.parent / "r.csv")[0] == 1
     assert "does not tell which documents were tagged: give --documents" in caplog.text
     assert not (tags.parent / "r.csv").exists()
+
+
+def test_a_reviewed_file_is_taken_for_no_gold_and_no_verdicts(
+    tmp_path, capsys, caplog, tags, sample
+) -> None:
+    """Its rows are pairs of a document and a label, of which many are wrong."""
+    fill(sample, ["no"] * 60)
+    asked = (
+        ("evaluate", "--gold", sample, "--tags", tags),
+        ("verdicts", "import", tmp_path / "store", sample),
+    )
+    for command in asked:
+        assert lmtx(capsys, *command)[0] == 1
+        assert "review.csv: a file of lmtx sample-for-review" in caplog.text
+        caplog.clear()
