@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -31,6 +32,7 @@ from lmtx_ray.teacher.ensemble import check_prompts
 from lmtx_ray.teacher.generating import WRITERS
 from lmtx_ray.teacher.prompts import get_prompt
 
+logger = logging.getLogger(__name__)
 HUB_SECONDS = 10.0
 LOCAL = ("vllm", "reranker")  # judges whose models are loaded by this run
 
@@ -43,6 +45,7 @@ def check(config: RunConfig) -> None:
         CorpusError: Files or columns that are not there.
     """
     _check_places(config)
+    _tell_labels(config)
     check_judge(config)
     _check_model("encoder.model", resolve_model(config.encoder.model), "")
     _check_lengths(config)
@@ -81,6 +84,14 @@ def _check_places(config: RunConfig) -> None:
                 f"{field}: {uri} lies in the input {place}, and what is written there would be "
                 "read as an input; take another folder"
             )
+
+
+def _tell_labels(config: RunConfig) -> None:
+    """Warn of a label set that a folder of documents holds: rows of it may look like documents."""
+    labels = storage.absolute(config.corpus.labels)
+    folders = [uri for uri in config.corpus.documents if storage.absolute(uri) != labels]
+    if place := listed_in(labels, folders):
+        logger.warning("corpus.labels: %s lies in %s, and is read as documents too", labels, place)
 
 
 def _check_lengths(config: RunConfig) -> None:

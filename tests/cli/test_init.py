@@ -277,3 +277,12 @@ def test_other_languages_want_another_encoder(here: Path, capsys) -> None:
     assert "paraphrase-multilingual" in said  # which nobody can fetch here, and a note says so
     made = yaml.safe_load((here / "my.yaml").read_text())
     assert made["shortlist"] == {"languages": ["de"]}
+
+
+def test_labels_that_a_folder_of_documents_holds_are_told(here: Path, caplog) -> None:
+    (here / "data").mkdir()
+    for name in ("docs.csv", "tags.csv"):
+        (here / name).rename(here / "data" / name)
+    assert main(["init", "data", "data/tags.csv", "--judge", "none", "--yes"]) == 0
+    running.plan("my.yaml")
+    assert f"{here}/data/tags.csv lies in data, and is read as documents too" in caplog.text
