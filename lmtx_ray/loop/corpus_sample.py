@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -12,7 +12,7 @@ from lmtx_ray.corpus.counting import first_documents
 from lmtx_ray.corpus.label_texts import with_parents
 from lmtx_ray.corpus.labels import label_tables
 from lmtx_ray.corpus.left_out import LeftOut
-from lmtx_ray.corpus.text_keys import document_keys
+from lmtx_ray.corpus.text_keys import document_keys, text_key
 from lmtx_ray.loop.run_config import RunConfig
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import QUESTIONS
@@ -58,3 +58,13 @@ def sample_corpus(config: RunConfig, prompt: Prompt) -> Sample:
         [list(islice(texts, each)) for _ in range(documents.num_rows)],
         document_keys(documents),
     )
+
+
+def labels_in_use(config: RunConfig, prompt: Prompt, keys: Set[bytes]) -> set[bytes]:
+    """Those of some keys of labels, as the judge sees them, that the label set has; all of them
+    where parents are shown, as these may be anywhere in the file."""
+    if prompt.shows_parents or not keys:
+        return set(keys)
+    tables = label_tables(config.corpus, LABELS, LeftOut())
+    texts = (prompt.label_text(row) for table in tables for row in table.to_pylist())
+    return {key for key in map(text_key, texts) if key in keys}

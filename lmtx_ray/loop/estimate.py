@@ -8,7 +8,7 @@ from typing import Any
 
 from lmtx_ray.corpus.counting import Counts, count_corpus
 from lmtx_ray.loop.bill import StoredPairs, add_up, prior_bills, step_bills
-from lmtx_ray.loop.corpus_sample import Sample, sample_corpus
+from lmtx_ray.loop.corpus_sample import Sample, labels_in_use, sample_corpus
 from lmtx_ray.loop.judge_rate import known_rate, measured_rate
 from lmtx_ray.loop.layout import Layout, lay_out
 from lmtx_ray.loop.preflight import check
@@ -103,15 +103,18 @@ def _judge(
 
 
 def _held(config: RunConfig, layout: Layout, sample: Sample) -> StoredPairs:
-    """How much the store has from this judge: pairs of each document of the sample, and priors."""
+    """How much the store has from this judge on labels that are still in use: pairs of each
+    document of the sample, and priors."""
     prompt, teacher = layout.judge
     snapshot = config.verdict_store.partition(teacher, prompt).snapshot()
     if not snapshot.layers and not snapshot.parts:
         return StoredPairs([])
     lookup = Lookup(snapshot)
-    found = Counter(document for document, _ in first_by_key(lookup.find(set(sample.keys))))
+    pairs = first_by_key(lookup.find(set(sample.keys)))
     priors = asked_alone(lookup.find([document_key()]))
-    return StoredPairs([found[key] for key in sample.keys], len(priors))
+    in_use = labels_in_use(config, layout.prompt, {label for _, label in pairs} | priors)
+    found = Counter(document for document, label in pairs if label in in_use)
+    return StoredPairs([found[key] for key in sample.keys], len(priors & in_use))
 
 
 def render_plan(plan: dict[str, Any]) -> str:

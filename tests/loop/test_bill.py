@@ -122,7 +122,8 @@ def test_a_prior_is_one_question_more_of_each_label(config: RunConfig) -> None:
     assert bill["expected"]["new_pairs"] - plain["expected"]["new_pairs"] == 24
     layout = lay_out(priors)
     prompt, teacher = layout.judge
-    keys = [(document_key(), text_key(label)) for label in ("Heart pain", "Lung pain", "Ear")]
+    shown = sample_corpus(priors, layout.prompt).labels[0]
+    keys = [(document_key(), text_key(label)) for label in shown[:3]]
     readings = [Reading("yes", 0.6), Reading("no", 0.2), Reading("unclear")]
     said = answers_table([("", 0), ("", 1), ("", 2)], readings)
     stored = as_stored(keys, said, layout.judge, "prior")
@@ -136,7 +137,7 @@ def test_a_pair_that_two_runs_kept_is_held_once(config: RunConfig) -> None:
     layout = lay_out(config)
     sample, (prompt, teacher) = sample_corpus(config, layout.prompt), layout.judge
     partition = config.verdict_store.partition(teacher, prompt)
-    keys = [(key, text_key("Heart pain")) for key in dict.fromkeys(sample.keys)]
+    keys = [(key, text_key(sample.labels[0][0])) for key in dict.fromkeys(sample.keys)]
     said = answers_table([("", n) for n in range(len(keys))], [Reading("no", 0.1)] * len(keys))
     bills = []
     for run in ("one", "another"):
@@ -144,6 +145,20 @@ def test_a_pair_that_two_runs_kept_is_held_once(config: RunConfig) -> None:
         bills.append(describe(config)["judge"]["expected"])
     assert bills[0]["new_pairs"] < bills[0]["pairs"]
     assert bills[0] == bills[1]
+
+
+def test_pairs_of_labels_that_are_gone_are_not_held(config: RunConfig) -> None:
+    layout = lay_out(config)
+    sample, (prompt, teacher) = sample_corpus(config, layout.prompt), layout.judge
+    keys = [(key, text_key(f"gone {n}")) for key in dict.fromkeys(sample.keys) for n in range(9)]
+    keys += [(document_key(), text_key(f"gone {n}")) for n in range(9)]
+    said = answers_table([("", n) for n in range(len(keys))], [Reading("no", 0.1)] * len(keys))
+    judged = config.judge.model_copy(update={"calibration": "prior"})
+    config = config.model_copy(update={"judge": judged})
+    before = describe(config)["judge"]
+    partition = config.verdict_store.partition(teacher, prompt)
+    partition.append(as_stored(keys, said, layout.judge, "one"), "one")
+    assert describe(config)["judge"] == before
 
 
 def test_a_finished_run_has_no_bill_for_cycles_that_it_did_without(config: RunConfig) -> None:
