@@ -13,7 +13,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 import faiss
-from threadpoolctl import ThreadpoolController
+
+from lmtx_ray.search.openmp import limit_threads
 
 library: Any = faiss  # whose stubs lack the functions of OpenMP
 LEAST_SHARED = 16  # queries of a thread that are worth its start
@@ -42,14 +43,7 @@ def in_threads(work: Callable[[slice], Found], queries: int) -> list[Found]:
 @cache  # threads that were there before keep their memory
 def _pool(parts: int, threads: int, with_torch: bool) -> ThreadPoolExecutor:
     """`with_torch` whether torch is among the libraries whose threads are limited."""
-    return ThreadPoolExecutor(parts, "search", _limit, (threads,))
-
-
-def _limit(threads: int) -> None:
-    """Of libraries that keep this for each thread; torch sets its own when first asked."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].get_num_threads()
-    ThreadpoolController().select(user_api="openmp").limit(limits=threads)
+    return ThreadPoolExecutor(parts, "search", limit_threads, (threads,))
 
 
 os.register_at_fork(after_in_child=_pool.cache_clear)  # which has none of the threads

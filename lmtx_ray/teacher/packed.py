@@ -1,8 +1,8 @@
 """The packed teacher: a small model in this process that judges all labels of a document at once.
 
 It needs torch and transformers only. What a table's answers are is a function of the table alone,
-bit by bit: its steps are, and nothing is kept from one to the next. While one table is computed the
-next is rendered.
+bit by bit: its steps are, and nothing is kept from one to the next. On a CPU several steps are
+computed at once, each by threads of its own. While one table is computed the next is rendered.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import pyarrow as pa
@@ -21,7 +20,7 @@ from lmtx_ray.teacher.engines import needs_vllm
 from lmtx_ray.teacher.granting import Granted, grant
 from lmtx_ray.teacher.identity import teacher_identity
 from lmtx_ray.teacher.model_files import commit_of, hub_revision, load_tokenizer, local_files
-from lmtx_ray.teacher.packed_model import INSTEAD, Answers, CannotPack, PackedModel
+from lmtx_ray.teacher.packed_model import INSTEAD, Answers, CannotPack, PackedModel, step_threads
 from lmtx_ray.teacher.pairs import rendering_of
 from lmtx_ray.teacher.prompts import Prompt
 from lmtx_ray.teacher.protocol import Budget, Usage, answers_table
@@ -50,9 +49,9 @@ class PackedTeacher:
         self._rendering = rendering_of(tokenizer, prompt, config)
         self._render, self._counting = threading.Lock(), threading.Lock()
         # OpenMP has threads of its own for each that computes, and they wait in a busy loop
-        self._thread = ThreadPoolExecutor(1, "judge")
+        self._threads = step_threads(config)
         longest = self._rendering.longest
-        self._model = self._thread.submit(PackedModel, config, folder, longest).result()
+        self._model = self._threads.submit(PackedModel, config, folder, longest).result()
         vocabulary = min(self._model.vocabulary, len(tokenizer))
         tokens = answer_tokens(self._rendering, prompt.answers, vocabulary, config.model)
         self._words = [*prompt.answers]
@@ -60,7 +59,7 @@ class PackedTeacher:
             [[token for token, word in tokens.items() if word == wanted] for wanted in self._words]
         )
         probe = self._rendering.questions(None, *PROBE)
-        self._thread.submit(self._model.try_out, probe, config.model).result()
+        self._threads.submit(self._model.try_out, probe, config.model).result()
         self._text_of = lru_cache(lambda token: self._rendering.letters.decode([token]))
 
     def judge(self, questions: pa.Table) -> pa.Table:
@@ -78,19 +77,14 @@ class PackedTeacher:
         return answers
 
     def _ask(self, granted: Granted) -> list[Reading]:
-        tell = progress.teller()
-
-        def answered() -> list[Answers]:
-            found = []
-            for answers in self._model.answers(granted.documents):
-                tell(len(answers.tops))
-                progress.count(pairs=len(answers.tops), answer_tokens=len(answers.tops))
-                found.append(answers)
-            return found
-
-        steps = self._thread.submit(answered).result()
-        self._count(len(granted.pairs), granted.tokens, sum(step.computed for step in steps))
-        return [reading for answers in steps for reading in self._readings(answers)]
+        tell, found = progress.teller(), []
+        steps = self._model.steps(granted.documents)
+        for answers in self._threads.map(self._model.answer, steps):
+            tell(len(answers.tops))
+            progress.count(pairs=len(answers.tops), answer_tokens=len(answers.tops))
+            found.append(answers)
+        self._count(len(granted.pairs), granted.tokens, sum(one.computed for one in found))
+        return [reading for answers in found for reading in self._readings(answers)]
 
     def _readings(self, answers: Answers) -> list[Reading]:
         least_mass = self._prompt.least_mass(self._config.least_mass)

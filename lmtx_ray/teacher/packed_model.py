@@ -6,7 +6,8 @@ most others. That it does is not believed but tried once, on two prompts that be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +17,17 @@ from transformers import AttentionInterface, AutoModelForCausalLM
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.search import hardware
+from lmtx_ray.search.openmp import limit_threads
 from lmtx_ray.teacher import packed_attention
 from lmtx_ray.teacher.engines import EXTRA, step_tokens
 from lmtx_ray.teacher.lean_llama import LeanLlama, is_lean
 from lmtx_ray.teacher.model_files import hub_revision, sentence, too_long
 from lmtx_ray.teacher.packed_attention import Seen
-from lmtx_ray.teacher.packing import Limits, Prompt, Step, pack, steps
+from lmtx_ray.teacher.packing import Limits, Prompt, Shared, Step, pack, steps
 
 LOGITS = 1 << 24  # of a step, at most: of each prompt's end there is one for each word piece
 LEAST_PROMPTS = 16
+STEPS = 4  # computed at once at most: a part of each is Python's, one after the other
 MOST_APART = 0.05  # of two distributions over the next token that are the same but for rounding
 INSTEAD = f"set judge.teacher.engine to vllm, {EXTRA}"
 
@@ -79,8 +82,23 @@ def spare_last_layer(model: Any) -> None:
     part.forward = forward
 
 
+def step_threads(config: TeacherConfig) -> ThreadPoolExecutor:
+    """Threads that compute a step each, on a CPU with an even share of its cores: in a product that
+    is shared out all wait for the slowest, and a small model has many products."""
+    if torch.cuda.is_available():
+        return ThreadPoolExecutor(1, "judge")
+    at_once, threads = shares(config.threads or torch.get_num_threads())
+    return ThreadPoolExecutor(at_once, "judge", limit_threads, (threads,))
+
+
+def shares(cores: int) -> tuple[int, int]:
+    """How many steps are computed at once on so many cores, and each by how many threads."""
+    threads = -(-cores // STEPS)
+    return cores // threads, threads
+
+
 class PackedModel:
-    """A model and how its steps are cut. One thread at a time.
+    """A model and how its steps are cut. Several threads may have it answer.
 
     Raises:
         ConfigError: It cannot be loaded, is too short for `longest` tokens, or answers packed
@@ -88,8 +106,6 @@ class PackedModel:
     """
 
     def __init__(self, config: TeacherConfig, folder: str, longest: int) -> None:
-        if config.threads and not torch.cuda.is_available():
-            torch.set_num_threads(config.threads)
         self._made_of, self._longest = (config, folder, longest), longest
         self._model = load_causal(config, folder)
         text = self._model.config.get_text_config()
@@ -145,11 +161,14 @@ class PackedModel:
             logits: torch.Tensor = self._model(input_ids=ids, use_cache=False).logits[:, -1]
         return logits.float().softmax(-1)
 
-    def answers(self, documents: Sequence[Sequence[Prompt]]) -> Iterator[Answers]:
-        """Of every document's prompts, in order, as steps are done."""
-        for parts in steps(documents, self._limits):
-            step = pack(parts)
-            yield self._read(self._logits(step), len(step.tokens))
+    def steps(self, documents: Sequence[Sequence[Prompt]]) -> Iterable[list[Shared]]:
+        """Every document's prompts, in order, as they are to be answered."""
+        return steps(documents, self._limits)
+
+    def answer(self, parts: Sequence[Shared]) -> Answers:
+        """Of one step's prompts."""
+        step = pack(parts)
+        return self._read(self._logits(step), len(step.tokens))
 
     def _logits(self, step: Step) -> torch.Tensor:
         """Of the token behind each prompt, float32 [prompts, vocabulary]."""
