@@ -76,7 +76,9 @@ class TeacherConfig(Config):
         "auto", description="Number format of the model (vllm)."
     )
     threads: int | None = Field(
-        None, ge=1, description="Threads of one engine on a CPU (vllm); all of its machine's cores."
+        None,
+        ge=1,
+        description="Threads of one engine on a CPU (vllm, packed); all of its machine's cores.",
     )
     kv_cache_gib: int = Field(
         1, ge=1, description="Memory of the prefix cache on a CPU (vllm), GiB."
