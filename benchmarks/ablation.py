@@ -8,8 +8,9 @@ which documents are cut at 96 tokens; `more` is `base` with four passes at twice
 and all below it change one thing of `more`. Each row is a ranking of the test documents after a
 cycle: `dense` by the student alone, `hybrid` fused with words by reciprocal rank, `learned` by the
 judge's answers on documents held aside (`without memory`: of these two sides only), `trees` the
-same by boosted trees, `neighbours alone`, and `prototypes X`, where X times the mean vector of its
-accepted documents is added to a label. Runs that ended stand in `--keep FILE`, and a benchmark that
+same by boosted trees, `neighbours alone`, `prototypes X`, where X times the mean vector of its
+accepted documents is added to a label, and `hubs lowered`, where labels near to many documents
+stand back. Runs that ended stand in `--keep FILE`, and a benchmark that
 is started again does the others. The last line of standard output is a JSON of all.
 """
 
@@ -58,6 +59,9 @@ def variants() -> dict[str, Any]:
         "neighbours": replace(more, neighbours=True, top_k=(20, 10)),
         "neighbours, three cycles": replace(more, neighbours=True, top_k=(10,), cycles=3),
         "ten pairs": replace(more, top_k=(10,)),
+        "half the documents": replace(more, part=0.5),
+        "half, forty pairs": replace(more, part=0.5, top_k=(40,)),
+        "deeper": replace(more, top_k=(15,), further=20),
         "eight passes": fit(passes=8),
         "rate 2e-4": fit(learning_rate=2e-4),
         "batch 24": fit(batch_size=24),

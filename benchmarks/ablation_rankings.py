@@ -6,7 +6,7 @@ Shapes: B documents, K candidates, N judged documents, L labels, D dimensions, F
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -22,6 +22,7 @@ from lmtx_ray.search.memory import VOTED, Memory
 from lmtx_ray.student.encoder import Encoder
 
 PROTOTYPES = (0.25, 0.5, 1.0, 2.0)  # lengths of the mean document that is added to a label
+HUB_DOCUMENTS = 10
 FEW = 2.0  # documents of which a mean counts half
 PLAIN = FUSED[:-1]  # what needs no memory
 NO_VOTES: Candidates = np.zeros((1, 0), np.int32), np.zeros((1, 0), np.float32)
@@ -56,6 +57,24 @@ def ranked(bench: Bench, model: str) -> Ranked:
     return Ranked(model, labels_LD, sides)
 
 
+def of_first(state: Ranked, count: int) -> Ranked:
+    """With the first so many documents to train on alone."""
+    train = state.sides["train"]
+    dense, lexical = ((ids[:count], scores[:count]) for ids, scores in (train.dense, train.lexical))
+    part = Side(train.vectors_BD[:count], dense, lexical, train.fused_BK[:count])
+    return replace(state, sides={**state.sides, "train": part})
+
+
+def hubs_lowered(dense: Candidates, labels_LD: np.ndarray, train_ND: np.ndarray) -> np.ndarray:
+    """ids_BK: the labels found, by twice their cosine less the mean of a label's cosines to its
+    nearest documents to train on (CSLS: Conneau et al. 2018, arXiv:1710.04087)."""
+    ids_BK, cosines_BK = dense
+    found_U, own_BK = np.unique(ids_BK, return_inverse=True)  # PADDING takes some label's vector
+    cosines_UN = labels_LD[found_U] @ train_ND.T
+    near_U = np.sort(cosines_UN, axis=1)[:, -HUB_DOCUMENTS:].mean(axis=1)
+    return top_k(ids_BK, 2 * cosines_BK - near_U[own_BK.reshape(ids_BK.shape)], DEPTH)[0]
+
+
 def prototypes(
     means_LD: np.ndarray, labels_LD: np.ndarray, counts_L: np.ndarray
 ) -> Iterator[tuple[float, np.ndarray]]:
@@ -88,6 +107,12 @@ def after_training(
     test, labels = state.sides["test"], len(bench.texts.labels)
     vectors_ND = state.sides["train"].vectors_BD
     yield from with_prototypes(test, state.labels_LD, *means_of(asked, vectors_ND, labels))
+    lowered_BK = hubs_lowered(test.dense, state.labels_LD, vectors_ND)
+    yield "hubs lowered", lowered_BK
+    yield (
+        "hubs lowered hybrid",
+        reciprocal_rank_fusion([lowered_BK, test.lexical[0]], DEPTH)[0],
+    )
     memory = Memory(remembered(asked, vectors_ND, labels))
     votes = {part: memory.search(state.sides[part].vectors_BD, VOTED) for part in ("held", "test")}
     yield "neighbours alone", votes["test"][0]

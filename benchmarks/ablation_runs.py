@@ -11,7 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ablation_rankings import Ranked, Ranking, after_training, ranked, untouched
+from benchmarks.ablation_rankings import (
+    Ranked,
+    Ranking,
+    after_training,
+    of_first,
+    ranked,
+    untouched,
+)
 from benchmarks.ablation_training import Change, trained
 from benchmarks.quality_jobs import Job, Options, bench_of
 from benchmarks.quality_judge import Judge, SimulatedJudge, Verdicts, reranked
@@ -23,6 +30,7 @@ from lmtx_ray.evaluation.evaluation import MEASURES
 from lmtx_ray.search.candidates import reciprocal_rank_fusion
 from lmtx_ray.search.memory import VOTED, Memory, document_key
 
+LAST = 5
 COLUMNS = (("P", 1), ("P", 5), ("R", 10), ("R", 100))
 AS_IT_IS = Change({"contrast": 1.0})  # the product's training
 Counted = tuple[str, np.ndarray, int]  # a ranking with the pairs that were judged for it
@@ -32,13 +40,17 @@ Counted = tuple[str, np.ndarray, int]  # a ranking with the pairs that were judg
 class Variant:
     """`fit` are settings of the product, `change` is what it lacks. `top_k` of the hybrid are asked
     about in each cycle (the last stands for later ones); with `neighbours` the lists that these
-    are taken from have their labels too, from the second cycle on, and all of `top_k` are new."""
+    are taken from have their labels too, from the second cycle on, and all of `top_k` are new.
+    `part` of the documents to train on are asked about. `further` are more labels of that quarter
+    of them whose last labels asked about had most yes."""
 
     fit: Mapping[str, Any] = field(default_factory=dict)
     change: Change = AS_IT_IS
     top_k: tuple[int, ...] = (20,)
     cycles: int = 2
     neighbours: bool = False
+    part: float = 1.0
+    further: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,15 +107,18 @@ def _published(bench: Bench, judge: Judge, options: Options, seed: int) -> Itera
 
 def rankings(bench: Bench, judge: Judge, variant: Variant, config: FitConfig) -> Iterator[Counted]:
     """All rows of a variant, as its cycles end."""
-    asked, held = Verdicts(bench.documents("train")), Verdicts(bench.documents("held"))
-    state = untouched(bench)
+    documents = bench.documents("train")
+    count = round(variant.part * len(documents))
+    asked, held = Verdicts(documents[:count]), Verdicts(bench.documents("held"))
+    state = of_first(untouched(bench), count)
     for name, ids_BK in _before(bench, judge, state.sides["test"]):
         yield name, ids_BK, 0
     for cycle in range(1, variant.cycles + 1):
         _ask(judge, variant, cycle, state, asked, held)
         start = state.model if config.init == "previous" else bench.encoder.model
         folder = str(bench.folder / f"encoder-{cycle}")
-        state = ranked(bench, trained(bench, start, asked, config, variant.change, folder))
+        model = trained(bench, start, asked, config, variant.change, folder)
+        state = of_first(ranked(bench, model), count)
         held.ask(judge, _first(state.sides["held"]))
         for name, ids_BK in _after(bench, state, asked, held):
             yield f"{name} {cycle}", ids_BK, asked.calls + held.calls
@@ -133,7 +148,19 @@ def _ask(
         asked.ask(judge, lists_BK.tolist(), top_k * len(lists_BK))
     else:
         asked.ask(judge, train.fused_BK[:, :top_k].tolist())
+    if variant.further:
+        asked.ask(judge, _further(train.fused_BK, asked, top_k, variant.further))
     held.ask(judge, _first(state.sides["held"]))
+
+
+def _further(lists_BK: np.ndarray, asked: Verdicts, top_k: int, further: int) -> list[list[int]]:
+    """The next labels of those documents whose last LAST of `top_k` had most yes."""
+    last_BK = lists_BK[:, max(top_k - LAST, 0) : top_k].tolist()
+    pairs = zip(asked.documents, last_BK, strict=True)
+    yes = [sum(asked.said[doc.doc_id].get(x, 0) > 0.5 for x in row) for doc, row in pairs]
+    most = set(np.argsort(-np.array(yes), kind="stable")[: len(yes) // 4].tolist())
+    next_BK = lists_BK[:, top_k : top_k + further].tolist()
+    return [row if place in most else [] for place, row in enumerate(next_BK)]
 
 
 def _first(side: Side) -> list[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 
 from benchmarks import ablation_rankings, ablation_runs
 from benchmarks.ablation import arguments, keep, kept, variants
-from benchmarks.ablation_rankings import means_of, prototypes, scorers, untouched
+from benchmarks.ablation_rankings import hubs_lowered, means_of, prototypes, scorers, untouched
 from benchmarks.ablation_runs import Variant
 from benchmarks.ablation_table import by_set, table
 from benchmarks.ablation_training import LOSSES, Average, graded, loss_of
@@ -138,6 +139,38 @@ def test_a_run_gives_all_rows_and_asks_about_the_neighbours_labels_too(
         assert {len(ids_BK) for _, ids_BK, _ in rows} == {20}
         found[neighbours] = rows[-1][2]
     assert found[True] == found[False] + 2 * 60  # where nothing moves, only these ask anew
+
+
+def test_a_part_of_the_documents_is_asked_about_and_more_of_those_with_most_yes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bench = _bench(tmp_path)
+    monkeypatch.setitem(ablation_rankings.TREES, "max_iter", 2)
+    monkeypatch.setattr(ablation_runs, "ranked", lambda bench, model: untouched(bench))
+    seen: list[dict[str, dict[int, float]]] = []
+    monkeypatch.setattr(ablation_runs, "trained", lambda *given: seen.append(given[2].said))
+    gold = {doc.doc_id: frozenset({0, 1}) for doc in EVERY}
+    judge = SimulatedJudge(gold, 1)
+    for variant in (Variant(part=0.5, top_k=(3,)), Variant(top_k=(4,), further=2)):
+        rows = list(ablation_runs.rankings(bench, judge, replace(variant, cycles=1), FitConfig()))
+        assert rows[-1][2] == sum(map(len, seen[-1].values())) + 30 * 9  # of those held aside
+    half, deeper = ({name: len(said) for name, said in one.items()} for one in seen)
+    assert half == {f"d{n}": 3 for n in range(30)}
+    assert sorted(deeper.values()) == [4] * 45 + [6] * 15
+    lists = untouched(bench).sides["train"].fused_BK[:, :4].tolist()
+    yes = {
+        f"d{n}": sum(seen[1][f"d{n}"][label] > 0.5 for label in row) for n, row in enumerate(lists)
+    }
+    least = min(yes[name] for name, asked in deeper.items() if asked == 6)
+    assert least >= max(yes[name] for name, asked in deeper.items() if asked == 4)
+
+
+def test_a_label_near_to_all_documents_stands_back() -> None:
+    labels = np.array([[1, 0], [0.8, 0.6]], np.float32)
+    train = np.tile(np.array([1, 0], np.float32), (12, 1))
+    found = nearest(np.array([[0.95, 0.31]], np.float32), labels)
+    assert found[0][0, :2].tolist() == [0, 1]
+    assert hubs_lowered(found, labels, train)[0, :2].tolist() == [1, 0]
 
 
 EVERY = [Document(f"d{n}", None, "") for n in range(110)]
