@@ -1,8 +1,9 @@
 """Every prompt: named, rendered in three segments, fingerprinted. Prompt text lives only here and
 in the files of users who write their own.
 
-The document comes first and the label last, so the candidates of a document share a prefix. The
-eight families after the released LMTX code say what its prompts say, in other words.
+The document comes first and the label last, so the candidates of a document share a prefix; the
+question stands behind the label, or, which is cheaper, before the document (`…_first`). The eight
+families after the released LMTX code say what its prompts say, in other words.
 """
 
 from __future__ import annotations
@@ -174,6 +175,13 @@ def _question(name: str, kind: str, question: str) -> Prompt:
     return Prompt(name, before, "\n>>>\nLabel: «{label}", after)
 
 
+def _question_first(name: str, kind: str, question: str) -> Prompt:
+    """The question before the document, which then is read once for all labels; of each little
+    more than its text is."""
+    before = f"{question} Reply with a single word, yes or no.\n{kind}:\n<<<\n"
+    return Prompt(name, before, "\n>>>\nLabel: «{label}", "»\nReply yes or no.")
+
+
 GRADES = {"0": 0.0, "1": 1 / 3, "2": 2 / 3, "3": 1.0}
 GRADED = Prompt(
     "graded",
@@ -205,6 +213,15 @@ PROMPTS = {
             "Document",
             "Would a careful librarian assign this subject heading to the document, because "
             "the document treats that subject and not merely mentions it?",
+        ),
+        _question_first(
+            "tag_first", "Document", "Is the tag after this document relevant to the document?"
+        ),
+        _question_first(
+            "subject_first",
+            "Document",
+            "Would a careful librarian assign the subject heading after this document to it, "
+            "because the document treats that subject and not merely mentions it?",
         ),
         GRADED,
         Prompt("judge", "", "<tag>{label}", "<ask>", cue="", instruct=False, control=True),

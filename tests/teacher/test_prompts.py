@@ -33,6 +33,15 @@ def written(folder: Path, **changes: object) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("name", ["tag", "subject"])
+def test_a_question_that_stands_first_is_not_read_again_for_each_label(name: str) -> None:
+    behind, first = get_prompt(name), get_prompt(f"{name}_first")
+    assert first.after == "»\nReply yes or no."
+    assert len(behind.after) > 2 * len(first.after)
+    assert first.before != behind.before
+    assert "yes or no" in first.before
+
+
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=list(PROMPTS))
 def test_a_prompt_is_a_document_and_a_label_between_fixed_texts(prompt: Prompt) -> None:
     assert prompt.label_text(HEART) == "Heart"
