@@ -22,7 +22,7 @@ def choose(
 
     Exact as long as a query reads at most MOST_READ bytes, which is all vectors, in 8 bits where
     the processor multiplies these, and all that it reads fits in the budget; with GPUs, which read
-    some TB a second, as long as it fits. Beyond that lists, which are made ten times faster than a
+    some TB a second, as long as it fits. Beyond that lists, which are made four times faster than a
     graph. A recall of 1 is exact whatever it takes.
     """
     read = labels * dimensions * (1 if has_int8 and not has_gpu else 4)
