@@ -37,9 +37,10 @@ def make_plan(
     return {**plan, "fingerprint": fingerprint(plan)}
 
 
-def refuse_among_inputs(output: str, inputs: Sequence[str]) -> None:
-    """PublishError where the next command would read its own output as an input."""
-    if place := listed_in(output, inputs):
+def refuse_among_inputs(output: str, inputs: Sequence[str], folder: bool = True) -> None:
+    """PublishError where the next command would read its own output, one file or a `folder`, as an
+    input."""
+    if place := listed_in(output, inputs, folder):
         raise PublishError(
             f"{output}: it lies in the input {place}, and would be read as one; write it somewhere "
             "else"

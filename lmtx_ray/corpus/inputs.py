@@ -105,10 +105,11 @@ def content_hashes(uris: Sequence[str]) -> dict[str, str] | list[tuple[str, str]
     return hashes if list(hashes) == sorted(hashes) else list(hashes.items())
 
 
-def listed_in(uri: str, places: Sequence[str]) -> str | None:
-    """The first of some inputs that would hold a file or folder of this name, were it written."""
+def listed_in(uri: str, places: Sequence[str], folder: bool) -> str | None:
+    """The first of some inputs that would list a file of this name, were it written, or a file in
+    the `folder` of this name."""
     name = _followed(uri)
-    return next((place for place in places if _would_list(_followed(place), name)), None)
+    return next((place for place in places if _would_list(_followed(place), name, folder)), None)
 
 
 def _followed(uri: str) -> str:
@@ -116,9 +117,10 @@ def _followed(uri: str) -> str:
     return place if storage.parse_uri(place).scheme == "s3" else os.path.realpath(place)
 
 
-def _would_list(place: str, uri: str) -> bool:
+def _would_list(place: str, uri: str, folder: bool) -> bool:
     if GLOB.search(place) and not storage.exists(place):
-        return _matches(uri, place)
+        shown = _asks_for_hidden(place) or not _is_hidden(uri, _head(place))
+        return shown and _fits(uri.split("/"), place.split("/"), folder)
     inside = uri.startswith(f"{place.rstrip('/')}/") and not _is_hidden(uri, place)
     return uri == place or inside
 
@@ -201,18 +203,35 @@ def _must(uri: str) -> Entry:
 
 
 def _matching(pattern: str) -> list[Entry]:
-    head = GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
+    head = _head(pattern)
     if "://" not in pattern:
         paths = sorted(glob.glob(pattern, recursive=True))
         found = [entry for entry in map(storage.stat, paths) if entry]
     else:
-        found = [entry for entry in storage.list_entries(head) if _matches(entry.uri, pattern)]
-    asked = _is_hidden(pattern, head)  # "_x*" asks for such names
+        parts = pattern.split("/")
+        listed = storage.list_entries(head)
+        found = [entry for entry in listed if _fits(entry.uri.split("/"), parts)]
+    asked = _asks_for_hidden(pattern)
     return [entry for entry in found if asked or not _is_hidden(entry.uri, head)]
 
 
-def _matches(uri: str, pattern: str) -> bool:
-    """As on a disk `**` is any number of folders, and may be none."""
-    if "**" not in pattern:
-        return uri.count("/") == pattern.count("/") and fnmatch.fnmatchcase(uri, pattern)
-    return any(fnmatch.fnmatchcase(uri, p) for p in (pattern, pattern.replace("/**/", "/")))
+def _head(pattern: str) -> str:
+    """The folders in front of its first sign."""
+    return GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
+
+
+def _asks_for_hidden(pattern: str) -> bool:
+    return _is_hidden(pattern, _head(pattern))  # as "_x*" does
+
+
+def _fits(names: Sequence[str], patterns: Sequence[str], inside: bool = False) -> bool:
+    """Whether the parts of a path fit those of a pattern; or, with `inside`, whether something in
+    that folder may. As on a disk `**` is any number of folders, and may be none."""
+    if not names and inside:
+        return bool(patterns)
+    if not patterns or not names:
+        return not names and all(pattern == "**" for pattern in patterns)
+    if patterns[0] == "**":
+        return _fits(names, patterns[1:], inside) or _fits(names[1:], patterns, inside)
+    fits = fnmatch.fnmatchcase(names[0], patterns[0])
+    return fits and _fits(names[1:], patterns[1:], inside)

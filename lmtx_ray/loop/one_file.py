@@ -76,7 +76,8 @@ def tag_to_file(job: TagJob, long: bool, overwrite: bool, tag: Tag) -> dict[str,
     if kind is None:
         raise PublishError(f"{output}: one file is {ENDINGS}")
     work = work_folder(output)
-    inner = settled(job).model_copy(update={"output": work, "output_format": inner_format(kind)})
+    inner = settled(job, folder=False)
+    inner = inner.model_copy(update={"output": work, "output_format": inner_format(kind)})
     if kind == "xmc" and job.keep_field:
         raise PublishError(f"{output}: a tag that a person set has no score, as .xmc.txt needs")
     inputs = list_inputs(job.source.documents)
@@ -106,7 +107,7 @@ def inner_format(kind: FileKind) -> OutputFormat:
 def plan_file(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
     """What tagging into a file would read, see `tagging.plan_tags`."""
     output = storage.absolute(job.output)
-    refuse_among_inputs(output, job.source.documents)
+    refuse_among_inputs(output, job.source.documents, folder=False)
     plan = plan_tags(job.model_copy(update={"output": work_folder(output)}), search)
     return {**plan, "output": output, "complete": _is_written(output, _record(work_folder(output)))}
 

@@ -79,7 +79,7 @@ def _check_places(config: RunConfig) -> None:
         if not uri:
             continue
         check_folder(field, uri)
-        if place := listed_in(uri, inputs):
+        if place := listed_in(uri, inputs, folder=True):
             raise ConfigError(
                 f"{field}: {uri} lies in the input {place}, and what is written there would be "
                 "read as an input; take another folder"
@@ -90,7 +90,7 @@ def _tell_labels(config: RunConfig) -> None:
     """Warn of a label set that a folder of documents holds: rows of it may look like documents."""
     labels = storage.absolute(config.corpus.labels)
     folders = [uri for uri in config.corpus.documents if storage.absolute(uri) != labels]
-    if place := listed_in(labels, folders):
+    if place := listed_in(labels, folders, folder=storage.stat(labels) is None):
         logger.warning("corpus.labels: %s lies in %s, and is read as documents too", labels, place)
 
 

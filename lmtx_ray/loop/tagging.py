@@ -199,7 +199,7 @@ def _refuse_gone(output: str, plan: Plan, inputs: Sequence[InputFile]) -> None:
         raise PublishError(f"{output}: input {gone[0]} is gone, and was not tagged yet")
 
 
-def settled(job: TagJob) -> TagJob:
+def settled(job: TagJob, folder: bool = True) -> TagJob:
     """The job with the bundle that its run's name stands for now, and that bundle's defaults where
     it leaves something open: they are in its plan.
 
@@ -211,7 +211,7 @@ def settled(job: TagJob) -> TagJob:
     job = _named(job)
     require_bundle(job.bundle)
     check_filter(job)
-    refuse_among_inputs(job.output, job.source.documents)
+    refuse_among_inputs(job.output, job.source.documents, folder)
     wanted = read_defaults(job.bundle).or_else(job.top_k, job.min_probability)
     return job.model_copy(update=vars(wanted))
 

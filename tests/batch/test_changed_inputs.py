@@ -175,7 +175,10 @@ def test_inputs_in_another_order_are_another_job(bundle, tmp_path, caplog) -> No
 
 @pytest.mark.parametrize(
     ("inputs", "output"),
-    [("in", "in/tagged"), ("linked", "in/tagged"), ("in/*.csv", "in/tags.csv"), ("in", "in")],
+    [
+        *(("in", "in/tagged"), ("linked", "in/tagged"), ("in/*.csv", "in/tags.csv"), ("in", "in")),
+        *(("**/*.csv", "in/tagged"), ("in*/**", "in/tagged"), ("**/*.csv", "tags.csv")),
+    ],
 )
 def test_an_output_that_the_next_command_would_read_is_refused(
     bundle, tmp_path, caplog, inputs: str, output: str
@@ -189,3 +192,5 @@ def test_an_output_that_the_next_command_would_read_is_refused(
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["a.csv"]
     assert tag(bundle, f"{tmp_path}/in", f"{tmp_path}/in/_tagged") == 0  # is no data
     assert tag(bundle, f"{tmp_path}/in", f"{tmp_path}/in/_tagged") == 0
+    assert tag(bundle, f"{tmp_path}/in/*", f"{tmp_path}/in/beside") == 0  # it lists no folder
+    assert tag(bundle, f"{tmp_path}/in/**/*.csv", f"{tmp_path}/in/_beside") == 0

@@ -14,7 +14,7 @@ import zstandard
 from lmtx_ray.config.corpus import ColumnMap, CorpusConfig, DocumentsConfig
 from lmtx_ray.corpus.counting import count_corpus
 from lmtx_ray.corpus.cutting import make_units
-from lmtx_ray.corpus.inputs import list_inputs
+from lmtx_ray.corpus.inputs import list_inputs, listed_in
 from lmtx_ray.corpus.lines import BadRow, CorpusError, Tally
 from lmtx_ray.corpus.raw import RawReading, read_document
 from lmtx_ray.corpus.readers import read_rows
@@ -275,3 +275,22 @@ def test_an_error_of_all_rows_names_the_first_reasons(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(CorpusError, match="none: no file to read is there"):
         count_corpus(config.model_copy(update={"documents": (f"{tmp_path}/none",)}))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "folder", "listed"),
+    [
+        ("/a/**/b/**/*.csv", "/a/x/b/c.csv", False, True),
+        ("/a/**/b/**/*.csv", "/a/b/x/y/c.csv", False, True),
+        ("/a/**/b/**/*.csv", "/a/c.csv", False, False),
+        ("/a/**", "/a/x/y/c.csv", False, True),
+        ("/a/*", "/a/x", True, False),
+        ("/a/*/*.csv", "/a/x", True, True),
+        ("/a/**/*.csv", "/a/.hidden/x", True, False),
+        ("/a/_*/*.csv", "/a/_x", True, True),
+    ],
+)
+def test_a_glob_lists_what_it_would_on_a_disk(
+    pattern: str, name: str, folder: bool, listed: bool
+) -> None:
+    assert (listed_in(name, [pattern], folder) == pattern) is listed
