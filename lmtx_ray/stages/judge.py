@@ -176,24 +176,25 @@ class AskTeacher:
         asked: Sequence[Candidate] = questions.to_ask(open_ones, known)
         progress.advance(len(part) - len(asked))
         size = at_once(self._asking.teacher) or max(len(asked), 1)
-        while asked := self._not_answered_since(asked, known):
+        seen = 0
+        while asked:
+            documents_asked = {candidate.key[0] for candidate in asked}
+            if (news := self._news(documents_asked)) > seen:
+                found = questions.first_by_key(self._kept.lookup.find(documents_asked))
+                known |= {key: row for key, row in found.items() if key not in known}
+                left = questions.to_ask(asked, known)
+                progress.advance(len(asked) - len(left))
+                seen, asked = news, left
+                continue
             tables = self._answers(documents, asked[:size])
             self._kept.keep(tables)
             known |= questions.first_by_key(pa.concat_tables(tables))
             asked = asked[size:]
 
-    def _not_answered_since(
-        self, asked: Sequence[Candidate], known: dict[Key, Any]
-    ) -> Sequence[Candidate]:
-        """Those that no other run has been answered meanwhile; `known` gets the answers. All of
-        them where bits repeat: those go by what is asked together."""
-        if not asked or self._repeatable or not self._kept.look_again():
-            return asked
-        keys = {candidate.key[0] for candidate in asked}
-        known |= questions.first_by_key(self._kept.lookup.find(keys))
-        left = questions.to_ask(asked, known)
-        progress.advance(len(asked) - len(left))
-        return left
+    def _news(self, documents: set[bytes]) -> int:
+        """How much others were answered meanwhile; nothing counts where bits repeat, as those go
+        by what is asked together."""
+        return 0 if self._repeatable else self._kept.look_again(documents)
 
     def _answers(self, documents: pa.Table, asked: Sequence[Candidate]) -> list[pa.Table]:
         """The judge's, as rows for the store. Raises what the judge raised, with what was

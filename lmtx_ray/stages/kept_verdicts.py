@@ -13,6 +13,7 @@ from lmtx_ray.teacher.protocol import JudgeRefused
 from lmtx_ray.verdicts.lookup import Lookup
 from lmtx_ray.verdicts.store import Partition, Snapshot
 
+DIGITS = 12  # of a document's key, in the name of a part
 ROUNDS = 32  # questions one after the other on each connection, before answers are kept
 
 
@@ -28,29 +29,38 @@ class KeptVerdicts:
     """Verdicts of one judge, found by `lookup`: those of a snapshot of its partition, what is kept
     here, and what was seen of others since. Several threads may find, keep and look.
 
-    `own` are the marks of the questions of who asks: what their other workers keep is not looked
-    at, as they are asked about other documents.
+    `own` are the marks of the questions of who asks.
     """
 
     def __init__(self, partition: Partition, snapshot: Snapshot, own: Collection[str] = ()) -> None:
         self._partition, self.lookup = partition, Lookup(snapshot)
         self._own = tuple(f"{mark}-" for mark in own)
         self._snapshot, self._seen = snapshot, set(snapshot.parts)
-        self._looking, self._looked = threading.Lock(), False
+        self._looking, self._looked, self._news = threading.Lock(), False, 0
 
-    def look_again(self) -> bool:
-        """Have found what others appended since; whether there was anything. Two runs that ask
-        about the same texts at the same time pay twice for what both are asking right now only."""
+    def look_again(self, documents: Collection[bytes]) -> int:
+        """Have found what others appended since; returns how many parts that ever were. Two runs
+        that ask about the same texts at the same time pay twice for what both ask right now only.
+
+        Of the parts of who asks those alone are read that begin with one of the `documents` (keys):
+        an attempt at the same unit, in a process that has died, kept them.
+        """
+        ours = {document.hex()[:DIGITS] for document in documents}
         with self._looking:
             if not self._looked:
                 self._seen |= self._partition.absorbed(self._snapshot.generation)
                 self._looked = True
             names = {*self._partition.part_names()} - self._seen  # merged ones stay for a day
-            self._seen |= names
-            news = sorted(name for name in names if not name.startswith(self._own))
+            news = sorted(
+                name
+                for name in names
+                if not name.startswith(self._own) or name.rsplit("-", 3)[1] in ours
+            )
             for name in news:
-                self.lookup.add(self._partition.read_part(name))
-            return bool(news)
+                self.lookup.add(self._partition.read_part(name), own=False)
+            self._seen.update(news)
+            self._news += len(news)
+            return self._news
 
     def keep(self, tables: Sequence[pa.Table]) -> None:
         """Append STORED_VERDICTS. They are named by the step that asked and their first pair, as
@@ -58,8 +68,8 @@ class KeptVerdicts:
         table = pa.concat_tables(tables) if tables else None
         if table is not None and table.num_rows:
             row = table.slice(0, 1).to_pylist()[0]
-            name = f"{row['source']}-{row['document'].hex()[:12]}-{row['label'].hex()[:8]}"
-            self._partition.append(table, name)
+            name = f"{row['source']}-{row['document'].hex()[:DIGITS]}-{row['label'].hex()[:8]}"
+            self._seen.add(self._partition.append(table, name))
             self.lookup.add(table)
 
     def describe(self, about: Mapping[str, Any], commit: str, setting: str, revision: str) -> None:

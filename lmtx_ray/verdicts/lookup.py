@@ -34,16 +34,17 @@ class Lookup:
         partition = Partition(snapshot.uri)
         tables = [partition.read_part(name) for name in snapshot.parts]
         self._parts = _Held(pa.concat_tables(tables)) if tables else None
-        self._recent: deque[_Held] = deque()
+        self._recent: dict[bool, deque[_Held]] = {True: deque(), False: deque()}  # own, others'
         self._lock = threading.Lock()
 
-    def add(self, verdicts: pa.Table) -> None:
-        """Have rows found that were appended after the snapshot; the oldest are forgotten in time.
-        They are in the store all the same."""
+    def add(self, verdicts: pa.Table, own: bool = True) -> None:
+        """Have rows found that were appended after the snapshot, here or (not `own`) by others; of
+        each the oldest are forgotten in time. They are in the store all the same."""
+        recent = self._recent[own]
         with self._lock:
-            self._recent.append(_Held(verdicts))
-            while sum(held.rows for held in self._recent) > RECENT_ROWS:
-                self._recent.popleft()
+            recent.append(_Held(verdicts))
+            while sum(held.rows for held in recent) > RECENT_ROWS:
+                recent.popleft()
 
     def find(self, documents: Collection[bytes]) -> pa.Table:
         """All STORED_VERDICTS on documents of these keys: oldest layers first, then parts in the
@@ -51,7 +52,8 @@ class Lookup:
         wanted_N = np.unique(np.array([prefix_of(key) for key in documents], np.uint64))
         held = [self._parts] if self._parts else []
         with self._lock:
-            sources: list[_File | _Held] = [*self._files, *held, *self._recent]
+            recent = [one for some in self._recent.values() for one in some]
+            sources: list[_File | _Held] = [*self._files, *held, *recent]
             tables = [table for source in sources for table in source.find(wanted_N)]
         if not tables:
             return schemas.STORED_VERDICTS.empty_table()

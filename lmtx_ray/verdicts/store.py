@@ -63,17 +63,19 @@ class Partition:
 
     uri: str
 
-    def append(self, verdicts: pa.Table, name: str) -> None:
+    def append(self, verdicts: pa.Table, name: str) -> str:
         """Add STORED_VERDICTS as the part `name`; the same rows under the same name are one part.
+        Returns what its file is called, nothing if there are no rows.
 
         Raises:
             ContractError: The table does not fit.
         """
         if verdicts.num_rows == 0:
-            return
+            return ""
         data = _bytes(verdicts)
-        uri = storage.join(self.uri, "parts", f"{name}-{_digest(data)}.parquet")
-        storage.write_bytes(uri, data)
+        file = f"{name}-{_digest(data)}.parquet"
+        storage.write_bytes(storage.join(self.uri, "parts", file), data)
+        return file
 
     def describe(self, about: dict[str, Any]) -> dict[str, Any]:
         """Keep what the judge is, if nobody did before; returns what is kept."""

@@ -13,10 +13,12 @@ import pytest
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.io import halting
 from lmtx_ray.stages import kept_verdicts
-from lmtx_ray.teacher.protocol import Halted
+from lmtx_ray.teacher.protocol import BudgetReached, Halted
 from lmtx_ray.teacher.reading import Reading
 from lmtx_ray.verdicts.layers import merge
 from tests.stages.asking import Counting, Setting, by_length, documents, fragments, said
+
+ENDPOINT = TeacherConfig(kind="http", model="m", url="http://127.0.0.1:1", concurrency=3)
 
 
 @pytest.fixture
@@ -63,9 +65,7 @@ def test_what_another_run_is_answered_meanwhile_is_not_asked_again(
 ) -> None:
     """Both began before either had asked anything, and the second looks between its questions."""
     monkeypatch.setattr(kept_verdicts, "ROUNDS", 2)
-    url = "http://127.0.0.1:1"
-    endpoint = TeacherConfig(kind="http", model="m", url=url, concurrency=3)
-    ours, theirs = (setting.worker(name, teacher=endpoint) for name in ("ours", "theirs"))
+    ours, theirs = (setting.worker(name, teacher=ENDPOINT) for name in ("ours", "theirs"))
     began = ours(*unit(2))
     merge(setting.partition)
 
@@ -81,6 +81,36 @@ def test_what_another_run_is_answered_meanwhile_is_not_asked_again(
     assert sum(times > 1 for times in twice.values()) <= 2 * 3  # of what both asked at that moment
     assert said(found) == said(ours(*unit(5)))
     assert said(began) == said(found)[:8]
+
+
+def test_each_unit_of_a_worker_hears_what_another_run_was_answered(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are under way at once, and the other one looked first."""
+    monkeypatch.setattr(kept_verdicts, "ROUNDS", 2)
+    ours, theirs = (setting.worker(name, teacher=ENDPOINT) for name in ("ours", "theirs"))
+
+    def meanwhile(text: str, label: str) -> Reading:
+        if len(setting.teacher.asked) == 1:
+            ours(*unit(5))
+            theirs(*fragments(documents(["another text"])))
+        return by_length(text, label)
+
+    setting.teacher = Counting(meanwhile)
+    theirs(*unit(5))
+    twice = Counter(setting.teacher.asked)
+    assert sum(times > 1 for times in twice.values()) <= 2 * 3
+
+
+def test_what_a_worker_kept_before_it_died_is_not_asked_again(setting: Setting) -> None:
+    """Another takes its place, which knows what the step began with."""
+    first, second = (setting.worker("step", teacher=ENDPOINT) for _ in range(2))
+    setting.teacher = Counting(by_length, most=8)
+    with pytest.raises(BudgetReached):
+        first(*unit(5))
+    setting.teacher = Counting(by_length)
+    assert second(*unit(5)).num_rows == 5 * 4
+    assert len(setting.teacher.asked) == 5 * 4 - 8
 
 
 def test_where_bits_repeat_a_unit_asks_all_that_it_asked_alone(setting: Setting) -> None:
