@@ -122,21 +122,23 @@ def ask(
         marks = {split: mark_of(config, step) for split, step in sources.items()}
         asking = asking_of(config, layout, plan, marks, cycle, budget)
         asking = replace(asking, costs=run.accounts, step=name, rankings=rankings)
-        kwargs = {"asking": asking, "labels": layout.labels.files()}
         before, begun = _asked(config, name), time.monotonic()
-        pool, price = config.resources.judge, config.judge.price.model_dump()
-        run_units(
-            works,
-            AskTeacher,
-            kwargs,
-            pool,
-            "judge",
-            calls=UNITS_AT_ONCE,
-            price=price,
-            # another run that asks about the same texts begins elsewhere, see `look_again`
-            order=partial(fingerprint, config.run),
-        )
+        _run(config, layout, works, asking)
         keep_rate(config, layout, _asked(config, name) - before, time.monotonic() - begun)
+
+
+def _run(config: RunConfig, layout: Layout, works: Sequence[Work], asking: Asking) -> None:
+    run_units(
+        works,
+        AskTeacher,
+        {"asking": asking, "labels": layout.labels.files()},
+        config.resources.judge,
+        "judge",
+        calls=UNITS_AT_ONCE,
+        price=config.judge.price.model_dump(),
+        # another run that asks about the same texts begins elsewhere, see `look_again`
+        order=partial(fingerprint, config.run),
+    )
 
 
 def _asked(config: RunConfig, name: str) -> float:

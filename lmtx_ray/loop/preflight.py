@@ -69,6 +69,20 @@ def check(config: RunConfig) -> None:
             "corpus.held_aside is 0: cycles are chosen by the judge's opinion on documents held "
             "aside; leave it out for 20 % of them"
         )
+    _check_depth(config)
+
+
+def _check_depth(config: RunConfig) -> None:
+    """The judge can be asked about as many candidates as it is to be."""
+    names = [*(("top_k", "select_k") if config.learns_from_judge else ())]
+    names += ["rerank_k", "icxml_k"] if config.has_judge and config.corpus.has_test else []
+    for name in names:
+        asked, kept = getattr(config.judge, name), config.shortlist.depth
+        if asked > kept:
+            raise ConfigError(
+                f"judge.{name} asks about {asked} candidates of a document, and shortlist.depth "
+                f"keeps {kept}: raise shortlist.depth"
+            )
 
 
 def _check_places(config: RunConfig) -> None:

@@ -149,17 +149,6 @@ class RunConfig(Config):
             raise ValueError(f"fit.recipe {self.fit.recipe} is of source: {wanted}")
         return self
 
-    @model_validator(mode="after")
-    def _asks_about_what_is_found(self) -> RunConfig:
-        kept = self.shortlist.depth
-        for name in ("top_k", "select_k", "rerank_k") if self.has_judge else ():
-            if (asked := getattr(self.judge, name)) > kept:
-                raise ValueError(
-                    f"judge.{name} asks about {asked} candidates of a document, and "
-                    f"shortlist.depth keeps {kept}: raise shortlist.depth"
-                )
-        return self
-
     @property
     def has_judge(self) -> bool:
         """Whether anybody can be asked."""

@@ -48,7 +48,6 @@ class PackedTeacher:
         self.commit = commit_of(config)
         self._rendering = rendering_of(tokenizer, prompt, config)
         self._render, self._counting = threading.Lock(), threading.Lock()
-        # OpenMP has threads of its own for each that computes, and they wait in a busy loop
         self._threads = step_threads(config)
         longest = self._rendering.longest
         self._model = self._threads.submit(PackedModel, config, folder, longest).result()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -39,14 +40,18 @@ class Product:
 
 @dataclass
 class Seen:
-    """A step for all layers of a model, and how many of them have asked for it. `of_ends` are the
-    products of the rows that answers follow, counted among these: a last layer needs no others."""
+    """A step for all layers of a model, and how many of them have asked for it."""
 
     products: Sequence[Product]
-    of_ends: Sequence[Product]
     ends: torch.Tensor  # rows that answers follow
     longest: int  # tokens that a prompt may have
     layers: int = 0
+
+    @cached_property
+    def of_ends(self) -> list[Product]:
+        """The products of the rows that answers follow, counted among these: a last layer needs no
+        others."""
+        return [*_of_ends(self.products, self.ends.tolist())]
 
 
 CURRENT: ContextVar[Seen] = ContextVar("packed step")
@@ -60,8 +65,7 @@ def step_of(
     tokens: a model that does not see so many is refused at its first step."""
     products = [_product(block, _within(dtype, device), device) for block in step.blocks]
     ends = torch.tensor(step.ends, device=device)
-    of_ends = [*_of_ends(products, step.ends)]
-    seen = Seen(products, of_ends, ends, max(longest, max(step.positions) + 1))
+    seen = Seen(products, ends, max(longest, max(step.positions) + 1))
     token = CURRENT.set(seen)
     try:
         yield seen

@@ -27,6 +27,7 @@ from lmtx_ray.teacher.packing import Limits, Prompt, Shared, Step, pack, steps
 
 LOGITS = 1 << 24  # of a step, at most: of each prompt's end there is one for each word piece
 LEAST_PROMPTS = 16
+MOVING = ("dynamic", "longrope")  # kinds of rotary positions that change with a prompt's length
 STEPS = 4  # computed at once at most: a part of each is Python's, one after the other
 MOST_APART = 0.05  # of two distributions over the next token that are the same but for rounding
 INSTEAD = f"set judge.teacher.engine to vllm, {EXTRA}"
@@ -64,6 +65,17 @@ def load_causal(config: TeacherConfig, folder: str) -> Any:
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
+def _steady(config: Any, reach: int) -> int:
+    """How many tokens a prompt may have before a model turns its positions otherwise, for all
+    prompts of a step and of those computed beside it."""
+    of_layers = getattr(config, "rope_parameters", None) or {}
+    every = [of_layers, *(one for one in of_layers.values() if isinstance(one, dict))]
+    moving = [one for one in every if one.get("rope_type") in MOVING]
+    return min(
+        (one.get("original_max_position_embeddings", reach) for one in moving), default=reach
+    )
+
+
 def spare_last_layer(model: Any) -> None:
     """Of the last layer's feed-forward part compute only the rows that answers follow: no other is
     looked at. Models without such a part stay as they are."""
@@ -84,7 +96,8 @@ def spare_last_layer(model: Any) -> None:
 
 def step_threads(config: TeacherConfig) -> ThreadPoolExecutor:
     """Threads that compute a step each, on a CPU with an even share of its cores: in a product that
-    is shared out all wait for the slowest, and a small model has many products."""
+    is shared out all wait for the slowest, and a small model has many products. No other threads
+    compute, as OpenMP has some of its own for each that does, and they wait in a busy loop."""
     if torch.cuda.is_available():
         return ThreadPoolExecutor(1, "judge")
     at_once, threads = shares(config.threads or torch.get_num_threads())
@@ -112,6 +125,9 @@ class PackedModel:
         reach = getattr(text, "max_position_embeddings", None) or longest
         if longest > reach:
             raise too_long(config, longest, f"it was made for {reach}")
+        if longest > (steady := _steady(text, reach)):
+            why = f"its positions change with prompts of more than {steady}: {INSTEAD}"
+            raise CannotPack(str(too_long(config, longest, why)))
         self.vocabulary = int(self._model.get_output_embeddings().weight.shape[0])
         prompts = max(LOGITS // self.vocabulary, LEAST_PROMPTS)
         self._limits = Limits(step_tokens(config, longest), prompts)

@@ -42,10 +42,6 @@ def said(*overrides: str, **sections: object) -> str:
         ("evaluation.propensity=[.nan, 1]", "evaluation.propensity.0: needs a finite number"),
         ("fit.learning_rate=.inf", "fit.learning_rate: needs a finite number, got inf"),
         ("shortlist={dense_weight: 0, lexical_weight: 0}", "shortlist: dense_weight and lexical_w"),
-        (
-            "judge={teacher: {kind: lexical}, top_k: 200}",
-            "judge.top_k asks about 200 candidates of a document, and shortlist.depth keeps 100",
-        ),
         ("corpus.colums=a", "corpus.colums: unknown key; did you mean columns?"),
     ],
 )

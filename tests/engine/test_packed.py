@@ -32,7 +32,6 @@ from lmtx_ray.teacher.lean_llama import LeanLlama, is_lean
 from lmtx_ray.teacher.model_files import load_tokenizer
 from lmtx_ray.teacher.packed import PackedTeacher
 from lmtx_ray.teacher.packed_attention import step_of
-from lmtx_ray.teacher.packed_model import shares
 from lmtx_ray.teacher.packing import pack, shared
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.protocol import QUESTIONS, BudgetReached, Unlimited
@@ -141,11 +140,6 @@ def test_a_table_gives_the_same_bits_whatever_is_judged_beside_it(config: Teache
     with ThreadPoolExecutor(2) as pool:
         *_, last = pool.map(teacher.judge, [MIXED.slice(1), MIXED.slice(2), MIXED])
     assert last.equals(first)
-
-
-def test_steps_share_the_cores_evenly() -> None:
-    assert [shares(cores) for cores in (1, 2, 3, 4)] == [(1, 1), (2, 1), (3, 1), (4, 1)]
-    assert [shares(cores) for cores in (5, 8, 13, 16)] == [(2, 2), (4, 2), (3, 4), (4, 4)]
 
 
 def test_what_documents_share_is_computed_once(config: TeacherConfig) -> None:

@@ -128,6 +128,10 @@ def test_what_is_right_is_planned(settings: dict[str, Any]) -> None:
         ),
         (["ship=learned"], "ship: learned weighs what a judge said"),
         (["run=/proc/nothing"], "run: no permission"),
+        (
+            ["judge={teacher: {kind: lexical, prompt: tag}, top_k: 200}"],
+            "judge.top_k asks about 200 candidates of a document, and shortlist.depth keeps 100",
+        ),
     ],
 )
 def test_a_mistake_names_the_setting(
