@@ -37,10 +37,11 @@ def make_plan(
     return {**plan, "fingerprint": fingerprint(plan)}
 
 
-def refuse_among_inputs(output: str, inputs: Sequence[str], folder: bool = True) -> None:
-    """PublishError where the next command would read its own output, one file or a `folder`, as an
-    input."""
-    if place := listed_in(output, inputs, folder):
+def refuse_among_inputs(output: str, inputs: Sequence[str], form: str = "") -> None:
+    """PublishError where the next command would read its own output as an input: one file, or a
+    folder of files of a `form`."""
+    written = (f"0.{form}", "0.parquet", "0.json") if form else ()
+    if place := listed_in(output, inputs, written):
         raise PublishError(
             f"{output}: it lies in the input {place}, and would be read as one; write it somewhere "
             "else"

@@ -105,11 +105,11 @@ def content_hashes(uris: Sequence[str]) -> dict[str, str] | list[tuple[str, str]
     return hashes if list(hashes) == sorted(hashes) else list(hashes.items())
 
 
-def listed_in(uri: str, places: Sequence[str], folder: bool) -> str | None:
-    """The first of some inputs that would list a file of this name, were it written, or a file in
-    the `folder` of this name."""
+def listed_in(uri: str, places: Sequence[str], written: Sequence[str] = ()) -> str | None:
+    """The first of some inputs that would list a file of this name, were it written; or one of such
+    names as are `written`, somewhere in the folder of this name."""
     name = _followed(uri)
-    return next((place for place in places if _would_list(_followed(place), name, folder)), None)
+    return next((place for place in places if _would_list(_followed(place), name, written)), None)
 
 
 def _followed(uri: str) -> str:
@@ -117,10 +117,10 @@ def _followed(uri: str) -> str:
     return place if storage.parse_uri(place).scheme == "s3" else os.path.realpath(place)
 
 
-def _would_list(place: str, uri: str, folder: bool) -> bool:
+def _would_list(place: str, uri: str, written: Sequence[str]) -> bool:
     if GLOB.search(place) and not storage.exists(place):
         shown = _asks_for_hidden(place) or not _is_hidden(uri, _head(place))
-        return shown and _fits(uri.split("/"), place.split("/"), folder)
+        return shown and _fits(uri.split("/"), place.split("/"), written)
     inside = uri.startswith(f"{place.rstrip('/')}/") and not _is_hidden(uri, place)
     return uri == place or inside
 
@@ -224,14 +224,14 @@ def _asks_for_hidden(pattern: str) -> bool:
     return _is_hidden(pattern, _head(pattern))  # as "_x*" does
 
 
-def _fits(names: Sequence[str], patterns: Sequence[str], inside: bool = False) -> bool:
-    """Whether the parts of a path fit those of a pattern; or, with `inside`, whether something in
-    that folder may. As on a disk `**` is any number of folders, and may be none."""
-    if not names and inside:
-        return bool(patterns)
+def _fits(names: Sequence[str], patterns: Sequence[str], written: Sequence[str] = ()) -> bool:
+    """Whether the parts of a path fit those of a pattern; or whether, in that folder, a file with a
+    name that is `written` may. As on a disk `**` is any number of folders, and may be none."""
+    if not names and written:
+        return any(fnmatch.fnmatchcase(name, last) for last in patterns[-1:] for name in written)
     if not patterns or not names:
         return not names and all(pattern == "**" for pattern in patterns)
     if patterns[0] == "**":
-        return _fits(names, patterns[1:], inside) or _fits(names[1:], patterns, inside)
+        return _fits(names, patterns[1:], written) or _fits(names[1:], patterns, written)
     fits = fnmatch.fnmatchcase(names[0], patterns[0])
-    return fits and _fits(names[1:], patterns[1:], inside)
+    return fits and _fits(names[1:], patterns[1:], written)

@@ -107,7 +107,7 @@ def inner_format(kind: FileKind) -> OutputFormat:
 def plan_file(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
     """What tagging into a file would read, see `tagging.plan_tags`."""
     output = storage.absolute(job.output)
-    refuse_among_inputs(output, job.source.documents, folder=False)
+    refuse_among_inputs(output, job.source.documents)
     plan = plan_tags(job.model_copy(update={"output": work_folder(output)}), search)
     return {**plan, "output": output, "complete": _is_written(output, _record(work_folder(output)))}
 

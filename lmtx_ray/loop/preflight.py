@@ -34,6 +34,8 @@ from lmtx_ray.teacher.prompts import get_prompt
 
 logger = logging.getLogger(__name__)
 HUB_SECONDS = 10.0
+WRITTEN = ("0.parquet", "0.json")  # names as a run's files have
+LABEL_FILES = ("0.parquet", "0.csv", "0.jsonl")  # and those of a folder of labels
 LOCAL = ("vllm", "reranker")  # judges whose models are loaded by this run
 
 
@@ -93,7 +95,7 @@ def _check_places(config: RunConfig) -> None:
         if not uri:
             continue
         check_folder(field, uri)
-        if place := listed_in(uri, inputs, folder=True):
+        if place := listed_in(uri, inputs, WRITTEN):
             raise ConfigError(
                 f"{field}: {uri} lies in the input {place}, and what is written there would be "
                 "read as an input; take another folder"
@@ -104,7 +106,8 @@ def _tell_labels(config: RunConfig) -> None:
     """Warn of a label set that a folder of documents holds: rows of it may look like documents."""
     labels = storage.absolute(config.corpus.labels)
     folders = [uri for uri in config.corpus.documents if storage.absolute(uri) != labels]
-    if place := listed_in(labels, folders, folder=storage.stat(labels) is None):
+    files = () if storage.stat(labels) else LABEL_FILES
+    if place := listed_in(labels, folders, files):
         logger.warning("corpus.labels: %s lies in %s, and is read as documents too", labels, place)
 
 

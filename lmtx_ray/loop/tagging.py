@@ -211,7 +211,7 @@ def settled(job: TagJob, folder: bool = True) -> TagJob:
     job = _named(job)
     require_bundle(job.bundle)
     check_filter(job)
-    refuse_among_inputs(job.output, job.source.documents, folder)
+    refuse_among_inputs(job.output, job.source.documents, job.output_format if folder else "")
     wanted = read_defaults(job.bundle).or_else(job.top_k, job.min_probability)
     return job.model_copy(update=vars(wanted))
 

@@ -177,7 +177,7 @@ def test_inputs_in_another_order_are_another_job(bundle, tmp_path, caplog) -> No
     ("inputs", "output"),
     [
         *(("in", "in/tagged"), ("linked", "in/tagged"), ("in/*.csv", "in/tags.csv"), ("in", "in")),
-        *(("**/*.csv", "in/tagged"), ("in*/**", "in/tagged"), ("**/*.csv", "tags.csv")),
+        *(("**/*.[cp]*", "in/tagged"), ("in*/**", "in/tagged"), ("**/*.csv", "tags.csv")),
     ],
 )
 def test_an_output_that_the_next_command_would_read_is_refused(

@@ -278,19 +278,22 @@ def test_an_error_of_all_rows_names_the_first_reasons(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "name", "folder", "listed"),
+    ("pattern", "name", "written", "listed"),
     [
-        ("/a/**/b/**/*.csv", "/a/x/b/c.csv", False, True),
-        ("/a/**/b/**/*.csv", "/a/b/x/y/c.csv", False, True),
-        ("/a/**/b/**/*.csv", "/a/c.csv", False, False),
-        ("/a/**", "/a/x/y/c.csv", False, True),
-        ("/a/*", "/a/x", True, False),
-        ("/a/*/*.csv", "/a/x", True, True),
-        ("/a/**/*.csv", "/a/.hidden/x", True, False),
-        ("/a/_*/*.csv", "/a/_x", True, True),
+        ("/a/**/b/**/*.csv", "/a/x/b/c.csv", [], True),
+        ("/a/**/b/**/*.csv", "/a/b/x/y/c.csv", [], True),
+        ("/a/**/b/**/*.csv", "/a/c.csv", [], False),
+        ("/a/**", "/a/x/y/c.csv", [], True),
+        ("/a/*", "/a/x", ["0.csv"], False),
+        ("/a/*/*.csv", "/a/x", ["0.csv"], True),
+        ("/a/**", "/a/x", ["0.csv"], True),
+        ("/a/**/*.csv", "/a/x", ["0.csv"], True),
+        ("/a/**/*.jsonl", "/a/x", ["0.csv"], False),
+        ("/a/**/*.csv", "/a/.hidden/x", ["0.csv"], False),
+        ("/a/_*/*.csv", "/a/_x", ["0.csv"], True),
     ],
 )
 def test_a_glob_lists_what_it_would_on_a_disk(
-    pattern: str, name: str, folder: bool, listed: bool
+    pattern: str, name: str, written: list[str], listed: bool
 ) -> None:
-    assert (listed_in(name, [pattern], folder) == pattern) is listed
+    assert (listed_in(name, [pattern], written) == pattern) is listed
