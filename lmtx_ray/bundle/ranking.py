@@ -48,23 +48,6 @@ class Ranked:
             return fitted.of(self.known(place, depth))
         return fitted.of_labels(self.among_all.known(place, depth), self.ids_BK[place])
 
-    @property
-    def width(self) -> int:
-        """How many candidates a document may have, K."""
-        return int(self.ids_BK.shape[1])
-
-    def only(self, place: int) -> Ranked:
-        """The document at `place` alone."""
-        own = slice(place, place + 1)
-        return Ranked(
-            self.ids_BK[own],
-            self.scores_BK[own],
-            (self.dense[0][own], self.dense[1][own]),
-            self.lexical and (self.lexical[0][own], self.lexical[1][own]),
-            self.selections and self.selections[own],
-            self.among_all and self.among_all.only(place),
-        )
-
     def is_whole(self, place: int) -> bool:
         """Whether all labels were allowed to the document at `place`."""
         return self.selections is None or self.selections[place] is None
