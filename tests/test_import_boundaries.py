@@ -63,6 +63,7 @@ HEAVY_FILES = {
     "search.graph",
     "search.index",
     "search.inverted_lists",
+    "search.list_centres",
     "search.memory",
     "search.int8_product",
     "search.int8_nearest",

@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import faiss
 import numpy as np
 
 from lmtx_ray.search import graph, inverted_lists
@@ -24,6 +23,7 @@ from lmtx_ray.search.approximate_file import Settled, approximate_name, read_set
 from lmtx_ray.search.best_of import best_of
 from lmtx_ray.search.index_choice import EXACT, factory_of
 from lmtx_ray.search.shard_file import read_shard, shard_name
+from lmtx_ray.search.singly import nearest
 from lmtx_ray.search.tensor_file import overwrite, write_tensors
 
 logger = logging.getLogger(__name__)
@@ -124,13 +124,12 @@ def narrowest(searcher: Searcher, vectors_LD: np.ndarray, recall: float) -> Sett
     rows told apart where no width does otherwise."""
     k = min(K, len(vectors_LD) // PART)
     sampled = [samples(vectors_LD, noise) for noise in NOISE]
-    inner = faiss.METRIC_INNER_PRODUCT
-    nearest = [faiss.knn(own, vectors_LD, k, metric=inner)[1] for own in sampled]
+    true = [nearest(vectors_LD, own, k)[0] for own in sampled]
 
     def found(times: int, width: int) -> float:
         rows = [searcher.search(own, (k + SPARE) * times, width) for own in sampled]
         best = [best_of(own, vectors_LD, near, k) for own, near in zip(sampled, rows, strict=True)]
-        return min(map(share, best, nearest))
+        return min(map(share, best, true))
 
     tried = sorted({int(FIRST * STEP**number) for number in range(150)})
     tried = [width for width in tried if width < searcher.most] + [searcher.most]

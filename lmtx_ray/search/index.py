@@ -17,7 +17,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
-import faiss
 import numpy as np
 
 from lmtx_ray.search.approximate import Approximate, load_approximate
@@ -35,12 +34,11 @@ from lmtx_ray.search.shard_file import (
     shard_name,
     write_shard,
 )
-from lmtx_ray.search.singly import nearest_singly
+from lmtx_ray.search.singly import MOST_SINGLY, nearest, nearest_singly
 from lmtx_ray.search.threads import in_threads
 from lmtx_ray.search.ties import are_told, longest, nearest_exactly
 
 SPARE = 16  # found beyond k, so that one pass nearly always tells which rows are nearest
-MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
 
 
 class Finder(Protocol):
@@ -199,12 +197,7 @@ class IndexShard:
             singly = len(queries_BD) <= MOST_SINGLY and not are_few(len(rows_R), len(self))
             among = nearest_singly if singly else nearest_among
             return among(self.vectors_LD, rows_R, queries_BD, k)
-        # FAISS compares queries times dimensions with this, not queries
-        faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * queries_BD.shape[1] + 1
-        # of bare arrays: an index would copy the vectors into this process
-        inner = faiss.METRIC_INNER_PRODUCT
-        scores_BK, rows_BK = faiss.knn(queries_BD, self.vectors_LD, k, metric=inner)
-        return rows_BK, scores_BK
+        return nearest(self.vectors_LD, queries_BD, k)
 
 
 class LabelIndex:

@@ -7,6 +7,8 @@ import math
 EXACT = "exact"
 MOST_READ = 128 << 20  # bytes of an exact search of one query: some milliseconds of a core
 LINKS = 32  # of a row of a graph to others, and twice as many on the lowest level
+LIST = 80  # rows of a list, about
+LISTS = 3, 16  # times the root of the rows, at least and most: each query is multiplied with all
 LEAST_ROWS = 1 << 13  # fewer are searched exactly as fast
 
 
@@ -22,8 +24,8 @@ def choose(
 
     Exact as long as a query reads at most MOST_READ bytes, which is all vectors, in 8 bits where
     the processor multiplies these, and all that it reads fits in the budget; with GPUs, which read
-    some TB a second, as long as it fits. Beyond that lists, which are made four times faster than a
-    graph. A recall of 1 is exact whatever it takes.
+    some TB a second, as long as it fits. Beyond that lists, which are made several times
+    faster than a graph. A recall of 1 is exact whatever it takes.
     """
     read = labels * dimensions * (1 if has_int8 and not has_gpu else 4)
     most = budget_bytes if has_gpu else min(MOST_READ, budget_bytes)
@@ -39,7 +41,8 @@ def factory_of(kind: str, rows: int, dimensions: int) -> str:
         return EXACT
     if kind == "hnsw":
         return f"HNSW{LINKS},SQ8"
-    lists = 1 << round(math.log2(3 * math.sqrt(rows)))
+    least, most = (times * math.sqrt(rows) for times in LISTS)
+    lists = 1 << round(math.log2(min(max(rows / LIST, least), most)))
     books = dimensions // 2 if dimensions % 2 == 0 else dimensions
     return f"IVF{lists},PQ{books}x4fs"
 
@@ -50,8 +53,14 @@ def bytes_of(factory: str, rows: int, dimensions: int) -> int:
         return 0
     if factory.startswith("HNSW"):
         return rows * (dimensions + 4 * 2 * LINKS + 4)
-    lists, books = (int(part) for part in factory.removeprefix("IVF")[:-4].split(",PQ"))
+    lists, books = lists_and_books(factory)
     return rows * ((books + 1) // 2 + 8) + 4 * lists * dimensions
+
+
+def lists_and_books(factory: str) -> tuple[int, int]:
+    """How many lists there are in a name such as "IVF1024,PQ192x4fs", and books of codes."""
+    lists, books = factory.removeprefix("IVF").removesuffix("x4fs").split(",PQ")
+    return int(lists), int(books)
 
 
 def kind_of(factory: str) -> str:

@@ -1,7 +1,7 @@
 """Label vectors in lists of neighbours (IVF): a query looks into the lists nearest to it.
 
-FAISS makes the lists and searches them, in 4 bits for two values: products are sums from a table of
-the query's own, for many rows in one instruction. What is found is told apart by the vectors
+FAISS makes codes and searches them, in 4 bits for two values: products are sums from a table of the
+query's own, for many rows in one instruction. What is found is told apart by the vectors
 themselves, so more is found than is asked for.
 Of FAISS's index the arrays alone are kept. The lists are searched where they are mapped, so all
 processes of a machine hold them once; no index file has to be trusted, and what a list says of its
@@ -19,15 +19,17 @@ import faiss
 import numpy as np
 
 from lmtx_ray.search.best_of import best_of, products_of
+from lmtx_ray.search.index_choice import lists_and_books
+from lmtx_ray.search.list_centres import Cells, centres, product_with
 from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
 
 library: Any = faiss  # whose stubs lack much of what is called here
 
 INNER = library.METRIC_INNER_PRODUCT
 ROUNDS = 6  # of k-means: more find the same neighbours
-SAMPLE = 40  # rows a list that k-means sees
-PIECE = 1 << 16  # rows added at a time
-SPARE = 16  # lists found beyond those looked into, so that rounding at the edge loses none
+SAMPLE = 20  # rows a list that k-means sees
+MOST_CODED = 1 << 16  # rows that k-means of the codes sees
+SPARE = 16  # lists on each side of the last one that are compared anew: rounding may mistake them
 BLOCK = 32  # rows whose codes lie together
 ID = 8  # bytes of a row's number
 ONE_ORDER = 13  # FAISS's way that takes a query's lists in one order, however many queries
@@ -40,41 +42,36 @@ def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, n
 
     On as many threads the same vectors have the same lists.
     """
-    index = library.index_factory(vectors_LD.shape[1], factory, INNER)
-    index.cp.niter, index.cp.max_points_per_centroid = ROUNDS, SAMPLE
-    index.cp.min_points_per_centroid = 1
-    index.pq.cp.niter = ROUNDS
-    rows = np.linspace(0, len(vectors_LD) - 1, min(index.nlist * SAMPLE, len(vectors_LD)))
-    index.train(np.ascontiguousarray(vectors_LD[rows.astype(np.int64)]))
-    for start in range(0, len(vectors_LD), PIECE):
-        index.add(np.ascontiguousarray(vectors_LD[start : start + PIECE]))
-    _write(index, path, more)
-
-
-def _write(index: Any, path: Path, more: Mapping[str, np.ndarray]) -> None:
-    held, lists, width = index.invlists, index.nlist, index.M2 // 2
-    sizes_C = np.array([held.list_size(number) for number in range(lists)], np.int64)
-    books = library.vector_to_array(index.pq.centroids).reshape(index.M, -1)
+    lists, books = lists_and_books(factory)
+    rows = np.linspace(0, len(vectors_LD) - 1, min(lists * SAMPLE, len(vectors_LD)))
+    sample_SD = np.ascontiguousarray(vectors_LD[rows.astype(np.int64)])
+    centres_CD = centres(sample_SD, lists)
+    coder = library.IndexPQFastScan(vectors_LD.shape[1], books, 4, INNER, BLOCK)
+    coder.pq.cp.niter = ROUNDS
+    coder.train(sample_SD[:: -(-len(sample_SD) // MOST_CODED)])
+    list_L = Cells(centres_CD).nearest(vectors_LD)
+    rows_L, sizes_C = np.argsort(list_L, kind="stable"), np.bincount(list_L, minlength=lists)
     arrays = {
         **more,
-        "centroids": index.quantizer.reconstruct_n(0, lists),
-        "books": books,
+        "centroids": centres_CD,
+        "books": library.vector_to_array(coder.pq.centroids).reshape(books, -1),
         "sizes": sizes_C,
     }
-    total = int((_rooms(sizes_C) * (width + ID)).sum())
-    pieces = (_list(held, number, size, width) for number, size in enumerate(sizes_C.tolist()))
+    total = int((_rooms(sizes_C) * (_width(arrays["books"]) + ID)).sum())
+    pieces = (_list(coder, vectors_LD, own) for own in np.split(rows_L, np.cumsum(sizes_C)[:-1]))
     write_tensors(path, arrays, {"lists": (("U8", (total,)), pieces)})
 
 
-def _list(held: Any, number: int, size: int, width: int) -> np.ndarray:
+def _list(coder: Any, vectors_LD: np.ndarray, rows_N: np.ndarray) -> np.ndarray:
     """Codes and then row numbers of a list, as FAISS reads them: uint8."""
-    room = int(_rooms(np.array([size]))[0])
-    bytes_N = np.zeros(room * (width + ID), np.uint8)
-    if size:
-        bytes_N[: room * width] = library.rev_swig_ptr(held.get_codes(number), room * width)
-        ids = library.rev_swig_ptr(held.get_ids(number), size)
-        bytes_N[room * width :][: size * ID] = ids.view(np.uint8)
-    return bytes_N
+    ids = np.zeros(int(_rooms(np.array([len(rows_N)]))[0]), np.int64)
+    if not len(rows_N):
+        return ids.view(np.uint8)
+    ids[: len(rows_N)] = rows_N
+    coder.reset()
+    coder.add(np.ascontiguousarray(vectors_LD[rows_N]))
+    codes = library.rev_swig_ptr(coder.codes.get(), coder.codes.size())
+    return np.concatenate([codes, ids.view(np.uint8)])
 
 
 def _rooms(sizes_C: np.ndarray) -> np.ndarray:
@@ -96,7 +93,9 @@ class InvertedLists:
             raise ValueError(f"{path}: no lists of {len(vectors_LD)} vectors ({error})") from error
         opened.forget()
         self._vectors_LD = vectors_LD
-        self._centroids_CD = np.array(opened.arrays["centroids"])
+        self._product = product_with(opened.arrays["centroids"])
+        values, shape = self._product.A, opened.arrays["centroids"].shape
+        self._centroids_CD = library.rev_swig_ptr(values.data(), values.size()).reshape(shape)
         self._lists = _mapped(path, opened, offsets_C)
         self._index = self._of_books(opened.arrays["books"])
 
@@ -108,9 +107,9 @@ class InvertedLists:
     def search(self, queries_BD: np.ndarray, k: int, probes: int) -> np.ndarray:
         """rows_BK int64: k near rows of each query, of the `probes` lists nearest to it, in no
         order and padded with -1; the same for a query alone as among others."""
-        lists_BP = self._nearest_lists(queries_BD, min(probes, len(self._centroids_CD)))
-        asked, parts = len(queries_BD), min(PARTS, lists_BP.shape[1])
-        lists_BP = lists_BP[:, : lists_BP.shape[1] // parts * parts]
+        probes = min(probes, len(self._centroids_CD))
+        asked, parts = len(queries_BD), min(PARTS, probes)
+        lists_BP = self._nearest_lists(queries_BD, probes // parts * parts)
         # each part of a query's lists is asked by itself, always, so that two threads can share one
         lists_SP = lists_BP.reshape(asked, -1, parts).swapaxes(1, 2).reshape(asked * parts, -1)
         rows_BW = self._rows(queries_BD.repeat(parts, axis=0), WIDE * k // parts, lists_SP)
@@ -136,14 +135,18 @@ class InvertedLists:
         return rows_BK
 
     def _nearest_lists(self, queries_BD: np.ndarray, probes: int) -> np.ndarray:
-        """lists_BP int64, nearest first, by products of two vectors alone, not of matrices, whose
-        sums are rounded otherwise for another number of queries."""
-        found = min(probes + SPARE, len(self._centroids_CD))
-        lists_BF = library.knn(queries_BD, self._centroids_CD, found, metric=INNER)[1]
-        lists_BF.sort(axis=1)  # of equal products the first list goes before
-        products_BF = products_of(queries_BD, self._centroids_CD, lists_BF)
-        best_BP = np.argsort(-products_BF, axis=1, kind="stable")[:, :probes]
-        return np.take_along_axis(lists_BF, best_BP, axis=1)
+        """lists_BP int64, ascending. Which are the last to be among them is told by products of two
+        vectors alone, not of matrices, whose sums are rounded otherwise for other queries."""
+        products_BC = self._product.apply(queries_BD)
+        sure, found = max(probes - SPARE, 0), min(probes + SPARE, products_BC.shape[1])
+        near_BF = _greatest_first(products_BC, found)[:, :found]
+        order_BF = _greatest_first(np.take_along_axis(products_BC, near_BF, axis=1), sure)
+        near_BF = np.take_along_axis(near_BF, order_BF, axis=1)
+        edge_BE = np.sort(near_BF[:, sure:], axis=1)  # of equal products the first list goes before
+        exact_BE = products_of(queries_BD, self._centroids_CD, edge_BE)
+        best_BE = np.argsort(-exact_BE, axis=1, kind="stable")[:, : probes - sure]
+        lists_BP = np.hstack([near_BF[:, :sure], np.take_along_axis(edge_BE, best_BE, axis=1)])
+        return np.sort(lists_BP, axis=1)
 
     def _of_books(self, books: np.ndarray) -> Any:
         lists, dimensions = self._centroids_CD.shape
@@ -156,6 +159,13 @@ class InvertedLists:
         index.by_residual, index.is_trained, index.implem = False, True, ONE_ORDER
         index.ntotal = len(self._vectors_LD)
         return index
+
+
+def _greatest_first(values_BN: np.ndarray, first: int) -> np.ndarray:
+    """places_BN int64, so that the `first` ones have the greatest values."""
+    if not 0 < first < values_BN.shape[1]:
+        return np.broadcast_to(np.arange(values_BN.shape[1]), values_BN.shape)
+    return np.argpartition(-values_BN, first - 1, axis=1)
 
 
 def _checked(arrays: Mapping[str, np.ndarray], rows: int, dimensions: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The nearest rows among some, query by query, by FAISS in float32.
+"""The nearest rows by FAISS in float32: of all, or, query by query, among some.
 
 Shapes: L rows, R of them that count, D dimensions, B queries, K found.
 """
@@ -7,6 +7,20 @@ from __future__ import annotations
 
 import faiss
 import numpy as np
+
+MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
+
+
+def nearest(
+    vectors_LD: np.ndarray, queries_BD: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """rows_BK int64 and scores_BK, best first, of all rows."""
+    # FAISS compares queries times dimensions with this, not queries; as it comes, fewer than 334
+    # queries of 384 dimensions read all rows again and again
+    faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * queries_BD.shape[1] + 1
+    # of bare arrays: an index would copy the vectors into this process
+    scores_BK, rows_BK = faiss.knn(queries_BD, vectors_LD, k, metric=faiss.METRIC_INNER_PRODUCT)
+    return rows_BK, scores_BK
 
 
 def nearest_singly(

@@ -17,8 +17,8 @@ GIB = 1 << 30
         (100_000, False, "IVF1024,PQ192x4fs"),
         (100_000, True, "exact"),  # reads 37 MiB
         (300_000, True, "exact"),
-        (1_000_000, True, "IVF4096,PQ192x4fs"),
-        (3_000_000, False, "IVF4096,PQ192x4fs"),
+        (1_000_000, True, "IVF16384,PQ192x4fs"),
+        (3_000_000, False, "IVF32768,PQ192x4fs"),
     ],
 )
 def test_exact_is_chosen_as_far_as_it_goes(labels: int, int8: bool, chosen: str) -> None:
@@ -28,7 +28,7 @@ def test_exact_is_chosen_as_far_as_it_goes(labels: int, int8: bool, chosen: str)
 
 def test_gpus_multiply_exactly_what_fits_them() -> None:
     assert choose(3_000_000, 384, 6 * GIB, 0.99, False, has_gpu=True) == "exact"
-    assert choose(8_000_000, 384, 6 * GIB, 0.99, False, has_gpu=True) == "IVF8192,PQ192x4fs"
+    assert choose(8_000_000, 384, 6 * GIB, 0.99, False, has_gpu=True) == "IVF32768,PQ192x4fs"
 
 
 def test_an_exact_search_that_reads_more_than_the_budget_is_not_chosen() -> None:

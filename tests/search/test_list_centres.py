@@ -1,0 +1,72 @@
+"""Centres of lists, and the list of each vector, found by comparing few with few."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmtx_ray.search.inverted_lists import InvertedLists, build
+from lmtx_ray.search.list_centres import Cells, centres
+from lmtx_ray.search.singly import nearest
+
+
+def unit(rows: int, dimensions: int, groups: int, seed: int = 0) -> np.ndarray:
+    """Unit vectors around the middles of groups, the same middles for all seeds."""
+    middles = np.random.default_rng(7).normal(size=(groups, dimensions))
+    draw = np.random.default_rng(seed)
+    found = middles[draw.integers(0, groups, rows)] + 0.5 * draw.normal(size=(rows, dimensions))
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("rows", "number"), [(3000, 128), (500, 500), (70, 3), (5, 1)])
+def test_there_are_as_many_centres_as_asked_for(rows: int, number: int) -> None:
+    found_CD = centres(unit(rows, 16, 30), number)
+    assert found_CD.shape == (number, 16)
+    assert found_CD.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(found_CD, axis=1), 1, rtol=1e-5)
+
+
+def test_nearly_every_vector_has_the_list_that_is_nearest_of_all() -> None:
+    vectors_ND = unit(4000, 16, 60)
+    centres_CD = centres(vectors_ND, 512)
+    own_N = Cells(centres_CD).nearest(vectors_ND)
+    true_N = nearest(centres_CD, vectors_ND, 1)[0][:, 0]
+    assert np.mean(own_N == true_N) > 0.97
+    away_N = (vectors_ND * (centres_CD[true_N] - centres_CD[own_N])).sum(axis=1)
+    assert away_N.max() < 0.2
+    mean_CD = np.stack([vectors_ND[true_N == place].sum(axis=0) for place in range(20)])
+    mean_CD /= np.linalg.norm(mean_CD, axis=1, keepdims=True).clip(1e-6)
+    assert (mean_CD * centres_CD[:20]).sum(axis=1).min() > 0.9
+
+
+def test_vectors_that_are_all_alike_have_a_list_each() -> None:
+    same_ND = np.ones((300, 8), np.float32) / np.sqrt(np.float32(8))
+    own_N = Cells(centres(same_ND, 16)).nearest(same_ND)
+    assert set(own_N.tolist()) <= set(range(16))
+
+
+@pytest.mark.parametrize("dimensions", [16, 31])
+def test_lists_hold_all_rows_and_all_lists_find_the_nearest(
+    tmp_path: Path, dimensions: int
+) -> None:
+    vectors_LD, queries_BD = unit(9000, dimensions, 100), unit(20, dimensions, 100, seed=1)
+    books = dimensions // 2 if dimensions % 2 == 0 else dimensions
+    build(vectors_LD, f"IVF128,PQ{books}x4fs", tmp_path / "lists", {})
+    lists = InvertedLists(tmp_path / "lists", vectors_LD)
+    found_BN = lists.search(queries_BD, 100, lists.most)
+    true_BK = nearest(vectors_LD, queries_BD, 20)[0]
+    pairs = zip(found_BN, true_BK, strict=True)
+    assert np.mean([np.isin(true, found).mean() for found, true in pairs]) > 0.95
+
+
+@pytest.mark.parametrize("probes", [1, 2, 5, 16, 17, 40, 127, 128])
+def test_lists_of_one_query_are_those_it_has_among_others(tmp_path: Path, probes: int) -> None:
+    vectors_LD, queries_BD = unit(9000, 16, 100), unit(33, 16, 100, seed=1)
+    build(vectors_LD, "IVF128,PQ8x4fs", tmp_path / "lists", {})
+    lists = InvertedLists(tmp_path / "lists", vectors_LD)
+    found_BK = lists.search(queries_BD, 10, probes)
+    for place, query_D in enumerate(queries_BD):
+        alone_K = lists.search(query_D[None], 10, probes)[0]
+        assert sorted(alone_K.tolist()) == sorted(found_BK[place].tolist())
