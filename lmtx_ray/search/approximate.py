@@ -13,6 +13,7 @@ import logging
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +34,7 @@ K = 100  # nearest that are looked for; of more a wider look is taken in proport
 MOST_K = 1024  # and no more than that, or a part of the rows
 PART = 16
 SPARE = 16  # found beyond k, so that rounding at the edge loses none
+AIM = 0.8  # of the misses that are allowed: samples are few, and others may miss more
 FIRST, STEP = 4, 1.1  # of the widths that are tried
 TIMES = (1, 2, 4)  # the rows: many near labels are hard to tell apart by codes
 
@@ -120,8 +122,8 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
 
 
 def narrowest(searcher: Searcher, vectors_LD: np.ndarray, recall: float) -> Settled:
-    """The least width, of those tried, that finds a `recall` of the samples' nearest, with more
-    rows told apart where no width does otherwise."""
+    """The least width, of those tried, that finds a `recall` of the samples' nearest and a little
+    more, with more rows told apart where no width does otherwise."""
     k = min(K, len(vectors_LD) // PART)
     sampled = [samples(vectors_LD, noise) for noise in NOISE]
     true = [nearest(vectors_LD, own, k)[0] for own in sampled]
@@ -133,8 +135,8 @@ def narrowest(searcher: Searcher, vectors_LD: np.ndarray, recall: float) -> Sett
 
     tried = sorted({int(FIRST * STEP**number) for number in range(150)})
     tried = [width for width in tried if width < searcher.most] + [searcher.most]
-    for times in TIMES:
-        place = bisect_left(tried, recall, key=partial(found, times))
+    for aim, times in product((1 - AIM * (1 - recall), recall), TIMES):
+        place = bisect_left(tried, aim, key=partial(found, times))
         if place < len(tried):
             return Settled(tried[place], recall, found(times, tried[place]), times)
     return Settled(0, recall, found(TIMES[-1], tried[-1]), TIMES[-1])

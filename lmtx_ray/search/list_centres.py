@@ -28,22 +28,22 @@ def centres(vectors_ND: np.ndarray, number: int) -> np.ndarray:
     cells = _cells_of(number)
     cell_N = product_with(_means(vectors_ND, cells)).apply(vectors_ND).argmax(axis=1)
     order_N, ends_K = _by(cell_N, cells)
-    parts = np.split(vectors_ND[order_N], ends_K[:-1])
     shares_K = np.diff(ends_K * number // len(vectors_ND), prepend=0)
-    pairs = zip(parts, shares_K.tolist(), strict=True)
-    centres_CD = np.concatenate([_means(own_MD, share) for own_MD, share in pairs if share])
-    return _moved(centres_CD, vectors_ND)
+    pairs = zip(np.split(order_N, ends_K[:-1]), shares_K.tolist(), strict=True)
+    means = [_means(vectors_ND[own_M], share) for own_M, share in pairs if share]
+    return _moved(np.concatenate(means), vectors_ND)
 
 
 def _moved(centres_CD: np.ndarray, vectors_ND: np.ndarray) -> np.ndarray:
     """Each to the mean of the vectors that are nearest to it, if there are any."""
-    nearest_N = Cells(centres_CD).nearest(vectors_ND)
-    order_N = np.argsort(nearest_N, kind="stable")
-    own_C, starts_C = np.unique(nearest_N[order_N], return_index=True)
-    sums_CD = np.add.reduceat(vectors_ND[order_N], starts_C, axis=0)
-    moved_CD = centres_CD.copy()
-    moved_CD[own_C] = sums_CD / np.linalg.norm(sums_CD, axis=1, keepdims=True).clip(LEAST)
-    return moved_CD
+    nearest_N, sums_CD = Cells(centres_CD).nearest(vectors_ND), np.zeros_like(centres_CD)
+    for start in range(0, len(vectors_ND), PIECE):
+        span = slice(start, start + PIECE)
+        order_P = np.argsort(nearest_N[span], kind="stable")
+        own_C, starts_C = np.unique(nearest_N[span][order_P], return_index=True)
+        sums_CD[own_C] += np.add.reduceat(vectors_ND[span][order_P], starts_C, axis=0)
+    lengths_C1 = np.linalg.norm(sums_CD, axis=1, keepdims=True)
+    return np.where(lengths_C1 > LEAST, sums_CD / lengths_C1.clip(LEAST), centres_CD)
 
 
 class Cells:
