@@ -11,6 +11,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from lmtx_ray.search.singly import prefer_matrices
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 
 FILE = "centres.safetensors"
@@ -28,6 +29,7 @@ def scales_of(numbers: Sequence[int], vectors: int) -> list[int]:
 def centres(vectors_ND: np.ndarray, numbers: Sequence[int], seed: int) -> list[np.ndarray]:
     """Unit centres, float32 [K, D], of each scale; the same for the same vectors and threads."""
     found = []
+    prefer_matrices(vectors_ND.shape[1])
     for number in scales_of(numbers, len(vectors_ND)):
         means = faiss.Kmeans(
             vectors_ND.shape[1],

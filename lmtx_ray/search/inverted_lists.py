@@ -21,6 +21,7 @@ import numpy as np
 from lmtx_ray.search.best_of import best_of, products_of
 from lmtx_ray.search.index_choice import lists_and_books
 from lmtx_ray.search.list_centres import Cells, centres, product_with
+from lmtx_ray.search.singly import prefer_matrices
 from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
 
 library: Any = faiss  # whose stubs lack much of what is called here
@@ -42,6 +43,7 @@ def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, n
 
     On as many threads the same vectors have the same lists.
     """
+    prefer_matrices(vectors_LD.shape[1])
     lists, books = lists_and_books(factory)
     rows = np.linspace(0, len(vectors_LD) - 1, min(lists * SAMPLE, len(vectors_LD)))
     sample_SD = np.ascontiguousarray(vectors_LD[rows.astype(np.int64)])

@@ -11,13 +11,19 @@ import numpy as np
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
 
 
+def prefer_matrices(dimensions: int) -> None:
+    """Have FAISS multiply more than MOST_SINGLY vectors as matrices, in k-means too. The process
+    remembers it: what rests on bits has to say so, whatever was searched before."""
+    # FAISS compares queries times dimensions with this, not queries; as it comes, fewer than 334
+    # queries of 384 dimensions read all rows again and again
+    faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * dimensions + 1
+
+
 def nearest(
     vectors_LD: np.ndarray, queries_BD: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """rows_BK int64 and scores_BK, best first, of all rows."""
-    # FAISS compares queries times dimensions with this, not queries; as it comes, fewer than 334
-    # queries of 384 dimensions read all rows again and again
-    faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * queries_BD.shape[1] + 1
+    prefer_matrices(queries_BD.shape[1])
     # of bare arrays: an index would copy the vectors into this process
     scores_BK, rows_BK = faiss.knn(queries_BD, vectors_LD, k, metric=faiss.METRIC_INNER_PRODUCT)
     return rows_BK, scores_BK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import faiss
 import numpy as np
 
 from lmtx_ray.search import clustering
@@ -30,6 +31,18 @@ def test_what_is_alike_is_in_one_cluster(tmp_path: Path) -> None:
 def test_the_same_vectors_have_the_same_centres() -> None:
     first, again = (clustering.centres(groups(), (3,), seed=1)[0] for _ in range(2))
     assert first.tobytes() == again.tobytes()
+
+
+def test_centres_are_the_same_whatever_was_searched_before() -> None:
+    draw = np.random.default_rng(0)
+    near_ND = np.repeat(draw.normal(size=(300, 24)), 10, axis=0)
+    near_ND += draw.normal(scale=1e-7, size=near_ND.shape)
+    near_ND = (near_ND / np.linalg.norm(near_ND, axis=1, keepdims=True)).astype(np.float32)
+    found = []
+    for threshold in (128_000, 5 * 24 + 1):  # as FAISS comes, and as a search leaves it
+        faiss.cvar.distance_compute_blas_threshold = threshold
+        found.append([one.tobytes() for one in clustering.centres(near_ND, (32, 128), seed=3)])
+    assert found[0] == found[1]
 
 
 def test_few_vectors_bear_few_clusters(tmp_path: Path) -> None:

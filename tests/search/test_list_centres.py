@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -59,6 +60,16 @@ def test_lists_hold_all_rows_and_all_lists_find_the_nearest(
     true_BK = nearest(vectors_LD, queries_BD, 20)[0]
     pairs = zip(found_BN, true_BK, strict=True)
     assert np.mean([np.isin(true, found).mean() for found, true in pairs]) > 0.95
+
+
+def test_lists_are_the_same_whatever_was_searched_before(tmp_path: Path) -> None:
+    near_LD = np.repeat(unit(900, 64, 90), 10, axis=0)
+    near_LD += np.random.default_rng(0).normal(scale=1e-7, size=near_LD.shape).astype(np.float32)
+    faiss.cvar.distance_compute_blas_threshold = 128_000  # as it comes
+    build(near_LD, "IVF256,PQ32x4fs", tmp_path / "first", {})
+    nearest(near_LD, near_LD[:20], 10)  # FAISS multiplies otherwise from here on
+    build(near_LD, "IVF256,PQ32x4fs", tmp_path / "second", {})
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
 
 
 @pytest.mark.parametrize("probes", [1, 2, 5, 16, 17, 40, 127, 128])
