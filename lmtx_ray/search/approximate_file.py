@@ -55,8 +55,10 @@ def read_settled(path: Path) -> tuple[str, Settled]:
     if kind == EXACT or settled is None or settled.shape != (4,) or settled.dtype != np.float64:
         raise ValueError(f"{path}: no approximate index")
     width, wanted, found, times = settled.tolist()
-    if not (0 <= width <= MOST_WIDTH and 0 <= found <= 1 and 1 <= times <= MOST_TIMES):
-        raise ValueError(f"{path}: a width of {width} and {times} rows for {found} of the nearest")
+    shares = 0 <= wanted <= 1 and 0 <= found <= 1
+    if not (0 <= width <= MOST_WIDTH and shares and 1 <= times <= MOST_TIMES):
+        told = f"{found} of the nearest, where {wanted} was wanted"
+        raise ValueError(f"{path}: a width of {width} and {times} rows for {told}")
     return kind, Settled(int(width), wanted, found, int(times))
 
 

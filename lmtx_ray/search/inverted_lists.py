@@ -35,6 +35,7 @@ BLOCK = 32  # rows whose codes lie together
 ID = 8  # bytes of a row's number
 ONE_ORDER = 13  # FAISS's way that takes a query's lists in one order, however many queries
 PARTS = 2  # of a query's lists
+ASKED = 512  # queries whose products with all lists are held at a time
 WIDE = 5  # rows found for each that is asked for
 
 
@@ -111,7 +112,9 @@ class InvertedLists:
         order and padded with -1; the same for a query alone as among others."""
         probes = min(probes, len(self._centroids_CD))
         asked, parts = len(queries_BD), min(PARTS, probes)
-        lists_BP = self._nearest_lists(queries_BD, probes // parts * parts)
+        pieces = (queries_BD[start : start + ASKED] for start in range(0, asked, ASKED))
+        near = [self._nearest_lists(piece_BD, probes // parts * parts) for piece_BD in pieces]
+        lists_BP = np.concatenate(near)
         # each part of a query's lists is asked by itself, always, so that two threads can share one
         lists_SP = lists_BP.reshape(asked, -1, parts).swapaxes(1, 2).reshape(asked * parts, -1)
         rows_BW = self._rows(queries_BD.repeat(parts, axis=0), WIDE * k // parts, lists_SP)

@@ -177,7 +177,8 @@ def test_lists_of_other_rows_are_refused(folder: Path, tmp_path: Path) -> None:
     refused(folder, tmp_path, books=arrays["books"][:-1])
     refused(folder, tmp_path, books=arrays["books"][:0], sizes=sizes[:0])
     refused(folder, tmp_path, centroids=arrays["centroids"][:-1])
-    refused(folder, tmp_path, settled=np.array([-3.0, 1.0, 1.0, 1.0]))
+    for settled in ([-3.0, 1.0, 1.0, 1.0], [4.0, np.nan, 1.0, 1.0], [4.0, 1.5, 1.0, 1.0]):
+        assert "a width of" in refused(folder, tmp_path, settled=np.array(settled))
 
 
 @pytest.mark.parametrize("folder", ["hnsw"], indirect=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import faiss
@@ -81,3 +82,14 @@ def test_lists_of_one_query_are_those_it_has_among_others(tmp_path: Path, probes
     for place, query_D in enumerate(queries_BD):
         alone_K = lists.search(query_D[None], 10, probes)[0]
         assert sorted(alone_K.tolist()) == sorted(found_BK[place].tolist())
+
+
+def test_products_with_all_lists_are_held_of_some_queries_at_a_time(tmp_path: Path) -> None:
+    vectors_LD, queries_BD = unit(9000, 16, 100), unit(4096, 16, 100, seed=1)
+    build(vectors_LD, "IVF1024,PQ8x4fs", tmp_path / "lists", {})
+    lists = InvertedLists(tmp_path / "lists", vectors_LD)
+    tracemalloc.start()
+    lists.search(queries_BD, 10, 4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4096 * 1024 * 8  # the places alone, as int64, were as large as that
