@@ -23,6 +23,7 @@ from lmtx_ray.search.index_choice import lists_and_books
 from lmtx_ray.search.list_centres import Cells, centres, product_with
 from lmtx_ray.search.singly import prefer_matrices
 from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
+from lmtx_ray.search.ties import longest, rounding
 
 library: Any = faiss  # whose stubs lack much of what is called here
 
@@ -30,7 +31,7 @@ INNER = library.METRIC_INNER_PRODUCT
 ROUNDS = 6  # of k-means: more find the same neighbours
 SAMPLE = 20  # rows a list that k-means sees
 MOST_CODED = 1 << 16  # rows that k-means of the codes sees
-SPARE = 16  # lists on each side of the last one that are compared anew: rounding may mistake them
+SPARE = 16  # lists on each side of the last one that are compared anew
 BLOCK = 32  # rows whose codes lie together
 ID = 8  # bytes of a row's number
 ONE_ORDER = 13  # FAISS's way that takes a query's lists in one order, however many queries
@@ -99,6 +100,7 @@ class InvertedLists:
         self._product = product_with(opened.arrays["centroids"])
         values, shape = self._product.A, opened.arrays["centroids"].shape
         self._centroids_CD = library.rev_swig_ptr(values.data(), values.size()).reshape(shape)
+        self._margin = rounding(shape[1]) * longest(self._centroids_CD)
         self._lists = _mapped(path, opened, offsets_C)
         self._index = self._of_books(opened.arrays["books"])
 
@@ -141,17 +143,31 @@ class InvertedLists:
 
     def _nearest_lists(self, queries_BD: np.ndarray, probes: int) -> np.ndarray:
         """lists_BP int64, ascending. Which are the last to be among them is told by products of two
-        vectors alone, not of matrices, whose sums are rounded otherwise for other queries."""
+        vectors alone, not of matrices, whose sums are rounded otherwise for other queries: among
+        SPARE lists on each side, and among all where rounding may mistake more than those."""
         products_BC = self._product.apply(queries_BD)
         sure, found = max(probes - SPARE, 0), min(probes + SPARE, products_BC.shape[1])
         near_BF = _greatest_first(products_BC, found)[:, :found]
         order_BF = _greatest_first(np.take_along_axis(products_BC, near_BF, axis=1), sure)
         near_BF = np.take_along_axis(near_BF, order_BF, axis=1)
-        edge_BE = np.sort(near_BF[:, sure:], axis=1)  # of equal products the first list goes before
-        exact_BE = products_of(queries_BD, self._centroids_CD, edge_BE)
-        best_BE = np.argsort(-exact_BE, axis=1, kind="stable")[:, : probes - sure]
-        lists_BP = np.hstack([near_BF[:, :sure], np.take_along_axis(edge_BE, best_BE, axis=1)])
+        best_BP = self._best_lists(queries_BD, near_BF[:, sure:], probes - sure)
+        lists_BP = np.hstack([near_BF[:, :sure], best_BP])
+        edge_BE = -np.sort(-np.take_along_axis(products_BC, near_BF[:, sure:], axis=1), axis=1)
+        last_B = edge_BE[:, probes - sure - 1]
+        margin_B = self._margin * np.linalg.norm(queries_BD, axis=1)
+        close_B = (edge_BE[:, 0] - last_B <= margin_B) & (sure > 0)
+        close_B |= (last_B - edge_BE[:, -1] <= margin_B) & (found < products_BC.shape[1])
+        if close_B.any():  # as where many vectors are nearly the same
+            all_BC = np.tile(np.arange(products_BC.shape[1]), (int(close_B.sum()), 1))
+            lists_BP[close_B] = self._best_lists(queries_BD[close_B], all_BC, probes)
         return np.sort(lists_BP, axis=1)
+
+    def _best_lists(self, queries_BD: np.ndarray, lists_BE: np.ndarray, best: int) -> np.ndarray:
+        """The best of each query's own lists; of equal products the first list goes before."""
+        lists_BE = np.sort(lists_BE, axis=1)
+        exact_BE = products_of(queries_BD, self._centroids_CD, lists_BE)
+        order_BE = np.argsort(-exact_BE, axis=1, kind="stable")[:, :best]
+        return np.take_along_axis(lists_BE, order_BE, axis=1)
 
     def _of_books(self, books: np.ndarray) -> Any:
         lists, dimensions = self._centroids_CD.shape

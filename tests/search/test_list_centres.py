@@ -84,6 +84,20 @@ def test_lists_of_one_query_are_those_it_has_among_others(tmp_path: Path, probes
         assert sorted(alone_K.tolist()) == sorted(found_BK[place].tolist())
 
 
+@pytest.mark.parametrize("probes", [4, 32, 100, 255])
+def test_lists_that_are_nearly_the_same_are_told_apart_alike(tmp_path: Path, probes: int) -> None:
+    draw = np.random.default_rng(0)
+    near_LD = (np.ones((9000, 64)) / 8 + draw.normal(scale=5e-7, size=(9000, 64))).astype(
+        np.float32
+    )
+    build(near_LD, "IVF256,PQ32x4fs", tmp_path / "lists", {})
+    lists, queries_BD = InvertedLists(tmp_path / "lists", near_LD), unit(33, 64, 100, seed=1)
+    found_BK = np.sort(lists.search(queries_BD, 10, probes), axis=1)
+    for step in (1, 5):
+        parts = [lists.search(queries_BD[at : at + step], 10, probes) for at in range(0, 33, step)]
+        assert np.array_equal(np.sort(np.concatenate(parts), axis=1), found_BK)
+
+
 def test_products_with_all_lists_are_held_of_some_queries_at_a_time(tmp_path: Path) -> None:
     vectors_LD, queries_BD = unit(9000, 16, 100), unit(4096, 16, 100, seed=1)
     build(vectors_LD, "IVF1024,PQ8x4fs", tmp_path / "lists", {})
