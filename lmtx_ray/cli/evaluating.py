@@ -7,7 +7,7 @@ import math
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, said_already
+from lmtx_ray.cli.arguments import add_verb, encoding, said_already
 
 GOLD_ABOUT = "CSV, TSV, JSON lines or Parquet: documents with labels, or a row for each pair"
 
@@ -125,6 +125,7 @@ def add_gold_options(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="between labels in one cell of the gold; found out by itself if not given",
     )
+    add_encoding(parser, "gold and labels")
     names = parser.add_mutually_exclusive_group()
     names.add_argument("--labels", metavar="FILE", help="the label set: unknown gold is rejected")
     names.add_argument(
@@ -133,11 +134,23 @@ def add_gold_options(parser: argparse.ArgumentParser) -> None:
     names.add_argument("--run", metavar="RUN", help="the same, of a run: its folder or YAML file")
 
 
+def add_encoding(parser: argparse.ArgumentParser, files: str = "gold") -> None:
+    """`--encoding` of such files."""
+    parser.add_argument(
+        "--encoding",
+        default="utf-8",
+        type=encoding,
+        metavar="NAME",
+        help=f"of {files} that are not UTF-8: cp1252, latin-1, …",
+    )
+
+
 def gold_source(arguments: argparse.Namespace, file: str) -> Any:
     """How a gold file is read, by the options of `add_gold_options`."""
     from lmtx_ray.corpus.gold import GoldSource
 
-    return GoldSource((file,), arguments.gold_id, arguments.gold_labels, arguments.separator)
+    named = arguments.gold_id, arguments.gold_labels, arguments.separator
+    return GoldSource((file,), *named, encoding=arguments.encoding)
 
 
 def label_set(arguments: argparse.Namespace) -> Any:
@@ -150,7 +163,7 @@ def label_set(arguments: argparse.Namespace) -> Any:
 
         return names_of_run(open_finished(arguments.run))
     given = arguments.labels or arguments.bundle
-    return label_names(given) if given else None
+    return label_names(given, arguments.encoding) if given else None
 
 
 def evaluate_files(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -196,7 +209,8 @@ def rows_counted(arguments: argparse.Namespace, gold: Any, *tags: str) -> tuple[
     if arguments.rows_of:
         columns = ColumnMap(doc_id=getattr(arguments, "gold_id", None))
         files = (arguments.rows_of,)
-        return tuple(row_ids(files, DocumentsConfig(documents=files, columns=columns)))
+        how = DocumentsConfig(documents=files, columns=columns, encoding=arguments.encoding)
+        return tuple(row_ids(files, how))
     if gold is None or is_sparse(gold.files[0]):
         return None
     counted = arguments.self_matches or any(map(is_sparse, tags))

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from lmtx_ray.cli.arguments import add_verb, positive, probability, said_already
-from lmtx_ray.cli.evaluating import add_self_matches, rows_counted
+from lmtx_ray.cli.evaluating import add_encoding, add_self_matches, rows_counted
 
 if TYPE_CHECKING:
     from lmtx_ray.evaluation.grid import Cell, Choice
@@ -28,6 +28,7 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument(
         "--tags", metavar="URI", help="tags of the gold documents by this bundle; with --gold"
     )
+    add_encoding(verb)
     add_self_matches(verb)
     verb.add_argument(
         "--precision", type=probability, metavar="P", help="the most recall with this precision"
@@ -104,10 +105,8 @@ def optimize_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.gold:
         from lmtx_ray.corpus.gold import GoldSource
 
-        gold, ids = arguments.gold, None
-        if arguments.rows_of:
-            ids = rows_counted(arguments, None)
-            gold = GoldSource((gold,), row_ids=ids)
+        ids = rows_counted(arguments, None) if arguments.rows_of else None
+        gold = GoldSource((arguments.gold,), encoding=arguments.encoding, row_ids=ids)
         never = arguments.self_matches
         basis = optimizing.by_gold_files(bundle, arguments.tags, gold, never, ids)
     else:

@@ -12,6 +12,7 @@ from lmtx_ray.config.corpus import CorpusConfig
 from lmtx_ray.corpus.label_names import LabelNames
 from lmtx_ray.corpus.label_set import FILE, LabelSet
 from lmtx_ray.corpus.labels import label_tables
+from lmtx_ray.corpus.lines import UTF8
 from lmtx_ray.io import storage
 from lmtx_ray.io.latest import resolve
 from lmtx_ray.io.published import MANIFEST, PublishedFolder
@@ -19,9 +20,10 @@ from lmtx_ray.io.published import MANIFEST, PublishedFolder
 ROWS = 4096
 
 
-def label_names(given: Any) -> LabelNames:
+def label_names(given: Any, encoding: str = UTF8) -> LabelNames:
     """Of a table (what pa.table() takes), or of a URI: a published step of labels, a bundle, a run
-    (its newest bundle), or a file of labels as a run reads it.
+    (its newest bundle), or a file of labels as a run reads it, of which lines that are not UTF-8
+    have this `encoding`.
 
     Raises:
         CorpusError: A file with a bad row.
@@ -41,7 +43,7 @@ def label_names(given: Any) -> LabelNames:
         and "label_id" in (table := storage.read_table(given)).schema.names
     ):
         return _of_table(table)
-    config = CorpusConfig(documents=(given,), labels=given)
+    config = CorpusConfig(documents=(given,), labels=given, encoding=encoding)
     return LabelNames.of(label_tables(config, ROWS))
 
 

@@ -172,6 +172,18 @@ def test_what_does_not_fit_fails_and_says_why(
     assert message in caplog.text
 
 
+def test_gold_and_labels_of_an_office_are_read_by_their_encoding(tmp_path, capsys, caplog) -> None:
+    (tmp_path / "tags.csv").write_text("id,label_key\n1,L0\n")
+    (tmp_path / "gold.csv").write_bytes("Überschrift;id;labels\nx;1;Herzschwäche\n".encode("cp1252"))
+    (tmp_path / "labels.csv").write_bytes("key,text\nL0,Herzschwäche\n".encode("cp1252"))
+    files = (f"--{name}={tmp_path / name}.csv" for name in ("tags", "gold", "labels"))
+    asked = ("evaluate", *files)
+    assert lmtx(capsys, *asked)[0] == 1
+    assert "--encoding" in caplog.text
+    code, found, _ = lmtx(capsys, *asked, "--encoding", "cp1252")
+    assert (code, found["P@1"]) == (0, 1.0)
+
+
 def test_all_rejects_are_written_where_they_are_wanted(tmp_path, capsys, labels) -> None:
     tags = tags_file(tmp_path / "tags.csv")
     lines = ["id,label", "1,Heart", *(f"2,odd {n}" for n in range(5))]
