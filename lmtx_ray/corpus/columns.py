@@ -62,8 +62,12 @@ def document_columns(columns: ColumnMap, further: Sequence[str] = ()) -> Wanted:
 def label_columns(columns: ColumnMap) -> Wanted:
     """What labels are read from."""
     named = tuple(name for name in (columns.label_key, columns.label_text) if name)
-    groups: list[Group] = [] if columns.label_key else [("corpus.columns.label_key", KEYS)]
-    groups += [] if columns.label_text else [("corpus.columns.label_text", LABEL_TEXTS)]
+    key, text = (
+        f"corpus.columns.label_{role} or --{role}-field, or let `lmtx labels import` name it anew"
+        for role in ("key", "text")
+    )
+    groups: list[Group] = [] if columns.label_key else [(key, KEYS)]
+    groups += [] if columns.label_text else [(text, LABEL_TEXTS)]
     return Wanted(named, tuple(groups), label_further())
 
 

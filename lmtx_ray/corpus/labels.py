@@ -32,7 +32,10 @@ from lmtx_ray.io.publish import Dataset
 from lmtx_ray.io.unique import hash_keys, key_hash, repeated
 
 NONE_AGAIN = np.array([], np.uint64)
-MEND = "mend them, or set corpus.bad_labels: leave_out, and such rows become rejects"
+MEND = (
+    "mend them, or set corpus.bad_labels: leave_out, and such rows become rejects; without a "
+    "config `lmtx labels import` writes the good rows to a new file"
+)
 
 
 def publish_labels(config: CorpusConfig, output: Dataset, rejects: Dataset, rows: int) -> None:
