@@ -174,7 +174,9 @@ def test_what_does_not_fit_fails_and_says_why(
 
 def test_gold_and_labels_of_an_office_are_read_by_their_encoding(tmp_path, capsys, caplog) -> None:
     (tmp_path / "tags.csv").write_text("id,label_key\n1,L0\n")
-    (tmp_path / "gold.csv").write_bytes("Überschrift;id;labels\nx;1;Herzschwäche\n".encode("cp1252"))
+    (tmp_path / "gold.csv").write_bytes(
+        "Überschrift;id;labels\nx;1;Herzschwäche\n".encode("cp1252")
+    )
     (tmp_path / "labels.csv").write_bytes("key,text\nL0,Herzschwäche\n".encode("cp1252"))
     files = (f"--{name}={tmp_path / name}.csv" for name in ("tags", "gold", "labels"))
     asked = ("evaluate", *files)
