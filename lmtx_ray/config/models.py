@@ -125,6 +125,14 @@ def places_of(config: Mapping[str, Any]) -> int | None:
     return rows - padding - 1 if isinstance(padding, int) else None
 
 
+def reach_of(config: Mapping[str, Any]) -> int | None:
+    """Tokens of the longest text that a causal model of this config.json was made for; None where
+    it does not say."""
+    text = config.get("text_config")
+    rows = (text if isinstance(text, dict) else config).get("max_position_embeddings")
+    return rows if isinstance(rows, int) and rows > 0 else None
+
+
 def check_places(config: Mapping[str, Any], lengths: Mapping[str, int]) -> None:
     """Refuse texts that are longer than an encoder of this config.json can read.
 

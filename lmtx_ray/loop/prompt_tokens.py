@@ -14,12 +14,13 @@ import numpy as np
 
 from lmtx_ray.config.judge import TeacherConfig
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.config.models import config_of, reach_of
 from lmtx_ray.corpus.lengths import count_words
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.corpus.words import document_words, words
 from lmtx_ray.loop.corpus_sample import Sample
 from lmtx_ray.teacher.engines import folder_here, has_gpu, packs, step_tokens
-from lmtx_ray.teacher.model_files import load_tokenizer
+from lmtx_ray.teacher.model_files import check_reach, load_tokenizer
 from lmtx_ray.teacher.packing import Limits, begins_alike, pack, steps
 from lmtx_ray.teacher.prompts import Prompt, get_prompt
 from lmtx_ray.teacher.rendering import Rendering
@@ -46,7 +47,8 @@ class PromptTokens:
 
 def prompt_tokens(config: TeacherConfig, prompt: Prompt, sample: Sample) -> PromptTokens:
     """What this judge's prompts have on a sample of documents with labels; of an ensemble what all
-    members' have together. Nothing is fetched, and no model loaded."""
+    members' have together. Nothing is fetched, and no model loaded. Raises ConfigError where they
+    may be longer than a packed model reads."""
     if config.kind == "ensemble":
         parts = [prompt_tokens(one, get_prompt(one.prompt), sample) for one in config.members]
         return _together(parts)
@@ -60,6 +62,8 @@ def prompt_tokens(config: TeacherConfig, prompt: Prompt, sample: Sample) -> Prom
     except (ConfigError, OSError) as error:
         why = f"words, as the tokenizer cannot be had here ({str(error)[:200]})"
         return _by_words(config, prompt, sample, why)
+    if packs(config):
+        check_reach(config, rendering.longest, reach_of(config_of(folder)))
     documents = [
         rendering.questions(title, text, labels)
         for title, text, labels in zip(sample.titles, sample.texts, sample.labels, strict=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from lmtx_ray.config.languages import STEMMERS
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.config.models import MINILM_PACKAGE
+from lmtx_ray.config.models import MINILM_PACKAGE, config_of, reach_of
 from lmtx_ray.loop.first_look import Found
 from lmtx_ray.loop.judge_choice import ChosenJudge
 from lmtx_ray.loop.machine import Machine
@@ -162,7 +162,7 @@ def _judge(found: Found, choice: ChosenJudge, machine: Machine) -> list[Line]:
                 "nobody is asked: hybrid search, untrained (or see source). Later: {kind: http, …}",
             )
         ]
-    shown = _tokens(found.most, 64, MOST_QUESTION)
+    shown = min(_tokens(found.most, 64, MOST_QUESTION), _room(choice))
     teacher = {**choice.teacher, "max_document_tokens": shown}
     if choice.kind == "http":
         teacher["concurrency"] = AT_ONCE
@@ -182,6 +182,13 @@ def _judge(found: Found, choice: ChosenJudge, machine: Machine) -> list[Line]:
         )
         lines.append(Line("price", None, "{prompt: 0.15, answer: 0.6}  # of a million tokens"))
     return lines
+
+
+def _room(choice: ChosenJudge) -> int:
+    """Tokens of a document that a judge here has room for: half of what it reads, as the label and
+    the question want some too. A reranker cuts what is too long by itself."""
+    reach = reach_of(config_of(choice.teacher["model"])) if choice.kind == "vllm" else None
+    return reach // 2 if reach else MOST_QUESTION
 
 
 def _fit(found: Found, choice: ChosenJudge, machine: Machine) -> list[Line]:

@@ -63,6 +63,14 @@ def too_long(config: TeacherConfig, longest: int, why: str) -> ConfigError:
     )
 
 
+def check_reach(config: TeacherConfig, longest: int, reach: int | None) -> None:
+    """Refuse questions of up to `longest` tokens to a model that was made for `reach`; None: any.
+    Raises ConfigError."""
+    if reach is not None and longest > reach:
+        mend = f"lower judge.teacher.max_document_tokens by {longest - reach}"
+        raise too_long(config, longest, f"it was made for {reach}: {mend}")
+
+
 def sentence(error: Exception) -> str:
     """An error's text as one line."""
     return " ".join(str(error).split())[:400]

@@ -21,7 +21,7 @@ from lmtx_ray.search.openmp import limit_threads
 from lmtx_ray.teacher import packed_attention
 from lmtx_ray.teacher.engines import EXTRA, step_tokens
 from lmtx_ray.teacher.lean_llama import LeanLlama, is_lean
-from lmtx_ray.teacher.model_files import hub_revision, sentence, too_long
+from lmtx_ray.teacher.model_files import check_reach, hub_revision, sentence, too_long
 from lmtx_ray.teacher.packed_attention import Seen
 from lmtx_ray.teacher.packing import Limits, Prompt, Shared, Step, pack, steps
 
@@ -123,8 +123,7 @@ class PackedModel:
         self._model = load_causal(config, folder)
         text = self._model.config.get_text_config()
         reach = getattr(text, "max_position_embeddings", None) or longest
-        if longest > reach:
-            raise too_long(config, longest, f"it was made for {reach}")
+        check_reach(config, longest, reach)
         if longest > (steady := _steady(text, reach)):
             why = f"its positions change with prompts of more than {steady}: {INSTEAD}"
             raise CannotPack(str(too_long(config, longest, why)))

@@ -20,6 +20,7 @@ from tests.fake_llm import FakeJudge
 from tests.own_files import texts, write_csv, write_documents, write_tags
 from tests.small_run import write
 from tests.started import start
+from tests.tiny import save_judge
 
 
 @pytest.fixture
@@ -97,6 +98,17 @@ def test_who_names_no_judge_is_told_so(here: Path, capsys) -> None:
     told, said = init(capsys)
     assert told["judge"] == "none"
     assert "--judge" in said
+
+
+def test_a_judge_is_shown_no_more_than_it_reads(here: Path, capsys) -> None:
+    settings = Path(save_judge(here / "judge"), "config.json")
+    short = {**json.loads(settings.read_text()), "max_position_embeddings": 400}
+    settings.write_text(json.dumps(short))
+    rows = [(f"d{n}", "one", f"{n} patients " * 200) for n in range(20)]
+    write_csv(here / "docs.csv", ("id", "title", "text"), rows)
+    init(capsys, "--judge", "judge")
+    teacher = yaml.safe_load((here / "my.yaml").read_text())["judge"]["teacher"]
+    assert teacher["max_document_tokens"] == 200  # the rest is the label's and the question's
 
 
 def test_an_endpoint_is_asked_one_question(here: Path, capsys, judge: FakeJudge) -> None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from lmtx_ray.config.judge import JudgeConfig, TeacherConfig
+from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.config.resources import Resources
 from lmtx_ray.corpus.text_keys import text_key
 from lmtx_ray.io.accounts import Account
@@ -196,6 +197,20 @@ def test_a_models_prompts_are_counted_as_it_then_has_them(
     assert tokens.pair * pairs == pytest.approx(asked.usage.prompt_tokens)
     computed = asked.usage.prompt_tokens - asked.usage.cached_tokens
     assert tokens.computed(documents, pairs) == pytest.approx(computed)
+
+
+def test_questions_longer_than_the_judge_reads_are_refused_by_the_plan(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    model = save_judge(tmp_path / "judge")
+    teacher = TeacherConfig(model=model, prompt="judge", engine="packed", max_document_tokens=500)
+    prompt = get_prompt("judge")
+    sample = sample_corpus(config, prompt)
+    with pytest.raises(ConfigError, match=r"it was made for 512.*lower .*tokens by (\d+)") as said:
+        prompt_tokens(teacher, prompt, sample)
+    less = 500 - int(str(said.value).rsplit(" ", 1)[-1])
+    shorter = teacher.model_copy(update={"max_document_tokens": less})
+    assert prompt_tokens(shorter, prompt, sample).by == "tokenizer"
 
 
 def test_without_a_tokenizer_words_are_counted_and_the_plan_says_so(
