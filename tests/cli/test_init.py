@@ -74,17 +74,6 @@ def test_the_config_says_why(here: Path, capsys) -> None:
     assert yaml.safe_load(text)["run"] == "runs/news"
 
 
-def test_a_repeated_key_is_mended_without_a_config(here: Path, caplog) -> None:
-    """The setting that leaves such rows out stands in the config that is yet to be written."""
-    with (here / "tags.csv").open("a", encoding="utf-8") as file:
-        file.write((here / "tags.csv").read_text("utf-8-sig").splitlines()[-1] + "\n")
-    asked = ["init", "docs.csv", "clean.csv", "--judge", "none"]
-    assert main(["init", "docs.csv", "tags.csv", "--judge", "none"]) == 1
-    assert "lmtx labels import" in caplog.text
-    assert main(["labels", "import", "tags.csv", "clean.csv"]) == 0
-    assert main(asked) == 0
-
-
 def test_a_config_that_is_there_stays(here: Path, capsys, caplog) -> None:
     (here / "my.yaml").write_text("mine")
     assert main(["init", "docs.csv", "tags.csv", "--judge", "none", "--yes"]) == 1

@@ -83,6 +83,7 @@ def test_what_is_wrong_with_a_label_names_file_row_and_field(
     assert said in str(error.value)
     assert "l.jsonl row 2: " in str(error.value)
     assert "set corpus.bad_labels: leave_out" in str(error.value)
+    assert "`lmtx labels import`" in str(error.value)  # where no config is written yet
 
 
 def test_a_table_without_a_header_says_so(tmp_path: Path) -> None:
