@@ -61,7 +61,7 @@ def plan_tags(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
     inputs = list_inputs(job.source.documents, identify=False)
     check_columns(job, inputs)
     units = make_units(inputs, job.source, job.unit_bytes)
-    size = sum(file.size for file in inputs)
+    first, size = _first_rows(job, units), sum(file.size for file in inputs)
     return {
         "bundle": job.bundle,
         "output": job.output,
@@ -70,10 +70,10 @@ def plan_tags(job: TagJob, search: SearchWay = "auto") -> dict[str, Any]:
         "files": len(inputs),
         "units": len(units),
         "bytes": size,
-        "rows_about": size // BYTES_A_ROW,
+        "rows_about": max(size // BYTES_A_ROW, first["good"] + first["rejected"]),
         "complete": is_complete(job.output),
         "search": planned_way(search, job.bundle, units),
-        "first_rows": _first_rows(job, units),
+        "first_rows": first,
         "inputs": [{"uri": file.uri, "bytes": file.size} for file in inputs[:20]],
     }
 
