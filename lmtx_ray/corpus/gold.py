@@ -226,8 +226,9 @@ def _cells(source: GoldSource) -> Iterator[_Cell]:
             absent.difference_update(row)
             yield _Cell(file.uri, position, _doc_id(row, columns[0]), row.get(columns[1]), index)
     if header and absent:  # of JSON
-        (name, *_) = sorted(absent)
-        hint = near_names([name], header) or f"it has: {', '.join(map(repr, header))}"
+        hint = (
+            near_names([name := min(absent)], header) or f"it has: {', '.join(map(repr, header))}"
+        )
         raise CorpusError(f"{', '.join(source.files)}: no row has a field {name!r}; {hint}")
 
 
@@ -281,18 +282,19 @@ def _columns(
     only = (names[0] for names in beside if document and len(names) == 1)
     labels = source.labels or next((name for name in (*usual, *only) if name), None)
     return (
-        _needed(uri, header, document, "document ids", DOCUMENTS),
-        _needed(uri, header, labels, "labels", (*INDICES, *NAMES)),
+        _needed(uri, header, document, ("document ids", "gold_id or --gold-id"), DOCUMENTS),
+        _needed(uri, header, labels, ("labels", "gold or --gold-labels"), (*INDICES, *NAMES)),
     )
 
 
 def _needed(
-    uri: str, header: Sequence[str], column: str | None, what: str, usual: Sequence[str]
+    uri: str, header: Sequence[str], name: str | None, what: tuple[str, str], usual: Sequence[str]
 ) -> str:
-    if column is None:
+    if name is None:
         hint = near_names(usual, header) or f"it has: {', '.join(map(repr, header))}"
-        raise CorpusError(f"{uri}: which column holds {what}? {hint}")
-    return column
+        asked = f"which column holds {what[0]}? {hint}; set corpus.columns.{what[1]}"
+        raise CorpusError(f"{uri}: {asked}")
+    return name
 
 
 def _usual(header: Sequence[str], usual: Sequence[str]) -> str | None:

@@ -116,19 +116,23 @@ def _odd_files(one: Look) -> list[str]:
 def _gold(gold: str, seen: Look, columns: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     """(what the config says of gold, notes)."""
     given = _seen("--gold", [gold])
-    labels = next((name for name in given.columns if plain(name) in GOLD), None)
+    written, odd = _written(seen, given), _odd_files(given)
+    ids, labels = columns["doc_id"], next((n for n in given.columns if plain(n) in GOLD), None)
     if labels is None or columns["text"] not in given.columns:
-        return {"gold": gold}, [
+        named = {"columns": {**columns, "gold_id": ids}} if ids in given.columns else {}
+        return {"gold": gold, **named, **written}, [
+            *odd,
             f"{gold} holds no texts of its own, so it is gold of the documents: they are trained "
-            "on without it, and measured with it"
+            "on without it, and measured with it",
         ]
-    ids, own = columns["doc_id"], {str(value) for value in seen.values(columns["doc_id"])}
+    own = {str(value) for value in seen.values(ids)}
     shared = sum(str(value) in own for value in given.values(ids))
     note = (
         f"{shared} of the first {len(given.rows)} rows of {gold} are among the documents: only "
         "others are tested on"
     )
-    return {"test": gold, "columns": {**columns, "gold": labels}}, [note] if shared else []
+    section = {"test": gold, "columns": {**columns, "gold": labels}, **written}
+    return section, [*odd, note] if shared else odd
 
 
 def _texts(config: CorpusConfig) -> tuple[list[str], int]:

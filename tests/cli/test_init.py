@@ -93,8 +93,7 @@ def test_a_judge_is_shown_no_more_than_it_reads(here: Path, capsys) -> None:
     settings = Path(save_judge(here / "judge"), "config.json")
     short = {**json.loads(settings.read_text()), "max_position_embeddings": 400}
     settings.write_text(json.dumps(short))
-    rows = [(f"d{n}", "one", f"{n} patients " * 200) for n in range(20)]
-    write_csv(here / "docs.csv", ("id", "title", "text"), rows)
+    write_csv(here / "docs.csv", ("id", "text"), [(f"d{n}", "a " * 500 + f"{n}") for n in range(9)])
     init(capsys, "--judge", "judge")
     teacher = yaml.safe_load((here / "my.yaml").read_text())["judge"]["teacher"]
     assert teacher["max_document_tokens"] == 200  # the rest is the label's and the question's
@@ -193,9 +192,10 @@ def test_a_column_may_have_a_word_of_yaml_for_a_name(here: Path, capsys, column:
     assert running.plan("my.yaml")["documents"]["train"] == 32
 
 
-def test_gold_of_the_documents_stands_in_the_config(here: Path, capsys) -> None:
-    write_csv(here / "gold.csv", ("doc_id", "labels"), [(f"d{n}", f"{n}") for n in range(20)])
-    write_csv(here / "docs.csv", ("id", "Text"), [(f"d{n}", f"a text {n}") for n in range(40)])
+@pytest.mark.parametrize("names", [("doc_id", "labels"), ("Nr", "Schlagwörter")])
+def test_gold_of_the_documents_stands_in_the_config(here: Path, capsys, names) -> None:
+    write_csv(here / "gold.csv", names, [(f"d{n}", f"{n}") for n in range(20)], encoding="cp1252")
+    write_csv(here / "docs.csv", ("Nr", "Text"), [(f"d{n}", f"a text {n}") for n in range(40)])
     write_csv(here / "tags.csv", ("id", "name"), [(f"{n}", f"tag {n}") for n in range(20)])
     told, said = init(capsys, "--judge", "none", "--gold", "gold.csv")
     assert told["test"] == 20

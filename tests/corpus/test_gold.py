@@ -88,11 +88,13 @@ def test_columns_and_separator_can_be_named(tmp_path: Path) -> None:
     text = "nr,one,mesh\na,x,L0/L2\nb,x,Lung\n"
     named = {"document": "nr", "labels": "mesh", "separator": "/"}
     assert read(tmp_path / "gold.csv", text, **named).labels == {"a": [0, 2], "b": [1]}
-    with pytest.raises(CorpusError, match=r"gold\.csv: which column holds document ids\?"):
+    with pytest.raises(
+        CorpusError, match=r"gold\.csv: which column holds document ids\?.*--gold-id"
+    ):
         read(tmp_path / "gold.csv", text)
     with pytest.raises(CorpusError, match=r"no column 'mash'; did you mean mesh"):
         read(tmp_path / "gold.csv", text, **{**named, "labels": "mash"})
-    with pytest.raises(CorpusError, match=r"which column holds labels.*'one', 'mesh'"):
+    with pytest.raises(CorpusError, match=r"holds labels.*'one', 'mesh'; .*--gold-labels"):
         read(tmp_path / "gold.csv", text, document="nr")
 
 
