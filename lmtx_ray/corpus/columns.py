@@ -140,6 +140,11 @@ def near_names(wanted: Sequence[str], header: Sequence[str]) -> str:
     return f"did you mean {' or '.join(shown)}?" if near else ""
 
 
+def near_or_all(wanted: Sequence[str], header: Sequence[str]) -> str:
+    """`near_names`, or what there is where none is near."""
+    return near_names(wanted, header) or f"it has: {', '.join(map(repr, header))}"
+
+
 def refuse_reviewed(uri: str, header: Collection[str]) -> None:
     """CorpusError for a file of reviewed tags where another kind is needed: what of it counts,
     says a column that only its own command heeds."""

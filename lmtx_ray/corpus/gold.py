@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lmtx_ray.corpus import schemas
-from lmtx_ray.corpus.columns import Wanted, near_names, refuse_reviewed, usual_name
+from lmtx_ray.corpus.columns import Wanted, near_or_all, refuse_reviewed, usual_name
 from lmtx_ray.corpus.inputs import list_inputs
 from lmtx_ray.corpus.label_names import LabelNames, plain
 from lmtx_ray.corpus.left_out import label_at
@@ -226,9 +226,7 @@ def _cells(source: GoldSource) -> Iterator[_Cell]:
             absent.difference_update(row)
             yield _Cell(file.uri, position, _doc_id(row, columns[0]), row.get(columns[1]), index)
     if header and absent:  # of JSON
-        hint = (
-            near_names([name := min(absent)], header) or f"it has: {', '.join(map(repr, header))}"
-        )
+        hint = near_or_all([name := min(absent)], header)
         raise CorpusError(f"{', '.join(source.files)}: no row has a field {name!r}; {hint}")
 
 
@@ -291,12 +289,11 @@ def _needed(
     uri: str, header: Sequence[str], name: str | None, what: tuple[str, str], usual: Sequence[str]
 ) -> str:
     if name is None:
-        hint = near_names(usual, header) or f"it has: {', '.join(map(repr, header))}"
-        asked = f"which column holds {what[0]}? {hint}; set corpus.columns.{what[1]}"
-        raise CorpusError(f"{uri}: {asked}")
+        asked = f"which column holds {what[0]}? {near_or_all(usual, header)}"
+        raise CorpusError(f"{uri}: {asked}; set corpus.columns.{what[1]}")
     return name
 
 
 def _usual(header: Sequence[str], usual: Sequence[str]) -> str | None:
-    plain_names = {usual_name(name): name for name in reversed(header)}
-    return next((plain_names[name] for name in usual if name in plain_names), None)
+    own = {usual_name(name): name for name in reversed(header)}
+    return next((own[name] for name in usual if name in own), None)
