@@ -143,6 +143,17 @@ def encoding(text: str) -> str:
     return text
 
 
+def add_encoding(parser: argparse.ArgumentParser, files: str = "gold") -> None:
+    """`--encoding` of such files."""
+    parser.add_argument(
+        "--encoding",
+        default="utf-8",
+        type=encoding,
+        metavar="NAME",
+        help=f"of {files} that are not UTF-8: cp1252, latin-1, …",
+    )
+
+
 def port_number(text: str) -> int:
     """A port that can be listened at, from 1 to 65535."""
     if not text.isdecimal() or not 1 <= int(text) <= 65_535:

@@ -7,7 +7,7 @@ import math
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, encoding, said_already
+from lmtx_ray.cli.arguments import add_encoding, add_verb, said_already
 
 GOLD_ABOUT = "CSV, TSV, JSON lines or Parquet: documents with labels, or a row for each pair"
 
@@ -132,17 +132,6 @@ def add_gold_options(parser: argparse.ArgumentParser) -> None:
         "--bundle", metavar="URI", help="the same, of a bundle, or a run for its newest one"
     )
     names.add_argument("--run", metavar="RUN", help="the same, of a run: its folder or YAML file")
-
-
-def add_encoding(parser: argparse.ArgumentParser, files: str = "gold") -> None:
-    """`--encoding` of such files."""
-    parser.add_argument(
-        "--encoding",
-        default="utf-8",
-        type=encoding,
-        metavar="NAME",
-        help=f"of {files} that are not UTF-8: cp1252, latin-1, …",
-    )
 
 
 def gold_source(arguments: argparse.Namespace, file: str) -> Any:

@@ -7,7 +7,7 @@ import csv
 import io
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, positive, probability
+from lmtx_ray.cli.arguments import add_encoding, add_verb, positive, probability
 
 COLUMNS = ("documents", "cosine", "words", "nearest_labels", "examples", "example_ids")
 
@@ -40,6 +40,7 @@ def add_verbs(verbs: Any) -> None:
         verb.add_argument(
             f"--{name}-field", metavar="NAME", help=f"the {name}'s field in documents"
         )
+    add_encoding(verb, "documents")
 
 
 def show_gaps(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -60,6 +61,7 @@ def show_gaps(arguments: argparse.Namespace) -> dict[str, Any]:
         arguments.threshold,
         arguments.clusters,
         columns,
+        arguments.encoding,
     )
     if arguments.output:
         storage.write_bytes(arguments.output, as_csv(found["clusters"]).encode("utf-8-sig"))

@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, positive, said_already
+from lmtx_ray.cli.arguments import add_encoding, add_verb, positive, said_already
 
 WORDS = (
     "in the column `correct` write yes, y, true, t, 1, right, correct, ja, j, richtig or wahr;\n"
@@ -72,6 +72,7 @@ def _add_sample(verbs: Any) -> None:
     )
     for name in ("id", "title", "text"):
         sample.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in them")
+    add_encoding(sample, "documents")
 
 
 def _share(text: str) -> float:
@@ -100,6 +101,7 @@ def write_sample(arguments: argparse.Namespace) -> dict[str, Any]:
         columns=ColumnMap(
             doc_id=arguments.id_field, title=arguments.title_field, text=arguments.text_field
         ),
+        encoding=arguments.encoding,
         run=arguments.run,
     )
     print(

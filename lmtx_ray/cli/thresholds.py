@@ -7,8 +7,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lmtx_ray.cli.arguments import add_verb, positive, probability, said_already
-from lmtx_ray.cli.evaluating import add_encoding, add_self_matches, rows_counted
+from lmtx_ray.cli.arguments import add_encoding, add_verb, positive, probability, said_already
+from lmtx_ray.cli.evaluating import add_self_matches, rows_counted
 
 if TYPE_CHECKING:
     from lmtx_ray.evaluation.grid import Cell, Choice

@@ -19,6 +19,7 @@ from lmtx_ray.batch.plan import read_plans
 from lmtx_ray.batch.tag_files import read_tag_file
 from lmtx_ray.config.corpus import ColumnMap
 from lmtx_ray.config.loading import ConfigError
+from lmtx_ray.corpus.lines import UTF8
 from lmtx_ray.corpus.schemas import EMPTY
 from lmtx_ray.corpus.words import words
 from lmtx_ray.io import storage
@@ -73,6 +74,7 @@ def find_gaps(
     threshold: float | None = None,
     clusters: int | None = None,
     columns: ColumnMap | None = None,
+    encoding: str = UTF8,
 ) -> dict[str, Any]:
     """Clusters of the documents whose best tag has a probability below `threshold`, largest first,
     and how many of how many documents these are.
@@ -81,7 +83,8 @@ def find_gaps(
         tags: An output of `lmtx tag`, or a file of tags.
         bundle: Whose encoder and labels are used: the one that made the tags, or one made of it
             since.
-        documents: Files with the texts, where tags do not tell what was tagged.
+        documents: Files with the texts, where tags do not tell what was tagged; with `columns`, and
+            the `encoding` of lines that are not UTF-8.
         threshold: The bundle's default least probability if None, or 0.5 where it has none.
         clusters: How many; one for each EACH documents if None.
 
@@ -101,7 +104,7 @@ def find_gaps(
         raise ConfigError(f"{tags}: tags under {cut:g} are left out: give a --threshold of {cut:g}")
     ids = unlabelled(tags, table, least)
     looked = _drawn(ids)
-    texts = texts_of_tags(tags, looked, documents, columns)
+    texts = texts_of_tags(tags, looked, documents, columns, encoding)
     found = _clusters(tagger, texts, clusters) if texts else []
     return {
         "tags": tags,

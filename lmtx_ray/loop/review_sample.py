@@ -13,7 +13,7 @@ import pyarrow as pa
 from lmtx_ray.batch.tag_files import read_tag_file
 from lmtx_ray.config.corpus import ColumnMap
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.lines import UTF8, CorpusError
 from lmtx_ray.corpus.text_keys import squeezed, text_key
 from lmtx_ray.evaluation.review import allot, band_of
 from lmtx_ray.loop.finished_run import FinishedRun, open_finished
@@ -52,6 +52,7 @@ def sample_for_review(
     characters: int = 700,
     documents: Sequence[str] = (),
     columns: ColumnMap | None = None,
+    encoding: str = UTF8,
     run: str | None = None,
 ) -> dict[str, Any]:
     """Write a CSV of `size` tags, the same number of each tenth of probability as far as there are
@@ -64,6 +65,7 @@ def sample_for_review(
         characters: Most of a text that are shown.
         documents: Files with the texts, where tags do not tell what was tagged.
         columns: Their columns.
+        encoding: Of their lines that are not UTF-8.
         run: The finished run that made the tags: its judge's answers are shown.
 
     Raises:
@@ -79,11 +81,12 @@ def sample_for_review(
     if not tags:
         raise CorpusError(f"{place}: there are no tags to review")
     chosen = choose(tags, size, seed)
-    texts = texts or texts_of_tags(place, {tag.doc_id for tag in chosen}, documents, columns)
+    ids = {tag.doc_id for tag in chosen}
+    texts = texts or texts_of_tags(place, ids, documents, columns, encoding)
     shown = [tag for tag in chosen if tag.doc_id in texts]
     if not shown:
-        ids = [tag.doc_id for tag in chosen[:3]]
-        raise CorpusError(f"{place}: no text of {ids} was found where the documents are read from")
+        some = [tag.doc_id for tag in chosen[:3]]
+        raise CorpusError(f"{place}: no text of {some} was found where the documents are read from")
     rows = _rows(shown, tags, texts, judged, characters)
     write_sample(output, rows)
     counts = Counter(row["band"] for row in rows)

@@ -12,7 +12,7 @@ from lmtx_ray.config.corpus import ColumnMap, DocumentsConfig
 from lmtx_ray.config.loading import is_yaml_file
 from lmtx_ray.corpus.documents import to_document
 from lmtx_ray.corpus.inputs import list_inputs
-from lmtx_ray.corpus.lines import BadRow, CorpusError, Tally
+from lmtx_ray.corpus.lines import UTF8, BadRow, CorpusError, Tally
 from lmtx_ray.corpus.rows import Reading, part_rows
 from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.io import storage
@@ -57,16 +57,19 @@ def texts_of_tags(
     doc_ids: Collection[str],
     documents: Sequence[str] = (),
     columns: ColumnMap | None = None,
+    encoding: str = UTF8,
 ) -> dict[str, Shown]:
-    """Of the files that were tagged, or of `documents`, where those are named.
+    """Of the files that were tagged, or of `documents`, where those are named, with their columns
+    and the encoding of their lines that are not UTF-8.
 
     Raises:
-        CorpusError: The tags do not tell what was tagged, or it is not there any more.
+        CorpusError: The tags do not tell what was tagged, or it is not there any more, or cannot be
+            read.
     """
     wanted = set(doc_ids)
     if documents:
-        source = DocumentsConfig(documents=tuple(documents), columns=columns or ColumnMap())
-        return dict(_read([file.uri for file in list_inputs(documents, False)], source, wanted))
+        how = {"columns": columns or ColumnMap(), "encoding": encoding}
+        return _named(DocumentsConfig(documents=tuple(documents), **how), wanted)
     plans = read_plans(place) if storage.stat(place) is None else []
     if not plans:
         raise CorpusError(
@@ -82,14 +85,30 @@ def texts_of_tags(
     return found
 
 
+def _named(source: DocumentsConfig, wanted: set[str]) -> dict[str, Shown]:
+    """Of files that somebody names. Where none is found, the first bad row may be why."""
+    bad: list[str] = []
+    files = [file.uri for file in list_inputs(source.documents, False)]
+    found = dict(_read(files, source, wanted, bad))
+    if bad and not found:
+        raise CorpusError(bad[0])
+    return found
+
+
 def _read(
-    files: Sequence[str], source: DocumentsConfig, wanted: set[str]
+    files: Sequence[str], source: DocumentsConfig, wanted: set[str], bad: list[str] | None = None
 ) -> Iterator[tuple[str, Shown]]:
+    """Documents by their ids; `bad` is told the first row that is none."""
     seen: set[str] = set()
     for uri in files:
-        for _, row, _ in part_rows(Part(uri), Reading(source), Tally()):
+        for position, row, _ in part_rows(Part(uri), Reading(source), Tally()):
             document = row if isinstance(row, BadRow) else to_document(row, source.columns)
-            if isinstance(document, BadRow) or document["doc_id"] not in wanted - seen:
+            if isinstance(document, BadRow):
+                if bad == []:
+                    place = f"{uri} row {position}" if position else uri
+                    bad.append(f"{place}: {document.reason}")
+                continue
+            if document["doc_id"] not in wanted - seen:
                 continue
             seen.add(document["doc_id"])
             yield document["doc_id"], Shown(document["title"], document["text"])

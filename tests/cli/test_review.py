@@ -145,3 +145,14 @@ def test_a_reviewed_file_is_taken_for_no_gold_and_no_verdicts(
         assert lmtx(capsys, *command)[0] == 1
         assert "review.csv: a file of lmtx sample-for-review" in caplog.text
         caplog.clear()
+
+
+def test_documents_of_an_office_are_read_by_their_encoding(tmp_path, tags, capsys, caplog) -> None:
+    documents = tmp_path / "documents.csv"
+    text = documents.read_text().replace("title,text", "Überschrift,text")
+    documents.write_bytes(text.encode("cp1252"))
+    asked = ("sample-for-review", tags, "--documents", documents, "--output", tmp_path / "r.csv")
+    assert lmtx(capsys, *asked)[0] == 1
+    assert "documents.csv: its header: invalid UTF-8" in caplog.text
+    code, found, _ = lmtx(capsys, *asked, "--encoding", "cp1252")
+    assert (code, found["without_text"]) == (0, 0)
