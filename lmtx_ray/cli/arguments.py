@@ -39,8 +39,8 @@ def _with_verb(message: str) -> str:
         return message
     known = re.findall(r"'([^']*)'", found[2]) or found[2].split(", ")
     near = difflib.get_close_matches(found[1], known, n=2, cutoff=0.5)
-    asked = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"no {found[1]!r} here{asked} There is: {', '.join(known)}"
+    asked = f"; did you mean {' or '.join(near)}? There is" if near else "; there is"
+    return f"no {found[1]!r} here{asked}: {', '.join(known)}"
 
 
 def _near_option(word: str, parser: argparse.ArgumentParser) -> str:

@@ -60,7 +60,11 @@ def check_titles(config: CorpusConfig) -> None:
     uri, kind = _first_known(
         "corpus.documents", [file.uri for file in list_inputs(config.documents, False)], config
     )
-    has = columns_of(uri, kind, config.encoding) if kind != "text" else []
+    if kind == "text":
+        raise CorpusError(
+            f"corpus.documents: {uri}: plain text has no titles; take source: segment"
+        )
+    has = columns_of(uri, kind, config.encoding)
     problem = _problem("title", config.columns.title, TITLES, has)
     if problem:
         raise CorpusError(
@@ -79,7 +83,10 @@ def _check(
         files = list_inputs(uris, identify=False)
     uri, kind = _first_known(field, [file.uri for file in files], config)
     if kind == "text" and field == "corpus.labels":
-        raise CorpusError(f"{field}: {uri} is plain text; labels need a CSV with a header line")
+        raise CorpusError(
+            f"{field}: {uri} is plain text; labels need a CSV with a header line, which "
+            "`lmtx labels import` writes of a list"
+        )
     if kind != "parquet" and config.encoding == UTF8:
         _warn_of_encoding(field, uri)
     with naming(field):

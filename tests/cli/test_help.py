@@ -67,7 +67,7 @@ def test_every_example_is_understood() -> None:
         (["run", "a.yaml", "--stt", "a=b"], "--stt a=b (did you mean --set?)"),
         (["tag-text", "--bundel", "b", "a text"], "--bundle"),
         (["run", "a.yaml", "--until", "judges"], "did you mean judge"),
-        (["zzz"], "There is: init, demo, run"),
+        (["zzz"], "no 'zzz' here; there is: init, demo, run"),
     ],
 )
 def test_a_slip_is_told_what_was_meant(

@@ -13,7 +13,7 @@ import pytest
 from lmtx_ray.config.corpus import ColumnMap, CorpusConfig
 from lmtx_ray.corpus.counting import count_corpus
 from lmtx_ray.corpus.documents import to_document
-from lmtx_ray.corpus.fitting import check_corpus
+from lmtx_ray.corpus.fitting import check_corpus, check_titles
 from lmtx_ray.corpus.lines import BadRow, CorpusError
 from lmtx_ray.corpus.text_keys import is_blank
 from lmtx_ray.corpus.values import id_text
@@ -118,3 +118,13 @@ def test_a_check_of_the_columns_takes_what_a_run_takes(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("id,body\n1,pots\n")
     with pytest.raises(CorpusError, match=r"corpus\.documents: .*set corpus\.columns\.text"):
         check_corpus(config)
+
+
+def test_plain_texts_without_columns_are_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "d.txt").write_text("pots and pans")
+    (tmp_path / "l.txt").write_text("pots\npans\n")
+    config = CorpusConfig(documents=(f"{tmp_path}/d.txt",), labels=f"{tmp_path}/l.txt")
+    with pytest.raises(CorpusError, match=r"l\.txt is plain text; .*`lmtx labels import`"):
+        check_corpus(config)
+    with pytest.raises(CorpusError, match=r"plain text has no titles; take source: segment"):
+        check_titles(config)
