@@ -192,6 +192,8 @@ def sweep(output: str) -> list[str]:
     """
     there, drafts = _files(output), _drafts(output)  # first: no file of a later plan is among them
     plans, manifests = read_plans(output), read_manifests(output)
+    if not storage.exists(output):
+        raise PublishError(f"{output}: no such folder")
     if not manifests or len(plans) != len(manifests):
         raise PublishError(f"{output}: a run is not published yet; finish it, then sweep")
     named = {file.name for one in manifests for file in one.stored()}

@@ -209,10 +209,13 @@ def rows_counted(arguments: argparse.Namespace, gold: Any, *tags: str) -> tuple[
 def _opinion(place: str) -> dict[str, Any]:
     from lmtx_ray.config.loading import ConfigError
     from lmtx_ray.evaluation.rendering import judged_text
+    from lmtx_ray.io import storage
     from lmtx_ray.loop.finished_run import open_finished
     from lmtx_ray.loop.judged import opinion_of
     from lmtx_ray.loop.texts import is_run
 
+    if not storage.exists(place):
+        raise ConfigError(f"{place}: no such file or folder")
     if not is_run(place):
         raise ConfigError(f"{place}: tags need --gold, or people: see lmtx sample-for-review")
     found = opinion_of(open_finished(place))

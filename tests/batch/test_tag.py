@@ -242,12 +242,14 @@ def test_a_dry_run_tells_a_column_that_is_not_there(bundle, tmp_path, capsys, op
     assert not (tmp_path / "out").exists()
 
 
-def test_a_sweep_deletes_what_no_manifest_names_and_only_then(bundle, place) -> None:
+def test_a_sweep_deletes_what_no_manifest_names_and_only_then(bundle, place, caplog) -> None:
     storage.write_bytes(f"{place}/in.jsonl", lines(document(0)))
     storage.write_bytes(f"{place}/out/data/000-00000-dead.parquet", b"killed")
     with pytest.raises(PublishError, match="not published yet"):
         sweep(f"{place}/out")
     assert tag(bundle, f"{place}/in.jsonl", f"{place}/out") == 0
+    assert main(["sweep", f"{place}/absent"]) == 1  # whose mistake is no unfinished run
+    assert "absent: no such folder" in caplog.text
     assert main(["sweep", f"{place}/out"]) == 0
     assert ids(f"{place}/out") == ["d0"]
     left = storage.list_files(f"{place}/out/data")

@@ -118,6 +118,8 @@ def test_without_gold_a_run_has_its_judges_opinion_and_tags_have_none(
     (tmp_path / "tags.csv").write_text("id,label_key\nx,L0\n")
     assert main(["evaluate", "--tags", str(tmp_path / "tags.csv")]) == 1
     assert "tags need --gold, or people: see lmtx sample-for-review" in caplog.text
+    assert main(["evaluate", "--tags", "runs/absent"]) == 1
+    assert "runs/absent: no such file or folder" in caplog.text
 
 
 def test_what_a_run_ships_is_evaluated_as_tags_are(tmp_path, capsys, run) -> None:
