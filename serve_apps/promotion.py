@@ -25,6 +25,7 @@ from ray.util import get_node_ip_address
 from lmtx_ray.bundle.cache import DESCRIPTION, open_bundle
 from lmtx_ray.cli.messages import one_line
 from lmtx_ray.io import storage
+from lmtx_ray.io.addresses import require_ray
 from lmtx_ray.io.latest import resolve
 from serve_apps.bundles import BundleConfig, ReplicaState
 from serve_apps.ray_internals import of_any_thread, private
@@ -222,8 +223,10 @@ def connect(address: str, known: LocalService | None = None) -> Service:
     """The service on the Ray cluster at `address`; `known` is the one of this machine it must be.
 
     Raises:
-        PromotionError: No Ray answers there, or it runs another service than `known`.
+        ConnectionError: Nothing answers there.
+        PromotionError: Another than Ray does, or it runs another service than `known`.
     """
+    require_ray(address)
     _use_token(address)
     try:
         context = ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)

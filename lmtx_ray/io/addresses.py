@@ -1,8 +1,11 @@
-"""Which host is this machine, however it is written."""
+"""Which host is this machine, however it is written, and whether anybody answers at an address."""
 
 from __future__ import annotations
 
 import ipaddress
+import socket
+
+CONNECT_SECONDS = 10.0
 
 
 def is_loopback(host: str) -> bool:
@@ -21,3 +24,16 @@ def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
         return None
     mapped = getattr(address, "ipv4_mapped", None)
     return mapped or address
+
+
+def require_ray(address: str) -> None:
+    """ConnectionError where nothing listens at a "host:port", with "ray://" before it or not; Ray
+    would wait for minutes. Other words, such as "auto", are left to Ray."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise ConnectionError(f"no Ray answers at {address}: {told}") from error

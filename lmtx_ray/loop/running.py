@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lmtx_ray.io.addresses import require_ray
 from lmtx_ray.io.cores import usable_cores
 from lmtx_ray.io.stage import Stage
 
@@ -224,6 +225,9 @@ def start_ray(output: str | None = None) -> None:
     where Ray is initialised already, that is taken.
 
     `output`, where it is given, must be seen by every node of the cluster.
+
+    Raises:
+        ConnectionError: Nothing answers at RAY_ADDRESS.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import ray
@@ -245,6 +249,7 @@ def _init() -> None:
         if os.environ.get("RAY_ADDRESS")
         else {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
     )
+    require_ray(os.environ.get("RAY_ADDRESS", ""))
     global _started
     with own_signals(), Stage("starting Ray"):
         ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)
