@@ -171,7 +171,10 @@ def test_at_the_end_of_the_budget_what_was_paid_for_is_kept(config: TeacherConfi
     teacher = teacher_of(config, budget=purse)
     with pytest.raises(BudgetReached) as stopped:
         teacher.judge(MIXED)
-    assert stopped.value.answers.equals(teacher_of(config).judge(MIXED).slice(0, 34))
+    kept, whole = stopped.value.answers, teacher_of(config).judge(MIXED).slice(0, 34)
+    for name in ("p_yes", "mass"):  # steps of other lengths may be rounded otherwise
+        assert kept[name].to_pylist() == pytest.approx(whole[name].to_pylist(), rel=1e-5)
+    assert kept.drop(["p_yes", "mass"]).equals(whole.drop(["p_yes", "mass"]))
     assert purse.tokens == teacher.usage.prompt_tokens + teacher.usage.answer_tokens
 
 
