@@ -116,8 +116,8 @@ def _add_compare(verbs: Any) -> None:
     )
 
 
-def add_gold_options(parser: argparse.ArgumentParser) -> None:
-    """How gold is read, and the label set it is read by."""
+def add_gold_columns(parser: argparse.ArgumentParser, files: str = "gold") -> None:
+    """How gold is read: its columns, and the encoding of it and other `files`."""
     parser.add_argument("--gold-id", metavar="NAME", help="the gold's column of document ids")
     parser.add_argument("--gold-labels", metavar="NAME", help="the gold's column of labels")
     parser.add_argument(
@@ -125,7 +125,12 @@ def add_gold_options(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="between labels in one cell of the gold; found out by itself if not given",
     )
-    add_encoding(parser, "gold and labels")
+    add_encoding(parser, files)
+
+
+def add_gold_options(parser: argparse.ArgumentParser) -> None:
+    """How gold is read, and the label set it is read by."""
+    add_gold_columns(parser, "gold and labels")
     names = parser.add_mutually_exclusive_group()
     names.add_argument("--labels", metavar="FILE", help="the label set: unknown gold is rejected")
     names.add_argument(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lmtx_ray.cli.arguments import add_encoding, add_verb, positive, probability, said_already
-from lmtx_ray.cli.evaluating import add_self_matches, rows_counted
+from lmtx_ray.cli.arguments import add_verb, positive, probability, said_already
+from lmtx_ray.cli.evaluating import add_gold_columns, add_self_matches, gold_source, rows_counted
 
 if TYPE_CHECKING:
     from lmtx_ray.evaluation.grid import Cell, Choice
@@ -28,7 +29,7 @@ def add_verbs(verbs: Any) -> None:
     verb.add_argument(
         "--tags", metavar="URI", help="tags of the gold documents by this bundle; with --gold"
     )
-    add_encoding(verb)
+    add_gold_columns(verb)
     add_self_matches(verb)
     verb.add_argument(
         "--precision", type=probability, metavar="P", help="the most recall with this precision"
@@ -103,10 +104,8 @@ def optimize_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
     _check(arguments)
     bundle = optimizing.bundle_of(arguments.bundle)
     if arguments.gold:
-        from lmtx_ray.corpus.gold import GoldSource
-
         ids = rows_counted(arguments, None) if arguments.rows_of else None
-        gold = GoldSource((arguments.gold,), encoding=arguments.encoding, row_ids=ids)
+        gold = replace(gold_source(arguments, arguments.gold), row_ids=ids)
         never = arguments.self_matches
         basis = optimizing.by_gold_files(bundle, arguments.tags, gold, never, ids)
     else:

@@ -153,6 +153,19 @@ def test_gold_decides_where_it_is_given(run, gold, capsys) -> None:
     assert (result["documents"], first["recall"]) == (1, 1.0)
 
 
+def test_gold_is_read_by_the_columns_that_are_named(run, gold, capsys) -> None:
+    out, (_, place, *tags) = gold
+    tag(run, out)
+    capsys.readouterr()
+    usual, _ = optimize(capsys, str(run / "bundle-one"), "--gold", place, *tags)
+    table = storage.read_table(place)
+    other = str(Path(place).with_name("other.parquet"))
+    storage.write_table(other, table.rename_columns(["Nr", "Was"]))
+    named = ["--gold", other, *tags, "--gold-id", "Nr", "--gold-labels", "Was"]
+    found, _ = optimize(capsys, str(run / "bundle-one"), *named)
+    assert found["cells"] == usual["cells"]
+
+
 def test_self_matches_count_on_no_side(run, gold, capsys) -> None:
     """Of the first two documents the label that comes first is taken away, of both sides."""
     out, options = gold
