@@ -224,7 +224,7 @@ def connect(address: str, known: LocalService | None = None) -> Service:
 
     Raises:
         ConnectionError: Nothing answers there.
-        PromotionError: Another than Ray does, or it runs another service than `known`.
+        PromotionError: What answers is not Ray, or it runs another service than `known`.
     """
     require_ray(address)
     _use_token(address)

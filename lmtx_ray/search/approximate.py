@@ -122,8 +122,8 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
 
 
 def narrowest(searcher: Searcher, vectors_LD: np.ndarray, recall: float) -> Settled:
-    """The least width, of those tried, that finds a `recall` of the samples' nearest and a little
-    more, with more rows told apart where no width does otherwise."""
+    """The least width, of those tried, that finds a little more than `recall` of the samples'
+    nearest, with more rows told apart where no width does otherwise; or `recall` itself."""
     k = min(K, len(vectors_LD) // PART)
     sampled = [samples(vectors_LD, noise) for noise in NOISE]
     true = [nearest(vectors_LD, own, k)[0] for own in sampled]

@@ -9,6 +9,7 @@ MOST_READ = 128 << 20  # bytes of an exact search of one query: some millisecond
 LINKS = 32  # of a row of a graph to others, and twice as many on the lowest level
 LIST = 80  # rows of a list, about
 LISTS = 3, 16  # times the root of the rows, at least and most: each query is multiplied with all
+BLOCK = 32  # rows of a list whose codes lie together
 LEAST_ROWS = 1 << 13  # fewer are searched exactly as fast
 
 
@@ -54,7 +55,8 @@ def bytes_of(factory: str, rows: int, dimensions: int) -> int:
     if factory.startswith("HNSW"):
         return rows * (dimensions + 4 * 2 * LINKS + 4)
     lists, books = lists_and_books(factory)
-    return rows * ((books + 1) // 2 + 8) + 4 * lists * dimensions
+    padded = rows + lists * BLOCK // 2  # each list's last block is half full on average
+    return padded * ((books + 1) // 2 + 8) + 4 * lists * dimensions
 
 
 def lists_and_books(factory: str) -> tuple[int, int]:

@@ -19,7 +19,7 @@ import faiss
 import numpy as np
 
 from lmtx_ray.search.best_of import best_of, products_of
-from lmtx_ray.search.index_choice import lists_and_books
+from lmtx_ray.search.index_choice import BLOCK, lists_and_books
 from lmtx_ray.search.list_centres import Cells, centres, product_with
 from lmtx_ray.search.singly import prefer_matrices
 from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
@@ -32,7 +32,6 @@ ROUNDS = 6  # of k-means: more find the same neighbours
 SAMPLE = 20  # rows a list that k-means sees
 MOST_CODED = 1 << 16  # rows that k-means of the codes sees
 SPARE = 16  # lists on each side of the last one that are compared anew
-BLOCK = 32  # rows whose codes lie together
 ID = 8  # bytes of a row's number
 ONE_ORDER = 13  # FAISS's way that takes a query's lists in one order, however many queries
 PARTS = 2  # of a query's lists
