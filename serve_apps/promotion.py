@@ -223,12 +223,11 @@ def connect(address: str, known: LocalService | None = None) -> Service:
     """The service on the Ray cluster at `address`; `known` is the one of this machine it must be.
 
     Raises:
-        ConnectionError: Nothing answers there.
-        PromotionError: What answers is not Ray, or it runs another service than `known`.
+        PromotionError: No Ray answers there, or it runs another service than `known`.
     """
-    require_ray(address)
-    _use_token(address)
     try:
+        require_ray(address)
+        _use_token(address)
         context = ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     except (ConnectionError, ValueError) as error:
         raise PromotionError(f"no Ray answers at {address}: {one_line(error)}") from error

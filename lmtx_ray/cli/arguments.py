@@ -143,14 +143,14 @@ def encoding(text: str) -> str:
     return text
 
 
-def add_encoding(parser: argparse.ArgumentParser, files: str = "gold") -> None:
+def add_encoding(parser: argparse.ArgumentParser, files: str) -> None:
     """`--encoding` of such files."""
     parser.add_argument(
         "--encoding",
         default="utf-8",
         type=encoding,
         metavar="NAME",
-        help=f"of {files} that are not UTF-8: cp1252, latin-1, …",
+        help=f"of text that is not UTF-8 in {files}: cp1252, latin-1, …",
     )
 
 

@@ -130,7 +130,7 @@ def add_gold_columns(parser: argparse.ArgumentParser, files: str = "gold") -> No
 
 def add_gold_options(parser: argparse.ArgumentParser) -> None:
     """How gold is read, and the label set it is read by."""
-    add_gold_columns(parser, "gold and labels")
+    add_gold_columns(parser, "gold, labels and documents")
     names = parser.add_mutually_exclusive_group()
     names.add_argument("--labels", metavar="FILE", help="the label set: unknown gold is rejected")
     names.add_argument(
@@ -239,7 +239,11 @@ def compare_sides(arguments: argparse.Namespace) -> dict[str, Any]:
     labels = label_set(arguments)
     ids = rows_counted(arguments, gold, arguments.a, arguments.b)
     gold = gold and replace(gold, row_ids=ids)
-    options = {"self_matches": arguments.self_matches, "row_ids": ids}
-    found = compare(arguments.a, arguments.b, gold, labels, arguments.documents, **options)
+    found = compare(
+        *(arguments.a, arguments.b, gold, labels, arguments.documents),
+        self_matches=arguments.self_matches,
+        row_ids=ids,
+        encoding=arguments.encoding,
+    )
     print(comparison_text(found), file=sys.stderr)
     return found

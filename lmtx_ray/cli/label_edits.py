@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_verb, encoding
+from lmtx_ray.cli.arguments import add_encoding, add_verb
 from lmtx_ray.io.stage import Stage
 
 COLUMNS = "key, text, description, aliases, parent_keys (| between several); .csv, .tsv, .jsonl or"
@@ -54,13 +54,7 @@ def _add_reading(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--dry-run", action="store_true", help="say what would change and stop")
     verb.add_argument("--key-field", metavar="NAME", help="the column of keys in the file")
     verb.add_argument("--text-field", metavar="NAME", help="the column of what labels are called")
-    verb.add_argument(
-        "--encoding",
-        default="utf-8",
-        type=encoding,
-        metavar="NAME",
-        help="of text that is not UTF-8: cp1252, latin-1, …",
-    )
+    add_encoding(verb, "the file")
 
 
 def edit_labels(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from lmtx_ray.cli.arguments import add_search, add_verb, encoding, positive, probability
+from lmtx_ray.cli.arguments import add_encoding, add_search, add_verb, positive, probability
 from lmtx_ray.cli.filters import (
     add_filter_files,
     add_filter_keys,
@@ -77,13 +77,7 @@ def _add_inputs(tag: argparse.ArgumentParser) -> None:
         help="file, folder, glob or manifest (repeatable)",
     )
     tag.add_argument("--format", default="auto", choices=FORMATS, help="if no name tells it")
-    tag.add_argument(
-        "--encoding",
-        default="utf-8",
-        type=encoding,
-        metavar="NAME",
-        help="of text that is not UTF-8: cp1252, latin-1, …",
-    )
+    add_encoding(tag, "the input")
     for name in ("id", "title", "text"):
         tag.add_argument(f"--{name}-field", metavar="NAME", help=f"the {name}'s field in the input")
     tag.add_argument("--keep-field", metavar="NAME", help="label keys a person set; they stay")

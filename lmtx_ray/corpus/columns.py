@@ -108,8 +108,7 @@ def check_columns(
             raise CorpusError(f"{uri}: column {column!r} is there more than once")
     for column in wanted.named:
         if column not in header and column not in given:
-            hint = near_names([column], header) or f"it has: {', '.join(header)}"
-            raise CorpusError(f"{uri}: no column {column!r}; {hint}")
+            raise CorpusError(f"{uri}: no column {column!r}; {near_or_all([column], header)}")
     for setting, usual in wanted.groups:
         if not names_in(tuple(header), usual) and not set(usual) & set(given):
             raise CorpusError(f"{uri}: {_missing_group(header, setting, usual, line)}")

@@ -36,4 +36,4 @@ def require_ray(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         told = getattr(error, "strerror", None) or error
-        raise ConnectionError(f"no Ray answers at {address}: {told}") from error
+        raise ConnectionError(f"nothing listens at {host} port {port}: {told}") from error

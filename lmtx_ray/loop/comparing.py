@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from lmtx_ray.batch.tag_files import IDS
 from lmtx_ray.config.loading import ConfigError
 from lmtx_ray.corpus.gold import GoldSource
-from lmtx_ray.corpus.lines import CorpusError
+from lmtx_ray.corpus.lines import UTF8, CorpusError
 from lmtx_ray.evaluation import evaluation
 from lmtx_ray.evaluation.differences import Differences
 from lmtx_ray.evaluation.thresholds import counted
@@ -51,6 +51,7 @@ def compare(
     documents: Sequence[str] = (),
     self_matches: str | None = None,
     row_ids: Sequence[str] | None = None,
+    encoding: str = UTF8,
 ) -> dict[str, Any]:
     """What changes from the first to the second: `a`, `b`, `by` ("gold", or the judge that both
     asked), `documents`, `metrics` (see `Differences.told`) and `examples`, documents that differ
@@ -65,6 +66,7 @@ def compare(
             `corpus.self_matches` say, if None.
         row_ids: The document id of each row that is counted there and in matrices of tags; by
             default the rows of the gold, or of the first run's test documents.
+        encoding: Of lines of `documents` that are not UTF-8.
 
     Raises:
         ConfigError: A run that is not finished; tags without gold; runs that asked other judges,
@@ -90,7 +92,7 @@ def compare(
     else:
         by, found = _by_judge(sides, numbering)
     most = found.most(EXAMPLES)
-    titles = _titles(sides, most, documents)
+    titles = _titles(sides, most, documents, encoding)
     return {
         "a": sides[0].name,
         "b": sides[1].name,
@@ -227,7 +229,7 @@ def _said(
 
 
 def _titles(
-    sides: Sequence[Side], doc_ids: Sequence[str], documents: Sequence[str]
+    sides: Sequence[Side], doc_ids: Sequence[str], documents: Sequence[str], encoding: str
 ) -> dict[str, str]:
     """Title of each document, or the beginning of its text; of those that can be found."""
     for side in sides:
@@ -235,7 +237,7 @@ def _titles(
             if side.run:
                 found = texts_of_run(side.run, doc_ids)
             else:
-                found = texts_of_tags(side.place, doc_ids, documents)
+                found = texts_of_tags(side.place, doc_ids, documents, encoding=encoding)
         except (ValueError, OSError) as error:  # titles are a help, not the result
             logger.info("no titles: %s", error)
             continue

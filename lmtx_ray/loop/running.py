@@ -227,7 +227,7 @@ def start_ray(output: str | None = None) -> None:
     `output`, where it is given, must be seen by every node of the cluster.
 
     Raises:
-        ConnectionError: Nothing answers at RAY_ADDRESS.
+        ConnectionError: Nothing listens at RAY_ADDRESS.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import ray
@@ -244,12 +244,10 @@ def _init() -> None:
     import ray
 
     # "local", as Ray otherwise joins a cluster somebody started here, which refuses num_cpus
-    local = (
-        {}
-        if os.environ.get("RAY_ADDRESS")
-        else {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
-    )
-    require_ray(os.environ.get("RAY_ADDRESS", ""))
+    local = {"address": "local", "num_cpus": usable_cores(), "include_dashboard": False}
+    if address := os.environ.get("RAY_ADDRESS"):
+        require_ray(address)
+        local = {}
     global _started
     with own_signals(), Stage("starting Ray"):
         ray.init(logging_level=logging.WARNING, log_to_driver=False, **local)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Protocol
@@ -128,6 +128,7 @@ def narrowest(searcher: Searcher, vectors_LD: np.ndarray, recall: float) -> Sett
     sampled = [samples(vectors_LD, noise) for noise in NOISE]
     true = [nearest(vectors_LD, own, k)[0] for own in sampled]
 
+    @cache
     def found(times: int, width: int) -> float:
         rows = [searcher.search(own, (k + SPARE) * times, width) for own in sampled]
         best = [best_of(own, vectors_LD, near, k) for own, near in zip(sampled, rows, strict=True)]

@@ -18,6 +18,7 @@ FILE = "centres.safetensors"
 LEAST_MEMBERS = 4  # of a cluster on average: smaller ones hold nothing but one vector
 MOST_SAMPLED = 64  # vectors for each centre of the largest scale
 ROUNDS = 10
+SEED = 1234
 
 
 def scales_of(numbers: Sequence[int], vectors: int) -> list[int]:
@@ -28,21 +29,27 @@ def scales_of(numbers: Sequence[int], vectors: int) -> list[int]:
 
 def centres(vectors_ND: np.ndarray, numbers: Sequence[int], seed: int) -> list[np.ndarray]:
     """Unit centres, float32 [K, D], of each scale; the same for the same vectors and threads."""
-    found = []
+    scales = scales_of(numbers, len(vectors_ND))
+    return [unit_means(vectors_ND, number, ROUNDS, MOST_SAMPLED, seed) for number in scales]
+
+
+def unit_means(
+    vectors_ND: np.ndarray, number: int, rounds: int, sampled: int, seed: int = SEED
+) -> np.ndarray:
+    """float32 [number, D], by rounds of k-means over so many vectors for each; the same for the
+    same vectors and threads, whatever the process did before."""
     prefer_matrices(vectors_ND.shape[1])
-    for number in scales_of(numbers, len(vectors_ND)):
-        means = faiss.Kmeans(
-            vectors_ND.shape[1],
-            number,
-            niter=ROUNDS,
-            seed=seed,
-            spherical=True,
-            min_points_per_centroid=1,
-            max_points_per_centroid=MOST_SAMPLED,
-        )
-        means.train(np.ascontiguousarray(vectors_ND, np.float32))
-        found.append(np.ascontiguousarray(means.centroids))
-    return found
+    means = faiss.Kmeans(
+        vectors_ND.shape[1],
+        number,
+        niter=rounds,
+        seed=seed,
+        spherical=True,
+        min_points_per_centroid=1,
+        max_points_per_centroid=sampled,
+    )
+    means.train(np.ascontiguousarray(vectors_ND, np.float32))
+    return np.ascontiguousarray(means.centroids)
 
 
 def nearest(vectors_ND: np.ndarray, centres_KD: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 
 from lmtx_ray.search.best_of import best_of, products_of
 from lmtx_ray.search.index_choice import BLOCK, lists_and_books
-from lmtx_ray.search.list_centres import Cells, centres, product_with
+from lmtx_ray.search.list_centres import ROUNDS, Cells, centres, product_with
 from lmtx_ray.search.singly import prefer_matrices
 from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
 from lmtx_ray.search.ties import longest, rounding
@@ -28,7 +28,6 @@ from lmtx_ray.search.ties import longest, rounding
 library: Any = faiss  # whose stubs lack much of what is called here
 
 INNER = library.METRIC_INNER_PRODUCT
-ROUNDS = 6  # of k-means: more find the same neighbours
 SAMPLE = 20  # rows a list that k-means sees
 MOST_CODED = 1 << 16  # rows that k-means of the codes sees
 SPARE = 16  # lists on each side of the last one that are compared anew
@@ -144,6 +143,8 @@ class InvertedLists:
         """lists_BP int64, ascending. Which are the last to be among them is told by products of two
         vectors alone, not of matrices, whose sums are rounded otherwise for other queries: among
         SPARE lists on each side, and among all where rounding may mistake more than those."""
+        if probes == self.most:
+            return np.tile(np.arange(probes), (len(queries_BD), 1))
         products_BC = self._product.apply(queries_BD)
         sure, found = max(probes - SPARE, 0), min(probes + SPARE, products_BC.shape[1])
         near_BF = _greatest_first(products_BC, found)[:, :found]
@@ -151,15 +152,24 @@ class InvertedLists:
         near_BF = np.take_along_axis(near_BF, order_BF, axis=1)
         best_BP = self._best_lists(queries_BD, near_BF[:, sure:], probes - sure)
         lists_BP = np.hstack([near_BF[:, :sure], best_BP])
-        edge_BE = -np.sort(-np.take_along_axis(products_BC, near_BF[:, sure:], axis=1), axis=1)
-        last_B = edge_BE[:, probes - sure - 1]
-        margin_B = self._margin * np.linalg.norm(queries_BD, axis=1)
-        close_B = (edge_BE[:, 0] - last_B <= margin_B) & (sure > 0)
-        close_B |= (last_B - edge_BE[:, -1] <= margin_B) & (found < products_BC.shape[1])
+        edge_BE = np.take_along_axis(products_BC, near_BF[:, sure:], axis=1)
+        inner, outer = sure > 0, found < products_BC.shape[1]  # lists beyond the edge
+        close_B = self._close(queries_BD, edge_BE, probes - sure, inner, outer)
         if close_B.any():  # as where many vectors are nearly the same
             all_BC = np.tile(np.arange(products_BC.shape[1]), (int(close_B.sum()), 1))
             lists_BP[close_B] = self._best_lists(queries_BD[close_B], all_BC, probes)
         return np.sort(lists_BP, axis=1)
+
+    def _close(
+        self, queries_BD: np.ndarray, edge_BE: np.ndarray, last: int, inner: bool, outer: bool
+    ) -> np.ndarray:
+        """bool [B]: whether rounding may mistake a list before or behind the edge, where there are
+        some, for the one that is at the `last` place there."""
+        best_BE = -np.sort(-edge_BE, axis=1)
+        last_B = best_BE[:, last - 1]
+        margin_B = self._margin * np.linalg.norm(queries_BD, axis=1)
+        close_B = inner & (best_BE[:, 0] - last_B <= margin_B)
+        return close_B | outer & (last_B - best_BE[:, -1] <= margin_B)
 
     def _best_lists(self, queries_BD: np.ndarray, lists_BE: np.ndarray, best: int) -> np.ndarray:
         """The best of each query's own lists; of equal products the first list goes before."""

@@ -13,6 +13,8 @@ from typing import Any
 import faiss
 import numpy as np
 
+from lmtx_ray.search.clustering import unit_means
+
 library: Any = faiss  # whose stubs lack much of what is called here
 
 ROUNDS = 6  # of k-means: more find the same neighbours
@@ -90,7 +92,7 @@ def product_with(rows_RD: np.ndarray) -> Any:
 
 def _cells_of(centres: int) -> int:
     """As many cells as each has centres, about."""
-    return int(1 << round(math.log2(centres) / 2))
+    return 1 << round(math.log2(centres) / 2)
 
 
 def _by(cell_N: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
@@ -100,14 +102,4 @@ def _by(cell_N: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _means(vectors_ND: np.ndarray, number: int) -> np.ndarray:
-    """Unit means, float32 [number, D], by k-means over all of them."""
-    means = library.Kmeans(
-        vectors_ND.shape[1],
-        number,
-        niter=ROUNDS,
-        spherical=True,
-        min_points_per_centroid=1,
-        max_points_per_centroid=SAMPLE,
-    )
-    means.train(np.ascontiguousarray(vectors_ND))
-    return np.ascontiguousarray(means.centroids)
+    return unit_means(vectors_ND, number, ROUNDS, SAMPLE)

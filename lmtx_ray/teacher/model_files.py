@@ -67,7 +67,10 @@ def check_reach(config: TeacherConfig, longest: int, reach: int | None) -> None:
     """Refuse questions of up to `longest` tokens to a model that was made for `reach`; None: any.
     Raises ConfigError."""
     if reach is not None and longest > reach:
-        mend = f"lower judge.teacher.max_document_tokens by {longest - reach}"
+        less = longest - reach
+        mend = f"lower judge.teacher.max_document_tokens by {less}"
+        if less >= config.max_document_tokens:
+            mend = "no document fits: lower max_label_tokens or thinking_tokens"
         raise too_long(config, longest, f"it was made for {reach}: {mend}")
 
 

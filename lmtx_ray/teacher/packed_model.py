@@ -122,9 +122,9 @@ class PackedModel:
         self._made_of, self._longest = (config, folder, longest), longest
         self._model = load_causal(config, folder)
         text = self._model.config.get_text_config()
-        reach = getattr(text, "max_position_embeddings", None) or longest
+        reach = getattr(text, "max_position_embeddings", None)
         check_reach(config, longest, reach)
-        if longest > (steady := _steady(text, reach)):
+        if longest > (steady := _steady(text, reach or longest)):
             why = f"its positions change with prompts of more than {steady}: {INSTEAD}"
             raise CannotPack(str(too_long(config, longest, why)))
         self.vocabulary = int(self._model.get_output_embeddings().weight.shape[0])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmtx_ray.config.loading import ConfigError
-from lmtx_ray.corpus.columns import KEYS, LABEL_TEXTS, names_in, near_names
+from lmtx_ray.corpus.columns import KEYS, LABEL_TEXTS, names_in, near_or_all
 from lmtx_ray.corpus.guessing import NoColumn, guess_labels, plain
 from lmtx_ray.corpus.looking import Look
 
@@ -80,7 +80,7 @@ def choose_columns(head: Look, given: Mapping[str, str]) -> Columns:
     """
     for role, name in given.items():
         if name and name not in head.columns:
-            hint = near_names([name], head.columns) or f"it has: {', '.join(head.columns)}"
+            hint = near_or_all([name], head.columns)
             raise ConfigError(f"--{role}: {head.uris[0]} has no column {name!r}; {hint}")
     texts = () if "text" in given else tuple(_texts(head.columns))
     own = _key_and_text(head, given, texts)

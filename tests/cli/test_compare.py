@@ -97,6 +97,18 @@ def test_tags_are_compared_against_gold_with_examples(tmp_path, capsys, caplog, 
     assert same["examples"] == []
 
 
+def test_titles_are_read_by_the_documents_encoding(tmp_path, capsys) -> None:
+    files = {name: tmp_path / f"{name}.csv" for name in ("a", "b", "gold", "documents")}
+    files["a"].write_text("id,label_key\n1,L0\n")
+    files["b"].write_text("id,label_key\n1,L1\n")
+    files["gold"].write_text("id,label\n1,L1\n")
+    files["documents"].write_bytes("id,title,text\n1,Herzschwäche,x\n".encode("cp1252"))
+    asked = [str(files["a"]), str(files["b"]), "--gold", str(files["gold"])]
+    read = ["--documents", str(files["documents"]), "--encoding", "cp1252"]
+    _, found, _ = compare(capsys, *asked, *read)
+    assert found["examples"][0]["title"] == "Herzschwäche"
+
+
 def test_nothing_in_common_fails(tmp_path, capsys, caplog, run) -> None:
     (tmp_path / "tags.csv").write_text("id,label_key\nx,L0\n")
     (tmp_path / "gold.csv").write_text("id,label\nx,L0\n")

@@ -9,7 +9,7 @@ import pytest
 
 from lmtx_ray.io.addresses import require_ray
 from lmtx_ray.loop.running import start_ray
-from serve_apps.promotion import connect
+from serve_apps.promotion import PromotionError, connect
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def test_what_is_no_host_and_port_is_left_to_ray(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:99999", "no-such-host.invalid:6379"])
-def test_an_address_that_cannot_be_is_named(address: str) -> None:
-    with pytest.raises(ConnectionError, match=f"no Ray answers at {address}: "):
+def test_an_address_that_cannot_be_is_refused(address: str) -> None:
+    with pytest.raises(ConnectionError, match="nothing listens at "):
         require_ray(address)
 
 
@@ -47,7 +47,8 @@ def test_nobody_waits_for_a_ray_that_is_not_there(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", silent)
     monkeypatch.setattr("ray.is_initialized", lambda: False)  # as in a process of its own
-    with pytest.raises(ConnectionError, match=f"no Ray answers at {silent}: Connection refused"):
+    told = f"nothing listens at 127.0.0.1 port {silent.rpartition(':')[2]}: Connection refused"
+    with pytest.raises(ConnectionError, match=told):
         start_ray()
-    with pytest.raises(ConnectionError, match=f"no Ray answers at {silent}: Connection refused"):
+    with pytest.raises(PromotionError, match=f"no Ray answers at {silent}: {told}"):
         connect(silent)

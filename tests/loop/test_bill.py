@@ -211,6 +211,9 @@ def test_questions_longer_than_the_judge_reads_are_refused_by_the_plan(
     less = 500 - int(str(said.value).rsplit(" ", 1)[-1])
     shorter = teacher.model_copy(update={"max_document_tokens": less})
     assert prompt_tokens(shorter, prompt, sample).by == "tokenizer"
+    labels = teacher.model_copy(update={"max_document_tokens": 8, "max_label_tokens": 900})
+    with pytest.raises(ConfigError, match="no document fits: lower max_label_tokens"):
+        prompt_tokens(labels, prompt, sample)
 
 
 def test_without_a_tokenizer_words_are_counted_and_the_plan_says_so(

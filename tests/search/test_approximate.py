@@ -4,6 +4,7 @@ where that is promised, and refused where their file says something that cannot 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from pathlib import Path
 
 import faiss
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from lmtx_ray.search import approximate, inverted_lists
-from lmtx_ray.search.approximate import settle
+from lmtx_ray.search.approximate import narrowest, settle
 from lmtx_ray.search.approximate_file import KINDS, approximate_name, wish_of
 from lmtx_ray.search.index import LabelIndex, load_shard
 from lmtx_ray.search.row_labels import save_row_labels
@@ -142,6 +143,37 @@ def test_where_codes_tell_too_little_more_rows_are_told_apart(
     ids, _ = LabelIndex.load(tmp_path).search(QUERIES, 100)
     pairs = zip(ids, EXACT_INDEX.search(QUERIES, 100)[0], strict=True)
     assert np.mean([np.isin(own, true).mean() for own, true in pairs]) >= WANTED
+
+
+class Blind:
+    """Finds nothing, and notes what it was asked."""
+
+    most = 1000
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def search(self, queries_BD: np.ndarray, k: int, width: int) -> np.ndarray:
+        self.asked.append((k, width))
+        return np.full((len(queries_BD), k), -1)
+
+
+@pytest.mark.parametrize(("best", "least"), [(0.99, 21), (0.982, 10)])
+def test_more_than_is_wanted_is_aimed_at_and_not_insisted_on(
+    monkeypatch: pytest.MonkeyPatch, best: float, least: int
+) -> None:
+    blind = Blind()
+
+    def share(*_: object) -> float:
+        """What was wanted from a width of 10 on, and the best there is from 21 on."""
+        width = blind.asked[-1][1]
+        return best if width > 20 else WANTED if width > 9 else 0.0
+
+    monkeypatch.setattr(approximate, "share", share)
+    settled = narrowest(blind, KNOWN, WANTED)
+    assert (settled.width >= least, settled.width < 2 * least) == (True, True)
+    assert settled.times == 1
+    assert set(Counter(blind.asked).values()) == {2}  # of near samples and far ones, once each
 
 
 def test_few_labels_have_no_approximate_index(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 import pytest
 
+from lmtx_ray.search.index_choice import bytes_of, factory_of
 from lmtx_ray.search.inverted_lists import InvertedLists, build
 from lmtx_ray.search.list_centres import Cells, centres
 from lmtx_ray.search.singly import nearest
@@ -71,6 +72,15 @@ def test_lists_are_the_same_whatever_was_searched_before(tmp_path: Path) -> None
     nearest(near_LD, near_LD[:20], 10)  # FAISS multiplies otherwise from here on
     build(near_LD, "IVF256,PQ32x4fs", tmp_path / "second", {})
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+@pytest.mark.parametrize("rows", [9000, 30_000])
+def test_a_file_of_lists_is_as_large_as_is_told_before(tmp_path: Path, rows: int) -> None:
+    factory = factory_of("ivf", rows, 32)
+    build(unit(rows, 32, 100), factory, tmp_path / "lists", {})
+    assert bytes_of(factory, rows, 32) == pytest.approx(
+        (tmp_path / "lists").stat().st_size, rel=0.1
+    )
 
 
 @pytest.mark.parametrize("probes", [1, 2, 5, 16, 17, 40, 127, 128])
