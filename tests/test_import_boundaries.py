@@ -71,6 +71,7 @@ HEAVY_FILES = {
     "search.singly",
     "search.running_best",
     "search.threads",
+    "search.walk",
     "student.int8_bert",
     "student.bert",
     "student.any_model",

@@ -20,7 +20,13 @@ from typing import Protocol
 import numpy as np
 
 from lmtx_ray.search import graph, inverted_lists
-from lmtx_ray.search.approximate_file import Settled, approximate_name, read_settled
+from lmtx_ray.search.approximate_file import (
+    Settled,
+    approximate_name,
+    is_current,
+    mark,
+    read_settled,
+)
 from lmtx_ray.search.best_of import best_of
 from lmtx_ray.search.index_choice import EXACT, factory_of
 from lmtx_ray.search.shard_file import read_shard, shard_name
@@ -29,7 +35,7 @@ from lmtx_ray.search.tensor_file import overwrite, write_tensors
 
 logger = logging.getLogger(__name__)
 NOISE = (0.5, 1.0)  # lengths added to unit vectors: cosines of 0.9 and 0.7 to what they were
-SAMPLES = 128  # of each
+SAMPLES = 256  # of each
 K = 100  # nearest that are looked for; of more a wider look is taken in proportion
 MOST_K = 1024  # and no more than that, or a part of the rows
 PART = 16
@@ -92,6 +98,9 @@ def load_approximate(folder: Path, number: int, vectors_LD: np.ndarray) -> Appro
     kind, settled = read_settled(path)
     if settled.width == 0:
         return None
+    if not is_current(path, kind):
+        logger.warning("%s is of another version: its labels are searched exactly", path)
+        return None
     searcher = MADE_BY[kind][1](path, vectors_LD)
     return Approximate(kind, searcher, settled, len(vectors_LD))
 
@@ -110,13 +119,12 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
         return None
     build, searcher = MADE_BY[kind]
     path = folder / approximate_name(number)
-    marks = {kind: np.zeros(1, np.int64)}
-    build(vectors_LD, factory, path, {**marks, "settled": Settled(0, recall, 0.0).array()})
+    build(vectors_LD, factory, path, {**mark(kind), "settled": Settled(0, recall, 0.0).array()})
     settled = narrowest(searcher(path, vectors_LD), vectors_LD, recall)
     if settled.width:
         overwrite(path, "settled", settled.array())
     else:
-        write_tensors(path, {**marks, "settled": settled.array()})
+        write_tensors(path, {**mark(kind), "settled": settled.array()})
     logger.log(logging.INFO if settled.width else logging.WARNING, "%s", settled.told(number))
     return settled
 

@@ -10,7 +10,8 @@ import numpy as np
 from lmtx_ray.search.index_choice import EXACT
 from lmtx_ray.search.tensor_file import open_tensors
 
-KINDS = ("ivf", "hnsw")  # an array of that name says which one it is
+KINDS = ("ivf", "hnsw")  # an array of that name says which one it is, and of which LAYOUT
+LAYOUT = 2  # of the arrays: a file of another one is not searched, and its shard exactly
 MOST_WIDTH, MOST_TIMES = 1 << 20, 1 << 10
 
 
@@ -41,6 +42,16 @@ class Settled:
     def array(self) -> np.ndarray:
         """As it stands in the file: float64 [4]."""
         return np.array([self.width, self.wanted, self.found, self.times], np.float64)
+
+
+def mark(kind: str) -> dict[str, np.ndarray]:
+    """What says which kind a file is of, and of which layout."""
+    return {kind: np.full(1, LAYOUT, np.int64)}
+
+
+def is_current(path: Path, kind: str) -> bool:
+    """Whether a file's arrays are those that this version reads."""
+    return open_tensors(path).arrays[kind].tolist() == [LAYOUT]
 
 
 def read_settled(path: Path) -> tuple[str, Settled]:

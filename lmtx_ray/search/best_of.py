@@ -12,6 +12,8 @@ import numpy as np
 
 library: Any = faiss  # whose stubs lack much of what is called here
 
+PARTS = 2  # of the rows of one query
+
 
 def best_of(
     queries_BD: np.ndarray, vectors_LD: np.ndarray, rows_BW: np.ndarray, k: int
@@ -28,6 +30,8 @@ def products_of(queries_BD: np.ndarray, vectors_LD: np.ndarray, rows_BW: np.ndar
     """products_BW of each query and its own rows, int64; -inf where -1 stands for none. One is
     summed in float32 and does not depend on the other rows and queries."""
     products_BW = np.empty(rows_BW.shape, np.float32)
+    if len(queries_BD) == 1 and rows_BW.shape[1] % PARTS == 0:  # FAISS gives a thread whole queries
+        queries_BD, rows_BW = queries_BD.repeat(PARTS, axis=0), rows_BW.reshape(PARTS, -1)
     library.fvec_inner_products_by_idx(
         library.swig_ptr(products_BW),
         library.swig_ptr(queries_BD),
@@ -36,5 +40,5 @@ def products_of(queries_BD: np.ndarray, vectors_LD: np.ndarray, rows_BW: np.ndar
         queries_BD.shape[1],
         *rows_BW.shape,
     )
-    products_BW[rows_BW < 0] = -np.inf
+    products_BW[rows_BW.reshape(products_BW.shape) < 0] = -np.inf
     return products_BW

@@ -7,8 +7,9 @@ import math
 EXACT = "exact"
 MOST_READ = 128 << 20  # bytes of an exact search of one query: some milliseconds of a core
 LINKS = 32  # of a row of a graph to others, and twice as many on the lowest level
-LIST = 80  # rows of a list, about
-LISTS = 3, 16  # times the root of the rows, at least and most: each query is multiplied with all
+LIST = 20  # rows to a list, about
+COPIES = 2  # lists that hold a row
+LIST_LINKS = 16  # of a list to others, in the graph that leads to those near a query
 BLOCK = 32  # rows of a list whose codes lie together
 LEAST_ROWS = 1 << 13  # fewer are searched exactly as fast
 
@@ -42,8 +43,7 @@ def factory_of(kind: str, rows: int, dimensions: int) -> str:
         return EXACT
     if kind == "hnsw":
         return f"HNSW{LINKS},SQ8"
-    least, most = (times * math.sqrt(rows) for times in LISTS)
-    lists = 1 << round(math.log2(min(max(rows / LIST, least), most)))
+    lists = 1 << round(math.log2(rows / LIST))
     books = dimensions // 2 if dimensions % 2 == 0 else dimensions
     return f"IVF{lists},PQ{books}x4fs"
 
@@ -53,10 +53,19 @@ def bytes_of(factory: str, rows: int, dimensions: int) -> int:
     if factory == EXACT:
         return 0
     if factory.startswith("HNSW"):
-        return rows * (dimensions + 4 * 2 * LINKS + 4)
+        return _bytes_of_graph(rows, dimensions, links_of(factory))
     lists, books = lists_and_books(factory)
-    padded = rows + lists * BLOCK // 2  # each list's last block is half full on average
-    return padded * ((books + 1) // 2 + 8) + 4 * lists * dimensions
+    padded = COPIES * rows + lists * BLOCK // 2  # each list's last block is half full on average
+    return padded * ((books + 1) // 2 + 8) + _bytes_of_graph(lists, dimensions, LIST_LINKS)
+
+
+def _bytes_of_graph(rows: int, dimensions: int, links: int) -> int:
+    return rows * (dimensions + 4 * 2 * links + 4)
+
+
+def links_of(factory: str) -> int:
+    """How many links a row has, in a name such as "HNSW32,SQ8"."""
+    return int(factory.removeprefix("HNSW").split(",")[0])
 
 
 def lists_and_books(factory: str) -> tuple[int, int]:

@@ -16,7 +16,7 @@ LEAST = 1e-5  # of half a range: what is always the same has a step too
 MIDDLE = 128  # the byte that means 0
 MOST = MIDDLE - 1  # steps that a value is from the middle
 FEW_ROWS = 4096  # and fewer are searched as fast in float32
-PIECE = 1 << 13  # rows rounded at a time
+PIECE = 1 << 8  # rows rounded at a time: what is made of them stays in the processor's cache
 EPSILON = 2.0**-23  # of a row's length: as much as the rounding of two scores may move them
 SPREAD = 8  # times k: with more rows than this it is no gain to score them exactly
 

@@ -1,8 +1,9 @@
 """Label vectors in lists of neighbours (IVF): a query looks into the lists nearest to it.
 
-FAISS makes codes and searches them, in 4 bits for two values: products are sums from a table of the
-query's own, for many rows in one instruction. What is found is told apart by the vectors
-themselves, so more is found than is asked for.
+The lists are many and short, and each vector is in two. Which are near to a query is found by a
+walk among their centres (`walk`). FAISS makes codes and searches them, in 4 bits for two values:
+products are sums from a table of the query's own, for many rows in one instruction. What is found
+is told apart by the vectors themselves, so more is found than is asked for.
 Of FAISS's index the arrays alone are kept. The lists are searched where they are mapped, so all
 processes of a machine hold them once; no index file has to be trusted, and what a list says of its
 length and of its rows is checked.
@@ -11,31 +12,33 @@ Shapes: L labels, D dimensions, C lists, B queries, K found, P lists that are lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
-from lmtx_ray.search.best_of import best_of, products_of
-from lmtx_ray.search.index_choice import BLOCK, lists_and_books
-from lmtx_ray.search.list_centres import ROUNDS, Cells, centres, product_with
+from lmtx_ray.search.best_of import best_of
+from lmtx_ray.search.index_choice import BLOCK, COPIES, LIST_LINKS, lists_and_books
+from lmtx_ray.search.list_centres import ROUNDS, Cells, centres
 from lmtx_ray.search.singly import prefer_matrices
 from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
-from lmtx_ray.search.ties import longest, rounding
+from lmtx_ray.search.walk import Walk, graph_of
 
 library: Any = faiss  # whose stubs lack much of what is called here
 
 INNER = library.METRIC_INNER_PRODUCT
-SAMPLE = 20  # rows a list that k-means sees
+SAMPLE = 8  # rows a list that k-means sees
 MOST_CODED = 1 << 16  # rows that k-means of the codes sees
-SPARE = 16  # lists on each side of the last one that are compared anew
+EF_CONSTRUCTION = 200
+LEAST_WALK = 64  # centres that a walk keeps in mind
+MOST_WIDTH = 4096  # lists
 ID = 8  # bytes of a row's number
+PACKED = 1 << 18  # rows whose codes are laid out at a time
 ONE_ORDER = 13  # FAISS's way that takes a query's lists in one order, however many queries
 PARTS = 2  # of a query's lists
-ASKED = 512  # queries whose products with all lists are held at a time
-WIDE = 5  # rows found for each that is asked for
+WIDE = 6  # rows found for each that is asked for, of which many are found twice
 
 
 def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, np.ndarray]) -> None:
@@ -51,29 +54,49 @@ def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, n
     coder = library.IndexPQFastScan(vectors_LD.shape[1], books, 4, INNER, BLOCK)
     coder.pq.cp.niter = ROUNDS
     coder.train(sample_SD[:: -(-len(sample_SD) // MOST_CODED)])
-    list_L = Cells(centres_CD).nearest(vectors_LD)
-    rows_L, sizes_C = np.argsort(list_L, kind="stable"), np.bincount(list_L, minlength=lists)
+    list_N = Cells(centres_CD).nearest_two(vectors_LD).ravel()
+    order_N = np.argsort(list_N, kind="stable")[np.count_nonzero(list_N < 0) :]
+    sizes_C = np.bincount(list_N[order_N], minlength=lists)
     arrays = {
         **more,
-        "centroids": centres_CD,
+        **graph_of(centres_CD, LIST_LINKS, EF_CONSTRUCTION),
         "books": library.vector_to_array(coder.pq.centroids).reshape(books, -1),
         "sizes": sizes_C,
     }
     total = int((_rooms(sizes_C) * (_width(arrays["books"]) + ID)).sum())
-    pieces = (_list(coder, vectors_LD, own) for own in np.split(rows_L, np.cumsum(sizes_C)[:-1]))
+    codes_LM = coder.pq.compute_codes(np.ascontiguousarray(vectors_LD))
+    pieces = _lists(codes_LM, order_N // COPIES, sizes_C, coder)
     write_tensors(path, arrays, {"lists": (("U8", (total,)), pieces)})
 
 
-def _list(coder: Any, vectors_LD: np.ndarray, rows_N: np.ndarray) -> np.ndarray:
-    """Codes and then row numbers of a list, as FAISS reads them: uint8."""
-    ids = np.zeros(int(_rooms(np.array([len(rows_N)]))[0]), np.int64)
-    if not len(rows_N):
-        return ids.view(np.uint8)
-    ids[: len(rows_N)] = rows_N
-    coder.reset()
-    coder.add(np.ascontiguousarray(vectors_LD[rows_N]))
-    codes = library.rev_swig_ptr(coder.codes.get(), coder.codes.size())
-    return np.concatenate([codes, ids.view(np.uint8)])
+def _lists(
+    codes_LM: np.ndarray, rows_N: np.ndarray, sizes_C: np.ndarray, coder: Any
+) -> Iterator[np.ndarray]:
+    """Codes and then row numbers of each list, as FAISS reads them: uint8."""
+    rooms_C, width = _rooms(sizes_C), codes_LM.shape[1]
+    first_N = np.cumsum(sizes_C) - sizes_C
+    starts = np.unique(np.cumsum(rooms_C) // PACKED, return_index=True)[1].tolist()
+    for own in map(slice, starts, [*starts[1:], len(rooms_C)]):
+        ends_C = np.cumsum(rooms_C[own])
+        shift_C = ends_C - rooms_C[own] - first_N[own]
+        entries = np.arange(first_N[own.start], first_N[own.start] + sizes_C[own].sum())
+        place_N = entries + np.repeat(shift_C, sizes_C[own])
+        ids, codes_NM = np.zeros(ends_C[-1], np.int64), np.zeros((ends_C[-1], width), np.uint8)
+        ids[place_N], codes_NM[place_N] = rows_N[entries], codes_LM[rows_N[entries]]
+        packed_NM = _packed(codes_NM, coder)
+        for end, room in zip(ends_C.tolist(), rooms_C[own].tolist(), strict=True):
+            yield packed_NM[end - room : end].ravel()
+            yield ids[end - room : end].view(np.uint8)
+
+
+def _packed(codes_NM: np.ndarray, coder: Any) -> np.ndarray:
+    """The same of whole blocks, in the order in which FAISS's instructions take them."""
+    plain = library.IndexPQ(coder.d, coder.pq.M, coder.pq.nbits, INNER)
+    library.copy_array_to_vector(codes_NM.ravel(), plain.codes)
+    plain.ntotal, plain.is_trained = len(codes_NM), True
+    packed = library.IndexPQFastScan(plain, BLOCK)
+    flat = library.rev_swig_ptr(packed.codes.get(), packed.codes.size())
+    return flat.reshape(codes_NM.shape).copy()
 
 
 def _rooms(sizes_C: np.ndarray) -> np.ndarray:
@@ -91,34 +114,36 @@ class InvertedLists:
         opened = open_tensors(path)
         try:
             offsets_C = _checked(opened.arrays, *vectors_LD.shape)
+            self._walk = Walk(opened.arrays, len(offsets_C), vectors_LD.shape[1])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path}: no lists of {len(vectors_LD)} vectors ({error})") from error
         opened.forget()
-        self._vectors_LD = vectors_LD
-        self._product = product_with(opened.arrays["centroids"])
-        values, shape = self._product.A, opened.arrays["centroids"].shape
-        self._centroids_CD = library.rev_swig_ptr(values.data(), values.size()).reshape(shape)
-        self._margin = rounding(shape[1]) * longest(self._centroids_CD)
+        self._vectors_LD, self._number = vectors_LD, len(offsets_C)
         self._lists = _mapped(path, opened, offsets_C)
         self._index = self._of_books(opened.arrays["books"])
 
     @property
     def most(self) -> int:
-        """All lists: even then a row costs a small part of its exact product."""
-        return len(self._centroids_CD)
+        """All lists, if they are few."""
+        return min(self._number, MOST_WIDTH)
 
     def search(self, queries_BD: np.ndarray, k: int, probes: int) -> np.ndarray:
         """rows_BK int64: k near rows of each query, of the `probes` lists nearest to it, in no
         order and padded with -1; the same for a query alone as among others."""
-        probes = min(probes, len(self._centroids_CD))
-        asked, parts = len(queries_BD), min(PARTS, probes)
-        pieces = (queries_BD[start : start + ASKED] for start in range(0, asked, ASKED))
-        near = [self._nearest_lists(piece_BD, probes // parts * parts) for piece_BD in pieces]
-        lists_BP = np.concatenate(near)
+        asked, parts = len(queries_BD), min(PARTS, probes, self._number)
+        lists_BP = self._nearest_lists(queries_BD, min(probes, self._number) // parts * parts)
         # each part of a query's lists is asked by itself, always, so that two threads can share one
         lists_SP = lists_BP.reshape(asked, -1, parts).swapaxes(1, 2).reshape(asked * parts, -1)
-        rows_BW = self._rows(queries_BD.repeat(parts, axis=0), WIDE * k // parts, lists_SP)
-        return best_of(queries_BD, self._vectors_LD, rows_BW.reshape(asked, -1), k)
+        rows_SW = self._rows(queries_BD.repeat(parts, axis=0), WIDE * k // parts, lists_SP)
+        rows_BW = np.sort(rows_SW.reshape(asked, -1), axis=1)
+        rows_BW[:, 1:][rows_BW[:, 1:] == rows_BW[:, :-1]] = -1  # what two lists hold
+        return best_of(queries_BD, self._vectors_LD, rows_BW, k)
+
+    def _nearest_lists(self, queries_BD: np.ndarray, probes: int) -> np.ndarray:
+        """lists_BP int64, and -1 where a walk found fewer."""
+        if probes == self._number:
+            return np.tile(np.arange(probes), (len(queries_BD), 1))
+        return self._walk.nearest(queries_BD, probes, LEAST_WALK)
 
     def _rows(self, queries_BD: np.ndarray, k: int, lists_BP: np.ndarray) -> np.ndarray:
         """rows_BK int64, of these lists, by the codes alone."""
@@ -139,50 +164,11 @@ class InvertedLists:
         )
         return rows_BK
 
-    def _nearest_lists(self, queries_BD: np.ndarray, probes: int) -> np.ndarray:
-        """lists_BP int64, ascending. Which are the last to be among them is told by products of two
-        vectors alone, not of matrices, whose sums are rounded otherwise for other queries: among
-        SPARE lists on each side, and among all where rounding may mistake more than those."""
-        if probes == self.most:
-            return np.tile(np.arange(probes), (len(queries_BD), 1))
-        products_BC = self._product.apply(queries_BD)
-        sure, found = max(probes - SPARE, 0), min(probes + SPARE, products_BC.shape[1])
-        near_BF = _greatest_first(products_BC, found)[:, :found]
-        order_BF = _greatest_first(np.take_along_axis(products_BC, near_BF, axis=1), sure)
-        near_BF = np.take_along_axis(near_BF, order_BF, axis=1)
-        best_BP = self._best_lists(queries_BD, near_BF[:, sure:], probes - sure)
-        lists_BP = np.hstack([near_BF[:, :sure], best_BP])
-        edge_BE = np.take_along_axis(products_BC, near_BF[:, sure:], axis=1)
-        inner, outer = sure > 0, found < products_BC.shape[1]  # lists beyond the edge
-        close_B = self._close(queries_BD, edge_BE, probes - sure, inner, outer)
-        if close_B.any():  # as where many vectors are nearly the same
-            all_BC = np.tile(np.arange(products_BC.shape[1]), (int(close_B.sum()), 1))
-            lists_BP[close_B] = self._best_lists(queries_BD[close_B], all_BC, probes)
-        return np.sort(lists_BP, axis=1)
-
-    def _close(
-        self, queries_BD: np.ndarray, edge_BE: np.ndarray, last: int, inner: bool, outer: bool
-    ) -> np.ndarray:
-        """bool [B]: whether rounding may mistake a list before or behind the edge, where there are
-        some, for the one that is at the `last` place there."""
-        best_BE = -np.sort(-edge_BE, axis=1)
-        last_B = best_BE[:, last - 1]
-        margin_B = self._margin * np.linalg.norm(queries_BD, axis=1)
-        close_B = inner & (best_BE[:, 0] - last_B <= margin_B)
-        return close_B | outer & (last_B - best_BE[:, -1] <= margin_B)
-
-    def _best_lists(self, queries_BD: np.ndarray, lists_BE: np.ndarray, best: int) -> np.ndarray:
-        """The best of each query's own lists; of equal products the first list goes before."""
-        lists_BE = np.sort(lists_BE, axis=1)
-        exact_BE = products_of(queries_BD, self._centroids_CD, lists_BE)
-        order_BE = np.argsort(-exact_BE, axis=1, kind="stable")[:, :best]
-        return np.take_along_axis(lists_BE, order_BE, axis=1)
-
     def _of_books(self, books: np.ndarray) -> Any:
-        lists, dimensions = self._centroids_CD.shape
+        dimensions = self._vectors_LD.shape[1]
         self._coarse = library.IndexFlatIP(dimensions)  # FAISS asks for one; it is not searched
         index = library.IndexIVFPQFastScan(
-            self._coarse, dimensions, lists, len(books), 4, INNER, BLOCK
+            self._coarse, dimensions, self._number, len(books), 4, INNER, BLOCK
         )
         library.copy_array_to_vector(np.array(books).ravel(), index.pq.centroids)
         index.replace_invlists(self._lists, False)
@@ -191,21 +177,13 @@ class InvertedLists:
         return index
 
 
-def _greatest_first(values_BN: np.ndarray, first: int) -> np.ndarray:
-    """places_BN int64, so that the `first` ones have the greatest values."""
-    if not 0 < first < values_BN.shape[1]:
-        return np.broadcast_to(np.arange(values_BN.shape[1]), values_BN.shape)
-    return np.argpartition(-values_BN, first - 1, axis=1)
-
-
 def _checked(arrays: Mapping[str, np.ndarray], rows: int, dimensions: int) -> np.ndarray:
     """Where each list begins in the array of lists, int64 [C]; ValueError for arrays that are not
-    those of `rows` rows, each in one list."""
+    those of `rows` rows, each in one list or two."""
     sizes_C, lists, books = arrays["sizes"], arrays["lists"], arrays["books"]
     if not (sizes_C.size and books.size):
         raise ValueError("no list, or nothing to decode it by")
     wanted = {
-        "centroids": ("<f4", (len(sizes_C), dimensions)),
         "books": ("<f4", (len(books), 16 * dimensions // len(books))),
         "sizes": ("<i8", sizes_C.shape[:1]),
         "lists": ("|u1", lists.shape[:1]),
@@ -213,9 +191,9 @@ def _checked(arrays: Mapping[str, np.ndarray], rows: int, dimensions: int) -> np
     found = {name: (arrays[name].dtype.str, arrays[name].shape) for name in wanted}
     if found != wanted or dimensions % len(books):
         raise ValueError(f"arrays {found}, not {wanted}")
-    if not all(np.isfinite(arrays[name]).all() for name in ("centroids", "books")):
+    if not np.isfinite(books).all():
         raise ValueError("values that are not finite")
-    if sizes_C.min() < 0 or sizes_C.max() > rows or sizes_C.sum() != rows:
+    if sizes_C.min() < 0 or sizes_C.max() > rows or not rows <= sizes_C.sum() <= COPIES * rows:
         raise ValueError(f"lists of {sizes_C.sum()} rows")
     width = _width(books)
     ends_C = np.cumsum(_rooms(sizes_C) * (width + ID))

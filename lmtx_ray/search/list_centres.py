@@ -8,44 +8,40 @@ Shapes: N vectors, D dimensions, C centres, K cells, P vectors of a piece, E cel
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import faiss
 import numpy as np
 
+from lmtx_ray.search.best_of import products_of
 from lmtx_ray.search.clustering import unit_means
+from lmtx_ray.search.singly import nearest
+from lmtx_ray.search.threads import in_threads
 
 library: Any = faiss  # whose stubs lack much of what is called here
 
 ROUNDS = 6  # of k-means: more find the same neighbours
 SAMPLE = 256  # vectors for each mean that k-means sees
-LOOKED = 8  # cells in which a vector's centre is looked for
+LOOKED = 6  # cells in which a vector's centre is looked for
+ACROSS = 4  # times what is lost the same way counts: a vector's second centre is to lie elsewhere
 PIECE = 1 << 16  # vectors at a time
 LEAST = 1e-12  # of a length
 
 
 def centres(vectors_ND: np.ndarray, number: int) -> np.ndarray:
-    """Unit centres, float32 [number, D]: means of each cell's own vectors, and then of those that
-    are nearest to each."""
+    """Unit centres, float32 [number, D]: means of each cell's own vectors."""
     cells = _cells_of(number)
-    cell_N = product_with(_means(vectors_ND, cells)).apply(vectors_ND).argmax(axis=1)
+    cell_N = nearest(_means(vectors_ND, cells), vectors_ND, 1)[0][:, 0]
     order_N, ends_K = _by(cell_N, cells)
     shares_K = np.diff(ends_K * number // len(vectors_ND), prepend=0)
-    pairs = zip(np.split(order_N, ends_K[:-1]), shares_K.tolist(), strict=True)
-    means = [_means(vectors_ND[own_M], share) for own_M, share in pairs if share]
-    return _moved(np.concatenate(means), vectors_ND)
+    own = np.split(order_N, ends_K[:-1])
 
+    def means(span: slice) -> list[np.ndarray]:
+        pairs = zip(own[span], shares_K[span].tolist(), strict=True)
+        return [_means(vectors_ND[own_M], share) for own_M, share in pairs if share]
 
-def _moved(centres_CD: np.ndarray, vectors_ND: np.ndarray) -> np.ndarray:
-    """Each to the mean of the vectors that are nearest to it, if there are any."""
-    nearest_N, sums_CD = Cells(centres_CD).nearest(vectors_ND), np.zeros_like(centres_CD)
-    for start in range(0, len(vectors_ND), PIECE):
-        span = slice(start, start + PIECE)
-        order_P = np.argsort(nearest_N[span], kind="stable")
-        own_C, starts_C = np.unique(nearest_N[span][order_P], return_index=True)
-        sums_CD[own_C] += np.add.reduceat(vectors_ND[span][order_P], starts_C, axis=0)
-    lengths_C1 = np.linalg.norm(sums_CD, axis=1, keepdims=True)
-    return np.where(lengths_C1 > LEAST, sums_CD / lengths_C1.clip(LEAST), centres_CD)
+    return np.concatenate([mean for part in in_threads(means, cells) for mean in part])
 
 
 class Cells:
@@ -53,21 +49,45 @@ class Cells:
 
     def __init__(self, centres_CD: np.ndarray) -> None:
         cells = _cells_of(len(centres_CD))
-        self._cells = product_with(_means(centres_CD, cells))
-        order_C, ends_K = _by(self._cells.apply(centres_CD).argmax(axis=1), cells)
+        self._centres_CD = centres_CD
+        self._cells_KD = _means(centres_CD, cells)
+        order_C, ends_K = _by(nearest(self._cells_KD, centres_CD, 1)[0][:, 0], cells)
         self._numbers = np.split(order_C, ends_K[:-1])
-        self._centres = [product_with(centres_CD[own]) for own in self._numbers]
+        self._centres = [_product_with(centres_CD[own]) for own in self._numbers]
 
-    def nearest(self, vectors_ND: np.ndarray) -> np.ndarray:
-        """int64 [N]: the centre nearest to each vector, of those in the cells nearest to it."""
-        starts = range(0, len(vectors_ND), PIECE)
-        pieces = (np.ascontiguousarray(vectors_ND[start : start + PIECE]) for start in starts)
-        return np.concatenate([self._nearest(piece_PD) for piece_PD in pieces])
+    def nearest_two(self, vectors_ND: np.ndarray) -> np.ndarray:
+        """int64 [N, 2]: beside the nearest one a second, which is near where the first is not: what
+        a vector lacks of both points different ways, so that a query which is far from one is not
+        for the same reason far from the other (SOAR, Sun et al., NeurIPS 2023). -1 for no other."""
 
-    def _nearest(self, vectors_PD: np.ndarray) -> np.ndarray:
+        def two(span: slice) -> list[np.ndarray]:
+            return [self._two(piece_PD) for piece_PD in _pieces(vectors_ND[span])]
+
+        parts = in_threads(two, len(vectors_ND))
+        return np.concatenate([piece_P2 for part in parts for piece_P2 in part])
+
+    def _two(self, vectors_PD: np.ndarray) -> np.ndarray:
+        found_PE, products_PE = self._best_of_cells(vectors_PD)
+        best_P = products_PE.argmax(axis=1)
+        first_P = _at(found_PE, best_P)
+        between_PE = products_of(self._centres_CD[first_P], self._centres_CD, found_PE)
+        squares_P1 = (vectors_PD**2).sum(axis=1, keepdims=True)
+        product_P1 = np.take_along_axis(products_PE, best_P[:, None], axis=1)
+        # squares and products of v - c for unit c, by those of v and c
+        first_P1 = squares_P1 + 1 - 2 * product_P1
+        both_PE = squares_P1 - product_P1 - products_PE + between_PE
+        lost_PE = squares_P1 + 1 - 2 * products_PE
+        lost_PE += ACROSS * both_PE**2 / first_P1.clip(LEAST)
+        lost_PE[found_PE == first_P[:, None]] = np.inf
+        second_P = _at(found_PE, lost_PE.argmin(axis=1))
+        second_P[~np.isfinite(lost_PE.min(axis=1))] = -1
+        return np.stack([first_P, second_P], axis=1)
+
+    def _best_of_cells(self, vectors_PD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The best centre of each of the cells nearest to a vector, int64 [P, E], and its product,
+        float32 [P, E]; -inf where a cell has none."""
         looked = min(LOOKED, len(self._numbers))
-        products_PK = self._cells.apply(vectors_PD)
-        cells_PE = np.argpartition(-products_PK, looked - 1, axis=1)[:, :looked]
+        cells_PE = nearest(self._cells_KD, vectors_PD, looked)[0]
         order, ends_K = _by(cells_PE.ravel(), len(self._numbers))
         best, found = np.full(len(order), -np.inf, np.float32), np.zeros(len(order), np.int64)
         asked = np.split(order, ends_K[:-1])
@@ -75,13 +95,22 @@ class Cells:
             if len(places_M) and len(own):
                 products_MC = product.apply(vectors_PD[places_M // looked])
                 place_M = products_MC.argmax(axis=1)
-                best[places_M] = np.take_along_axis(products_MC, place_M[:, None], axis=1)[:, 0]
+                best[places_M] = _at(products_MC, place_M)
                 found[places_M] = own[place_M]
-        place_P = best.reshape(-1, looked).argmax(axis=1)[:, None]
-        return np.take_along_axis(found.reshape(-1, looked), place_P, axis=1)[:, 0]
+        return found.reshape(-1, looked), best.reshape(-1, looked)
 
 
-def product_with(rows_RD: np.ndarray) -> Any:
+def _pieces(vectors_ND: np.ndarray) -> Iterator[np.ndarray]:
+    starts = range(0, len(vectors_ND), PIECE)
+    return (np.ascontiguousarray(vectors_ND[start : start + PIECE]) for start in starts)
+
+
+def _at(values_NM: np.ndarray, place_N: np.ndarray) -> np.ndarray:
+    """The value at one place of each row: [N]."""
+    return np.take_along_axis(values_NM, place_N[:, None], axis=1)[:, 0]
+
+
+def _product_with(rows_RD: np.ndarray) -> Any:
     """FAISS's product of vectors [N, D] with these, `apply`. numpy has threads of its own, which
     wait for work without rest, and would take the processor from those of FAISS."""
     product = library.LinearTransform(rows_RD.shape[1], len(rows_RD), False)

@@ -134,7 +134,7 @@ def test_where_too_little_is_found_it_says_so_and_is_exact(
 def test_where_codes_tell_too_little_more_rows_are_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inverted_lists, "WIDE", 1)
+    monkeypatch.setattr(inverted_lists, "WIDE", 2)
     LabelIndex.build(KNOWN).save(tmp_path)
     settled = settle(tmp_path, 0, "ivf", WANTED)
     assert settled is not None
@@ -190,25 +190,48 @@ def refused(folder: Path, tmp_path: Path, **changed: np.ndarray) -> str:
     return str(error.value)
 
 
+def places_of_row(sizes: np.ndarray, lists: np.ndarray, row: int) -> list[int]:
+    """Where the row's number stands, in bytes."""
+    found, start = [], 0
+    for size in sizes.tolist():
+        room = -(-size // 32) * 32
+        ids = lists[start + room * (DIMENSIONS // 4) :][: 8 * size].view(np.int64)
+        found += [start + room * (DIMENSIONS // 4) + 8 * at for at in np.flatnonzero(ids == row)]
+        start += room * (DIMENSIONS // 4 + 8)
+    return found
+
+
+def test_an_index_of_another_version_is_searched_exactly(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (kind,) = (kind for kind in KINDS if kind in open_tensors(folder / approximate_name(0)).arrays)
+    copied(folder, tmp_path, **{kind: np.zeros(1, np.int64)})
+    with caplog.at_level(logging.WARNING):
+        index = LabelIndex.load(tmp_path)
+    assert "of another version: its labels are searched exactly" in caplog.text
+    assert all(map(np.array_equal, index.search(QUERIES, 20), EXACT_INDEX.search(QUERIES, 20)))
+    assert wish_of(tmp_path, 1) == (kind, WANTED)
+
+
 @pytest.mark.parametrize("folder", ["ivf"], indirect=True)
 def test_lists_of_other_rows_are_refused(folder: Path, tmp_path: Path) -> None:
     arrays = open_tensors(folder / approximate_name(0)).arrays
     sizes, lists = arrays["sizes"].copy(), arrays["lists"].copy()
-    far = lists.copy()
-    place = int(-(-sizes[0] // 32) * 32 * (DIMENSIONS // 4))  # after the codes of the first list
-    far[place : place + 8] = np.array([ROWS], np.int64).view(np.uint8)
-    assert f"row {ROWS}" in refused(folder, tmp_path, lists=far)
-    far[place : place + 8] = np.array([-1], np.int64).view(np.uint8)
-    refused(folder, tmp_path, lists=far)
-    far[place : place + 8] = lists[place + 8 : place + 16]
-    assert "is in no list" in refused(folder, tmp_path, lists=far)
+    far, places = lists.copy(), places_of_row(sizes, lists, 5)
+    assert len(places) == 2
+    for wrong, told in ((ROWS, f"row {ROWS}"), (-1, "row"), (6, "row 5 is in no list")):
+        for place in places:
+            far[place : place + 8] = np.array([wrong], np.int64).view(np.uint8)
+        assert told in refused(folder, tmp_path, lists=far)
     sizes[0] += 64
     assert "rows" in refused(folder, tmp_path, sizes=sizes)
     assert "bytes" in refused(folder, tmp_path, lists=lists[:-32])
-    assert "finite" in refused(folder, tmp_path, centroids=arrays["centroids"] * np.float32(np.nan))
+    assert "finite" in refused(folder, tmp_path, books=arrays["books"] * np.float32(np.nan))
     refused(folder, tmp_path, books=arrays["books"][:-1])
     refused(folder, tmp_path, books=arrays["books"][:0], sizes=sizes[:0])
-    refused(folder, tmp_path, centroids=arrays["centroids"][:-1])
+    refused(folder, tmp_path, levels=arrays["levels"][:-1])
+    assert "links to rows" in refused(folder, tmp_path, links=arrays["links"] + len(sizes))
+    assert "a scale of" in refused(folder, tmp_path, scale=np.array([np.nan], np.float32))
     for settled in ([-3.0, 1.0, 1.0, 1.0], [4.0, np.nan, 1.0, 1.0], [4.0, 1.5, 1.0, 1.0]):
         assert "a width of" in refused(folder, tmp_path, settled=np.array(settled))
 

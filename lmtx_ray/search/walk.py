@@ -1,0 +1,159 @@
+"""A graph of neighbours (HNSW) over vectors of one length: a query walks to what is near to it.
+
+FAISS builds the graph and walks it, over vectors in 8 bits a value, whose distances it sums in
+integers. Of its index the arrays alone are kept and used where they are mapped. What they say is
+checked: a link to a row that is not there, or not on that level, would be followed into other
+memory.
+Shapes: N vectors, D dimensions, E links, B queries, K found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import faiss
+import numpy as np
+
+library: Any = faiss  # whose stubs lack much of what is called here
+
+PIECE = 1 << 16  # vectors added at a time
+NONE = -1  # no link
+MIDDLE, MOST = 128, 127  # the byte that means 0, and the greatest difference from it
+SEEN, CLIPPED = 4096, 1e-4  # vectors of which the scale is told, and the share of values beyond it
+LEAST = 1e-12  # of a length
+
+
+def graph_of(vectors_ND: np.ndarray, links: int, ef_construction: int) -> dict[str, np.ndarray]:
+    """The arrays of a graph that links each vector with so many, and with twice as many on the
+    lowest level; the same for the same vectors, whatever the threads."""
+    values = np.abs(vectors_ND[:: -(-len(vectors_ND) // SEEN)])
+    scale = np.array([MOST / max(np.quantile(values, 1 - CLIPPED), LEAST)], np.float32)
+    index = _index(vectors_ND.shape[1], links)
+    index.hnsw.efConstruction = ef_construction
+    for start in range(0, len(vectors_ND), PIECE):
+        index.add(_bytes_of(vectors_ND[start : start + PIECE], scale))
+    graph, codes = index.hnsw, library.downcast_index(index.storage).codes
+    return {
+        "codes": library.rev_swig_ptr(codes.data(), codes.size()).reshape(vectors_ND.shape).copy(),
+        "scale": scale,
+        "levels": library.vector_to_array(graph.levels),
+        "links": library.vector_to_array(graph.neighbors),
+        "links_of_level": _until(library.vector_to_array(graph.cum_nneighbor_per_level)),
+        "entry": np.array([graph.entry_point], np.int32),
+    }
+
+
+class Walk:
+    """Walks a graph that `graph_of` made."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], rows: int, dimensions: int) -> None:
+        """Raises ValueError, KeyError or TypeError for arrays that are no graph of so many rows.
+        They have to last as long as this does."""
+        _check(arrays, rows, dimensions)
+        self._arrays = arrays
+        self._index = _index_of(arrays)
+
+    def nearest(self, queries_BD: np.ndarray, k: int, width: int) -> np.ndarray:
+        """rows_BK int64, nearest first and padded with -1, by a walk that keeps `width` rows in
+        mind; the same for a query alone as among others."""
+        lengths_B1 = np.linalg.norm(queries_BD, axis=1, keepdims=True)
+        codes_BD = _bytes_of(queries_BD / lengths_B1.clip(LEAST), self._arrays["scale"])
+        settings = library.SearchParametersHNSW(efSearch=max(width, k))
+        rows_BK: np.ndarray = self._index.search(codes_BD, k, params=settings)[1]
+        return rows_BK
+
+
+def _bytes_of(vectors_ND: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Whole values from 1 to 255, as float32: FAISS takes them as they are."""
+    scaled_ND = np.rint(vectors_ND * scale)
+    # of a value that is no number these take the bound
+    bytes_ND: np.ndarray = np.fmin(np.fmax(scaled_ND, -MOST), MOST) + np.float32(MIDDLE)
+    return bytes_ND
+
+
+def _index(dimensions: int, links: int) -> Any:
+    # differences do not mind where 0 is, products do; and of vectors of one length the nearest are
+    # those of the greatest product
+    return library.IndexHNSWSQ(
+        dimensions, library.ScalarQuantizer.QT_8bit_direct, links, library.METRIC_L2
+    )
+
+
+def _until(ends: np.ndarray) -> np.ndarray:
+    """How many links a row has on each level, int32 of cumulated numbers."""
+    return np.diff(ends).astype(np.int32)
+
+
+def _index_of(arrays: Mapping[str, np.ndarray]) -> Any:
+    rows, dimensions = arrays["codes"].shape
+    index = _index(dimensions, int(arrays["links_of_level"][0]) // 2)
+    storage, graph = library.downcast_index(index.storage), index.hnsw
+    levels = arrays["levels"]
+    library.copy_array_to_vector(np.array(levels), graph.levels)
+    offsets = _offsets(levels, arrays["links_of_level"]).astype(np.uint64)
+    library.copy_array_to_vector(offsets, graph.offsets)
+    _lend(arrays["codes"], storage.codes)
+    _lend(arrays["links"], graph.neighbors)
+    graph.entry_point, graph.max_level = int(arrays["entry"][0]), int(levels.max()) - 1
+    index.ntotal = storage.ntotal = rows
+    index.is_trained = storage.is_trained = True
+    return index
+
+
+def _lend(mapped: np.ndarray, vector: Any) -> None:
+    """Let FAISS's vector be an array that stays ours. It is only read."""
+    vector.is_owned = False
+    vector.c_ptr = vector.view_data = library.swig_ptr(mapped)
+    vector.c_size = vector.view_size = mapped.size
+
+
+def _offsets(levels_L: np.ndarray, links_of_level: np.ndarray) -> np.ndarray:
+    """Where each row's links begin, and where the last one's end: int64 [L + 1]."""
+    ends = np.concatenate([[0], np.cumsum(links_of_level, dtype=np.int64)])
+    return np.concatenate([[0], np.cumsum(ends[levels_L])])
+
+
+def _check(arrays: Mapping[str, np.ndarray], rows: int, dimensions: int) -> None:
+    """ValueError for arrays that are no graph of so many rows."""
+    levels, links, of_level = (arrays[name] for name in ("levels", "links", "links_of_level"))
+    if not (levels.size and of_level.size):
+        raise ValueError("no levels")
+    wanted = {
+        "codes": ("|u1", (rows, dimensions)),
+        "scale": ("<f4", (1,)),
+        "levels": ("<i4", (rows,)),
+        "links": ("<i4", links.shape[:1]),
+        "links_of_level": ("<i4", of_level.shape[:1]),
+        "entry": ("<i4", (1,)),
+    }
+    found = {name: (arrays[name].dtype.str, arrays[name].shape) for name in wanted}
+    if found != wanted:
+        raise ValueError(f"arrays {found}, not {wanted}")
+    if not 0 < arrays["scale"][0] < np.inf:
+        raise ValueError(f"a scale of {arrays['scale'][0]}")
+    if levels.min() < 1 or levels.max() > len(of_level) or of_level.min() < 1:
+        raise ValueError(f"rows on levels {levels.min()} to {levels.max()}")
+    if of_level[0] % 2 or (of_level[1:] != of_level[0] // 2).any():
+        raise ValueError(f"links {of_level.tolist()} on the levels")
+    _check_links(levels, links, of_level, int(arrays["entry"][0]))
+
+
+def _check_links(
+    levels_L: np.ndarray, links_E: np.ndarray, of_level: np.ndarray, entry: int
+) -> None:
+    offsets = _offsets(levels_L, of_level)
+    rows = len(levels_L)
+    if offsets[-1] != len(links_E):
+        raise ValueError(f"{len(links_E)} links, not {offsets[-1]}")
+    if links_E.min() < NONE or links_E.max() >= rows:
+        raise ValueError(f"links to rows {links_E.min()} to {links_E.max()}")
+    if not 0 <= entry < rows or levels_L[entry] != levels_L.max():
+        raise ValueError(f"an entry at row {entry}")
+    first = int(of_level[0])
+    for level in range(1, int(levels_L.max())):
+        rows_R = np.flatnonzero(levels_L > level)
+        begin = offsets[rows_R] + first + (level - 1) * (first // 2)
+        linked = links_E[begin[:, None] + np.arange(first // 2)]
+        if (levels_L[linked[linked != NONE]] <= level).any():
+            raise ValueError(f"a link on level {level} to a row that is not there")
