@@ -40,7 +40,7 @@ K = 100  # nearest that are looked for; of more a wider look is taken in proport
 MOST_K = 1024  # and no more than that, or a part of the rows
 PART = 16
 SPARE = 16  # found beyond k, so that rounding at the edge loses none
-AIM = 0.8  # of the misses that are allowed: samples are few, and others may miss more
+AIM = 0.9  # of the misses that are allowed: samples are few, and others may miss more
 FIRST, STEP = 4, 1.1  # of the widths that are tried
 TIMES = (1, 2, 4)  # the rows: many near labels are hard to tell apart by codes
 

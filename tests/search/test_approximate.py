@@ -158,7 +158,7 @@ class Blind:
         return np.full((len(queries_BD), k), -1)
 
 
-@pytest.mark.parametrize(("best", "least"), [(0.99, 21), (0.982, 10)])
+@pytest.mark.parametrize(("best", "least"), [(0.99, 21), (0.981, 10)])
 def test_more_than_is_wanted_is_aimed_at_and_not_insisted_on(
     monkeypatch: pytest.MonkeyPatch, best: float, least: int
 ) -> None:
