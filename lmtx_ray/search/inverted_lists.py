@@ -33,6 +33,8 @@ SAMPLE = 8  # rows a list that k-means sees
 MOST_CODED = 1 << 16  # rows that k-means of the codes sees
 EF_CONSTRUCTION = 200
 LEAST_WALK = 64  # centres that a walk keeps in mind
+WALKED = 64  # times what a walk looks for are more lists than can be multiplied as fast
+ASKED = 512  # queries whose products with all lists are held at a time
 MOST_WIDTH = 4096  # lists
 ID = 8  # bytes of a row's number
 PACKED = 1 << 18  # rows whose codes are laid out at a time
@@ -141,9 +143,11 @@ class InvertedLists:
 
     def _nearest_lists(self, queries_BD: np.ndarray, probes: int) -> np.ndarray:
         """lists_BP int64, and -1 where a walk found fewer."""
-        if probes == self._number:
-            return np.tile(np.arange(probes), (len(queries_BD), 1))
-        return self._walk.nearest(queries_BD, probes, LEAST_WALK)
+        if probes * WALKED <= self._number:
+            return self._walk.nearest(queries_BD, probes, LEAST_WALK)
+        starts = range(0, len(queries_BD), ASKED)
+        pieces = [queries_BD[start : start + ASKED] for start in starts]
+        return np.concatenate([self._walk.nearest_of_all(piece, probes) for piece in pieces])
 
     def _rows(self, queries_BD: np.ndarray, k: int, lists_BP: np.ndarray) -> np.ndarray:
         """rows_BK int64, of these lists, by the codes alone."""

@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
-import faiss
 import numpy as np
 
 from lmtx_ray.search.best_of import products_of
 from lmtx_ray.search.clustering import unit_means
-from lmtx_ray.search.singly import nearest
+from lmtx_ray.search.singly import nearest, product_with
 from lmtx_ray.search.threads import in_threads
-
-library: Any = faiss  # whose stubs lack much of what is called here
 
 ROUNDS = 6  # of k-means: more find the same neighbours
 SAMPLE = 256  # vectors for each mean that k-means sees
@@ -53,7 +49,7 @@ class Cells:
         self._cells_KD = _means(centres_CD, cells)
         order_C, ends_K = _by(nearest(self._cells_KD, centres_CD, 1)[0][:, 0], cells)
         self._numbers = np.split(order_C, ends_K[:-1])
-        self._centres = [_product_with(centres_CD[own]) for own in self._numbers]
+        self._centres = [product_with(centres_CD[own]) for own in self._numbers]
 
     def nearest_two(self, vectors_ND: np.ndarray) -> np.ndarray:
         """int64 [N, 2]: beside the nearest one a second, which is near where the first is not: what
@@ -108,15 +104,6 @@ def _pieces(vectors_ND: np.ndarray) -> Iterator[np.ndarray]:
 def _at(values_NM: np.ndarray, place_N: np.ndarray) -> np.ndarray:
     """The value at one place of each row: [N]."""
     return np.take_along_axis(values_NM, place_N[:, None], axis=1)[:, 0]
-
-
-def _product_with(rows_RD: np.ndarray) -> Any:
-    """FAISS's product of vectors [N, D] with these, `apply`. numpy has threads of its own, which
-    wait for work without rest, and would take the processor from those of FAISS."""
-    product = library.LinearTransform(rows_RD.shape[1], len(rows_RD), False)
-    library.copy_array_to_vector(np.ascontiguousarray(rows_RD).ravel(), product.A)
-    product.is_trained = True
-    return product
 
 
 def _cells_of(centres: int) -> int:

@@ -5,8 +5,12 @@ Shapes: L rows, R of them that count, D dimensions, B queries, K found.
 
 from __future__ import annotations
 
+from typing import Any
+
 import faiss
 import numpy as np
+
+library: Any = faiss  # whose stubs lack much of what is called here
 
 MOST_SINGLY = 5  # queries that are faster one by one than as a matrix product
 
@@ -17,6 +21,15 @@ def prefer_matrices(dimensions: int) -> None:
     # FAISS compares queries times dimensions with this, not queries; as it comes, fewer than 334
     # queries of 384 dimensions read all rows again and again
     faiss.cvar.distance_compute_blas_threshold = MOST_SINGLY * dimensions + 1
+
+
+def product_with(rows_RD: np.ndarray) -> Any:
+    """FAISS's product of vectors [N, D] with these, `apply`. numpy has threads of its own, which
+    wait for work without rest, and would take the processor from those of FAISS."""
+    product = library.LinearTransform(rows_RD.shape[1], len(rows_RD), False)
+    library.copy_array_to_vector(np.ascontiguousarray(rows_RD).ravel(), product.A)
+    product.is_trained = True
+    return product
 
 
 def nearest(

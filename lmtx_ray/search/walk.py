@@ -10,10 +10,13 @@ Shapes: N vectors, D dimensions, E links, B queries, K found.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import faiss
 import numpy as np
+
+from lmtx_ray.search.singly import product_with
 
 library: Any = faiss  # whose stubs lack much of what is called here
 
@@ -22,6 +25,7 @@ NONE = -1  # no link
 MIDDLE, MOST = 128, 127  # the byte that means 0, and the greatest difference from it
 SEEN, CLIPPED = 4096, 1e-4  # vectors of which the scale is told, and the share of values beyond it
 LEAST = 1e-12  # of a length
+EXACTLY = 24  # bits of a whole number that float32 holds
 
 
 def graph_of(vectors_ND: np.ndarray, links: int, ef_construction: int) -> dict[str, np.ndarray]:
@@ -57,11 +61,28 @@ class Walk:
     def nearest(self, queries_BD: np.ndarray, k: int, width: int) -> np.ndarray:
         """rows_BK int64, nearest first and padded with -1, by a walk that keeps `width` rows in
         mind; the same for a query alone as among others."""
-        lengths_B1 = np.linalg.norm(queries_BD, axis=1, keepdims=True)
-        codes_BD = _bytes_of(queries_BD / lengths_B1.clip(LEAST), self._arrays["scale"])
         settings = library.SearchParametersHNSW(efSearch=max(width, k))
-        rows_BK: np.ndarray = self._index.search(codes_BD, k, params=settings)[1]
+        rows_BK: np.ndarray = self._index.search(self._codes(queries_BD), k, params=settings)[1]
         return rows_BK
+
+    def nearest_of_all(self, queries_BD: np.ndarray, k: int) -> np.ndarray:
+        """rows_BK int64, in no order, by products with all: for many of few. The same for a query
+        alone as among others, as these are whole numbers that float32 holds."""
+        rows, dimensions = self._arrays["codes"].shape
+        if k >= rows:
+            return np.tile(np.arange(rows), (len(queries_BD), 1))
+        most = min(MOST, (1 << EXACTLY) // (MOST * dimensions))
+        whole_BD = np.rint((self._codes(queries_BD) - MIDDLE) * np.float32(most / MOST))
+        products_BN = self._product.apply(whole_BD)
+        return np.argpartition(products_BN, rows - k, axis=1)[:, rows - k :].copy()
+
+    @cached_property
+    def _product(self) -> Any:
+        return product_with(self._arrays["codes"].astype(np.float32) - MIDDLE)
+
+    def _codes(self, queries_BD: np.ndarray) -> np.ndarray:
+        lengths_B1 = np.linalg.norm(queries_BD, axis=1, keepdims=True)
+        return _bytes_of(queries_BD / lengths_B1.clip(LEAST), self._arrays["scale"])
 
 
 def _bytes_of(vectors_ND: np.ndarray, scale: np.ndarray) -> np.ndarray:

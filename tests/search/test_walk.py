@@ -1,0 +1,56 @@
+"""A graph's walk, and products with all that it links: what is near, alike for one and many."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lmtx_ray.search.threads import use_threads
+from lmtx_ray.search.walk import Walk, graph_of
+
+
+def unit(rows: int, dimensions: int, seed: int) -> np.ndarray:
+    found = np.random.default_rng(seed).normal(size=(rows, dimensions))
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+VECTORS, QUERIES = unit(2000, 48, 0), 3 * unit(30, 48, 1)
+WALK = Walk(graph_of(VECTORS, 16, 100), *VECTORS.shape)
+
+
+def share(found_BK: np.ndarray, queries_BD: np.ndarray, vectors_ND: np.ndarray) -> float:
+    true_BK = np.argsort(-queries_BD @ vectors_ND.T, axis=1)[:, : found_BK.shape[1]]
+    pairs = zip(true_BK, found_BK, strict=True)
+    return float(np.mean([np.isin(true, own).mean() for true, own in pairs]))
+
+
+def test_a_walk_and_products_with_all_find_the_nearest_whatever_a_query_s_length() -> None:
+    assert share(WALK.nearest(QUERIES, 20, 200), QUERIES, VECTORS) > 0.95
+    assert share(WALK.nearest_of_all(QUERIES, 20), QUERIES, VECTORS) > 0.97
+
+
+def test_the_same_vectors_have_the_same_graph_on_any_threads() -> None:
+    use_threads(1)
+    one = graph_of(VECTORS, 8, 40)
+    use_threads(2)
+    two = graph_of(VECTORS, 8, 40)
+    use_threads(1)
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("dimensions", [48, 1600])
+def test_products_with_all_are_whole_numbers_also_of_many_dimensions(dimensions: int) -> None:
+    vectors_ND, queries_BD = unit(300, dimensions, 0), unit(40, dimensions, 1)
+    walk = Walk(graph_of(vectors_ND, 8, 40), *vectors_ND.shape)
+    found_BK = walk.nearest_of_all(queries_BD, 20)
+    assert share(found_BK, queries_BD, vectors_ND) > 0.85
+    for place, query_D in enumerate(queries_BD):
+        alone_K = walk.nearest_of_all(query_D[None], 20)[0]
+        assert np.array_equal(alone_K, found_BK[place])
+
+
+def test_a_query_that_is_no_number_or_nothing_finds_something() -> None:
+    odd_BD = np.stack([np.full(48, np.nan), np.zeros(48), np.full(48, np.inf)]).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        for found_BK in (WALK.nearest(odd_BD, 5, 64), WALK.nearest_of_all(odd_BD, 5)):
+            assert ((found_BK >= 0) & (found_BK < len(VECTORS))).all()
