@@ -23,7 +23,7 @@ from lmtx_ray.search import graph, inverted_lists
 from lmtx_ray.search.approximate_file import (
     Settled,
     approximate_name,
-    is_current,
+    is_outdated,
     mark,
     read_settled,
 )
@@ -77,6 +77,8 @@ class Approximate:
         if k > self._most_k or not len(queries_BD):
             return [None] * len(queries_BD)
         width = int(np.ceil(self.settled.width * max(1, k / K)))
+        if width > self._searcher.most:
+            return [None] * len(queries_BD)
         found = (k + SPARE) * self.settled.times
         rows_BK = self._searcher.search(queries_BD, found, width)
         sure_B = (rows_BK >= 0).sum(axis=1) >= k
@@ -98,8 +100,12 @@ def load_approximate(folder: Path, number: int, vectors_LD: np.ndarray) -> Appro
     kind, settled = read_settled(path)
     if settled.width == 0:
         return None
-    if not is_current(path, kind):
-        logger.warning("%s is of another version: its labels are searched exactly", path)
+    if is_outdated(folder, number):
+        logger.warning(
+            "%s is of another version: its labels are searched exactly until a new run or `lmtx "
+            "labels update` writes it anew",
+            path,
+        )
         return None
     searcher = MADE_BY[kind][1](path, vectors_LD)
     return Approximate(kind, searcher, settled, len(vectors_LD))

@@ -11,7 +11,7 @@ from lmtx_ray.search.index_choice import EXACT
 from lmtx_ray.search.tensor_file import open_tensors
 
 KINDS = ("ivf", "hnsw")  # an array of that name says which one it is, and of which LAYOUT
-LAYOUT = 2  # of the arrays: a file of another one is not searched, and its shard exactly
+LAYOUT = 2  # of the arrays: a shard whose file has another one is searched exactly
 MOST_WIDTH, MOST_TIMES = 1 << 20, 1 << 10
 
 
@@ -49,9 +49,13 @@ def mark(kind: str) -> dict[str, np.ndarray]:
     return {kind: np.full(1, LAYOUT, np.int64)}
 
 
-def is_current(path: Path, kind: str) -> bool:
-    """Whether a file's arrays are those that this version reads."""
-    return open_tensors(path).arrays[kind].tolist() == [LAYOUT]
+def is_outdated(folder: Path, number: int) -> bool:
+    """Whether a shard has an approximate index of another layout than this version reads."""
+    path = folder / approximate_name(number)
+    if not path.exists():
+        return False
+    arrays = open_tensors(path).arrays
+    return not any(kind in arrays and arrays[kind].tolist() == [LAYOUT] for kind in KINDS)
 
 
 def read_settled(path: Path) -> tuple[str, Settled]:

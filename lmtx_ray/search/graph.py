@@ -16,14 +16,15 @@ from lmtx_ray.search.index_choice import links_of
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 from lmtx_ray.search.walk import Walk, graph_of
 
-EF_CONSTRUCTION = 100
+EF_CONSTRUCTION = 160
 WIDE = 2  # rows found for each that is asked for: 8 bits order them almost as they are
 LEAST_WIDTH, MOST_WIDTH = 256, 4096  # of a walk, in rows that are kept in mind
 
 
 def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, np.ndarray]) -> None:
     """Write the graph of a `factory` such as "HNSW32,SQ8", and `more` arrays."""
-    write_tensors(path, {**more, **graph_of(vectors_LD, links_of(factory), EF_CONSTRUCTION)})
+    arrays, _held = graph_of(vectors_LD, links_of(factory), EF_CONSTRUCTION)
+    write_tensors(path, {**more, **arrays})
 
 
 class Graph:

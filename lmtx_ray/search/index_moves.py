@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from lmtx_ray.corpus.label_moves import Moves
-from lmtx_ray.search.approximate_file import approximate_name, wish_of
+from lmtx_ray.search.approximate_file import approximate_name, is_outdated, wish_of
 from lmtx_ray.search.candidates import PADDING
 from lmtx_ray.search.index_choice import EXACT
 from lmtx_ray.search.row_labels import load_row_labels, save_row_labels
@@ -88,7 +88,7 @@ def move_index(
     written = 0
     for place, shard in enumerate(shards):
         name, with_fresh = shard_name(len(labels)), joins and place == len(shards) - 1
-        if with_fresh or shard.is_worn:
+        if with_fresh or shard.is_worn or is_outdated(before, place):
             labels_W = _write(now / name, shard, fresh if with_fresh else none)
             if len(labels_W):
                 _settle(now, len(labels), wish)

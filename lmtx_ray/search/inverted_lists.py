@@ -50,31 +50,49 @@ def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, n
     """
     prefer_matrices(vectors_LD.shape[1])
     lists, books = lists_and_books(factory)
-    rows = np.linspace(0, len(vectors_LD) - 1, min(lists * SAMPLE, len(vectors_LD)))
-    sample_SD = np.ascontiguousarray(vectors_LD[rows.astype(np.int64)])
-    centres_CD = centres(sample_SD, lists)
-    coder = library.IndexPQFastScan(vectors_LD.shape[1], books, 4, INNER, BLOCK)
-    coder.pq.cp.niter = ROUNDS
-    coder.train(sample_SD[:: -(-len(sample_SD) // MOST_CODED)])
-    list_N = Cells(centres_CD).nearest_two(vectors_LD).ravel()
-    order_N = np.argsort(list_N, kind="stable")[np.count_nonzero(list_N < 0) :]
-    sizes_C = np.bincount(list_N[order_N], minlength=lists)
+    centres_CD, coder = _trained(vectors_LD, lists, books)
+    centres_CD, order_N, sizes_C = _filled(centres_CD, vectors_LD)
+    graph, _held = graph_of(centres_CD, LIST_LINKS, EF_CONSTRUCTION)
     arrays = {
         **more,
-        **graph_of(centres_CD, LIST_LINKS, EF_CONSTRUCTION),
+        **graph,
         "books": library.vector_to_array(coder.pq.centroids).reshape(books, -1),
         "sizes": sizes_C,
     }
     total = int((_rooms(sizes_C) * (_width(arrays["books"]) + ID)).sum())
     codes_LM = coder.pq.compute_codes(np.ascontiguousarray(vectors_LD))
     pieces = _lists(codes_LM, order_N // COPIES, sizes_C, coder)
-    write_tensors(path, arrays, {"lists": (("U8", (total,)), pieces)})
+    # as whole numbers of 8 bytes, so that the file begins with them and they lie on multiples of 8
+    write_tensors(path, arrays, {"lists": (("I64", (total // ID,)), pieces)})
+
+
+def _trained(vectors_LD: np.ndarray, lists: int, books: int) -> tuple[np.ndarray, Any]:
+    """Centres float32 [C, D], and what makes codes."""
+    rows = np.linspace(0, len(vectors_LD) - 1, min(lists * SAMPLE, len(vectors_LD)))
+    sample_SD = np.ascontiguousarray(vectors_LD[rows.astype(np.int64)])
+    coder = library.IndexPQFastScan(vectors_LD.shape[1], books, 4, INNER, BLOCK)
+    coder.pq.cp.niter = ROUNDS
+    coder.train(sample_SD[:: -(-len(sample_SD) // MOST_CODED)])
+    return centres(sample_SD, lists), coder
+
+
+def _filled(
+    centres_CD: np.ndarray, vectors_LD: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The centres of lists that hold rows, int64 [N]: places of rows in lists, COPIES to a row, in
+    the order of their lists, and how many each list has."""
+    list_N = Cells(centres_CD).nearest_two(vectors_LD).ravel()
+    order_N = np.argsort(list_N, kind="stable")[np.count_nonzero(list_N < 0) :]
+    sizes_C = np.bincount(list_N[order_N], minlength=len(centres_CD))
+    # of centres that are alike one has all rows, and the others would be looked into for nothing
+    filled_C = sizes_C > 0
+    return centres_CD[filled_C], order_N, sizes_C[filled_C]
 
 
 def _lists(
     codes_LM: np.ndarray, rows_N: np.ndarray, sizes_C: np.ndarray, coder: Any
 ) -> Iterator[np.ndarray]:
-    """Codes and then row numbers of each list, as FAISS reads them: uint8."""
+    """Codes and then row numbers of each list, as FAISS reads them: int64 of their bytes."""
     rooms_C, width = _rooms(sizes_C), codes_LM.shape[1]
     first_N = np.cumsum(sizes_C) - sizes_C
     starts = np.unique(np.cumsum(rooms_C) // PACKED, return_index=True)[1].tolist()
@@ -87,8 +105,8 @@ def _lists(
         ids[place_N], codes_NM[place_N] = rows_N[entries], codes_LM[rows_N[entries]]
         packed_NM = _packed(codes_NM, coder)
         for end, room in zip(ends_C.tolist(), rooms_C[own].tolist(), strict=True):
-            yield packed_NM[end - room : end].ravel()
-            yield ids[end - room : end].view(np.uint8)
+            yield packed_NM[end - room : end].ravel().view(np.int64)
+            yield ids[end - room : end]
 
 
 def _packed(codes_NM: np.ndarray, coder: Any) -> np.ndarray:
@@ -122,16 +140,17 @@ class InvertedLists:
         opened.forget()
         self._vectors_LD, self._number = vectors_LD, len(offsets_C)
         self._lists = _mapped(path, opened, offsets_C)
+        self._coarse = library.IndexFlatIP(vectors_LD.shape[1])  # it is asked for, not searched
         self._index = self._of_books(opened.arrays["books"])
 
     @property
     def most(self) -> int:
-        """All lists, if they are few."""
+        """All lists, or MOST_WIDTH of them."""
         return min(self._number, MOST_WIDTH)
 
     def search(self, queries_BD: np.ndarray, k: int, probes: int) -> np.ndarray:
-        """rows_BK int64: k near rows of each query, of the `probes` lists nearest to it, in no
-        order and padded with -1; the same for a query alone as among others."""
+        """rows_BK int64: k near rows of each query, of `probes` lists near to it (one fewer if that
+        is odd), in no order and padded with -1; the same for a query alone as among others."""
         asked, parts = len(queries_BD), min(PARTS, probes, self._number)
         lists_BP = self._nearest_lists(queries_BD, min(probes, self._number) // parts * parts)
         # each part of a query's lists is asked by itself, always, so that two threads can share one
@@ -170,7 +189,6 @@ class InvertedLists:
 
     def _of_books(self, books: np.ndarray) -> Any:
         dimensions = self._vectors_LD.shape[1]
-        self._coarse = library.IndexFlatIP(dimensions)  # FAISS asks for one; it is not searched
         index = library.IndexIVFPQFastScan(
             self._coarse, dimensions, self._number, len(books), 4, INNER, BLOCK
         )
@@ -190,28 +208,28 @@ def _checked(arrays: Mapping[str, np.ndarray], rows: int, dimensions: int) -> np
     wanted = {
         "books": ("<f4", (len(books), 16 * dimensions // len(books))),
         "sizes": ("<i8", sizes_C.shape[:1]),
-        "lists": ("|u1", lists.shape[:1]),
+        "lists": ("<i8", lists.shape[:1]),
     }
     found = {name: (arrays[name].dtype.str, arrays[name].shape) for name in wanted}
     if found != wanted or dimensions % len(books):
         raise ValueError(f"arrays {found}, not {wanted}")
     if not np.isfinite(books).all():
         raise ValueError("values that are not finite")
-    if sizes_C.min() < 0 or sizes_C.max() > rows or not rows <= sizes_C.sum() <= COPIES * rows:
+    if sizes_C.min() < 1 or sizes_C.max() > rows or not rows <= sizes_C.sum() <= COPIES * rows:
         raise ValueError(f"lists of {sizes_C.sum()} rows")
     width = _width(books)
     ends_C = np.cumsum(_rooms(sizes_C) * (width + ID))
-    if ends_C[-1] != len(lists):
-        raise ValueError(f"lists of {len(lists)} bytes, not {ends_C[-1]}")
+    if ends_C[-1] != lists.nbytes:
+        raise ValueError(f"lists of {lists.nbytes} bytes, not {ends_C[-1]}")
     offsets_C = np.concatenate([[0], ends_C[:-1]])
-    seen = np.zeros(rows, bool)
-    for first, size in zip(offsets_C.tolist(), sizes_C.tolist(), strict=True):
-        ids = lists[first + int(_rooms(np.array(size))) * width :][: size * ID].view(np.int64)
-        if size and not 0 <= ids.min() <= ids.max() < rows:
-            raise ValueError(f"row {ids.max()}")
-        seen[ids] = True
-    if not seen.all():
-        raise ValueError(f"row {int(seen.argmin())} is in no list")
+    ids_C = (offsets_C + _rooms(sizes_C) * width) // ID  # where they begin in each list
+    place_N = np.repeat(ids_C - np.cumsum(sizes_C) + sizes_C, sizes_C)
+    rows_N = lists[place_N + np.arange(len(place_N))]
+    if not 0 <= rows_N.min() <= rows_N.max() < rows:
+        raise ValueError(f"rows {rows_N.min()} to {rows_N.max()}")
+    held = np.bincount(rows_N, minlength=rows)
+    if not held.all():
+        raise ValueError(f"row {int(held.argmin())} is in no list")
     return offsets_C
 
 

@@ -20,8 +20,8 @@ from lmtx_ray.search.threads import in_threads
 ROUNDS = 6  # of k-means: more find the same neighbours
 SAMPLE = 256  # vectors for each mean that k-means sees
 LOOKED = 6  # cells in which a vector's centre is looked for
-ACROSS = 4  # times what is lost the same way counts: a vector's second centre is to lie elsewhere
-PIECE = 1 << 16  # vectors at a time
+ACROSS = 4  # SOAR's lambda: how much more it counts what both centres lack the same way
+PIECE = 1 << 14  # vectors at a time, of each thread
 LEAST = 1e-12  # of a length
 
 
@@ -46,9 +46,11 @@ class Cells:
     def __init__(self, centres_CD: np.ndarray) -> None:
         cells = _cells_of(len(centres_CD))
         self._centres_CD = centres_CD
-        self._cells_KD = _means(centres_CD, cells)
-        order_C, ends_K = _by(nearest(self._cells_KD, centres_CD, 1)[0][:, 0], cells)
-        self._numbers = np.split(order_C, ends_K[:-1])
+        cells_KD = _means(centres_CD, cells)
+        order_C, ends_K = _by(nearest(cells_KD, centres_CD, 1)[0][:, 0], cells)
+        filled_K = np.diff(ends_K, prepend=0) > 0
+        self._cells_KD = np.ascontiguousarray(cells_KD[filled_K])
+        self._numbers = [own for own in np.split(order_C, ends_K[:-1]) if len(own)]
         self._centres = [product_with(centres_CD[own]) for own in self._numbers]
 
     def nearest_two(self, vectors_ND: np.ndarray) -> np.ndarray:
@@ -67,7 +69,7 @@ class Cells:
         best_P = products_PE.argmax(axis=1)
         first_P = _at(found_PE, best_P)
         between_PE = products_of(self._centres_CD[first_P], self._centres_CD, found_PE)
-        squares_P1 = (vectors_PD**2).sum(axis=1, keepdims=True)
+        squares_P1 = np.einsum("pd,pd->p", vectors_PD, vectors_PD)[:, None]
         product_P1 = np.take_along_axis(products_PE, best_P[:, None], axis=1)
         # squares and products of v - c for unit c, by those of v and c
         first_P1 = squares_P1 + 1 - 2 * product_P1
@@ -81,14 +83,14 @@ class Cells:
 
     def _best_of_cells(self, vectors_PD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The best centre of each of the cells nearest to a vector, int64 [P, E], and its product,
-        float32 [P, E]; -inf where a cell has none."""
+        float32 [P, E]."""
         looked = min(LOOKED, len(self._numbers))
         cells_PE = nearest(self._cells_KD, vectors_PD, looked)[0]
         order, ends_K = _by(cells_PE.ravel(), len(self._numbers))
-        best, found = np.full(len(order), -np.inf, np.float32), np.zeros(len(order), np.int64)
+        best, found = np.empty(len(order), np.float32), np.empty(len(order), np.int64)
         asked = np.split(order, ends_K[:-1])
         for places_M, product, own in zip(asked, self._centres, self._numbers, strict=True):
-            if len(places_M) and len(own):
+            if len(places_M):
                 products_MC = product.apply(vectors_PD[places_M // looked])
                 place_M = products_MC.argmax(axis=1)
                 best[places_M] = _at(products_MC, place_M)

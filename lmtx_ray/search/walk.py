@@ -1,7 +1,7 @@
 """A graph of neighbours (HNSW) over vectors of one length: a query walks to what is near to it.
 
-FAISS builds the graph and walks it, over vectors in 8 bits a value, whose distances it sums in
-integers. Of its index the arrays alone are kept and used where they are mapped. What they say is
+FAISS builds the graph and walks it, over vectors in 8 bits a value, whose distances it sums
+exactly. Of its index the arrays alone are kept and used where they are mapped. What they say is
 checked: a link to a row that is not there, or not on that level, would be followed into other
 memory.
 Shapes: N vectors, D dimensions, E links, B queries, K found.
@@ -16,36 +16,41 @@ from typing import Any
 import faiss
 import numpy as np
 
+from lmtx_ray.search.int8_rows import MIDDLE, MOST
 from lmtx_ray.search.singly import product_with
 
 library: Any = faiss  # whose stubs lack much of what is called here
 
 PIECE = 1 << 16  # vectors added at a time
 NONE = -1  # no link
-MIDDLE, MOST = 128, 127  # the byte that means 0, and the greatest difference from it
 SEEN, CLIPPED = 4096, 1e-4  # vectors of which the scale is told, and the share of values beyond it
 LEAST = 1e-12  # of a length
 EXACTLY = 24  # bits of a whole number that float32 holds
+MOST_LINKS = 1 << 10  # of a row
 
 
-def graph_of(vectors_ND: np.ndarray, links: int, ef_construction: int) -> dict[str, np.ndarray]:
-    """The arrays of a graph that links each vector with so many, and with twice as many on the
-    lowest level; the same for the same vectors, whatever the threads."""
-    values = np.abs(vectors_ND[:: -(-len(vectors_ND) // SEEN)])
+def graph_of(
+    vectors_ND: np.ndarray, links: int, ef_construction: int
+) -> tuple[dict[str, np.ndarray], Any]:
+    """A graph that links each vector with so many, and with twice as many on the lowest level; the
+    same for the same vectors, whatever the threads. Its arrays, and what has to last as long as
+    they do."""
+    values = np.nan_to_num(np.abs(_unit(vectors_ND[:: -(-len(vectors_ND) // SEEN)])))
     scale = np.array([MOST / max(np.quantile(values, 1 - CLIPPED), LEAST)], np.float32)
     index = _index(vectors_ND.shape[1], links)
     index.hnsw.efConstruction = ef_construction
     for start in range(0, len(vectors_ND), PIECE):
         index.add(_bytes_of(vectors_ND[start : start + PIECE], scale))
     graph, codes = index.hnsw, library.downcast_index(index.storage).codes
-    return {
-        "codes": library.rev_swig_ptr(codes.data(), codes.size()).reshape(vectors_ND.shape).copy(),
+    arrays = {
+        "codes": library.rev_swig_ptr(codes.data(), codes.size()).reshape(vectors_ND.shape),
         "scale": scale,
         "levels": library.vector_to_array(graph.levels),
-        "links": library.vector_to_array(graph.neighbors),
-        "links_of_level": _until(library.vector_to_array(graph.cum_nneighbor_per_level)),
+        "links": library.rev_swig_ptr(graph.neighbors.data(), graph.neighbors.size()),
+        "links_of_level": _links_of_level(index),
         "entry": np.array([graph.entry_point], np.int32),
     }
+    return arrays, index
 
 
 class Walk:
@@ -62,7 +67,7 @@ class Walk:
         """rows_BK int64, nearest first and padded with -1, by a walk that keeps `width` rows in
         mind; the same for a query alone as among others."""
         settings = library.SearchParametersHNSW(efSearch=max(width, k))
-        rows_BK: np.ndarray = self._index.search(self._codes(queries_BD), k, params=settings)[1]
+        rows_BK: np.ndarray = self._index.search(self._bytes_of(queries_BD), k, params=settings)[1]
         return rows_BK
 
     def nearest_of_all(self, queries_BD: np.ndarray, k: int) -> np.ndarray:
@@ -72,7 +77,7 @@ class Walk:
         if k >= rows:
             return np.tile(np.arange(rows), (len(queries_BD), 1))
         most = min(MOST, (1 << EXACTLY) // (MOST * dimensions))
-        whole_BD = np.rint((self._codes(queries_BD) - MIDDLE) * np.float32(most / MOST))
+        whole_BD = np.rint((self._bytes_of(queries_BD) - MIDDLE) * np.float32(most / MOST))
         products_BN = self._product.apply(whole_BD)
         return np.argpartition(products_BN, rows - k, axis=1)[:, rows - k :].copy()
 
@@ -80,17 +85,25 @@ class Walk:
     def _product(self) -> Any:
         return product_with(self._arrays["codes"].astype(np.float32) - MIDDLE)
 
-    def _codes(self, queries_BD: np.ndarray) -> np.ndarray:
-        lengths_B1 = np.linalg.norm(queries_BD, axis=1, keepdims=True)
-        return _bytes_of(queries_BD / lengths_B1.clip(LEAST), self._arrays["scale"])
+    def _bytes_of(self, queries_BD: np.ndarray) -> np.ndarray:
+        return _bytes_of(queries_BD, self._arrays["scale"])
 
 
 def _bytes_of(vectors_ND: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Whole values from 1 to 255, as float32: FAISS takes them as they are."""
-    scaled_ND = np.rint(vectors_ND * scale)
+    """Whole values from 1 to 255, as float32: FAISS takes them as they are. Of vectors of one
+    length; what has none is far from all."""
+    scaled_ND = np.rint(_unit(vectors_ND) * scale)
     # of a value that is no number these take the bound
     bytes_ND: np.ndarray = np.fmin(np.fmax(scaled_ND, -MOST), MOST) + np.float32(MIDDLE)
     return bytes_ND
+
+
+def _unit(vectors_ND: np.ndarray) -> np.ndarray:
+    """Vectors of length 1, also of very long ones and very short ones; nan for those of none."""
+    with np.errstate(all="ignore"):
+        scaled_ND = vectors_ND / np.abs(vectors_ND).max(axis=1, keepdims=True)
+        unit_ND: np.ndarray = scaled_ND / np.linalg.norm(scaled_ND, axis=1, keepdims=True)
+    return unit_ND
 
 
 def _index(dimensions: int, links: int) -> Any:
@@ -101,9 +114,9 @@ def _index(dimensions: int, links: int) -> Any:
     )
 
 
-def _until(ends: np.ndarray) -> np.ndarray:
-    """How many links a row has on each level, int32 of cumulated numbers."""
-    return np.diff(ends).astype(np.int32)
+def _links_of_level(index: Any) -> np.ndarray:
+    """How many links a row has on each level, int32."""
+    return np.diff(library.vector_to_array(index.hnsw.cum_nneighbor_per_level)).astype(np.int32)
 
 
 def _index_of(arrays: Mapping[str, np.ndarray]) -> Any:
@@ -155,7 +168,10 @@ def _check(arrays: Mapping[str, np.ndarray], rows: int, dimensions: int) -> None
         raise ValueError(f"a scale of {arrays['scale'][0]}")
     if levels.min() < 1 or levels.max() > len(of_level) or of_level.min() < 1:
         raise ValueError(f"rows on levels {levels.min()} to {levels.max()}")
-    if of_level[0] % 2 or (of_level[1:] != of_level[0] // 2).any():
+    links_of_row = int(of_level[0]) // 2
+    if not 0 < links_of_row <= MOST_LINKS or not np.array_equal(
+        of_level, _links_of_level(_index(dimensions, links_of_row))
+    ):
         raise ValueError(f"links {of_level.tolist()} on the levels")
     _check_links(levels, links, of_level, int(arrays["entry"][0]))
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from lmtx_ray.search import approximate, inverted_lists
-from lmtx_ray.search.approximate import narrowest, settle
-from lmtx_ray.search.approximate_file import KINDS, approximate_name, wish_of
+from lmtx_ray.search.approximate import Approximate, narrowest, settle
+from lmtx_ray.search.approximate_file import KINDS, Settled, approximate_name, wish_of
 from lmtx_ray.search.index import LabelIndex, load_shard
 from lmtx_ray.search.row_labels import save_row_labels
 from lmtx_ray.search.selection import Selection
@@ -176,6 +176,15 @@ def test_more_than_is_wanted_is_aimed_at_and_not_insisted_on(
     assert set(Counter(blind.asked).values()) == {2}  # of near samples and far ones, once each
 
 
+def test_what_would_look_more_widely_than_is_worth_it_is_exact() -> None:
+    blind = Blind()
+    index = Approximate("ivf", blind, Settled(400, 0.99, 0.99), 100_000)
+    assert index.search(QUERIES[:2], 100) == [None, None]
+    assert blind.asked[-1][1] == 400
+    assert index.search(QUERIES[:2], 300) == [None, None]
+    assert len(blind.asked) == 1
+
+
 def test_few_labels_have_no_approximate_index(tmp_path: Path) -> None:
     LabelIndex.build(KNOWN[:100]).save(tmp_path)
     assert settle(tmp_path, 0, "ivf", WANTED) is None
@@ -216,16 +225,16 @@ def test_an_index_of_another_version_is_searched_exactly(
 @pytest.mark.parametrize("folder", ["ivf"], indirect=True)
 def test_lists_of_other_rows_are_refused(folder: Path, tmp_path: Path) -> None:
     arrays = open_tensors(folder / approximate_name(0)).arrays
-    sizes, lists = arrays["sizes"].copy(), arrays["lists"].copy()
+    sizes, lists = arrays["sizes"].copy(), arrays["lists"].view(np.uint8).copy()
     far, places = lists.copy(), places_of_row(sizes, lists, 5)
     assert len(places) == 2
-    for wrong, told in ((ROWS, f"row {ROWS}"), (-1, "row"), (6, "row 5 is in no list")):
+    for wrong, told in ((ROWS, f"to {ROWS}"), (-1, "rows -1"), (6, "row 5 is in no list")):
         for place in places:
             far[place : place + 8] = np.array([wrong], np.int64).view(np.uint8)
-        assert told in refused(folder, tmp_path, lists=far)
+        assert told in refused(folder, tmp_path, lists=far.view(np.int64))
     sizes[0] += 64
     assert "rows" in refused(folder, tmp_path, sizes=sizes)
-    assert "bytes" in refused(folder, tmp_path, lists=lists[:-32])
+    assert "bytes" in refused(folder, tmp_path, lists=arrays["lists"][:-4])
     assert "finite" in refused(folder, tmp_path, books=arrays["books"] * np.float32(np.nan))
     refused(folder, tmp_path, books=arrays["books"][:-1])
     refused(folder, tmp_path, books=arrays["books"][:0], sizes=sizes[:0])

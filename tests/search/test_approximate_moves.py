@@ -13,6 +13,7 @@ from lmtx_ray.search.approximate_file import approximate_name, wish_of
 from lmtx_ray.search.index import LabelIndex
 from lmtx_ray.search.index_moves import move_index
 from lmtx_ray.search.shard_file import shard_name
+from lmtx_ray.search.tensor_file import overwrite
 from lmtx_ray.search.threads import use_threads
 from tests.search.test_approximate import DIMENSIONS, made
 
@@ -74,3 +75,15 @@ def test_a_shard_of_which_much_is_gone_is_written_with_an_index_of_its_own(tmp_p
     assert index.shards[0].approximate is None
     assert (tmp_path / "little" / shard_name(0)).exists()
     assert not (tmp_path / "little" / approximate_name(0)).exists()
+
+
+def test_a_shard_whose_index_is_of_another_version_is_written_anew(tmp_path: Path) -> None:
+    use_threads(1)
+    known = made(ROWS, 1)
+    before = tmp_path / "before"
+    LabelIndex.build(known).save(before)
+    settle(before, 0, "ivf", WANTED)
+    overwrite(before / approximate_name(0), "ivf", np.zeros(1, np.int64))
+    index = moved(before, tmp_path / "now", edited(np.arange(5), 0), known[:0])
+    assert index.shards[0].approximate is not None
+    assert np.array_equal(index.search(known[5:100], 1)[0][:, 0], np.arange(95))

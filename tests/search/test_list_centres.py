@@ -9,6 +9,8 @@ import faiss
 import numpy as np
 import pytest
 
+from lmtx_ray.search import inverted_lists
+from lmtx_ray.search.best_of import products_of
 from lmtx_ray.search.index_choice import bytes_of, factory_of
 from lmtx_ray.search.inverted_lists import InvertedLists, build
 from lmtx_ray.search.list_centres import Cells, centres
@@ -137,3 +139,37 @@ def test_products_with_all_lists_are_held_of_some_queries_at_a_time(tmp_path: Pa
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4096 * 1024 * 8  # the places alone, as int64, were as large as that
+
+
+@pytest.mark.parametrize("alike", [6000, 9000])
+def test_very_many_vectors_that_are_all_alike_take_no_look_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alike: int
+) -> None:
+    monkeypatch.setattr(inverted_lists, "PACKED", 64)  # so that a list is longer
+    vectors_LD = unit(9000, 16, 100)
+    vectors_LD[:alike] = vectors_LD[0]
+    build(vectors_LD, "IVF512,PQ8x4fs", tmp_path / "lists", {})
+    lists = InvertedLists(tmp_path / "lists", vectors_LD)
+    queries_BD = np.concatenate([vectors_LD[:1], vectors_LD[-5:]])
+    found_BK = lists.search(queries_BD, 10, 6)
+    scores_BK = np.einsum("bd,bkd->bk", queries_BD, vectors_LD[found_BK])
+    assert scores_BK.max(axis=1) == pytest.approx(np.ones(6), abs=1e-5)
+
+
+@pytest.mark.parametrize("probes", [1, 3, 8, 100])
+def test_no_row_is_found_twice(tmp_path: Path, probes: int) -> None:
+    vectors_LD, queries_BD = unit(9000, 16, 100), unit(20, 16, 100, seed=1)
+    build(vectors_LD, "IVF512,PQ8x4fs", tmp_path / "lists", {})
+    found_BK = InvertedLists(tmp_path / "lists", vectors_LD).search(queries_BD, 50, probes)
+    for found_K in found_BK:
+        rows = found_K[found_K >= 0].tolist()
+        assert len(rows) == len(set(rows)) > 0
+
+
+def test_rows_of_one_query_have_the_products_they_have_among_others() -> None:
+    vectors_LD, queries_BD = unit(200, 24, 10), unit(3, 24, 10, seed=1)
+    for wide in (7, 8):
+        rows_BW = np.random.default_rng(0).integers(-1, 200, (3, wide))
+        among_BW = products_of(queries_BD, vectors_LD, rows_BW)
+        alone = [products_of(queries_BD[[at]], vectors_LD, rows_BW[[at]])[0] for at in range(3)]
+        assert np.array_equal(np.stack(alone), among_BW)

@@ -15,7 +15,8 @@ def unit(rows: int, dimensions: int, seed: int) -> np.ndarray:
 
 
 VECTORS, QUERIES = unit(2000, 48, 0), 3 * unit(30, 48, 1)
-WALK = Walk(graph_of(VECTORS, 16, 100), *VECTORS.shape)
+ARRAYS, HELD = graph_of(VECTORS, 16, 100)
+WALK = Walk(ARRAYS, *VECTORS.shape)
 
 
 def share(found_BK: np.ndarray, queries_BD: np.ndarray, vectors_ND: np.ndarray) -> float:
@@ -31,9 +32,9 @@ def test_a_walk_and_products_with_all_find_the_nearest_whatever_a_query_s_length
 
 def test_the_same_vectors_have_the_same_graph_on_any_threads() -> None:
     use_threads(1)
-    one = graph_of(VECTORS, 8, 40)
+    one, _held_one = graph_of(VECTORS, 8, 40)
     use_threads(2)
-    two = graph_of(VECTORS, 8, 40)
+    two, _held_two = graph_of(VECTORS, 8, 40)
     use_threads(1)
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
@@ -41,7 +42,8 @@ def test_the_same_vectors_have_the_same_graph_on_any_threads() -> None:
 @pytest.mark.parametrize("dimensions", [48, 1600])
 def test_products_with_all_are_whole_numbers_also_of_many_dimensions(dimensions: int) -> None:
     vectors_ND, queries_BD = unit(300, dimensions, 0), unit(40, dimensions, 1)
-    walk = Walk(graph_of(vectors_ND, 8, 40), *vectors_ND.shape)
+    arrays, _held = graph_of(vectors_ND, 8, 40)
+    walk = Walk(arrays, *vectors_ND.shape)
     found_BK = walk.nearest_of_all(queries_BD, 20)
     assert share(found_BK, queries_BD, vectors_ND) > 0.85
     for place, query_D in enumerate(queries_BD):
@@ -51,6 +53,20 @@ def test_products_with_all_are_whole_numbers_also_of_many_dimensions(dimensions:
 
 def test_a_query_that_is_no_number_or_nothing_finds_something() -> None:
     odd_BD = np.stack([np.full(48, np.nan), np.zeros(48), np.full(48, np.inf)]).astype(np.float32)
-    with np.errstate(invalid="ignore"):
-        for found_BK in (WALK.nearest(odd_BD, 5, 64), WALK.nearest_of_all(odd_BD, 5)):
-            assert ((found_BK >= 0) & (found_BK < len(VECTORS))).all()
+    for found_BK in (WALK.nearest(odd_BD, 5, 64), WALK.nearest_of_all(odd_BD, 5)):
+        assert ((found_BK >= 0) & (found_BK < len(VECTORS))).all()
+
+
+@pytest.mark.parametrize("times", [1e-25, 1e30])
+def test_a_query_s_length_does_not_matter(times: float) -> None:
+    scaled_BD = QUERIES * np.float32(times)
+    assert np.array_equal(WALK.nearest(scaled_BD, 9, 64), WALK.nearest(QUERIES, 9, 64))
+
+
+def test_vectors_of_no_length_are_far_from_all() -> None:
+    """As the middle of all they would be nearer than what is a little alike."""
+    empty_ND = VECTORS.copy()
+    empty_ND[::10] = 0
+    arrays, _held = graph_of(empty_ND, 16, 100)
+    found_BK = Walk(arrays, *empty_ND.shape).nearest(QUERIES, 100, 200)
+    assert not np.isin(found_BK, np.arange(0, len(VECTORS), 10)).any()
