@@ -30,15 +30,17 @@ def products_of(queries_BD: np.ndarray, vectors_LD: np.ndarray, rows_BW: np.ndar
     """products_BW of each query and its own rows, int64; -inf where -1 stands for none. One is
     summed in float32 and does not depend on the other rows and queries."""
     products_BW = np.empty(rows_BW.shape, np.float32)
-    if len(queries_BD) == 1 and rows_BW.shape[1] % PARTS == 0:  # FAISS gives a thread whole queries
-        queries_BD, rows_BW = queries_BD.repeat(PARTS, axis=0), rows_BW.reshape(PARTS, -1)
+    # FAISS gives a thread whole queries, so one is asked as two
+    parts = PARTS if len(queries_BD) == 1 and rows_BW.shape[1] % PARTS == 0 else 1
+    queries_PD = queries_BD.repeat(parts, axis=0)
+    rows_PW = rows_BW.reshape(len(queries_PD), -1) if parts > 1 else rows_BW
     library.fvec_inner_products_by_idx(
         library.swig_ptr(products_BW),
-        library.swig_ptr(queries_BD),
+        library.swig_ptr(queries_PD),
         library.swig_ptr(vectors_LD),
-        library.swig_ptr(rows_BW),
-        queries_BD.shape[1],
-        *rows_BW.shape,
+        library.swig_ptr(rows_PW),
+        queries_PD.shape[1],
+        *rows_PW.shape,
     )
-    products_BW[rows_BW.reshape(products_BW.shape) < 0] = -np.inf
+    products_BW[rows_BW < 0] = -np.inf
     return products_BW
