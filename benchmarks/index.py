@@ -4,7 +4,8 @@
                                [--work FOLDER] [--quick] [--add] [--sides exact,ivf,hnswlib]
 
 Label vectors are real ones, repeated with noise (`index_vectors`): of a set's labels (`--data`), of
-a file, or of the labels of the sample here. Each side builds and searches in a process of its own,
+a file, or of the labels of the sample here. Queries are label vectors with noise; recall is told of
+test documents of the set too. Each side builds and searches in a process of its own,
 alone, on all cores; the result is saved after each, and `--add` goes on with what is in the file of
 the day. hnswlib: `pip install --no-deps hnswlib==0.8.0`. Ends with one line of JSON.
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.index_sides import threads
-from benchmarks.index_vectors import real_vectors, write_vectors
+from benchmarks.index_vectors import real_documents, real_vectors, write_vectors
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -133,6 +134,7 @@ def run(
     with tempfile.TemporaryDirectory() as temporary:
         work = given.work or Path(temporary)
         name, real_RD = real_vectors(given.vectors, given.data, work)
+        documents_TD = real_documents(given.vectors, given.data, work)
         report.content |= {"vectors": name, "real_vectors": len(real_RD)}
         for size in sizes:
             own = report.of(size)
@@ -140,7 +142,10 @@ def run(
             own["default"] = default_of(size, real_RD.shape[1], int8)
             missing = [name for name in sides if name not in own["sides"]]
             with tempfile.TemporaryDirectory(dir=work, prefix=f"labels-{size}-") as made:
-                exact_build = prepared(Path(made), real_RD, size, queries) if missing else 0.0
+                if missing:
+                    vectors = Path(made) / "vectors.safetensors"
+                    write_vectors(vectors, real_RD, size, queries, documents_TD)
+                    exact_build = prepared(Path(made))
                 for name in missing:
                     own["sides"][name] = side(name, Path(made), exact_build)
                     report.save()
@@ -148,9 +153,8 @@ def run(
     return report.content
 
 
-def prepared(folder: Path, real_RD: Any, size: int, queries: int) -> float:
-    """Vectors, the truth and the exact index; seconds of the last."""
-    write_vectors(folder / "vectors.safetensors", real_RD, size, queries)
+def prepared(folder: Path) -> float:
+    """The truth and the exact index; seconds of the latter."""
     step("truth", folder)
     seconds: float = step("build-exact", folder)["seconds"]
     return seconds

@@ -3,7 +3,7 @@
     python -m benchmarks.index_sides STEP FOLDER
 
 Steps: `truth`, `build-exact`, `build-ivf`, `build-hnsw`, `exact`, `ivf`, `hnsw`, `hnswlib`. FOLDER
-holds `vectors.safetensors` with `vectors` and `queries`, and what earlier steps wrote.
+holds `vectors.safetensors` with `vectors`, `queries` and `documents`, and what earlier steps wrote.
 Shapes: L labels, D dimensions, Q queries, K found.
 """
 
@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
 K, BATCH, SECONDS = 100, 128, 10.0  # seconds at most of one kind of timing, after the first round
 M, EF_CONSTRUCTION, EF_SEARCH = 100, 300, 300  # the paper's settings of hnswlib
 PIECE = 1 << 13
+ASKED = {"queries": "recall", "documents": "recall_of_documents"}
 Search = Callable[[np.ndarray], np.ndarray]  # queries_QD -> ids_QK
 
 
@@ -34,18 +36,19 @@ def threads() -> int:
 
 
 def opened(folder: Path) -> TensorFile:
-    """The label vectors and the queries."""
+    """The label vectors, and what is asked."""
     return open_tensors(folder / "vectors.safetensors")
 
 
 def truth(folder: Path) -> dict[str, Any]:
-    """Keep each query's true nearest: exact search in float32."""
+    """Keep the true nearest of each query and document: exact search in float32."""
     import faiss
 
     arrays, began = opened(folder).arrays, time.perf_counter()
     faiss.omp_set_num_threads(threads())
-    found = faiss.knn(arrays["queries"], arrays["vectors"], K, metric=faiss.METRIC_INNER_PRODUCT)
-    write_tensors(folder / "truth.safetensors", {"rows": found[1]})
+    nearest = partial(faiss.knn, xb=arrays["vectors"], k=K, metric=faiss.METRIC_INNER_PRODUCT)
+    found = {name: nearest(arrays[name])[1] for name in ASKED if len(arrays[name])}
+    write_tensors(folder / "truth.safetensors", found)
     return {"seconds": round(time.perf_counter() - began, 2)}
 
 
@@ -120,17 +123,25 @@ def hnswlib_side(folder: Path) -> dict[str, Any]:
 def measured(folder: Path, search: Search) -> dict[str, Any]:
     """Recall, queries a second and memory."""
     queries_QD = np.array(opened(folder).arrays["queries"])
-    rows_QK = open_tensors(folder / "truth.safetensors").arrays["rows"]
-    found = [search(queries_QD[at : at + BATCH]) for at in range(0, len(queries_QD), BATCH)]
-    pairs = zip(np.concatenate(found), rows_QK, strict=True)
-    recall = np.mean([np.isin(true, own).mean() for own, true in pairs])
     batch, single = (rate(search, queries_QD, size) for size in (BATCH, 1))
     return {
-        "recall": round(float(recall), 4),
+        **recalls(folder, search),
         "batch_per_second": round(batch, 1),
         "single_per_second": round(single, 1),
         "memory_mib": memory_mib(),
     }
+
+
+def recalls(folder: Path, search: Search) -> dict[str, float]:
+    """The share of the true nearest that is found, of queries and of a set's documents."""
+    arrays, found = opened(folder).arrays, {}
+    for name, rows_QK in open_tensors(folder / "truth.safetensors").arrays.items():
+        asked_QD = np.array(arrays[name])
+        parts = [search(asked_QD[at : at + BATCH]) for at in range(0, len(asked_QD), BATCH)]
+        pairs = zip(np.concatenate(parts), rows_QK, strict=True)
+        recall = float(np.mean([np.isin(true, own).mean() for own, true in pairs]))
+        found[ASKED[name]] = round(recall, 4)
+    return found
 
 
 def rate(search: Search, queries_QD: np.ndarray, size: int) -> float:

@@ -1,24 +1,27 @@
 """Label vectors for the index benchmark: real ones, repeated with noise until there are enough.
 
 They come from a file, from the labels of a set (a folder with `labels.jsonl.gz`), or from the
-sample in this repository; what is encoded is kept in a folder.
-Shapes: R real vectors, L labels, D dimensions, Q queries.
+sample in this repository; what is encoded is kept in a folder. Of a set its test documents too.
+Shapes: R real vectors, L labels, D dimensions, Q queries, T documents.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.plain_bundle import ENCODER, SAMPLE
+from lmtx_ray.corpus.text_keys import document_text
 from lmtx_ray.search.tensor_file import TensorWriter, open_tensors, write_tensors
 
 NOISE = 0.3  # the length of what is added to a label's vector, of length 1: a cosine of 0.96
 QUERY_NOISE = 0.7  # and to a label's vector to make a query: a cosine of 0.82
 PIECE = 1 << 13  # rows
+DOCUMENTS = 512
 
 
 def real_vectors(file: Path | None, data: Path | None, cache: Path) -> tuple[str, np.ndarray]:
@@ -27,27 +30,41 @@ def real_vectors(file: Path | None, data: Path | None, cache: Path) -> tuple[str
     if file:
         return file.name, np.asarray(open_tensors(file).arrays["vectors"], np.float32)
     folder = data or SAMPLE
-    kept = cache / f"{folder.name}.safetensors"
-    if not kept.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with gzip.open(folder / "labels.jsonl.gz", "rt", encoding="utf-8") as lines:
-            texts = [json.loads(line)["title"] for line in lines]
-        write_tensors(kept, {"vectors": _encoded(texts)})
-    return folder.name, open_tensors(kept).arrays["vectors"]
+    return folder.name, _encoded(folder, "labels", cache)
 
 
-def _encoded(texts: list[str]) -> np.ndarray:
+def real_documents(file: Path | None, data: Path | None, cache: Path) -> np.ndarray:
+    """float32 unit vectors [T, D] of the first test documents of the same set; none of a file."""
+    if file:
+        return np.empty((0, open_tensors(file).arrays["vectors"].shape[1]), np.float32)
+    return _encoded(data or SAMPLE, "test", cache)
+
+
+def _encoded(folder: Path, name: str, cache: Path) -> np.ndarray:
+    """Unit vectors of all labels of a set, or of its first test documents, made once."""
     from lmtx_ray.student.encoder import Encoder
 
-    return Encoder(ENCODER).encode(texts, "label")
+    kept = cache / f"{folder.name}-{name}.safetensors"
+    if not kept.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        side, most = ("label", None) if name == "labels" else ("document", DOCUMENTS)
+        with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in islice(lines, most)]
+        texts = [document_text(row["title"], row.get("content") or "") for row in rows]
+        write_tensors(kept, {"vectors": Encoder(ENCODER).encode(texts, side)})
+    return open_tensors(kept).arrays["vectors"]
 
 
-def write_vectors(path: Path, real_RD: np.ndarray, labels: int, queries: int) -> None:
-    """A file with `vectors` [L, D] and `queries` [Q, D]; no process holds them all."""
-    dimensions = real_RD.shape[1]
-    shapes = {"vectors": ("F32", (labels, dimensions)), "queries": ("F32", (queries, dimensions))}
+def write_vectors(
+    path: Path, real_RD: np.ndarray, labels: int, queries: int, documents_TD: np.ndarray
+) -> None:
+    """A file with `vectors` [L, D], `queries` [Q, D] and `documents` [T, D]; no process holds them
+    all."""
+    rows = {"vectors": labels, "queries": queries, "documents": len(documents_TD)}
+    shapes = {name: ("F32", (number, real_RD.shape[1])) for name, number in rows.items()}
     asked = np.sort(np.random.default_rng(17).integers(0, labels, queries))
     with TensorWriter(path, shapes) as writer:
+        writer.write("documents", documents_TD)
         for start in range(0, labels, PIECE):
             piece = label_vectors(real_RD, start, min(start + PIECE, labels))
             writer.write("vectors", piece)

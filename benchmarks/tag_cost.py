@@ -6,8 +6,10 @@ Bundles of made labels (`benchmarks/lexical.py`) with the packaged all-MiniLM-L6
 and vectors fused. A label's vector lies near that of one of 1,024 labels that are encoded, as those
 of a vocabulary lie in groups. Documents are 150 made words, of which the encoder reads 128 tokens.
 Counts seconds of the processor: encode, dense search, search by words, and what is left (fusion,
-probabilities, rows of tags); of each 64 documents the least of some passes. With --quick fewer
-documents, and no size between the least and the most. Ends with one line of JSON.
+probabilities, rows of tags); of each 64 documents the least of some passes. Tells how many of the
+nearest labels the dense side finds of documents, which are farther from these labels than those of
+a real vocabulary are (`benchmarks/index.py`). With --quick fewer documents, and no size between the
+least and the most. Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ from lmtx_ray.corpus import schemas
 from lmtx_ray.search.approximate import settle
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.index_choice import choose, kind_of
-from lmtx_ray.search.shard_file import shard_name, write_shard
+from lmtx_ray.search.shard_file import read_shard, shard_name, write_shard
+from lmtx_ray.search.singly import nearest
 from lmtx_ray.student.encoder import Encoder
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -41,6 +44,7 @@ LABELS, DOCUMENTS, QUICK_DOCUMENTS = (10_000, 100_000, 1_000_000), 512, 128
 GIB = 1 << 30
 GROUPS, SPREAD, PIECE = 1024, 0.8, 1 << 13
 BLOCK, PASSES = 64, 3
+NEAREST = 100
 MOST = 1.3  # times what a document costs with the fewest labels
 PARTS = ("encode", "dense", "lexical", "rest")
 
@@ -133,6 +137,16 @@ def costs(bundles: Sequence[str], documents: int) -> list[dict[str, float]]:
     return found
 
 
+def recall(bundle: str, documents: int) -> float:
+    """The share of their NEAREST labels, by all products, that the dense side finds."""
+    tagger = Tagger.load(bundle)
+    vectors_BD = tagger.encode(made_documents(documents, 1))
+    labels_LD = read_shard(Path(tagger.folder) / "index" / shard_name(0)).vectors_LD
+    true_BK = nearest(labels_LD, vectors_BD, NEAREST)[0]
+    pairs = zip(true_BK, tagger.search(vectors_BD, NEAREST)[0], strict=True)
+    return round(float(np.mean([np.isin(true, own).mean() for true, own in pairs])), 3)
+
+
 def measured(labels: Sequence[int], documents: int) -> list[dict[str, Any]]:
     """A row for each number of labels."""
     with tempfile.TemporaryDirectory() as folder:
@@ -141,8 +155,10 @@ def measured(labels: Sequence[int], documents: int) -> list[dict[str, Any]]:
             began = time.monotonic()
             bundles.append(publish(Path(folder) / f"bundle-{count}", label_table(count)))
             built.append(round(time.monotonic() - began, 1))
-        rows = zip(labels, built, costs(bundles, documents), strict=True)
-        return [{"labels": n, "built_seconds": seconds, "ms": ms} for n, seconds, ms in rows]
+        found = [recall(bundle, documents) for bundle in bundles]
+        rows = zip(labels, built, costs(bundles, documents), found, strict=True)
+        names = ("labels", "built_seconds", "ms", "recall")
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def asked(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,10 +6,9 @@ import math
 
 EXACT = "exact"
 MOST_READ = 128 << 20  # bytes of an exact search of one query: some milliseconds of a core
-LINKS = 32  # of a row of a graph to others, and twice as many on the lowest level
+LINKS = 32  # of a row of a graph to others, twice as many on the lowest level: no group is cut off
 LIST = 20  # rows to a list, about
 COPIES = 2  # lists that hold a row
-LIST_LINKS = 16  # of a list to others, in the graph that leads to those near a query
 BLOCK = 32  # rows of a list whose codes lie together
 LEAST_ROWS = 1 << 13  # fewer are searched exactly as fast
 
@@ -56,7 +55,7 @@ def bytes_of(factory: str, rows: int, dimensions: int) -> int:
         return _bytes_of_graph(rows, dimensions, links_of(factory))
     lists, books = lists_and_books(factory)
     padded = COPIES * rows + lists * BLOCK // 2  # each list's last block is half full on average
-    return padded * ((books + 1) // 2 + 8) + _bytes_of_graph(lists, dimensions, LIST_LINKS)
+    return padded * ((books + 1) // 2 + 8) + _bytes_of_graph(lists, dimensions, LINKS)
 
 
 def _bytes_of_graph(rows: int, dimensions: int, links: int) -> int:

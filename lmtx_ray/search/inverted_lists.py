@@ -20,7 +20,7 @@ import faiss
 import numpy as np
 
 from lmtx_ray.search.best_of import best_of
-from lmtx_ray.search.index_choice import BLOCK, COPIES, LIST_LINKS, lists_and_books
+from lmtx_ray.search.index_choice import BLOCK, COPIES, LINKS, lists_and_books
 from lmtx_ray.search.list_centres import ROUNDS, Cells, centres
 from lmtx_ray.search.singly import prefer_matrices
 from lmtx_ray.search.tensor_file import TensorFile, open_tensors, write_tensors
@@ -52,7 +52,7 @@ def build(vectors_LD: np.ndarray, factory: str, path: Path, more: Mapping[str, n
     lists, books = lists_and_books(factory)
     centres_CD, coder = _trained(vectors_LD, lists, books)
     centres_CD, order_N, sizes_C = _filled(centres_CD, vectors_LD)
-    graph, _held = graph_of(centres_CD, LIST_LINKS, EF_CONSTRUCTION)
+    graph, _held = graph_of(centres_CD, LINKS, EF_CONSTRUCTION)
     arrays = {
         **more,
         **graph,

@@ -46,10 +46,12 @@ def test_a_report_goes_on_with_what_is_in_its_file(tmp_path: Path) -> None:
 
 def test_vectors_are_the_real_ones_and_then_others_near_them(tmp_path: Path) -> None:
     real = np.eye(5, 64, dtype=np.float32)
-    write_vectors(tmp_path / "v", real, PIECE + 100, 40)
+    documents = np.eye(3, 64, dtype=np.float32)
+    write_vectors(tmp_path / "v", real, PIECE + 100, 40, documents)
     arrays = open_tensors(tmp_path / "v").arrays
     assert np.array_equal(arrays["vectors"][:5], real)
     cosines = np.einsum("ld,ld->l", arrays["vectors"][5:], real[np.arange(5, PIECE + 100) % 5])
     assert 0.9 < cosines.min() < cosines.max() < 0.99
     assert np.allclose(np.linalg.norm(arrays["queries"], axis=1), 1)
     assert arrays["queries"].shape == (40, 64)
+    assert np.array_equal(arrays["documents"], documents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lmtx_ray.search.index_choice import LINKS
 from lmtx_ray.search.threads import use_threads
 from lmtx_ray.search.walk import Walk, graph_of
 
@@ -28,6 +29,15 @@ def share(found_BK: np.ndarray, queries_BD: np.ndarray, vectors_ND: np.ndarray) 
 def test_a_walk_and_products_with_all_find_the_nearest_whatever_a_query_s_length() -> None:
     assert share(WALK.nearest(QUERIES, 20, 200), QUERIES, VECTORS) > 0.95
     assert share(WALK.nearest_of_all(QUERIES, 20), QUERIES, VECTORS) > 0.97
+
+
+def test_no_vector_of_a_group_around_a_middle_is_cut_off() -> None:
+    draw, number = np.random.default_rng(1), 4096
+    off_ND = unit(number, 128, 2) * draw.uniform(0.2, 1.2, (number, 1)).astype(np.float32)
+    grouped_ND = unit(32, 128, 3)[draw.integers(0, 32, number)] + off_ND
+    arrays, _held = graph_of(grouped_ND, LINKS, 200)
+    found_N = Walk(arrays, *grouped_ND.shape).nearest(grouped_ND, 1, 64)[:, 0]
+    assert np.count_nonzero(found_N != np.arange(number)) <= number / 1000
 
 
 def test_the_same_vectors_have_the_same_graph_on_any_threads() -> None:
