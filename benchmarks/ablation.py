@@ -71,6 +71,7 @@ def variants() -> dict[str, Any]:
         "margin-mse": change({"contrast": 1.0, "margin_mse": 1.0}),
         "average": change(average=0.98),
         "hard targets": change(soft=False),
+        "separate towers": change(towers=True),
         "mask 1.0": fit(mask_share=1.0),
         "mask 0.8": fit(mask_share=0.8),
         "restart": fit(init="pretrained"),

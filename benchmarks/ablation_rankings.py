@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from benchmarks.ablation_towers import label_tower
 from benchmarks.quality_judge import Verdicts
 from benchmarks.quality_methods import remembered
 from benchmarks.quality_states import DEPTH, PARTS, Bench, Side, nearest, vectors_of
@@ -49,7 +50,8 @@ def untouched(bench: Bench) -> Ranked:
 def ranked(bench: Bench, model: str) -> Ranked:
     """By a trained encoder."""
     encoder = Encoder(bench.encoder, model=model)
-    labels_LD = encoder.encode(bench.texts.labels, "label")
+    of_labels = Encoder(bench.encoder, model=label_tower(model))
+    labels_LD = of_labels.encode(bench.texts.labels, "label")
     sides = {
         part: Side.of(vectors_of(encoder, bench.documents(part)), labels_LD, bench.lexical[part])
         for part in PARTS

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.ablation_towers import Towers, beside, label_tower
 from benchmarks.quality_judge import Verdicts
 from benchmarks.quality_states import ON_GPU, Bench
 from lmtx_ray.config.components import FitConfig, PseudoLabelConfig
@@ -41,12 +42,14 @@ class Change:
 
     `losses` are weights by name; `random_labels` are drawn for each step to stand against all of
     its documents; `average` is the share of the averaged weights kept at each step, 0 for none.
+    With `towers` labels have an encoder of their own.
     """
 
     losses: Mapping[str, float]
     random_labels: int = 0
     average: float = 0.0
     soft: bool = True
+    towers: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,21 +176,23 @@ def trained(
     if not rows:
         return start
     started = time.monotonic()
-    student = learned(start, rows, bench.texts.labels, config, change)
+    vectors = learned(start, rows, bench.texts.labels, config, change).eval()
     bench.seconds += time.monotonic() - started
-    student.save(folder, create_model_card=False)
+    vectors.student.save(folder, create_model_card=False)
+    if isinstance(vectors, Towers):
+        vectors.of_labels.student.save(beside(folder), create_model_card=False)
     return folder
 
 
 def learned(
     start: str, rows: Sequence[Row], labels: Sequence[str], config: FitConfig, change: Change
-) -> Any:
+) -> TextVectors:
     """The trained model: `quality_states.learned` with a changed step."""
-    student = load_model(start, device="cuda" if ON_GPU else "cpu").train()
+    vectors = vectors_of(start, config, change).train()
     order = Order((len(rows),), config.batch_size, config.shuffle_rows, config.seed)
     total = total_steps(order.steps, config)
-    vectors, optimizer = TextVectors(student, config), new_optimizer(student, config)
-    average = Average(student, change.average) if change.average else None
+    optimizer = new_optimizer(vectors, config)
+    average = Average(vectors, change.average) if change.average else None
     for step in range(total):
         own = [rows[place] for part in order.parts(step) for place in part.rows]
         draws = np.random.default_rng([config.seed, step])
@@ -198,7 +203,16 @@ def learned(
             average.after(step)
     if average:
         average.load()
-    return student.eval()
+    return vectors
+
+
+def vectors_of(start: str, config: FitConfig, change: Change) -> TextVectors:
+    """What is trained, from a folder of `trained` or of an untouched encoder."""
+    device = "cuda" if ON_GPU else "cpu"
+    student = load_model(start, device=device)
+    if not change.towers:
+        return TextVectors(student, config)
+    return Towers(student, load_model(label_tower(start), device=device), config)
 
 
 def one_step(

@@ -11,6 +11,7 @@ import gzip
 import json
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from lmtx_ray.search.tensor_file import TensorWriter, open_tensors, write_tensor
 NOISE = 0.3  # the length of what is added to a label's vector, of length 1: a cosine of 0.96
 QUERY_NOISE = 0.7  # and to a label's vector to make a query: a cosine of 0.82
 PIECE = 1 << 13  # rows
-DOCUMENTS = 512
+FILES = {"label": ("labels", None), "document": ("test", 512)}  # and how many lines are read
 
 
 def real_vectors(file: Path | None, data: Path | None, cache: Path) -> tuple[str, np.ndarray]:
@@ -30,28 +31,28 @@ def real_vectors(file: Path | None, data: Path | None, cache: Path) -> tuple[str
     if file:
         return file.name, np.asarray(open_tensors(file).arrays["vectors"], np.float32)
     folder = data or SAMPLE
-    return folder.name, _encoded(folder, "labels", cache)
+    return folder.name, _encoded(folder, "label", cache)
 
 
 def real_documents(file: Path | None, data: Path | None, cache: Path) -> np.ndarray:
     """float32 unit vectors [T, D] of the first test documents of the same set; none of a file."""
     if file:
         return np.empty((0, open_tensors(file).arrays["vectors"].shape[1]), np.float32)
-    return _encoded(data or SAMPLE, "test", cache)
+    return _encoded(data or SAMPLE, "document", cache)
 
 
-def _encoded(folder: Path, name: str, cache: Path) -> np.ndarray:
+def _encoded(folder: Path, kind: Literal["label", "document"], cache: Path) -> np.ndarray:
     """Unit vectors of all labels of a set, or of its first test documents, made once."""
     from lmtx_ray.student.encoder import Encoder
 
+    name, most = FILES[kind]
     kept = cache / f"{folder.name}-{name}.safetensors"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        side, most = ("label", None) if name == "labels" else ("document", DOCUMENTS)
         with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
             rows = [json.loads(line) for line in islice(lines, most)]
         texts = [document_text(row["title"], row.get("content") or "") for row in rows]
-        write_tensors(kept, {"vectors": Encoder(ENCODER).encode(texts, side)})
+        write_tensors(kept, {"vectors": Encoder(ENCODER).encode(texts, kind)})
     return open_tensors(kept).arrays["vectors"]
 
 

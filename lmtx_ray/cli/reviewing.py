@@ -104,10 +104,11 @@ def write_sample(arguments: argparse.Namespace) -> dict[str, Any]:
         encoding=arguments.encoding,
         run=arguments.run,
     )
+    then = ["lmtx", "review-score", found["output"]]
+    then += ["--run", found["run"]] if found["run"] else []
     print(
         f"{found['tags']} of {found['of']:,} tags, of {found['documents']} documents, are in "
-        f"{found['output']}; write yes or no in the column `correct`, then: "
-        f"lmtx review-score {shlex.quote(found['output'])}",
+        f"{found['output']}; write yes or no in the column `correct`, then: {shlex.join(then)}",
         file=sys.stderr,
     )
     return found

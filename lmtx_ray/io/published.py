@@ -55,7 +55,8 @@ class PublishedFolder:
     def manifest(self) -> Manifest:
         """The published manifest; PublishError if there is none, or one of another identity."""
         if not storage.exists(self.manifest_uri):
-            raise PublishError(f"{self.uri}: not published yet")
+            told = "not published yet" if storage.exists(self.uri) else "no such folder"
+            raise PublishError(f"{self.uri}: {told}")
         manifest = Manifest.from_dict(storage.read_json(self.manifest_uri))
         if self.fingerprint and manifest.fingerprint != self.fingerprint:
             raise PublishError(

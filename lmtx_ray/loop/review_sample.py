@@ -92,6 +92,7 @@ def sample_for_review(
     counts = Counter(row["band"] for row in rows)
     return {
         "output": output,
+        "run": (run or place) if judged else None,
         "tags": len(rows),
         "of": len(tags),
         "documents": len({tag.doc_id for tag in shown}),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -34,7 +34,9 @@ from lmtx_ray.search.singly import nearest
 from lmtx_ray.search.tensor_file import overwrite, write_tensors
 
 logger = logging.getLogger(__name__)
-NOISE = (0.5, 1.0)  # lengths added to unit vectors: cosines of 0.9 and 0.7 to what they were
+# Lengths added to unit vectors: cosines of 0.9, and of 0.7 or 0.5, to what they were. A walk among
+# all labels loses documents, which are far from them, sooner than lists do (`benchmarks/index.py`).
+NOISE = {"ivf": (0.5, 1.0), "hnsw": (0.5, 1.7)}
 SAMPLES = 256  # of each
 K = 100  # nearest that are looked for; of more a wider look is taken in proportion
 MOST_K = 1024  # and no more than that, or a part of the rows
@@ -126,7 +128,7 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
     build, searcher = MADE_BY[kind]
     path = folder / approximate_name(number)
     build(vectors_LD, factory, path, {**mark(kind), "settled": Settled(0, recall, 0.0).array()})
-    settled = narrowest(searcher(path, vectors_LD), vectors_LD, recall)
+    settled = narrowest(searcher(path, vectors_LD), vectors_LD, recall, NOISE[kind])
     if settled.width:
         overwrite(path, "settled", settled.array())
     else:
@@ -135,11 +137,14 @@ def settle(folder: Path, number: int, kind: str, recall: float) -> Settled | Non
     return settled
 
 
-def narrowest(searcher: Searcher, vectors_LD: np.ndarray, recall: float) -> Settled:
-    """The least width, of those tried, that finds a little more than `recall` of the samples'
-    nearest, with more rows told apart where no width does otherwise; or `recall` itself."""
+def narrowest(
+    searcher: Searcher, vectors_LD: np.ndarray, recall: float, noises: Sequence[float]
+) -> Settled:
+    """The least width, of those tried, that finds a little more than `recall` of the nearest of
+    samples, with each noise, with more rows told apart where no width does otherwise; or `recall`
+    itself."""
     k = min(K, len(vectors_LD) // PART)
-    sampled = [samples(vectors_LD, noise) for noise in NOISE]
+    sampled = [samples(vectors_LD, noise) for noise in noises]
     true = [nearest(vectors_LD, own, k)[0] for own in sampled]
 
     @cache

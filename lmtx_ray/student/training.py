@@ -149,7 +149,7 @@ def example_order(units: Sequence[ExampleUnit], config: FitConfig) -> Order:
     )
 
 
-def new_optimizer(student: SentenceTransformer, config: FitConfig) -> torch.optim.Optimizer:
+def new_optimizer(student: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
     """AdamW in one operation over each weight, which reads and writes it once."""
     return torch.optim.AdamW(
         student.parameters(),

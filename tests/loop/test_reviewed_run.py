@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from lmtx_ray.cli.main import main
 from lmtx_ray.corpus.text_keys import document_keys, text_key
 from lmtx_ray.loop.finished_run import open_finished
 from lmtx_ray.loop.judged import JudgedRun, judged_summary, shipped_rankings
-from lmtx_ray.loop.review_sample import sample_for_review
 from lmtx_ray.loop.review_score import score
 from lmtx_ray.teacher.prompts import get_prompt
 from lmtx_ray.verdicts.store import add_human, as_stored
@@ -59,13 +60,20 @@ def opinion(place: str) -> dict:
     return judged_summary(JudgedRun.of_finished(run), shipped_rankings(run), run.summary["final"])
 
 
-def test_people_correct_what_the_judge_thinks_of_its_run(run: str, tmp_path: Path) -> None:
+def test_people_correct_what_the_judge_thinks_of_its_run(
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = opinion(run)
     assert before["P@1"] == pytest.approx(20 / 24, abs=1e-6)
     assert (before["judge"], before["documents"], before["by_people"]) == ("lexical", COUNT, 0)
     assert "corrected" not in before
     out = tmp_path / "review.csv"
-    written = sample_for_review(run, str(out), size=60, top_k=4)
+    assert (
+        main(["sample-for-review", run, "--output", str(out), "--size", "60", "--top-k", "4"]) == 0
+    )
+    told = capsys.readouterr()
+    assert f"then: lmtx review-score {out} --run {run}\n" in told.err  # else nothing keeps them
+    written = json.loads(told.out)
     assert (written["tags"], written["of"], written["judged"]) == (60, 4 * COUNT, 60)
     rows = list(csv.DictReader(io.StringIO(out.read_text(encoding="utf-8-sig"))))
     assert {row["judge_answer"] for row in rows} == {"yes", "no"}

@@ -170,7 +170,7 @@ def test_more_than_is_wanted_is_aimed_at_and_not_insisted_on(
         return best if width > 20 else WANTED if width > 9 else 0.0
 
     monkeypatch.setattr(approximate, "share", share)
-    settled = narrowest(blind, KNOWN, WANTED)
+    settled = narrowest(blind, KNOWN, WANTED, (0.5, 1.0))
     assert (settled.width >= least, settled.width < 2 * least) == (True, True)
     assert settled.times == 1
     assert set(Counter(blind.asked).values()) == {2}  # of near samples and far ones, once each
