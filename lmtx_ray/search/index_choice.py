@@ -6,7 +6,9 @@ import math
 
 EXACT = "exact"
 MOST_READ = 128 << 20  # bytes of an exact search of one query: some milliseconds of a core
-LINKS = 32  # of a row of a graph to others, twice as many on the lowest level: no group is cut off
+# Of a row of a graph to others, and twice as many on the lowest level. With half of them a tenth of
+# the lists of dense groups could not be reached.
+LINKS = 32
 LIST = 20  # rows to a list, about
 COPIES = 2  # lists that hold a row
 BLOCK = 32  # rows of a list whose codes lie together
