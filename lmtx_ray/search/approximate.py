@@ -34,10 +34,10 @@ from lmtx_ray.search.singly import nearest
 from lmtx_ray.search.tensor_file import overwrite, write_tensors
 
 logger = logging.getLogger(__name__)
-# Lengths added to unit vectors: cosines of 0.9, and of 0.6 or 0.5, to what they were. Documents are
+# Lengths added to unit vectors: cosines of 0.9, and of 0.7 or 0.5, to what they were. Documents are
 # far from labels, and a walk among all of them loses what is far sooner than lists do: by these
-# both find of documents what they find of samples (`benchmarks/index.py`).
-NOISE = {"ivf": (0.5, 1.3), "hnsw": (0.5, 1.7)}
+# both find of documents about what they find of samples (`benchmarks/index.py`).
+NOISE = {"ivf": (0.5, 1.0), "hnsw": (0.5, 1.7)}
 SAMPLES = 256  # of each
 K = 100  # nearest that are looked for; of more a wider look is taken in proportion
 MOST_K = 1024  # and no more than that, or a part of the rows
