@@ -7,7 +7,6 @@ worker that searches on a CPU without 8-bit products never loads it.
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 
 CPU_FLAGS = Path("/proc/cpuinfo")
@@ -50,12 +49,6 @@ def has_native_bfloat16() -> bool:
 
         return torch.cuda.is_bf16_supported()
     return bool(_flags() & {"avx512_bf16", "amx_bf16"})
-
-
-@cache  # asked in each step of training, and the flags of many cores take long to read
-def has_amx() -> bool:
-    """Whether this machine's CPU multiplies small matrices of bfloat16 in hardware."""
-    return "amx_bf16" in _flags()
 
 
 def has_int8() -> bool:

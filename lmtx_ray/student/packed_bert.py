@@ -20,7 +20,6 @@ from torch import nn
 from torch.nn import functional
 
 from lmtx_ray.config.models import BEHIND_PADDING
-from lmtx_ray.search.hardware import has_amx
 from lmtx_ray.student.batching import Ids
 
 
@@ -92,15 +91,13 @@ def hidden_states(inner: Any, packed: Packed, dtype: torch.dtype) -> torch.Tenso
     x_NH = x_NH + embeddings.position_embeddings(packed.places_N + first_place(inner))
     x_NH = x_NH + embeddings.token_type_embeddings.weight[0]
     x_NH = embeddings.dropout(embeddings.LayerNorm(x_NH)).to(dtype)
-    # without AMX the gradient of attention in bfloat16 takes three times as long as in float32
-    attends_in = dtype if has_amx() else torch.float32
     for layer in inner.encoder.layer:
-        x_NH = _layer(layer, x_NH, packed, attends_in)
+        x_NH = _layer(layer, x_NH, packed)
     return x_NH
 
 
-def _layer(layer: Any, x_NH: torch.Tensor, packed: Packed, attends_in: torch.dtype) -> torch.Tensor:
-    attended_NH = _attention(layer.attention.self, x_NH, packed, attends_in)
+def _layer(layer: Any, x_NH: torch.Tensor, packed: Packed) -> torch.Tensor:
+    attended_NH = _attention(layer.attention.self, x_NH, packed)
     x_NH = _added(layer.attention.output, attended_NH, x_NH)
     inner = functional.gelu(_linear(x_NH, layer.intermediate.dense))
     return _added(layer.output, inner, x_NH)
@@ -111,21 +108,20 @@ def _added(part: Any, inner: torch.Tensor, x_NH: torch.Tensor) -> torch.Tensor:
     return _norm(part.dropout(_linear(inner, part.dense)) + x_NH, part.LayerNorm)
 
 
-def _attention(
-    part: Any, x_NH: torch.Tensor, packed: Packed, attends_in: torch.dtype
-) -> torch.Tensor:
+def _attention(part: Any, x_NH: torch.Tensor, packed: Packed) -> torch.Tensor:
     three = (part.query, part.key, part.value)
     weight = torch.cat([linear.weight for linear in three]).to(x_NH.dtype)
     bias = torch.cat([linear.bias for linear in three]).to(x_NH.dtype)
     heads, dropout = part.num_attention_heads, part.dropout.p if part.training else 0.0
     found = []
-    # split, and not slices: the gradient of each slice would be as large as the whole
-    joined_N3 = functional.linear(x_NH, weight, bias).to(attends_in)
+    # float32, as torch's gradient of attention in bfloat16 takes three times as long; and split, not
+    # slices, as the gradient of each slice would be as large as the whole
+    joined_N3 = functional.linear(x_NH, weight, bias).float()
     for (texts, width), run in zip(packed.runs, joined_N3.split(packed.rows), strict=True):
         query, key, value = run.view(texts, width, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind()
         own = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-        found.append(own.transpose(1, 2).reshape(texts * width, -1))
-    return torch.cat(found).to(x_NH.dtype)
+        found.append(own.to(x_NH.dtype).transpose(1, 2).reshape(texts * width, -1))
+    return torch.cat(found)
 
 
 def _linear(x: torch.Tensor, linear: nn.Linear) -> torch.Tensor:

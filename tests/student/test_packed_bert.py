@@ -71,11 +71,8 @@ def test_bfloat16_leads_the_same_way(encoder: str, packs: bool) -> None:
     assert float(torch.nn.functional.cosine_similarity(one, two, dim=0)) > 0.99
 
 
-@pytest.mark.parametrize(
-    ("amx", "dtype"), [(False, torch.float32), (True, torch.bfloat16)], ids=["without amx", "amx"]
-)
-def test_attention_is_in_bfloat16_where_its_gradient_is_fast(
-    encoder: str, amx: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+def test_attention_is_in_float32_where_all_else_is_in_bfloat16(
+    encoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.dtype] = []
     attention = torch.nn.functional.scaled_dot_product_attention
@@ -85,9 +82,8 @@ def test_attention_is_in_bfloat16_where_its_gradient_is_fast(
         return attention(query, *rest, **more)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attending)
-    monkeypatch.setattr("lmtx_ray.student.packed_bert.has_amx", lambda: amx)
     gradients(load_model(encoder, "cpu"), True, dtype="bfloat16", token_budget=64)
-    assert set(seen) == {dtype}  # in both passes of a chunk, or the loss is of other vectors
+    assert set(seen) == {torch.float32}  # whose gradient takes a third of the time
 
 
 @pytest.mark.parametrize("packs", [True, False])
