@@ -114,8 +114,8 @@ def _attention(part: Any, x_NH: torch.Tensor, packed: Packed) -> torch.Tensor:
     bias = torch.cat([linear.bias for linear in three]).to(x_NH.dtype)
     heads, dropout = part.num_attention_heads, part.dropout.p if part.training else 0.0
     found = []
-    # float32, as torch's gradient of attention in bfloat16 takes three times as long; and split, not
-    # slices, as the gradient of each slice would be as large as the whole
+    # float32: torch's gradient of attention in bfloat16 takes three times as long. And split, not
+    # slices: the gradient of each slice would be as large as the whole
     joined_N3 = functional.linear(x_NH, weight, bias).float()
     for (texts, width), run in zip(packed.runs, joined_N3.split(packed.rows), strict=True):
         query, key, value = run.view(texts, width, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind()
