@@ -50,7 +50,8 @@ def untouched(bench: Bench) -> Ranked:
 def ranked(bench: Bench, model: str) -> Ranked:
     """By a trained encoder."""
     encoder = Encoder(bench.encoder, model=model)
-    of_labels = Encoder(bench.encoder, model=label_tower(model))
+    tower = label_tower(model)
+    of_labels = encoder if tower == model else Encoder(bench.encoder, model=tower)
     labels_LD = of_labels.encode(bench.texts.labels, "label")
     sides = {
         part: Side.of(vectors_of(encoder, bench.documents(part)), labels_LD, bench.lexical[part])

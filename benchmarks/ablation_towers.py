@@ -44,11 +44,14 @@ class Towers(TextVectors):
         return torch.cat(parts)[order.to(parts[0].device)]
 
 
-def beside(folder: str) -> str:
-    """Where the labels' tower of an encoder lies if it has one."""
-    return f"{folder}-labels"
+def save(vectors: TextVectors, folder: str) -> None:
+    """Write an encoder, or both."""
+    vectors.student.save(folder, create_model_card=False)
+    if isinstance(vectors, Towers):
+        vectors.of_labels.student.save(f"{folder}-labels", create_model_card=False)
 
 
 def label_tower(folder: str) -> str:
-    """The folder of the encoder that reads labels."""
-    return beside(folder) if Path(beside(folder)).is_dir() else folder
+    """The folder of the encoder that reads labels: that of documents, if it has none beside it."""
+    own = f"{folder}-labels"
+    return own if Path(own).is_dir() else folder

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.ablation_towers import Towers, beside, label_tower
+from benchmarks.ablation_towers import Towers, label_tower, save
 from benchmarks.quality_judge import Verdicts
 from benchmarks.quality_states import ON_GPU, Bench
 from lmtx_ray.config.components import FitConfig, PseudoLabelConfig
@@ -178,16 +178,14 @@ def trained(
     started = time.monotonic()
     vectors = learned(start, rows, bench.texts.labels, config, change).eval()
     bench.seconds += time.monotonic() - started
-    vectors.student.save(folder, create_model_card=False)
-    if isinstance(vectors, Towers):
-        vectors.of_labels.student.save(beside(folder), create_model_card=False)
+    save(vectors, folder)
     return folder
 
 
 def learned(
     start: str, rows: Sequence[Row], labels: Sequence[str], config: FitConfig, change: Change
 ) -> TextVectors:
-    """The trained model: `quality_states.learned` with a changed step."""
+    """What was trained: `quality_states.learned` with a changed step."""
     vectors = vectors_of(start, config, change).train()
     order = Order((len(rows),), config.batch_size, config.shuffle_rows, config.seed)
     total = total_steps(order.steps, config)

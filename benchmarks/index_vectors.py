@@ -1,7 +1,8 @@
 """Label vectors for the index benchmark: real ones, repeated with noise until there are enough.
 
 They come from a file, from the labels of a set (a folder with `labels.jsonl.gz`), or from the
-sample in this repository; what is encoded is kept in a folder. Of a set its test documents too.
+sample in this repository; what is encoded is kept in a folder. Of a set its test documents too, if
+it has any (`test.jsonl.gz`).
 Shapes: R real vectors, L labels, D dimensions, Q queries, T documents.
 """
 
@@ -35,10 +36,12 @@ def real_vectors(file: Path | None, data: Path | None, cache: Path) -> tuple[str
 
 
 def real_documents(file: Path | None, data: Path | None, cache: Path) -> np.ndarray:
-    """float32 unit vectors [T, D] of the first test documents of the same set; none of a file."""
-    if file:
-        return np.empty((0, open_tensors(file).arrays["vectors"].shape[1]), np.float32)
-    return _encoded(data or SAMPLE, "document", cache)
+    """float32 unit vectors [T, D] of the first test documents of the same set; none of a file, or
+    of a set without them."""
+    folder = data or SAMPLE
+    if file or not (folder / "test.jsonl.gz").exists():
+        return np.empty((0, real_vectors(file, data, cache)[1].shape[1]), np.float32)
+    return _encoded(folder, "document", cache)
 
 
 def _encoded(folder: Path, kind: Literal["label", "document"], cache: Path) -> np.ndarray:
@@ -51,7 +54,8 @@ def _encoded(folder: Path, kind: Literal["label", "document"], cache: Path) -> n
         cache.mkdir(parents=True, exist_ok=True)
         with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
             rows = [json.loads(line) for line in islice(lines, most)]
-        texts = [document_text(row["title"], row.get("content") or "") for row in rows]
+        further = "" if kind == "label" else "content"  # of labels the title alone is known
+        texts = [document_text(row["title"], row.get(further) or "") for row in rows]
         write_tensors(kept, {"vectors": Encoder(ENCODER).encode(texts, kind)})
     return open_tensors(kept).arrays["vectors"]
 

@@ -7,9 +7,9 @@ and vectors fused. A label's vector lies near that of one of 1,024 labels that a
 of a vocabulary lie in groups. Documents are 150 made words, of which the encoder reads 128 tokens.
 Counts seconds of the processor: encode, dense search, search by words, and what is left (fusion,
 probabilities, rows of tags); of each 64 documents the least of some passes. Tells how many of the
-nearest labels the dense side finds of documents, which are farther from these labels than those of
-a real vocabulary are (`benchmarks/index.py`). With --quick fewer documents, and no size between the
-least and the most. Ends with one line of JSON.
+nearest labels the dense side finds; these documents are farther from these labels than real ones
+from a real vocabulary (`benchmarks/index.py`). With --quick fewer documents, and no size between
+the least and the most. Ends with one line of JSON.
 """
 
 from __future__ import annotations

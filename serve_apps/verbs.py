@@ -93,6 +93,9 @@ def serve_app(arguments: argparse.Namespace) -> None:
 
 def promote_bundle(arguments: argparse.Namespace) -> dict[str, Any]:
     """`lmtx promote`: what the service runs after it."""
+    from lmtx_ray.bundle.cache import require_bundle
+
+    require_bundle(arguments.bundle)  # before a cluster is looked for
     from serve_apps.promotion import promote
 
     service = _service(arguments)

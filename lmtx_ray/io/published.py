@@ -55,8 +55,7 @@ class PublishedFolder:
     def manifest(self) -> Manifest:
         """The published manifest; PublishError if there is none, or one of another identity."""
         if not storage.exists(self.manifest_uri):
-            told = "not published yet" if storage.exists(self.uri) else "no such folder"
-            raise PublishError(f"{self.uri}: {told}")
+            raise PublishError(f"{self.uri}: not published yet")
         manifest = Manifest.from_dict(storage.read_json(self.manifest_uri))
         if self.fingerprint and manifest.fingerprint != self.fingerprint:
             raise PublishError(

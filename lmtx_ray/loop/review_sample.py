@@ -56,7 +56,8 @@ def sample_for_review(
     run: str | None = None,
 ) -> dict[str, Any]:
     """Write a CSV of `size` tags, the same number of each tenth of probability as far as there are
-    so many, with an empty column `correct`; returns how many of how many tags are in it.
+    so many, with an empty column `correct`; returns how many of how many tags are in it, and the
+    folder of the run whose judge is shown.
 
     Args:
         place: A finished run, whose held-aside documents its bundle then tags (all documents where
@@ -92,7 +93,7 @@ def sample_for_review(
     counts = Counter(row["band"] for row in rows)
     return {
         "output": output,
-        "run": (run or place) if judged else None,
+        "run": judged.uri if judged else None,
         "tags": len(rows),
         "of": len(tags),
         "documents": len({tag.doc_id for tag in shown}),

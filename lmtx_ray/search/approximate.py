@@ -35,8 +35,8 @@ from lmtx_ray.search.tensor_file import overwrite, write_tensors
 
 logger = logging.getLogger(__name__)
 # Lengths added to unit vectors: cosines of 0.9, and of 0.7 or 0.5, to what they were. Documents are
-# far from labels, and a walk among all of them loses what is far sooner than lists do: by these
-# both find of documents about what they find of samples (`benchmarks/index.py`).
+# far from labels, and a walk among all of them loses what is far sooner than lists do. By these, of
+# up to a million labels, both find of documents what they find of samples (`benchmarks/index.py`).
 NOISE = {"ivf": (0.5, 1.0), "hnsw": (0.5, 1.7)}
 SAMPLES = 256  # of each
 K = 100  # nearest that are looked for; of more a wider look is taken in proportion

@@ -6,8 +6,8 @@ import math
 
 EXACT = "exact"
 MOST_READ = 128 << 20  # bytes of an exact search of one query: some milliseconds of a core
-# Of a row of a graph to others, and twice as many on the lowest level. With half of them a tenth of
-# the lists of dense groups could not be reached.
+# Of a row of a graph to others, and twice as many on the lowest level: with half of them a walk did
+# not reach a tenth of the lists' centres where labels lay in dense groups.
 LINKS = 32
 LIST = 20  # rows to a list, about
 COPIES = 2  # lists that hold a row

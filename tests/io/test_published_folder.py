@@ -11,7 +11,6 @@ import pytest
 
 from lmtx_ray.io import storage
 from lmtx_ray.io.publish import Dataset
-from lmtx_ray.io.published import PublishedFolder
 from lmtx_ray.io.receipts import PublishError
 from tests.published import is_whole
 
@@ -52,13 +51,6 @@ def test_equal_folders_are_one_output(tmp_path: Path) -> None:
     assert is_whole(step)
     assert [path.name for path in tmp_path.rglob("weights.txt")] == ["weights.txt"]
     assert Path(step.folder(), "weights.txt").read_text() == "same"
-
-
-def test_a_misspelt_folder_is_told_from_one_that_is_not_published(place: str) -> None:
-    storage.write_bytes(f"{place}/begun/part", b"")
-    for name, told in (("begun", "not published yet"), ("misspelt", "no such folder")):
-        with pytest.raises(PublishError, match=f"{name}: {told}"):
-            PublishedFolder(f"{place}/{name}").manifest()
 
 
 def save_two(folder: Path) -> None:

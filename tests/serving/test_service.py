@@ -261,7 +261,7 @@ def test_a_bundle_with_wrong_answers_is_refused_and_the_old_one_stays(
 
 @pytest.mark.slow  # as above, refused by another check, which has tests of its own
 def test_what_is_no_bundle_is_not_promoted(service: Running, tmp_path: Path) -> None:
-    for place, told in ((tmp_path, "not published yet"), (tmp_path / "x", "x: no such folder")):
+    for place, told in ((tmp_path, "not a bundle"), (tmp_path / "x", "x: no such bundle")):
         refused = lmtx("promote", "--bundle", str(place), "--address", service.ray)
         assert refused.returncode == 1
         assert told in refused.stderr
