@@ -20,6 +20,8 @@ from serve_apps.services import (
     running_services,
 )
 from tests.serving.conftest import lmtx
+from tests.tiny import save_encoder
+from tests.tiny_bundle import publish_bundle
 
 ONE = LocalService("127.0.0.1", 8000, "127.0.0.1:6001", "/bundles/one")
 TWO = LocalService("::1", 8001, "127.0.0.1:6002", "/bundles/two")
@@ -107,9 +109,19 @@ def test_urls_have_brackets_around_ipv6() -> None:
     assert http_url("::1", 80) == "http://[::1]:80/"
 
 
-@pytest.mark.parametrize("verb", [("promote", "--bundle", "b"), ("rollback",)])
-def test_nothing_is_done_without_a_service(verb: tuple[str, ...]) -> None:
-    refused = lmtx(*verb)
+def test_nothing_is_done_without_a_service(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    bundle = publish_bundle(tmp_path / "bundle", save_encoder(models))
+    for verb in (("promote", "--bundle", bundle), ("rollback",)):
+        refused = lmtx(*verb)
+        assert refused.returncode == 1
+        (line,) = refused.stderr.splitlines()
+        assert "say --address" in line
+
+
+def test_a_misspelt_bundle_is_told_before_a_service_is_looked_for(tmp_path: Path) -> None:
+    refused = lmtx("promote", "--bundle", str(tmp_path / "x"))
     assert refused.returncode == 1
     (line,) = refused.stderr.splitlines()
-    assert "say --address" in line
+    assert "x: no such bundle" in line
