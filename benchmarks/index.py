@@ -134,7 +134,8 @@ def run(
     with tempfile.TemporaryDirectory() as temporary:
         work = given.work or Path(temporary)
         name, real_RD = real_vectors(given.vectors, given.data, work)
-        documents_TD = real_documents(given.vectors, given.data, work)
+        found_TD = None if given.vectors else real_documents(given.data, work)
+        documents_TD = real_RD[:0] if found_TD is None else found_TD
         report.content |= {"vectors": name, "real_vectors": len(real_RD)}
         for size in sizes:
             own = report.of(size)

@@ -23,7 +23,8 @@ from lmtx_ray.search.tensor_file import TensorWriter, open_tensors, write_tensor
 NOISE = 0.3  # the length of what is added to a label's vector, of length 1: a cosine of 0.96
 QUERY_NOISE = 0.7  # and to a label's vector to make a query: a cosine of 0.82
 PIECE = 1 << 13  # rows
-FILES = {"label": ("labels", None), "document": ("test", 512)}  # and how many lines are read
+# Of each kind the file, how many lines are read, and what stands behind the title.
+FILES = {"label": ("labels", None, None), "document": ("test", 512, "content")}
 
 
 def real_vectors(file: Path | None, data: Path | None, cache: Path) -> tuple[str, np.ndarray]:
@@ -35,26 +36,23 @@ def real_vectors(file: Path | None, data: Path | None, cache: Path) -> tuple[str
     return folder.name, _encoded(folder, "label", cache)
 
 
-def real_documents(file: Path | None, data: Path | None, cache: Path) -> np.ndarray:
-    """float32 unit vectors [T, D] of the first test documents of the same set; none of a file, or
-    of a set without them."""
+def real_documents(data: Path | None, cache: Path) -> np.ndarray | None:
+    """float32 unit vectors [T, D] of the first test documents of the same set, if it has any."""
     folder = data or SAMPLE
-    if file or not (folder / "test.jsonl.gz").exists():
-        return np.empty((0, real_vectors(file, data, cache)[1].shape[1]), np.float32)
-    return _encoded(folder, "document", cache)
+    there = (folder / "test.jsonl.gz").exists()
+    return _encoded(folder, "document", cache) if there else None
 
 
 def _encoded(folder: Path, kind: Literal["label", "document"], cache: Path) -> np.ndarray:
     """Unit vectors of all labels of a set, or of its first test documents, made once."""
     from lmtx_ray.student.encoder import Encoder
 
-    name, most = FILES[kind]
+    name, most, further = FILES[kind]
     kept = cache / f"{folder.name}-{name}.safetensors"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
             rows = [json.loads(line) for line in islice(lines, most)]
-        further = "" if kind == "label" else "content"  # of labels the title alone is known
         texts = [document_text(row["title"], row.get(further) or "") for row in rows]
         write_tensors(kept, {"vectors": Encoder(ENCODER).encode(texts, kind)})
     return open_tensors(kept).arrays["vectors"]

@@ -32,7 +32,7 @@ from benchmarks.plain_bundle import ENCODER, publish_labels
 from lmtx_ray.bundle.tagger import Tagger
 from lmtx_ray.config.search import IndexConfig
 from lmtx_ray.corpus import schemas
-from lmtx_ray.search.approximate import settle
+from lmtx_ray.search.approximate import settle, share
 from lmtx_ray.search.hardware import has_int8
 from lmtx_ray.search.index_choice import choose, kind_of
 from lmtx_ray.search.shard_file import read_shard, shard_name, write_shard
@@ -143,8 +143,7 @@ def recall(bundle: str, documents: int) -> float:
     vectors_BD = tagger.encode(made_documents(documents, 1))
     labels_LD = read_shard(Path(tagger.folder) / "index" / shard_name(0)).vectors_LD
     true_BK = nearest(labels_LD, vectors_BD, NEAREST)[0]
-    pairs = zip(true_BK, tagger.search(vectors_BD, NEAREST)[0], strict=True)
-    return round(float(np.mean([np.isin(true, own).mean() for true, own in pairs])), 3)
+    return round(share(tagger.search(vectors_BD, NEAREST)[0], true_BK), 3)
 
 
 def measured(labels: Sequence[int], documents: int) -> list[dict[str, Any]]:

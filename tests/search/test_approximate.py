@@ -4,6 +4,7 @@ where that is promised, and refused where their file says something that cannot 
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lmtx_ray.search.approximate_file import KINDS, Settled, approximate_name, w
 from lmtx_ray.search.index import LabelIndex, load_shard
 from lmtx_ray.search.row_labels import save_row_labels
 from lmtx_ray.search.selection import Selection
+from lmtx_ray.search.shard_file import shard_name
 from lmtx_ray.search.tensor_file import open_tensors, write_tensors
 from lmtx_ray.search.threads import use_threads
 
@@ -220,6 +222,25 @@ def test_an_index_of_another_version_is_searched_exactly(
     assert "of another version: its labels are searched exactly" in caplog.text
     assert all(map(np.array_equal, index.search(QUERIES, 20), EXACT_INDEX.search(QUERIES, 20)))
     assert wish_of(tmp_path, 1) == (kind, WANTED)
+
+
+def test_a_graph_is_settled_by_samples_that_are_farther_from_labels(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = wish_of(folder, 1)[0]
+    seen: list[list[float]] = []
+
+    def noted(searcher: object, vectors_LD: np.ndarray, recall: float, noises: list) -> Settled:
+        places = np.linspace(0, ROWS - 1, approximate.SAMPLES).astype(np.int64)
+        moved = [approximate.samples(vectors_LD, noise) for noise in noises]
+        unit = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in moved]
+        seen.append([float((one * vectors_LD[places]).sum(axis=1).mean()) for one in unit])
+        return Settled(9, recall, 1.0)
+
+    monkeypatch.setattr(approximate, "narrowest", noted)
+    shutil.copy(folder / shard_name(0), tmp_path)
+    settle(tmp_path, 0, kind, WANTED)
+    assert seen == [pytest.approx([0.9, 0.7 if kind == "ivf" else 0.5], abs=0.03)]
 
 
 @pytest.mark.parametrize("folder", ["ivf"], indirect=True)
